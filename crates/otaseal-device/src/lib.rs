@@ -1,0 +1,2 @@
+//! The verdict on a signed firmware image.
+#![no_std]

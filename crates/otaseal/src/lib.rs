@@ -1,0 +1,2 @@
+//! Host library of otaseal.
+pub use otaseal_device as device;
