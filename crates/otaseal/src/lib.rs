@@ -1,4 +1,8 @@
 //! Host library of otaseal.
 pub mod compress;
+pub mod elf;
 
 pub use otaseal_device as device;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,153 @@
+use std::fmt;
+
+use super::MAX_FLAT_LEN;
+
+/// A piece of the image and the load addresses it covers, for messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The section's name, or `segment N` where there is no section table.
+    pub name: String,
+    /// Load address of the first byte.
+    pub start: u64,
+    /// Load address after the last byte.
+    pub end: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({:#010x}..{:#010x})", self.name, self.start, self.end)
+    }
+}
+
+/// Why an ELF file could not be made into a flat image.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ElfError {
+    /// The file does not begin with the ELF magic, or ends within its header.
+    #[error("not an ELF file")]
+    NotElf,
+    /// Neither a 32-bit nor a 64-bit ELF (the class byte is something else).
+    #[error("ELF class {0} is neither 32-bit nor 64-bit")]
+    UnknownClass(u8),
+    /// The data encoding is not little-endian.
+    #[error("the ELF is big-endian (data encoding {0}); the devices are little-endian")]
+    BigEndian(u8),
+    /// An ESP8266 or ESP32 ELF: its flash image is not a flat binary.
+    #[error("the ELF is for Xtensa (ESP8266, ESP32): its flash image is not a flat copy of its sections")]
+    Xtensa,
+    /// Relocatable, shared, position-independent or core file: it has no fixed load addresses.
+    #[error("the ELF is {0}, not a linked firmware with fixed addresses")]
+    NotExecutable(&'static str),
+    /// A header or table is damaged, or lies outside the file.
+    #[error("the ELF is damaged or cut off: {what}")]
+    Malformed {
+        /// Which part could not be read.
+        what: &'static str,
+        /// What the reader said.
+        source: object::Error,
+    },
+    /// A segment's bytes end beyond the file's end.
+    #[error("the ELF is cut off: {name} ends at file offset {end}, the file at {file_len}")]
+    Truncated {
+        /// The segment.
+        name: String,
+        /// File offset after the segment's last byte.
+        end: u64,
+        /// Length of the file in bytes.
+        file_len: u64,
+    },
+    /// More segments or sections than any linker makes.
+    #[error("the ELF has {count} {what}; at most {limit} are read")]
+    TooMany {
+        /// `loadable segments` or `sections`.
+        what: &'static str,
+        /// How many there are.
+        count: usize,
+        /// How many are allowed.
+        limit: usize,
+    },
+    /// Nothing is loaded: no PT_LOAD segment has bytes in the file.
+    #[error("the ELF has no loadable segment with contents")]
+    NothingToLoad,
+    /// A section that takes memory and has contents lies in no loadable segment, so its load address is unknown.
+    #[error("section {name} has contents for memory at {address:#010x} but no segment loads it")]
+    Unloaded {
+        /// The section.
+        name: String,
+        /// Its run-time address.
+        address: u64,
+    },
+    /// An address range wraps around the end of the address space.
+    #[error("{name} ends beyond the address space")]
+    AddressOverflow {
+        /// The section or segment.
+        name: String,
+    },
+    /// Two pieces claim the same load address.
+    #[error("{first} and {second} overlap")]
+    Overlap {
+        /// The piece that starts first.
+        first: Place,
+        /// The piece that starts inside it.
+        second: Place,
+    },
+    /// Two neighbours are further apart than the limit.
+    #[error("a gap of {gap} bytes between {before} and {after}; the limit is {limit}")]
+    GapTooLarge {
+        /// The piece before the gap.
+        before: Place,
+        /// The piece after the gap.
+        after: Place,
+        /// Size of the gap in bytes.
+        gap: u64,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The image would be larger than [`MAX_FLAT_LEN`](super::MAX_FLAT_LEN).
+    #[error("the flat image from {first} to {last} would be {len} bytes; the limit is {MAX_FLAT_LEN}")]
+    TooLarge {
+        /// The piece at the lowest address.
+        first: Place,
+        /// The piece at the highest address.
+        last: Place,
+        /// Size of the image in bytes.
+        len: u64,
+    },
+}
+
+impl ElfError {
+    /// What the user can do about it, in one line.
+    pub fn help(&self) -> String {
+        match self {
+            Self::NotElf => "pass the .elf the linker made, or the .bin as it is".to_owned(),
+            Self::UnknownClass(_) | Self::Malformed { .. } | Self::Truncated { .. } | Self::TooMany { .. } => {
+                "build it again; if the file was copied or downloaded, copy it again".to_owned()
+            }
+            Self::BigEndian(_) => "check the build's target: this is not an ELF for a supported device".to_owned(),
+            Self::Xtensa => "pass the .bin made by elf2bin (Arduino's build folder has it beside the .elf) or by \
+                             esptool elf2image"
+                .to_owned(),
+            Self::NotExecutable(_) => {
+                "link with the firmware's linker script and without -pie or -shared, and pass the result".to_owned()
+            }
+            Self::NothingToLoad => "check the linker script: no output section has contents that are loaded".to_owned(),
+            Self::Unloaded { name, .. } => format!(
+                "assign {name} to a PT_LOAD segment in the linker script, or remove it with objcopy \
+                 --remove-section={name}"
+            ),
+            Self::AddressOverflow { .. } | Self::Overlap { .. } => {
+                "check the load addresses (AT and AT> in the linker script; readelf -lS shows them)".to_owned()
+            }
+            Self::GapTooLarge { after, gap, .. } => format!(
+                "data that runs in RAM needs a load address in flash (AT> in the linker script); what is not meant \
+                 for this flash can go with objcopy --remove-section={}; if the gap is meant, allow gaps of {gap} bytes",
+                after.name
+            ),
+            Self::TooLarge { .. } => {
+                "check the load addresses (readelf -lS shows them), or make the .bin of one region with objcopy \
+                 --only-section"
+                    .to_owned()
+            }
+        }
+    }
+}
