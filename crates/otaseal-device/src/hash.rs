@@ -1,0 +1,74 @@
+//! SHA-256 with the smallest frame around `sha2`'s compression function.
+//!
+//! The `Digest` front end of `sha2` costs a device more code and stack than the padding below; the compression
+//! function behind both is the same, with its back ends chosen at run time on a host.
+
+use sha2::block_api::compress256;
+
+const BLOCK: usize = 64;
+
+/// Initial value, FIPS 180-4, 5.3.3.
+const INITIAL: [u32; 8] =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
+
+/// A digest as eight words, the first word first.
+pub(crate) type Digest = [u32; 8];
+
+/// SHA-256 in progress.
+#[derive(Clone)]
+pub(crate) struct Hasher {
+    state: Digest,
+    block: [u8; BLOCK],
+    /// Bytes hashed so far.
+    len: u64,
+}
+
+impl Hasher {
+    pub(crate) const fn new() -> Self {
+        Self { state: INITIAL, block: [0; BLOCK], len: 0 }
+    }
+
+    /// Bytes that wait in `block`.
+    const fn waiting(&self) -> usize {
+        (self.len & 63) as usize
+    }
+
+    pub(crate) fn update(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let waiting = self.waiting();
+            let taken = if waiting == 0 && bytes.len() >= BLOCK {
+                let (blocks, _) = bytes.as_chunks();
+                compress256(&mut self.state, blocks);
+                blocks.as_flattened().len()
+            } else {
+                let room = self.block.iter_mut().skip(waiting);
+                let taken = room.zip(bytes).map(|(slot, &byte)| *slot = byte).count();
+                if waiting.wrapping_add(taken) == BLOCK {
+                    compress256(&mut self.state, core::slice::from_ref(&self.block));
+                }
+                taken
+            };
+            // 2^64 bytes are never fed.
+            self.len = self.len.wrapping_add(taken as u64);
+            bytes = bytes.get(taken..).unwrap_or_default();
+        }
+    }
+
+    /// Pads (FIPS 180-4, 5.1.1) and returns the digest.
+    pub(crate) fn finish(mut self) -> Digest {
+        let bits = self.len.wrapping_mul(8).to_be_bytes();
+        self.update(&[0x80]);
+        while self.waiting() != 56 {
+            self.update(&[0]);
+        }
+        self.update(&bits);
+        self.state
+    }
+}
+
+/// The digest of `bytes`.
+pub(crate) fn digest(bytes: &[u8]) -> Digest {
+    let mut hasher = Hasher::new();
+    hasher.update(bytes);
+    hasher.finish()
+}
