@@ -1,6 +1,7 @@
 //! Host library of otaseal.
 pub mod compress;
 pub mod elf;
+pub mod homie;
 
 pub use otaseal_device as device;
 

@@ -1,0 +1,130 @@
+use std::fmt;
+
+use otaseal_device::homie::{BRAND_MAX, NAME_MAX, VERSION_MAX, is_token_byte};
+use serde::Serialize;
+
+/// The rule that a name, version or brand breaks. Reads as the end of a sentence whose subject is the value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ValueError {
+    /// Nothing between the boundaries.
+    #[error("is empty")]
+    Empty,
+    /// More bytes than the field may have.
+    #[error("is {len} bytes long; the limit is {limit}")]
+    TooLong {
+        /// Length in bytes.
+        len: usize,
+        /// Most bytes allowed.
+        limit: usize,
+    },
+    /// A byte that is no letter, digit, `-`, `_`, `.` or `+`: among them every path separator and control byte.
+    #[error("has the byte {byte:#04x} at position {position}")]
+    Byte {
+        /// The byte.
+        byte: u8,
+        /// Where it stands in the value.
+        position: usize,
+    },
+    /// A leading `.` (hidden file, `.`, `..`) or `-` (read as an option by programs that are given the name).
+    #[error("starts with a dot or a dash")]
+    Lead,
+    /// A trailing `.`, which Windows drops: two names would be one file.
+    #[error("ends with a dot")]
+    TrailingDot,
+    /// The name of a Windows device, alone or before a dot.
+    #[error("is a reserved device name on Windows")]
+    Reserved,
+}
+
+/// Checks what every value has to be: a single path component on every system, and nothing an option parser or a
+/// terminal would act on.
+fn check(value: &[u8], limit: usize) -> Result<&str, ValueError> {
+    if value.len() > limit {
+        return Err(ValueError::TooLong { len: value.len(), limit });
+    }
+    if let Some(position) = value.iter().position(|&byte| !is_token_byte(byte)) {
+        return Err(ValueError::Byte { byte: value[position], position });
+    }
+    match (value.first(), value.last()) {
+        (None, _) | (_, None) => return Err(ValueError::Empty),
+        (Some(b'.' | b'-'), _) => return Err(ValueError::Lead),
+        (_, Some(b'.')) => return Err(ValueError::TrailingDot),
+        _ => {}
+    }
+    if is_windows_device(value) {
+        return Err(ValueError::Reserved);
+    }
+    // Token bytes are ASCII, so the fallback is never taken.
+    Ok(std::str::from_utf8(value).unwrap_or_default())
+}
+
+/// Source: Microsoft, "Naming Files, Paths, and Namespaces": reserved with any extension and in any case.
+fn is_windows_device(value: &[u8]) -> bool {
+    let stem = value.split(|&byte| byte == b'.').next().unwrap_or_default();
+    match stem.to_ascii_uppercase().as_slice() {
+        b"CON" | b"PRN" | b"AUX" | b"NUL" => true,
+        [b'C', b'O', b'M', digit] | [b'L', b'P', b'T', digit] => digit.is_ascii_digit(),
+        _ => false,
+    }
+}
+
+macro_rules! value {
+    ($(#[$doc:meta])* $name:ident, $limit:ident) => {
+        $(#[$doc])*
+        ///
+        /// Letters, digits and `-_.+`; safe as a single path component on every system. [`ValueError`] lists the
+        /// rules.
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<&[u8]> for $name {
+            type Error = ValueError;
+
+            fn try_from(value: &[u8]) -> Result<Self, ValueError> {
+                check(value, $limit).map(|value| Self(value.to_owned()))
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = ValueError;
+
+            fn try_from(value: &str) -> Result<Self, ValueError> {
+                Self::try_from(value.as_bytes())
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+    };
+}
+
+value! {
+    /// A firmware's name: 1 to 32 bytes.
+    FirmwareName, NAME_MAX
+}
+value! {
+    /// A firmware's version: 1 to 16 bytes, of no fixed form.
+    FirmwareVersion, VERSION_MAX
+}
+value! {
+    /// A brand: 1 to 21 bytes.
+    Brand, BRAND_MAX
+}
