@@ -2,6 +2,7 @@
 pub mod compress;
 pub mod elf;
 pub mod homie;
+pub mod image;
 
 pub use otaseal_device as device;
 

@@ -1,0 +1,276 @@
+//! ESP8266 images: header, segments, checksum; boot loader and application.
+//!
+//! Sources: the boot ROM's format as esptool documents it ("Firmware Image Format"), and esp8266/Arduino
+//! `tools/elf2bin.py` for the file that an Arduino build makes.
+
+use std::fmt;
+
+use serde::Serialize;
+
+const MAGIC: u8 = 0xE9;
+const MAGIC_V2: u8 = 0xEA;
+const HEADER_LEN: usize = 8;
+const SEGMENT_HEADER_LEN: usize = 8;
+const CHECKSUM_SEED: u8 = 0xEF;
+/// The checksum is the last byte of a line of this many.
+const LINE: usize = 16;
+/// Where an Arduino file has its application, behind the boot loader `eboot`.
+const APPLICATION_OFFSET: usize = 0x1000;
+
+/// How the flash chip is read. A device that gets an image of another mode over the air changes this byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FlashMode {
+    /// Four lines for address and data.
+    Qio,
+    /// Four lines for data.
+    Qout,
+    /// Two lines for address and data.
+    Dio,
+    /// Two lines for data.
+    Dout,
+}
+
+impl FlashMode {
+    /// The mode of a header's byte 2.
+    pub const fn from_byte(byte: u8) -> Option<Self> {
+        Some(match byte {
+            0 => Self::Qio,
+            1 => Self::Qout,
+            2 => Self::Dio,
+            3 => Self::Dout,
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for FlashMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Qio => "QIO",
+            Self::Qout => "QOUT",
+            Self::Dio => "DIO",
+            Self::Dout => "DOUT",
+        })
+    }
+}
+
+/// The eight bytes an image begins with. A meaning is absent where the byte has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Header {
+    /// How many segments follow (in a version 2 image: a constant).
+    pub segment_count: u8,
+    /// Flash mode, byte 2.
+    pub flash_mode: Option<FlashMode>,
+    /// Byte 2 as it is.
+    pub flash_mode_byte: u8,
+    /// Flash size, high half of byte 3.
+    pub flash_size_bytes: Option<u32>,
+    /// Flash clock, low half of byte 3.
+    pub flash_frequency_mhz: Option<u8>,
+    /// Byte 3 as it is.
+    pub flash_size_frequency_byte: u8,
+    /// Address of the first instruction.
+    pub entry_address: u32,
+}
+
+impl Header {
+    fn read(bytes: &[u8], magic: u8) -> Option<Self> {
+        let &[first, segment_count, mode, size_frequency, ref entry @ ..] =
+            bytes.first_chunk::<HEADER_LEN>()?;
+        if first != magic {
+            return None;
+        }
+        Some(Self {
+            segment_count,
+            flash_mode: FlashMode::from_byte(mode),
+            flash_mode_byte: mode,
+            flash_size_bytes: flash_size_kib(size_frequency >> 4).map(|kib| kib * 1024),
+            flash_frequency_mhz: flash_frequency_mhz(size_frequency & 0x0F),
+            flash_size_frequency_byte: size_frequency,
+            entry_address: u32::from_le_bytes(*entry),
+        })
+    }
+
+    pub(super) fn read_v2(bytes: &[u8]) -> Option<Self> {
+        Self::read(bytes, MAGIC_V2)
+    }
+}
+
+impl fmt::Display for Header {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.flash_mode {
+            Some(mode) => write!(f, "flash mode {mode}, "),
+            None => write!(f, "flash mode byte {:#04x}, ", self.flash_mode_byte),
+        }?;
+        match (self.flash_size_bytes, self.flash_frequency_mhz) {
+            (Some(size), Some(mhz)) => write!(f, "{} KiB at {mhz} MHz", size / 1024),
+            _ => write!(f, "flash size and clock byte {:#04x}", self.flash_size_frequency_byte),
+        }
+    }
+}
+
+const fn flash_size_kib(nibble: u8) -> Option<u32> {
+    Some(match nibble {
+        0 => 512,
+        1 => 256,
+        2 => 1024,
+        3 => 2 * 1024,
+        4 => 4 * 1024,
+        8 => 8 * 1024,
+        9 => 16 * 1024,
+        _ => return None,
+    })
+}
+
+const fn flash_frequency_mhz(nibble: u8) -> Option<u8> {
+    Some(match nibble {
+        0 => 40,
+        1 => 26,
+        2 => 20,
+        15 => 80,
+        _ => return None,
+    })
+}
+
+/// One segment: bytes, and where they go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Segment {
+    /// Address in the chip's memory.
+    pub address: u32,
+    /// Offset of the segment's data in the file.
+    pub offset_bytes: usize,
+    /// Length of the data.
+    pub size_bytes: u32,
+}
+
+/// Whether all of an image is there, and undamaged as far as its checksum goes: it covers the segments' data, not
+/// the header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Integrity {
+    /// Complete, and the checksum is right.
+    Valid {
+        /// Length from the header to the checksum, both included.
+        length_bytes: usize,
+    },
+    /// Complete, and the checksum is wrong.
+    ChecksumMismatch {
+        /// Length from the header to the checksum, both included.
+        length_bytes: usize,
+        /// The checksum in the file.
+        stored: u8,
+        /// The checksum of the data.
+        computed: u8,
+    },
+    /// The file ends before the image does, or a segment's size is nonsense.
+    CutOff,
+}
+
+/// One image: a header and its segments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Image {
+    /// Where it begins in the file.
+    pub offset_bytes: usize,
+    /// Its header.
+    #[serde(flatten)]
+    pub header: Header,
+    /// The segments that are in the file whole.
+    pub segments: Vec<Segment>,
+    /// Whether it is complete and its checksum right.
+    pub integrity: Integrity,
+}
+
+impl Image {
+    /// Reads the image that begins at `offset`; bounded by the header's one-byte count and the file's end.
+    fn read(file: &[u8], offset: usize) -> Option<Self> {
+        let bytes = file.get(offset..)?;
+        let header = Header::read(bytes, MAGIC)?;
+        let mut segments = Vec::new();
+        let (mut at, mut computed) = (HEADER_LEN, CHECKSUM_SEED);
+        for _ in 0..header.segment_count {
+            let Some((address, data)) = segment_at(bytes, at) else { break };
+            at += SEGMENT_HEADER_LEN;
+            segments.push(Segment { address, offset_bytes: offset + at, size_bytes: data.len() as u32 });
+            at += data.len();
+            computed = data.iter().fold(computed, |sum, byte| sum ^ byte);
+        }
+        let complete = segments.len() == usize::from(header.segment_count);
+        let integrity = match bytes.get(at | (LINE - 1)) {
+            Some(&stored) if complete => {
+                let length_bytes = (at | (LINE - 1)) + 1;
+                match stored == computed {
+                    true => Integrity::Valid { length_bytes },
+                    false => Integrity::ChecksumMismatch { length_bytes, stored, computed },
+                }
+            }
+            _ => Integrity::CutOff,
+        };
+        Some(Self { offset_bytes: offset, header, segments, integrity })
+    }
+
+    /// Offset in the file after the checksum, when the image is complete.
+    fn end(&self) -> Option<usize> {
+        match self.integrity {
+            Integrity::Valid { length_bytes } | Integrity::ChecksumMismatch { length_bytes, .. } => {
+                Some(self.offset_bytes + length_bytes)
+            }
+            Integrity::CutOff => None,
+        }
+    }
+}
+
+/// Address and data of the segment whose header is at `at`, when it is there whole.
+fn segment_at(bytes: &[u8], at: usize) -> Option<(u32, &[u8])> {
+    let (address, rest) = bytes.get(at..)?.split_first_chunk()?;
+    let (size, rest) = rest.split_first_chunk()?;
+    let size = usize::try_from(u32::from_le_bytes(*size)).ok()?;
+    Some((u32::from_le_bytes(*address), rest.get(..size)?))
+}
+
+/// A file that begins with an ESP8266 image: what OTA writes from flash offset 0 on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Esp8266File {
+    /// The image at the start: what the boot ROM loads. In an Arduino build that is `eboot`.
+    pub first: Image,
+    /// The application behind `eboot`, at offset 0x1000.
+    pub application: Option<Image>,
+    /// Bytes after the last complete image, such as a trailer.
+    pub bytes_after: Option<usize>,
+}
+
+impl Esp8266File {
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let first = Image::read(bytes, 0)?;
+        // Inside a larger first image, an E9 at this place is data.
+        let has_room = first.end().is_some_and(|end| end <= APPLICATION_OFFSET);
+        let application = has_room.then(|| Image::read(bytes, APPLICATION_OFFSET)).flatten();
+        let last = application.as_ref().unwrap_or(&first);
+        let bytes_after = last.end().map(|end| bytes.len() - end);
+        Some(Self { first, application, bytes_after })
+    }
+
+    /// Whether every image in the file is complete with a right checksum.
+    pub fn is_intact(&self) -> bool {
+        let intact = |image: &Image| matches!(image.integrity, Integrity::Valid { .. });
+        intact(&self.first) && self.application.as_ref().is_none_or(intact)
+    }
+}
+
+impl fmt::Display for Esp8266File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an ESP8266 image ({}", self.first.header)?;
+        if self.application.is_some() {
+            f.write_str(", boot loader and application")?;
+        }
+        match self.is_intact() {
+            true => f.write_str(")"),
+            false => f.write_str("; damaged or cut off)"),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+use std::fmt;
+
+use serde::Serialize;
+
+/// UF2 specification (github.com/microsoft/uf2): blocks of 512 bytes, each with its own header.
+const BLOCK: usize = 512;
+const MAGIC_START: [u8; 8] = [0x55, 0x46, 0x32, 0x0A, 0x57, 0x51, 0x5D, 0x9E];
+const MAGIC_END: [u8; 4] = [0x30, 0x6F, 0xB1, 0x0A];
+/// Most payload bytes that fit between header and end magic.
+const PAYLOAD_MAX: u32 = 476;
+
+/// Flags at offset 8 of a block.
+const NOT_MAIN_FLASH: u32 = 0x0001;
+const HAS_FAMILY: u32 = 0x2000;
+
+/// A UF2 file: what its blocks write, in sum.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Uf2 {
+    /// Whole blocks of 512 bytes in the file.
+    pub blocks: usize,
+    /// Payload bytes of the blocks that write flash.
+    pub payload_bytes: u64,
+    /// Lowest address that is written.
+    pub first_address: Option<u32>,
+    /// Family id of the first block that has one.
+    pub family_id: Option<u32>,
+    /// The chip of that family, where it is known here.
+    pub family: Option<&'static str>,
+    /// Whether every block has its magic numbers and a sane payload size, and no bytes follow the last.
+    pub intact: bool,
+}
+
+impl Uf2 {
+    /// Reads a file whose first block has the magic numbers.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+        if !has_magic(blocks.first()?) {
+            return None;
+        }
+        let mut uf2 = Self {
+            blocks: blocks.len(),
+            payload_bytes: 0,
+            first_address: None,
+            family_id: None,
+            family: None,
+            intact: rest.is_empty(),
+        };
+        for block in blocks {
+            let [flags, address, len, family] = [8, 12, 16, 28].map(|at| word(block, at));
+            if !has_magic(block) || len > PAYLOAD_MAX {
+                uf2.intact = false;
+                continue;
+            }
+            if flags & NOT_MAIN_FLASH != 0 {
+                continue;
+            }
+            uf2.payload_bytes += u64::from(len);
+            uf2.first_address = Some(uf2.first_address.map_or(address, |first| first.min(address)));
+            if flags & HAS_FAMILY != 0 && uf2.family_id.is_none() {
+                uf2.family_id = Some(family);
+                uf2.family = family_name(family);
+            }
+        }
+        Some(uf2)
+    }
+}
+
+impl fmt::Display for Uf2 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a UF2 file")?;
+        match (self.family, self.family_id) {
+            (Some(name), _) => write!(f, " for {name}"),
+            (None, Some(id)) => write!(f, " for family {id:08x}"),
+            (None, None) => Ok(()),
+        }?;
+        if self.intact { Ok(()) } else { f.write_str(" (damaged)") }
+    }
+}
+
+fn has_magic(block: &[u8; BLOCK]) -> bool {
+    block.starts_with(&MAGIC_START) && block.ends_with(&MAGIC_END)
+}
+
+fn word(block: &[u8; BLOCK], at: usize) -> u32 {
+    block.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u32::from_le_bytes(*word))
+}
+
+/// Source: the family list kept with the UF2 specification.
+fn family_name(id: u32) -> Option<&'static str> {
+    Some(match id {
+        0xE48B_FF56 => "RP2040",
+        0xE48B_FF59 => "RP2350 (Arm, secure)",
+        0xE48B_FF5A => "RP2350 (RISC-V)",
+        0xE48B_FF5B => "RP2350 (Arm, non-secure)",
+        _ => return None,
+    })
+}
