@@ -328,4 +328,4 @@ fn join(pieces: Vec<Piece<'_>>, max_gap: usize) -> Result<(u64, Vec<u8>), ElfErr
 
 #[cfg(test)]
 #[path = "elf_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -4,19 +4,19 @@ use std::process::Command;
 use super::*;
 
 /// One loaded segment of [`elf32`]; each becomes one section too when it has a name.
-struct Load {
+pub(crate) struct Load {
     name: &'static str,
     run: u32,
     load: u32,
     bytes: &'static [u8],
 }
 
-const fn load(name: &'static str, address: u32, bytes: &'static [u8]) -> Load {
+pub(crate) const fn load(name: &'static str, address: u32, bytes: &'static [u8]) -> Load {
     Load { name, run: address, load: address, bytes }
 }
 
 /// A 32-bit little-endian Arm executable: header, program headers, contents, section names, section headers.
-fn elf32(loads: &[Load]) -> Vec<u8> {
+pub(crate) fn elf32(loads: &[Load]) -> Vec<u8> {
     let contents_at = 52 + 32 * loads.len();
     let (mut programs, mut contents, mut names) = (vec![], vec![], b"\0".to_vec());
     let mut sections = vec![[0u32; 10]];

@@ -1,5 +1,11 @@
+use std::path::Path;
+use std::process::Command;
+
+use proptest::prelude::*;
+
+use super::esp8266::{FlashMode, Integrity};
 use super::*;
-use crate::image::esp8266::Integrity;
+use crate::elf::tests::{elf32, load};
 
 #[test]
 fn the_order_of_recognition_is_from_certain_to_likely() {
@@ -45,6 +51,9 @@ fn intel_hex_is_told_by_its_first_record() {
     for text in [
         &b":"[..],
         b":00000001FE",
+        b":02000001FD",
+        b":00000001FF0",
+        b":0000000001FF",
         b":00000001F",
         b":01000001FF",
         b":0000000 FF",
@@ -240,4 +249,100 @@ fn json_has_units_in_its_names() {
     let elf = identify(b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x28\0\x01\0\0\0\x01\x01\0\x08");
     assert_eq!(elf.to_string(), "an ELF file (32-bit, Arm)");
     assert_eq!(serde_json::to_value(elf).unwrap()["entry_address"], 0x0800_0101);
+}
+
+#[test]
+fn a_big_endian_elf_is_described_too() {
+    let elf = identify(
+        b"\x7fELF\x02\x02\x01\0\0\0\0\0\0\0\0\0\0\x02\0\x08\0\0\0\x01\x01\x02\x03\x04\x05\x06\x07\x08",
+    );
+    assert_eq!(elf.to_string(), "an ELF file (64-bit, MIPS)");
+    let Kind::Elf(elf) = elf else { panic!() };
+    assert_eq!((elf.big_endian, elf.entry_address), (Some(true), Some(0x0102_0304_0506_0708)));
+}
+
+/// Runs esptool; `None` when it is not installed.
+fn esptool(dir: &Path, arguments: &[&str]) -> Option<String> {
+    let python = if cfg!(windows) { "python" } else { "python3" };
+    let run = |arguments: &[&str]| {
+        Command::new(python)
+            .args(["-m", "esptool", "--chip", "esp8266"])
+            .args(arguments)
+            .current_dir(dir)
+            .output()
+    };
+    if !run(&["version"]).is_ok_and(|done| done.status.success()) {
+        crate::testing::skipped("esptool (PyPI) is not installed");
+        return None;
+    }
+    let done = run(arguments).unwrap();
+    Some(String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr))
+}
+
+#[test]
+fn esptool_and_we_read_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let in_dir = |name: &str| dir.path().join(name);
+    // Lengths are multiples of 4, to which esptool pads.
+    let mut elf = elf32(&[
+        load(".text", 0x4010_0000, &[0x11; 332]),
+        load(".data", 0x3FFE_8000, b"not symmetric: XOR is no zero..!"),
+    ]);
+    elf[18] = 94;
+    std::fs::write(in_dir("in.elf"), elf).unwrap();
+    for (mode, size, frequency, expected) in [
+        ("dio", "4MB", "80m", (FlashMode::Dio, 4 << 20, 80)),
+        ("qio", "512KB", "40m", (FlashMode::Qio, 512 << 10, 40)),
+        ("qout", "256KB", "26m", (FlashMode::Qout, 256 << 10, 26)),
+        ("dout", "16MB", "20m", (FlashMode::Dout, 16 << 20, 20)),
+        ("dio", "1MB", "40m", (FlashMode::Dio, 1 << 20, 40)),
+        ("dio", "2MB", "40m", (FlashMode::Dio, 2 << 20, 40)),
+        ("dio", "8MB", "40m", (FlashMode::Dio, 8 << 20, 40)),
+    ] {
+        let flags = ["elf2image", "-fm", mode, "-fs", size, "-ff", frequency, "-o", "out-", "in.elf"];
+        let Some(said) = esptool(dir.path(), &flags) else { return };
+        let image = std::fs::read(in_dir("out-0x00000.bin")).expect(&said);
+        let file = esp(&image);
+        let header = file.first.header;
+        assert_eq!(header.flash_mode, Some(expected.0));
+        assert_eq!(header.flash_size_bytes, Some(expected.1));
+        assert_eq!(header.flash_frequency_mhz, Some(expected.2));
+        assert_eq!(header.entry_address, 0x0800_0101);
+        let segments: Vec<_> = file.first.segments.iter().map(|it| (it.address, it.size_bytes)).collect();
+        assert_eq!(segments, [(0x4010_0000, 332), (0x3FFE_8000, 32)]);
+        assert_eq!(file.first.integrity, Integrity::Valid { length_bytes: image.len() });
+    }
+
+    let mut image = std::fs::read(in_dir("out-0x00000.bin")).unwrap();
+    image[50] ^= 1;
+    std::fs::write(in_dir("damaged.bin"), &image).unwrap();
+    let said = esptool(dir.path(), &["image-info", "damaged.bin"]).unwrap();
+    let Integrity::ChecksumMismatch { stored, computed, .. } = esp(&image).first.integrity else { panic!() };
+    assert!(said.contains(&format!("{stored:#04x} (invalid - calculated {computed:#04x})")), "{said}");
+
+    esptool(dir.path(), &["elf2image", "-e", "2", "-fm", "qout", "-fs", "1MB", "-o", "v2.bin", "in.elf"]);
+    let Kind::Esp8266V2(header) = identify(&std::fs::read(in_dir("v2.bin")).unwrap()) else { panic!() };
+    assert_eq!((header.flash_mode, header.flash_size_bytes), (Some(FlashMode::Qout), Some(1 << 20)));
+    assert_eq!(header.entry_address, 0x0800_0101);
+}
+
+proptest! {
+    #[test]
+    fn nothing_makes_it_panic(
+        magic in prop::sample::select(vec![
+            &b""[..], b"\xe9", b"\xe9\x02\x02\x40", b"\xea", b"\x1f\x8b", b"\x7fELF", b"\x7fELF\x02\x02", b":", b":00",
+            b"UF2\nWQ\x5d\x9e", b"-----BEGIN ", b"-----BEGIN RSA PRIVATE KEY-----\n", b"\x30", b"\x30\x82\x04\xa3\x02\x01",
+        ]),
+        rest in prop::collection::vec(any::<u8>(), 0..1100),
+    ) {
+        let bytes = [magic, &rest].concat();
+        let kind = identify(&bytes);
+        prop_assert!(!kind.to_string().contains(char::is_control));
+        serde_json::to_string(&kind).unwrap();
+        trailer(&bytes, bytes.len() as u64);
+        if bytes.starts_with(b"\x7fELF") {
+            prop_assert!(matches!(kind, Kind::Elf(_)));
+            prop_assert!(crate::elf::flatten(&bytes, 0).is_err());
+        }
+    }
 }
