@@ -1,0 +1,278 @@
+//! What a key file is, before anything in it is believed.
+//!
+//! One function, [`classify`], looks at the bytes and names the container. The loaders of [`crate::key`] and
+//! the `inspect` command both ask it, so a file is called the same thing everywhere.
+
+use rsa::pkcs1::{RsaPrivateKeyRef, RsaPublicKeyRef};
+use rsa::pkcs8::der::asn1::{AnyRef, BitStringRef, ObjectIdentifier};
+use rsa::pkcs8::der::{Decode, Encode, Reader, SliceReader, Tag, Tagged, pem};
+use rsa::pkcs8::{AlgorithmIdentifierRef, PrivateKeyInfoRef};
+use zeroize::Zeroizing;
+
+/// Largest key file that is read, in bytes. An RSA-4096 private key in PEM has about 3,300.
+pub const MAX_KEY_FILE: usize = 64 * 1024;
+
+/// rsaEncryption, RFC 8017 appendix C.
+const OID_RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+/// id-RSASSA-PSS, RFC 8017 appendix C: the key says that it must not be used with PKCS#1 v1.5.
+const OID_RSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
+/// id-ecPublicKey, RFC 5480 section 2.1.1.
+const OID_EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+
+/// How the container is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Armor {
+    /// Base64 between `-----BEGIN …-----` lines (RFC 7468).
+    Pem,
+    /// Bare ASN.1 DER.
+    Der,
+}
+
+/// What a key file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum KeyFileKind {
+    /// `PRIVATE KEY`: PKCS#8 (RFC 5958) with an RSA key.
+    Pkcs8Private,
+    /// `RSA PRIVATE KEY`: PKCS#1 (RFC 8017 A.1.2).
+    Pkcs1Private,
+    /// `PUBLIC KEY`: SPKI (RFC 5280 4.1.2.7) with an RSA key.
+    SpkiPublic,
+    /// `RSA PUBLIC KEY`: PKCS#1 (RFC 8017 A.1.1).
+    Pkcs1Public,
+    /// `ENCRYPTED PRIVATE KEY`: PKCS#8 under a passphrase.
+    EncryptedPkcs8,
+    /// `RSA PRIVATE KEY` with `Proc-Type: 4,ENCRYPTED`: OpenSSL's old form (RFC 1421 headers).
+    EncryptedTraditional,
+    /// An elliptic-curve private key (SEC 1 or PKCS#8).
+    EcPrivate,
+    /// An elliptic-curve public key.
+    EcPublic,
+    /// An RSA key that is restricted to RSASSA-PSS.
+    RsaPss,
+    /// A private or public key of another algorithm (Ed25519, DSA, …).
+    OtherAlgorithm,
+    /// An X.509 certificate.
+    Certificate,
+    /// A PKCS#10 certificate request.
+    CertificateRequest,
+    /// `OPENSSH PRIVATE KEY`.
+    OpensshPrivate,
+    /// An `ssh-rsa AAAA…` line.
+    OpensshPublic,
+    /// PEM with another label.
+    OtherPem,
+}
+
+impl KeyFileKind {
+    /// What to call it in a sentence, with its article.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Pkcs8Private => "an RSA private key (PKCS#8)",
+            Self::Pkcs1Private => "an RSA private key (PKCS#1)",
+            Self::SpkiPublic => "an RSA public key (SPKI)",
+            Self::Pkcs1Public => "an RSA public key (PKCS#1)",
+            Self::EncryptedPkcs8 => "an encrypted private key (PKCS#8)",
+            Self::EncryptedTraditional => "an encrypted private key (OpenSSL's traditional form)",
+            Self::EcPrivate => "an elliptic-curve private key",
+            Self::EcPublic => "an elliptic-curve public key",
+            Self::RsaPss => "an RSA key restricted to PSS",
+            Self::OtherAlgorithm => "a key of another algorithm than RSA",
+            Self::Certificate => "a certificate",
+            Self::CertificateRequest => "a certificate request",
+            Self::OpensshPrivate => "an OpenSSH private key",
+            Self::OpensshPublic => "an OpenSSH public key",
+            Self::OtherPem => "a PEM file that is no key",
+        }
+    }
+
+    /// Whether the file has secret bytes: such a file is never copied into an output.
+    pub fn is_private(self) -> bool {
+        matches!(
+            self,
+            Self::Pkcs8Private
+                | Self::Pkcs1Private
+                | Self::EncryptedPkcs8
+                | Self::EncryptedTraditional
+                | Self::EcPrivate
+                | Self::OpensshPrivate
+        )
+    }
+}
+
+/// A recognised key file: what it is, how it is written, and its DER (wiped on drop).
+pub struct KeyFile {
+    /// What it holds.
+    pub kind: KeyFileKind,
+    /// PEM or DER.
+    pub armor: Armor,
+    pub(super) der: Zeroizing<Vec<u8>>,
+}
+
+/// Why a PEM block cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct DamagedPem;
+
+/// Names what a key file holds; `None` when it is no key file at all, `Err` when it is PEM that is damaged.
+///
+/// The first block whose label says key or certificate counts: `openssl ecparam -genkey` writes
+/// `EC PARAMETERS` first, and `openssl pkcs12` writes attributes as text before the block.
+pub(super) fn classify(bytes: &[u8]) -> Result<Option<KeyFile>, DamagedPem> {
+    if bytes.len() > MAX_KEY_FILE {
+        return Ok(None);
+    }
+    if bytes.starts_with(b"ssh-rsa ") {
+        return Ok(Some(KeyFile {
+            kind: KeyFileKind::OpensshPublic,
+            armor: Armor::Pem,
+            der: Zeroizing::default(),
+        }));
+    }
+    let mut rest = bytes;
+    while let Some(block) = next_block(rest)? {
+        if block.label != "EC PARAMETERS" {
+            return from_pem(&block).map(Some);
+        }
+        rest = block.after;
+    }
+    Ok(classify_der(bytes).map(|kind| KeyFile {
+        kind,
+        armor: Armor::Der,
+        der: Zeroizing::new(bytes.to_vec()),
+    }))
+}
+
+/// [`classify`] for callers that only want the name, such as `inspect`.
+pub fn kind(bytes: &[u8]) -> Option<(KeyFileKind, Armor)> {
+    classify(bytes).ok().flatten().map(|file| (file.kind, file.armor))
+}
+
+struct Block<'a> {
+    label: &'a str,
+    /// From `-----BEGIN` to the end of the `-----END …-----` line.
+    text: &'a [u8],
+    after: &'a [u8],
+}
+
+fn next_block(bytes: &[u8]) -> Result<Option<Block<'_>>, DamagedPem> {
+    const BEGIN: &[u8] = b"-----BEGIN ";
+    const DASHES: &[u8] = b"-----";
+    let Some(start) = memchr::memmem::find(bytes, BEGIN) else { return Ok(None) };
+    let text = &bytes[start..];
+    let label_end = memchr::memmem::find(&text[BEGIN.len()..], DASHES).ok_or(DamagedPem)? + BEGIN.len();
+    let label = std::str::from_utf8(&text[BEGIN.len()..label_end]).map_err(|_| DamagedPem)?;
+    if label.len() > 64 || label.contains(['\n', '\r']) {
+        return Err(DamagedPem);
+    }
+    let end = format!("-----END {label}-----");
+    let length = memchr::memmem::find(text, end.as_bytes()).ok_or(DamagedPem)? + end.len();
+    Ok(Some(Block { label, text: &text[..length], after: &text[length..] }))
+}
+
+fn from_pem(block: &Block<'_>) -> Result<KeyFile, DamagedPem> {
+    let bare = |kind| Ok(KeyFile { kind, armor: Armor::Pem, der: Zeroizing::default() });
+    match block.label {
+        "ENCRYPTED PRIVATE KEY" => return bare(KeyFileKind::EncryptedPkcs8),
+        "RSA PRIVATE KEY" if memchr::memmem::find(block.text, b"Proc-Type: 4,ENCRYPTED").is_some() => {
+            return bare(KeyFileKind::EncryptedTraditional);
+        }
+        "EC PRIVATE KEY" => return bare(KeyFileKind::EcPrivate),
+        "EC PUBLIC KEY" => return bare(KeyFileKind::EcPublic),
+        "DSA PRIVATE KEY" => return bare(KeyFileKind::OtherAlgorithm),
+        "OPENSSH PRIVATE KEY" => return bare(KeyFileKind::OpensshPrivate),
+        "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE" => {
+            return bare(KeyFileKind::Certificate);
+        }
+        "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST" => {
+            return bare(KeyFileKind::CertificateRequest);
+        }
+        "PRIVATE KEY" | "RSA PRIVATE KEY" | "PUBLIC KEY" | "RSA PUBLIC KEY" => {}
+        _ => return bare(KeyFileKind::OtherPem),
+    }
+    let der = Zeroizing::new(pem::decode_vec(block.text).map_err(|_| DamagedPem)?.1);
+    let kind = match block.label {
+        "RSA PRIVATE KEY" => KeyFileKind::Pkcs1Private,
+        "RSA PUBLIC KEY" => KeyFileKind::Pkcs1Public,
+        "PRIVATE KEY" => pkcs8_kind(&der).ok_or(DamagedPem)?,
+        _ => spki_kind(&der).ok_or(DamagedPem)?,
+    };
+    Ok(KeyFile { kind, armor: Armor::Pem, der })
+}
+
+fn classify_der(bytes: &[u8]) -> Option<KeyFileKind> {
+    if bytes.first() != Some(&0x30) {
+        return None;
+    }
+    if let Some(kind) = pkcs8_kind(bytes).or_else(|| spki_kind(bytes)) {
+        return Some(kind);
+    }
+    if RsaPrivateKeyRef::from_der(bytes).is_ok() {
+        return Some(KeyFileKind::Pkcs1Private);
+    }
+    if RsaPublicKeyRef::from_der(bytes).is_ok() {
+        return Some(KeyFileKind::Pkcs1Public);
+    }
+    other_sequence(bytes)
+}
+
+fn pkcs8_kind(der: &[u8]) -> Option<KeyFileKind> {
+    let info = PrivateKeyInfoRef::from_der(der).ok()?;
+    Some(match info.algorithm.oid {
+        OID_RSA => KeyFileKind::Pkcs8Private,
+        OID_RSA_PSS => KeyFileKind::RsaPss,
+        OID_EC => KeyFileKind::EcPrivate,
+        _ => KeyFileKind::OtherAlgorithm,
+    })
+}
+
+fn spki_kind(der: &[u8]) -> Option<KeyFileKind> {
+    let (algorithm, _) = spki(der)?;
+    Some(match algorithm.oid {
+        OID_RSA => KeyFileKind::SpkiPublic,
+        OID_RSA_PSS => KeyFileKind::RsaPss,
+        OID_EC => KeyFileKind::EcPublic,
+        _ => KeyFileKind::OtherAlgorithm,
+    })
+}
+
+/// Algorithm and key bits of a SubjectPublicKeyInfo.
+pub(super) fn spki(der: &[u8]) -> Option<(AlgorithmIdentifierRef<'_>, BitStringRef<'_>)> {
+    let info = rsa::pkcs8::SubjectPublicKeyInfoRef::from_der(der).ok()?;
+    Some((info.algorithm, info.subject_public_key))
+}
+
+/// Encrypted or SEC 1 private key, certificate or certificate request: told apart by the outermost fields.
+fn other_sequence(der: &[u8]) -> Option<KeyFileKind> {
+    let outer = AnyRef::from_der(der).ok()?;
+    let mut fields = SliceReader::new(outer.value()).ok()?;
+    let first = AnyRef::decode(&mut fields).ok()?;
+    let second = AnyRef::decode(&mut fields).ok()?;
+    if second.tag() == Tag::OctetString {
+        return match first.tag() {
+            // SEC 1 C.4: version 1, then the key.
+            Tag::Integer if first.value() == [1] => Some(KeyFileKind::EcPrivate),
+            // RFC 5958 section 3: the algorithm, then the encrypted key, and nothing else.
+            Tag::Sequence if fields.is_finished() => Some(KeyFileKind::EncryptedPkcs8),
+            _ => None,
+        };
+    }
+    // RFC 5280 4.1 and RFC 2986 4.2: the signed part, the algorithm, the signature as BIT STRING.
+    let third = AnyRef::decode(&mut fields).ok()?;
+    let signed = first.tag() == Tag::Sequence && second.tag() == Tag::Sequence;
+    if !signed || third.tag() != Tag::BitString || !fields.is_finished() {
+        return None;
+    }
+    // A certificate starts with [0] version or with the serial number and has six fields or more; a request
+    // starts with version 0 and has four, the last of them [0] attributes.
+    let mut inner = SliceReader::new(first.value()).ok()?;
+    let mut last = AnyRef::decode(&mut inner).ok()?;
+    let mut count = 1;
+    while !inner.is_finished() {
+        last = AnyRef::decode(&mut inner).ok()?;
+        count += 1;
+    }
+    let attributes = last.tag().to_der().ok()? == [0xA0];
+    Some(if count <= 4 && attributes { KeyFileKind::CertificateRequest } else { KeyFileKind::Certificate })
+}

@@ -1,0 +1,132 @@
+//! The release manifest: what was made, from what, by which key.
+//!
+//! `manifest.json` is sorted, has no clock unless it is given one, and so is the same bytes for the same build.
+
+use crate::digest::{Digests, Md5Digest, Sha256Digest};
+use crate::firmware::{Encoding, Source};
+use crate::sign::Scheme;
+use serde::Serialize;
+
+/// Version of the manifest's form. It grows when a field changes its meaning or goes away, not when one joins.
+pub const SCHEMA: u32 = 1;
+
+/// File name of the manifest in the output directory.
+pub const FILE_NAME: &str = "manifest.json";
+
+/// The manifest of one package.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct Manifest {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// `otaseal` and its version.
+    pub tool: String,
+    /// Homie firmware name, where the image has one.
+    pub name: Option<String>,
+    /// Homie firmware version, where the image has one.
+    pub version: Option<String>,
+    /// Homie brand, where the image has one; a device without it says "Homie".
+    pub brand: Option<String>,
+    /// The build that was packaged.
+    pub source: Source,
+    /// What is in the flash after the update.
+    pub installed: Installed,
+    /// The key that signed.
+    pub key: Key,
+    /// Whether that key's private half is published with otaseal: then the signatures prove nothing.
+    pub example_key: bool,
+    /// Seconds since 1970-01-01 UTC, only when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<u64>,
+    /// Every file that was made beside this one, by file name.
+    pub artefacts: Vec<Artefact>,
+}
+
+/// What a device runs, and what it calls it.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Installed {
+    /// Size of the plain image in bytes.
+    pub size_bytes: u64,
+    /// What the device reports as `$fw/checksum` (Homie) and `x-ESP8266-sketch-md5` (HTTP): the MD5 of the
+    /// plain, unsigned image, however it was sent.
+    pub md5: Md5Digest,
+    /// SHA-256 of the plain image: what a rebuild must give.
+    pub sha256: Sha256Digest,
+}
+
+impl From<Digests> for Installed {
+    fn from(digests: Digests) -> Self {
+        Self { size_bytes: digests.size_bytes, md5: digests.md5, sha256: digests.sha256 }
+    }
+}
+
+/// The key in a manifest.
+#[derive(Debug, Clone, Serialize)]
+pub struct Key {
+    /// Key id: SHA-256 of the SPKI DER, 64 hexadecimal digits.
+    pub id: String,
+    /// Size of the modulus in bits.
+    pub bits: u32,
+}
+
+/// One file of a package.
+#[derive(Debug, Clone, Serialize)]
+pub struct Artefact {
+    /// Its name, without directories.
+    pub file: String,
+    /// How its payload is stored.
+    pub encoding: Encoding,
+    /// How it is signed; absent when it is not.
+    pub signature: Option<Scheme>,
+    /// Size and digests of the file.
+    #[serde(flatten)]
+    pub digests: Digests,
+}
+
+impl Manifest {
+    /// The manifest as JSON with a final newline.
+    ///
+    /// # Errors
+    /// None in practice: every field is a string, a number or a list of such.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        let mut text = serde_json::to_string_pretty(self)?;
+        text.push('\n');
+        Ok(text)
+    }
+}
+
+/// File names that an earlier manifest lists. Anything that cannot be read as one lists nothing: a foreign
+/// `manifest.json` must not make otaseal delete files.
+pub(crate) fn listed_files(json: &[u8]) -> Vec<String> {
+    #[derive(serde::Deserialize)]
+    struct Earlier {
+        schema: u32,
+        tool: String,
+        artefacts: Vec<EarlierArtefact>,
+    }
+    #[derive(serde::Deserialize)]
+    struct EarlierArtefact {
+        file: String,
+    }
+    match serde_json::from_slice::<Earlier>(json) {
+        Ok(earlier) if earlier.schema == SCHEMA && earlier.tool.starts_with("otaseal ") => {
+            earlier.artefacts.into_iter().map(|artefact| artefact.file).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_manifest_lists_files() {
+        let ours = br#"{"schema":1,"tool":"otaseal 0.1.0","artefacts":[{"file":"a.bin"}],"more":1}"#;
+        assert_eq!(listed_files(ours), ["a.bin"]);
+        assert!(listed_files(br#"{"name":"Home Assistant","builds":[]}"#).is_empty());
+        assert!(listed_files(br#"{"schema":2,"tool":"otaseal 9","artefacts":[{"file":"a"}]}"#).is_empty());
+        assert!(listed_files(br#"{"schema":1,"tool":"other","artefacts":[{"file":"a"}]}"#).is_empty());
+        assert!(listed_files(b"\xff").is_empty());
+    }
+}

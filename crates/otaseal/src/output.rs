@@ -1,0 +1,306 @@
+//! Files that appear whole or not at all.
+//!
+//! What is written goes to a temporary file in the target's own directory and gets its name by a rename, which
+//! file systems carry out as one step: after a crash, a full disk or `kill -9` the target is the old file or
+//! the new one. What `kill -9` can leave is a file named `.otaseal-*` beside it, which nothing reads.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// What to do when the target is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overwrite {
+    /// It is an error, and the target stays as it is.
+    Refuse,
+    /// It is replaced in one step.
+    Replace,
+}
+
+/// Who may read the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// As the user's umask says.
+    Public,
+    /// The owner alone: mode 0600 on Unix, from the moment the file exists. Elsewhere the directory's rules.
+    OwnerOnly,
+}
+
+/// Why a file was not written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OutputError {
+    /// The target exists and may not be replaced.
+    #[error("{} exists already", .0.display())]
+    Exists(PathBuf),
+    /// The target is a directory, a device or a pipe: a rename would replace it by a file.
+    #[error("{} is not a regular file", .0.display())]
+    NotAFile(PathBuf),
+    /// The system refused.
+    #[error("{} could not be written: {source}", path.display())]
+    Io {
+        /// The target.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl OutputError {
+    /// What the user can do about it.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::Exists(_) => "choose another name, or pass --force to replace it",
+            Self::NotAFile(_) => "choose a file name, or - for standard output",
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::NotFound => "make the directory first",
+                io::ErrorKind::PermissionDenied => "choose a directory that you may write to",
+                _ => "nothing was changed; free some space or choose another place, then run it again",
+            },
+        }
+    }
+}
+
+/// A file that is being written and has no name yet. Dropped without [`Pending::commit`], it is gone.
+#[derive(Debug)]
+pub struct Pending {
+    temporary: NamedTempFile,
+    target: PathBuf,
+    overwrite: Overwrite,
+}
+
+impl Pending {
+    /// Opens a temporary file beside `target`.
+    ///
+    /// # Errors
+    /// [`OutputError::Exists`] and [`OutputError::NotAFile`] as named, [`OutputError::Io`] when the directory is
+    /// missing or not writable.
+    pub fn create(target: &Path, overwrite: Overwrite, access: Access) -> Result<Self, OutputError> {
+        match fs::metadata(target) {
+            Ok(found) if !found.is_file() => return Err(OutputError::NotAFile(target.into())),
+            Ok(_) if overwrite == Overwrite::Refuse => return Err(OutputError::Exists(target.into())),
+            _ => {}
+        }
+        let directory = match target.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".otaseal-");
+        restrict(&mut builder, access);
+        let temporary = builder
+            .tempfile_in(directory)
+            .map_err(|source| OutputError::Io { path: target.into(), source: without_path(source) })?;
+        Ok(Self { temporary, target: target.into(), overwrite })
+    }
+
+    /// Where the file will be.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Gives the file its name, after its bytes have reached the disk.
+    ///
+    /// # Errors
+    /// [`OutputError::Io`] when the disk or the rename fails, [`OutputError::Exists`] when another process made
+    /// the target in the meantime and it may not be replaced. The target is then as it was.
+    pub fn commit(self) -> Result<(), OutputError> {
+        let Self { temporary, target, overwrite } = self;
+        let failed = |source| OutputError::Io { path: target.clone(), source };
+        // Without this a crash of the system soon after the rename could leave the name on an empty file.
+        temporary.as_file().sync_all().map_err(failed)?;
+        match overwrite {
+            Overwrite::Replace => temporary.persist(&target).map(drop).map_err(|error| failed(error.error)),
+            Overwrite::Refuse => {
+                temporary.persist_noclobber(&target).map(drop).map_err(|error| match error.error.kind() {
+                    io::ErrorKind::AlreadyExists => OutputError::Exists(target.clone()),
+                    _ => failed(error.error),
+                })
+            }
+        }
+    }
+}
+
+impl Write for Pending {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.temporary.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.temporary.flush()
+    }
+}
+
+impl Read for Pending {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.temporary.read(buffer)
+    }
+}
+
+impl Seek for Pending {
+    fn seek(&mut self, position: io::SeekFrom) -> io::Result<u64> {
+        self.temporary.seek(position)
+    }
+}
+
+/// Writes a whole file atomically.
+///
+/// # Errors
+/// As [`Pending::create`] and [`Pending::commit`].
+pub fn write(path: &Path, bytes: &[u8], overwrite: Overwrite, access: Access) -> Result<(), OutputError> {
+    let mut pending = Pending::create(path, overwrite, access)?;
+    pending.write_all(bytes).map_err(|source| OutputError::Io { path: path.into(), source })?;
+    pending.commit()
+}
+
+/// What [`write_if_changed`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// The file was made or replaced.
+    Changed,
+    /// The file had these bytes already and was not touched, so that no build starts again because of it.
+    Unchanged,
+}
+
+/// Writes a file unless it has exactly these bytes.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_if_changed(path: &Path, bytes: &[u8]) -> Result<Written, OutputError> {
+    if has_bytes(path, bytes) {
+        return Ok(Written::Unchanged);
+    }
+    write(path, bytes, Overwrite::Replace, Access::Public)?;
+    Ok(Written::Changed)
+}
+
+/// Whether a file is there and holds exactly these bytes.
+pub fn has_bytes(path: &Path, bytes: &[u8]) -> bool {
+    let Ok(file) = File::open(path) else { return false };
+    let mut found = Vec::new();
+    // One byte more than expected tells a longer file without reading all of it.
+    file.take(bytes.len() as u64 + 1).read_to_end(&mut found).is_ok() && found == bytes
+}
+
+/// Whether two paths name one file, by whatever links. A file that is not there is nobody's twin.
+pub fn same_file(one: &Path, other: &Path) -> bool {
+    match (fs::canonicalize(one), fs::canonicalize(other)) {
+        (Ok(a), Ok(b)) => a == b || same_inode(&a, &b),
+        _ => false,
+    }
+}
+
+#[cfg(unix)]
+fn same_inode(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (fs::metadata(one), fs::metadata(other)) {
+        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
+    }
+}
+
+/// Hard links cannot be told apart with std here; replacing one by a rename leaves the other as it was.
+#[cfg(not(unix))]
+fn same_inode(_: &Path, _: &Path) -> bool {
+    false
+}
+
+#[cfg(unix)]
+fn restrict(builder: &mut tempfile::Builder<'_, '_>, access: Access) {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = match access {
+        Access::Public => 0o666,
+        Access::OwnerOnly => 0o600,
+    };
+    builder.permissions(fs::Permissions::from_mode(mode));
+}
+
+#[cfg(not(unix))]
+fn restrict(_: &mut tempfile::Builder<'_, '_>, _: Access) {}
+
+/// `tempfile` adds the random name of the temporary file to its errors; the user asked for another one.
+fn without_path(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::from(error.kind()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_file_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        let mut pending = Pending::create(&path, Overwrite::Refuse, Access::Public).unwrap();
+        pending.write_all(b"half").unwrap();
+        drop(pending);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn refuse_keeps_the_old_file_even_when_it_appears_late() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        let pending = Pending::create(&path, Overwrite::Refuse, Access::Public).unwrap();
+        fs::write(&path, b"other").unwrap();
+        assert!(matches!(pending.commit(), Err(OutputError::Exists(_))));
+        assert_eq!(fs::read(&path).unwrap(), b"other");
+        let again = Pending::create(&path, Overwrite::Refuse, Access::Public);
+        assert!(matches!(again, Err(OutputError::Exists(_))));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_directory_and_a_missing_directory_are_errors() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |path: &Path| write(path, b"x", Overwrite::Replace, Access::Public);
+        assert!(matches!(write(dir.path()), Err(OutputError::NotAFile(_))));
+        assert!(matches!(write(&dir.path().join("no/out")), Err(OutputError::Io { .. })));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_not_replaced_by_a_file() {
+        let error = write(Path::new("/dev/null"), b"x", Overwrite::Replace, Access::Public);
+        assert!(matches!(error, Err(OutputError::NotAFile(_))));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_private_file_is_the_owners_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        write(&path, b"secret", Overwrite::Refuse, Access::OwnerOnly).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn unchanged_text_is_not_written_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key.rs");
+        assert_eq!(write_if_changed(&path, b"one").unwrap(), Written::Changed);
+        let before = fs::metadata(&path).unwrap().modified().unwrap();
+        assert_eq!(write_if_changed(&path, b"one").unwrap(), Written::Unchanged);
+        assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), before);
+        assert_eq!(write_if_changed(&path, b"on").unwrap(), Written::Changed);
+        assert_eq!(fs::read(&path).unwrap(), b"on");
+    }
+
+    #[test]
+    fn one_file_by_two_names_is_one_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+        fs::write(&a, b"x").unwrap();
+        fs::write(&b, b"x").unwrap();
+        assert!(same_file(&a, &dir.path().join(".").join("a")));
+        assert!(!same_file(&a, &b));
+        fs::remove_file(&b).unwrap();
+        fs::hard_link(&a, &b).unwrap();
+        assert_eq!(same_file(&a, &b), cfg!(unix));
+    }
+}

@@ -1,0 +1,377 @@
+//! The one function that makes a package.
+
+use crate::compress::{CompressError, Effort};
+use crate::digest::{Digests, Hasher};
+use crate::firmware::{Encoding, Firmware, FirmwareError, Payload};
+use crate::homie::{TokenError, Tokens};
+use crate::known_keys;
+use crate::manifest::{self, Artefact, Manifest};
+use crate::output::{Access, OutputError, Overwrite, Pending, same_file};
+use crate::sign::{Scheme, SignError, Signer};
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+/// One kind of file in a package, beside the manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArtefactKind {
+    /// The plain image: `NAME.bin`.
+    Plain,
+    /// Compressed: `NAME.bin.gz`.
+    Gz,
+    /// Plain and signed: `NAME.bin.signed`.
+    Signed,
+    /// Compressed, then signed: `NAME.bin.gz.signed`.
+    GzSigned,
+    /// Plain, with a signature in the form of esp8266 core 2.5.0 to 2.5.2: `NAME.bin.legacy_sig`.
+    LegacySig,
+}
+
+impl ArtefactKind {
+    /// Every kind, in the order in which a manifest lists them.
+    pub const ALL: [Self; 5] = [Self::Plain, Self::Gz, Self::Signed, Self::GzSigned, Self::LegacySig];
+    /// What is made when nothing else is said: everything but the legacy form.
+    pub const DEFAULT: [Self; 4] = [Self::Plain, Self::Gz, Self::Signed, Self::GzSigned];
+
+    /// The end of the file name.
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::Plain => ".bin",
+            Self::Gz => ".bin.gz",
+            Self::Signed => ".bin.signed",
+            Self::GzSigned => ".bin.gz.signed",
+            Self::LegacySig => ".bin.legacy_sig",
+        }
+    }
+
+    const fn encoding(self) -> Encoding {
+        match self {
+            Self::Gz | Self::GzSigned => Encoding::Gzip,
+            Self::Plain | Self::Signed | Self::LegacySig => Encoding::Plain,
+        }
+    }
+
+    const fn scheme(self) -> Option<Scheme> {
+        match self {
+            Self::Plain | Self::Gz => None,
+            Self::Signed | Self::GzSigned => Some(Scheme::Pkcs1v15Sha256),
+            Self::LegacySig => Some(Scheme::LegacyBareHash),
+        }
+    }
+}
+
+/// Whether the package may leave the desk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Purpose {
+    /// Any key will do.
+    #[default]
+    Development,
+    /// A key whose private half is published is refused.
+    Release,
+}
+
+/// What to package, and how.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The build: `.elf` or `.bin`.
+    pub firmware: PathBuf,
+    /// Where the package goes; made when it is missing.
+    pub out_dir: PathBuf,
+    /// Start of every file name; by default the build's name without its ending.
+    pub base_name: Option<String>,
+    /// What to make.
+    pub artefacts: Vec<ArtefactKind>,
+    /// How hard to compress.
+    pub effort: Effort,
+    /// Largest hole between two ELF sections that is filled with FF, in bytes.
+    pub max_gap: usize,
+    /// Seconds since 1970 for the manifest. Without it the manifest has no time.
+    pub timestamp: Option<u64>,
+    /// Whether the package may leave the desk.
+    pub purpose: Purpose,
+}
+
+impl Options {
+    /// The defaults: everything but the legacy form, default effort, no time, for development.
+    pub fn new(firmware: impl Into<PathBuf>, out_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            firmware: firmware.into(),
+            out_dir: out_dir.into(),
+            base_name: None,
+            artefacts: ArtefactKind::DEFAULT.to_vec(),
+            effort: Effort::Default,
+            max_gap: crate::elf::DEFAULT_MAX_GAP,
+            timestamp: None,
+            purpose: Purpose::Development,
+        }
+    }
+}
+
+/// What was made.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct Report {
+    /// Where it is.
+    pub out_dir: PathBuf,
+    /// The manifest, as it was written.
+    pub manifest: Manifest,
+    /// Files of an earlier package that this one does not have; they were removed.
+    pub removed: Vec<String>,
+}
+
+/// Why there is no package.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PackageError {
+    /// The build cannot be used.
+    #[error(transparent)]
+    Firmware(#[from] FirmwareError),
+    /// The Homie tokens contradict each other or break a rule.
+    #[error("{file}: {source}")]
+    Tokens {
+        /// The build.
+        file: String,
+        /// Which rule they break.
+        source: TokenError,
+    },
+    /// Compressing failed.
+    #[error(transparent)]
+    Compress(#[from] CompressError),
+    /// Signing failed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// A file could not be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// A release with a key whose private half everybody has.
+    #[error("the private half of the key {key_id} is published ({published_at})")]
+    PublishedKey {
+        /// The key id.
+        key_id: String,
+        /// Where it is published.
+        published_at: &'static str,
+    },
+    /// The base name cannot be a file name.
+    #[error("`{0}` cannot be used as a file name")]
+    BaseName(String),
+    /// Nothing was asked for.
+    #[error("no artefact was asked for")]
+    NothingToMake,
+    /// The build lies where an artefact would go.
+    #[error("{} is the build itself and would be overwritten", .0.display())]
+    Overlap(PathBuf),
+    /// The manifest could not be put into JSON.
+    #[error("the manifest could not be written: {0}")]
+    Manifest(#[from] serde_json::Error),
+}
+
+impl PackageError {
+    /// What the user can do about it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Firmware(error) => error.help(),
+            Self::Tokens { source, .. } => source.help().to_string(),
+            Self::Compress(_) => "no device has that much flash; is this the right file?".into(),
+            Self::Sign(error) => error.help().into(),
+            Self::Output(error) => error.help().into(),
+            Self::PublishedKey { .. } => {
+                "anybody can sign with it: make a key of your own with `otaseal keygen`".into()
+            }
+            Self::BaseName(_) => "use letters, digits and - _ . +, not starting with a dot".into(),
+            Self::NothingToMake => "name at least one of plain, gz, signed, gz-signed, legacy-sig".into(),
+            Self::Overlap(_) => "choose another --out-dir or --name".into(),
+            Self::Manifest(_) => "this should not happen; nothing was written".into(),
+        }
+    }
+}
+
+/// Makes a package: reads the build, reads its tokens, compresses, signs, verifies, writes every artefact and,
+/// last, the manifest.
+///
+/// Everything is made and verified under temporary names before the first file gets its own. The old manifest
+/// goes first and the new one comes last, so a directory with a manifest holds the files that it lists. Files
+/// that the earlier manifest of the same directory lists and this package does not have are removed: a stale
+/// `.signed` beside a new `.bin` is what upload scripts pick up by mistake.
+///
+/// # Errors
+/// [`PackageError`]; nothing has its name yet then, except after a failure of the disk in the final renames.
+pub fn package(options: &Options, signer: &dyn Signer) -> Result<Report, PackageError> {
+    let key = signer.public_key();
+    let published = known_keys::published_at(key.id());
+    if let (Purpose::Release, Some(published_at)) = (options.purpose, published) {
+        return Err(PackageError::PublishedKey { key_id: key.id().to_string(), published_at });
+    }
+    let mut kinds = options.artefacts.clone();
+    kinds.sort();
+    kinds.dedup();
+    if kinds.is_empty() {
+        return Err(PackageError::NothingToMake);
+    }
+    let firmware = Firmware::load(&options.firmware, options.max_gap)?;
+    let base = base_name(options)?;
+    let tokens = firmware
+        .tokens()
+        .map_err(|source| PackageError::Tokens { file: firmware.source().file.clone(), source })?;
+
+    let out = &options.out_dir;
+    fs::create_dir_all(out).map_err(|source| OutputError::Io { path: out.clone(), source })?;
+    let mut stage = Stage { out_dir: out, firmware: &options.firmware, files: Vec::new() };
+    let mut artefacts = Vec::new();
+    for encoding in [Encoding::Plain, Encoding::Gzip] {
+        let wanted: Vec<_> = kinds.iter().copied().filter(|kind| kind.encoding() == encoding).collect();
+        if wanted.is_empty() {
+            continue;
+        }
+        let payload = match encoding {
+            Encoding::Plain => firmware.plain(),
+            Encoding::Gzip => firmware.gzip(options.effort)?,
+        };
+        for kind in wanted {
+            artefacts.push((kind, stage.artefact(kind, &base, &payload, signer)?));
+        }
+    }
+    artefacts.sort_by_key(|(kind, _)| *kind);
+    let artefacts = artefacts.into_iter().map(|(_, artefact)| artefact).collect();
+    let manifest = manifest_of(&firmware, &tokens, signer, published, options.timestamp, artefacts);
+    let removed = stage.commit(&manifest)?;
+    Ok(Report { out_dir: out.clone(), manifest, removed })
+}
+
+fn manifest_of(
+    firmware: &Firmware,
+    tokens: &Tokens,
+    signer: &dyn Signer,
+    published: Option<&str>,
+    timestamp: Option<u64>,
+    artefacts: Vec<Artefact>,
+) -> Manifest {
+    let key = signer.public_key();
+    Manifest {
+        schema: manifest::SCHEMA,
+        tool: concat!("otaseal ", env!("CARGO_PKG_VERSION")).into(),
+        name: tokens.name.as_ref().map(|token| token.value.to_string()),
+        version: tokens.version.as_ref().map(|token| token.value.to_string()),
+        brand: tokens.brand.as_ref().map(|token| token.value.to_string()),
+        source: firmware.source().clone(),
+        installed: Digests::of(firmware.bytes()).into(),
+        key: manifest::Key { id: key.id().to_string(), bits: key.size().bits() },
+        example_key: published.is_some(),
+        timestamp,
+        artefacts,
+    }
+}
+
+/// Files that are written and have no name yet.
+struct Stage<'a> {
+    out_dir: &'a Path,
+    firmware: &'a Path,
+    files: Vec<(String, Pending)>,
+}
+
+impl Stage<'_> {
+    fn artefact(
+        &mut self,
+        kind: ArtefactKind,
+        base: &str,
+        payload: &Payload<'_>,
+        signer: &dyn Signer,
+    ) -> Result<Artefact, PackageError> {
+        let file = format!("{base}{}", kind.suffix());
+        let signed = kind.scheme().map(|scheme| payload.sign(signer, scheme)).transpose()?;
+        let parts = match &signed {
+            Some(signed) => signed.parts(),
+            None => [payload.bytes(), &[]],
+        };
+        let mut hasher = Hasher::default();
+        parts.iter().for_each(|part| hasher.update(part));
+        let artefact = Artefact {
+            file: file.clone(),
+            encoding: kind.encoding(),
+            signature: kind.scheme(),
+            digests: hasher.finish(),
+        };
+        let path = self.out_dir.join(&file);
+        if same_file(&path, self.firmware) {
+            // Packaging `x.bin` in its own directory: the plain artefact is the build, byte for byte.
+            return match kind {
+                ArtefactKind::Plain => Ok(artefact),
+                _ => Err(PackageError::Overlap(path)),
+            };
+        }
+        let mut pending = Pending::create(&path, Overwrite::Replace, Access::Public)?;
+        for part in parts {
+            pending.write_all(part).map_err(|source| OutputError::Io { path: path.clone(), source })?;
+        }
+        self.files.push((file, pending));
+        Ok(artefact)
+    }
+
+    /// Gives every file its name; returns the names of stale files that were removed.
+    fn commit(self, manifest: &Manifest) -> Result<Vec<String>, PackageError> {
+        let path = self.out_dir.join(manifest::FILE_NAME);
+        let mut pending = Pending::create(&path, Overwrite::Replace, Access::Public)?;
+        pending
+            .write_all(manifest.to_json()?.as_bytes())
+            .map_err(|source| OutputError::Io { path: path.clone(), source })?;
+        let stale = self.stale(&path, manifest);
+        remove(&path)?;
+        for name in &stale {
+            remove(&self.out_dir.join(name))?;
+        }
+        for (_, file) in self.files {
+            file.commit()?;
+        }
+        pending.commit()?;
+        Ok(stale)
+    }
+
+    /// What the earlier manifest lists and the new one does not. Its names come from a file that anybody may
+    /// have edited: only plain names with one of our endings are ever followed.
+    fn stale(&self, path: &Path, manifest: &Manifest) -> Vec<String> {
+        let Ok(earlier) = fs::read(path) else { return Vec::new() };
+        let ours = |name: &String| {
+            is_file_name(name) && ArtefactKind::ALL.iter().any(|kind| name.ends_with(kind.suffix()))
+        };
+        let kept = |name: &String| manifest.artefacts.iter().any(|artefact| artefact.file == *name);
+        manifest::listed_files(&earlier)
+            .into_iter()
+            .filter(|name| ours(name) && !kept(name))
+            .filter(|name| !same_file(&self.out_dir.join(name), self.firmware))
+            .collect()
+    }
+}
+
+fn remove(path: &Path) -> Result<(), OutputError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(OutputError::Io { path: path.into(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn base_name(options: &Options) -> Result<String, PackageError> {
+    let name = match &options.base_name {
+        Some(name) => name.clone(),
+        None => {
+            let name = options.firmware.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let stem = [".elf", ".bin"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+            stem.to_owned()
+        }
+    };
+    if is_file_name(&name) { Ok(name) } else { Err(PackageError::BaseName(name)) }
+}
+
+/// Whether a name can be joined to a directory and stay in it, on every system.
+fn is_file_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 200
+        && !name.starts_with(['.', '-'])
+        && name.chars().all(|letter| letter.is_alphanumeric() || "-_.+ @()".contains(letter))
+}
+
+#[cfg(test)]
+#[path = "package_tests.rs"]
+mod tests;

@@ -1,0 +1,264 @@
+//! A package is judged by OpenSSL, gzip and a JSON reader that know nothing of otaseal.
+
+use super::*;
+use crate::key::{KeySize, PrivateKey};
+use crate::testing::openssl;
+use serde_json::Value;
+use std::process::Command;
+use tempfile::TempDir;
+
+const NAME: &[u8] = b"\xbf\x84\xe4\x13\x54blinds\x93\x44\x6b\xa7\x75\0";
+const VERSION: &[u8] = b"\x6a\x3f\x3e\x0e\xe11.2.3\xb0\x30\x48\xd4\x1a\0";
+
+struct Bench {
+    dir: TempDir,
+    key: PrivateKey,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let bench = Self { dir: tempfile::tempdir().unwrap(), key: PrivateKey::generate(KeySize::Rsa2048).unwrap() };
+        bench.build(b"first");
+        fs::write(bench.path("pub.pem"), bench.key.public().to_spki_pem()).unwrap();
+        bench
+    }
+
+    /// Writes a build of 40 kB with tokens in it.
+    fn build(&self, text: &[u8]) {
+        let mut image = text.repeat(8000);
+        image.extend_from_slice(NAME);
+        image.extend_from_slice(VERSION);
+        fs::write(self.path("fw.bin"), image).unwrap();
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn options(&self) -> Options {
+        Options::new(self.path("fw.bin"), self.path("dist"))
+    }
+
+    fn package(&self, options: &Options) -> Result<Report, PackageError> {
+        package(options, &self.key)
+    }
+
+    fn out(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path("dist").join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    fn listing(&self) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(self.path("dist"))
+            .map(|entries| entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect())
+            .unwrap_or_default();
+        names.sort();
+        names
+    }
+
+    fn manifest(&self) -> Value {
+        serde_json::from_slice(&self.out("manifest.json")).unwrap()
+    }
+}
+
+#[test]
+fn every_artefact_is_what_openssl_and_gzip_make_of_it() {
+    let bench = Bench::new();
+    let mut options = bench.options();
+    options.artefacts = ArtefactKind::ALL.to_vec();
+    bench.package(&options).unwrap();
+    assert_eq!(
+        bench.listing(),
+        ["fw.bin", "fw.bin.gz", "fw.bin.gz.signed", "fw.bin.legacy_sig", "fw.bin.signed", "manifest.json"]
+    );
+    let plain = fs::read(bench.path("fw.bin")).unwrap();
+    assert_eq!(bench.out("fw.bin"), plain);
+    let restored = Command::new("gzip").arg("-dc").arg(bench.path("dist/fw.bin.gz")).output().unwrap();
+    assert!(restored.status.success() && restored.stdout == plain);
+    assert_eq!(bench.out("fw.bin.gz").len() % 4, 0, "cores up to 3.1.2 misread an unaligned trailer");
+
+    let pem = bench.key.to_pkcs8_pem().unwrap();
+    fs::write(bench.path("key.pem"), pem.as_bytes()).unwrap();
+    for (payload, signed) in [("fw.bin", "fw.bin.signed"), ("fw.bin.gz", "fw.bin.gz.signed")] {
+        openssl(bench.dir.path(), &format!("dgst -sha256 -sign key.pem -out sig dist/{payload}"));
+        let expected =
+            [bench.out(payload), fs::read(bench.path("sig")).unwrap(), vec![0, 1, 0, 0]].concat();
+        assert!(bench.out(signed) == expected, "{signed}");
+    }
+    openssl(bench.dir.path(), "dgst -sha256 -binary -out digest fw.bin");
+    openssl(bench.dir.path(), "pkeyutl -sign -inkey key.pem -pkeyopt rsa_padding_mode:pkcs1 -in digest -out sig");
+    let expected = [plain, fs::read(bench.path("sig")).unwrap(), vec![0, 1, 0, 0]].concat();
+    assert!(bench.out("fw.bin.legacy_sig") == expected);
+}
+
+#[test]
+fn the_manifest_says_what_md5sum_and_sha256sum_say() {
+    let bench = Bench::new();
+    bench.package(&bench.options()).unwrap();
+    let manifest = bench.manifest();
+    assert_eq!(manifest["schema"], 1);
+    assert_eq!(manifest["name"], "blinds");
+    assert_eq!(manifest["version"], "1.2.3");
+    assert_eq!(manifest["brand"], Value::Null);
+    assert_eq!(manifest["example_key"], false);
+    assert_eq!(manifest["key"]["id"], bench.key.public().id().to_string());
+    assert!(manifest.get("timestamp").is_none(), "no clock unless asked for");
+    let digest = |program: &str, path: &Path| {
+        let output = Command::new(program).arg(path).output().unwrap().stdout;
+        String::from_utf8(output).unwrap().split(' ').next().unwrap().to_owned()
+    };
+    let artefacts = manifest["artefacts"].as_array().unwrap();
+    assert_eq!(artefacts.len(), 4);
+    for artefact in artefacts {
+        let path = bench.path("dist").join(artefact["file"].as_str().unwrap());
+        assert_eq!(artefact["md5"], digest("md5sum", &path));
+        assert_eq!(artefact["sha256"], digest("sha256sum", &path));
+        assert_eq!(artefact["size_bytes"], fs::metadata(&path).unwrap().len());
+    }
+    // Whatever was sent, the device reports the plain image.
+    assert_eq!(manifest["installed"]["md5"], digest("md5sum", &bench.path("fw.bin")));
+    assert_eq!(manifest["source"]["sha256"], digest("sha256sum", &bench.path("fw.bin")));
+    assert_eq!(artefacts[0]["signature"], Value::Null);
+    assert_eq!(artefacts[2]["signature"], "pkcs1v15-sha256");
+    assert_eq!(artefacts[3]["encoding"], "gzip");
+}
+
+#[test]
+fn the_same_build_and_key_give_the_same_bytes() {
+    let bench = Bench::new();
+    let read = || bench.listing().iter().map(|name| bench.out(name)).collect::<Vec<_>>();
+    bench.package(&bench.options()).unwrap();
+    let first = read();
+    bench.package(&bench.options()).unwrap();
+    assert!(read() == first);
+    let timed = Options { timestamp: Some(1_700_000_000), ..bench.options() };
+    bench.package(&timed).unwrap();
+    assert_eq!(bench.manifest()["timestamp"], 1_700_000_000);
+}
+
+#[test]
+fn files_of_the_earlier_package_do_not_stay_behind() {
+    let bench = Bench::new();
+    let all = Options { artefacts: ArtefactKind::ALL.to_vec(), ..bench.options() };
+    bench.package(&all).unwrap();
+    fs::write(bench.path("dist/notes.txt"), "mine").unwrap();
+    fs::write(bench.path("dist/other.bin.signed"), "mine").unwrap();
+    let only = Options { artefacts: vec![ArtefactKind::GzSigned], ..bench.options() };
+    let report = bench.package(&only).unwrap();
+    assert_eq!(report.removed, ["fw.bin", "fw.bin.gz", "fw.bin.signed", "fw.bin.legacy_sig"]);
+    assert_eq!(
+        bench.listing(),
+        ["fw.bin.gz.signed", "manifest.json", "notes.txt", "other.bin.signed"],
+        "only what the manifest listed goes"
+    );
+}
+
+#[test]
+fn an_edited_manifest_cannot_make_us_delete_elsewhere() {
+    let bench = Bench::new();
+    fs::create_dir(bench.path("dist")).unwrap();
+    fs::write(bench.path("keep.bin"), "mine").unwrap();
+    fs::write(bench.path("dist/keep.txt"), "mine").unwrap();
+    let absolute = bench.path("keep.bin").display().to_string();
+    let files = ["../keep.bin", &absolute, "keep.txt", "..", "./../keep.bin", "a/../../keep.bin", "manifest.json"];
+    let artefacts: Vec<_> = files.iter().map(|file| serde_json::json!({ "file": file })).collect();
+    let manifest = serde_json::json!({ "schema": 1, "tool": "otaseal 0.1.0", "artefacts": artefacts });
+    fs::write(bench.path("dist/manifest.json"), manifest.to_string()).unwrap();
+    let report = bench.package(&bench.options()).unwrap();
+    assert!(report.removed.is_empty());
+    assert!(bench.path("keep.bin").exists() && bench.path("dist/keep.txt").exists());
+}
+
+#[test]
+fn a_failed_package_leaves_the_earlier_one_whole() {
+    let bench = Bench::new();
+    bench.package(&bench.options()).unwrap();
+    let before: Vec<_> = bench.listing().iter().map(|name| bench.out(name)).collect();
+    let names = bench.listing();
+    // Two names in one image: the tokens contradict each other.
+    let build = fs::read(bench.path("fw.bin")).unwrap();
+    let second = b"\xbf\x84\xe4\x13\x54other\x93\x44\x6b\xa7\x75\0";
+    fs::write(bench.path("fw.bin"), [&build[..], second].concat()).unwrap();
+    assert!(matches!(bench.package(&bench.options()), Err(PackageError::Tokens { .. })));
+    fs::write(bench.path("fw.bin"), b"").unwrap();
+    assert!(matches!(bench.package(&bench.options()), Err(PackageError::Firmware(FirmwareError::Empty { .. }))));
+    assert_eq!(bench.listing(), names);
+    assert!(bench.listing().iter().map(|name| bench.out(name)).eq(before));
+}
+
+#[test]
+fn what_is_packaged_already_is_refused() {
+    let bench = Bench::new();
+    bench.package(&bench.options()).unwrap();
+    for name in ["fw.bin.gz", "fw.bin.signed", "fw.bin.gz.signed"] {
+        let options = Options { firmware: bench.path("dist").join(name), ..bench.options() };
+        let error = bench.package(&options).unwrap_err();
+        assert!(matches!(&error, PackageError::Firmware(FirmwareError::NotPlain { .. })), "{name}: {error}");
+    }
+    let options = Options { firmware: bench.path("pub.pem"), ..bench.options() };
+    assert!(matches!(bench.package(&options), Err(PackageError::Firmware(FirmwareError::NotPlain { .. }))));
+}
+
+#[test]
+fn a_published_key_is_marked_and_no_release() {
+    let bench = Bench::new();
+    let key = PrivateKey::from_bytes(include_bytes!("../../../keys.example/private.pem")).unwrap();
+    package(&bench.options(), &key).unwrap();
+    assert_eq!(bench.manifest()["example_key"], true);
+    fs::remove_dir_all(bench.path("dist")).unwrap();
+    let options = Options { purpose: Purpose::Release, ..bench.options() };
+    assert!(matches!(package(&options, &key), Err(PackageError::PublishedKey { .. })));
+    assert!(!bench.path("dist").exists());
+    bench.package(&options).unwrap();
+}
+
+#[test]
+fn names_stay_in_the_directory() {
+    let bench = Bench::new();
+    for bad in ["", ".", "..", "../x", "a/b", "a\\b", "/x", "-x", ".x", "a\0", "a\n", "a:b", &"x".repeat(300)] {
+        let options = Options { base_name: Some(bad.into()), ..bench.options() };
+        assert!(matches!(bench.package(&options), Err(PackageError::BaseName(_))), "{bad:?}");
+    }
+    assert!(!bench.path("dist").exists());
+    let options = Options { artefacts: vec![], ..bench.options() };
+    assert!(matches!(bench.package(&options), Err(PackageError::NothingToMake)));
+}
+
+#[test]
+fn a_build_in_its_own_directory_is_the_plain_artefact() {
+    let bench = Bench::new();
+    let build = fs::read(bench.path("fw.bin")).unwrap();
+    let options = Options { out_dir: bench.dir.path().into(), ..bench.options() };
+    bench.package(&options).unwrap();
+    assert_eq!(fs::read(bench.path("fw.bin")).unwrap(), build);
+    let only = Options { artefacts: vec![ArtefactKind::Signed], ..options };
+    bench.package(&only).unwrap();
+    assert_eq!(fs::read(bench.path("fw.bin")).unwrap(), build, "the build is never a stale artefact");
+}
+
+/// A key holder that returns something else than a signature by the key it names.
+struct Liar<'a>(&'a PrivateKey, fn(Vec<u8>) -> Vec<u8>);
+
+impl Signer for Liar<'_> {
+    fn public_key(&self) -> &crate::key::PublicKey {
+        self.0.public()
+    }
+
+    fn sign_digest(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {
+        self.0.sign_digest(scheme, digest).map(self.1)
+    }
+}
+
+#[test]
+fn a_signature_that_does_not_verify_is_never_written() {
+    let bench = Bench::new();
+    let flip = |mut signature: Vec<u8>| {
+        signature[100] ^= 1;
+        signature
+    };
+    let error = package(&bench.options(), &Liar(&bench.key, flip)).unwrap_err();
+    assert!(matches!(error, PackageError::Sign(SignError::SelfCheck(_))), "{error}");
+    let short = |signature: Vec<u8>| signature[1..].to_vec();
+    let error = package(&bench.options(), &Liar(&bench.key, short)).unwrap_err();
+    assert!(matches!(error, PackageError::Sign(SignError::Backend(_))), "{error}");
+    assert!(bench.listing().is_empty());
+}

@@ -1,0 +1,202 @@
+//! Signing, and the proof that it worked.
+//!
+//! Nothing here returns a signature that has not been verified by the code that runs on the device.
+
+use crate::digest::{Digests, Hasher, each_chunk};
+use crate::image;
+use crate::key::{PrivateKey, PublicKey};
+use crate::verify::{self, JudgeError};
+use otaseal_device::{Reject, layout};
+use serde::Serialize;
+use std::io::{self, Read, Seek, Write};
+
+/// How the digest is padded into a signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scheme {
+    /// RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017 8.2): every supported device.
+    #[serde(rename = "pkcs1v15-sha256")]
+    Pkcs1v15Sha256,
+    /// The bare 32-byte SHA-256 digest in PKCS#1 type-1 padding, without DigestInfo: esp8266 core 2.5.0 to
+    /// 2.5.2 only. It binds no hash algorithm; nothing newer should be given it.
+    LegacyBareHash,
+}
+
+/// Whatever holds the private key: here a key in memory, elsewhere a token or another program.
+pub trait Signer {
+    /// The public half of the key that signs. What is signed is verified with it.
+    fn public_key(&self) -> &PublicKey;
+
+    /// Signs a SHA-256 digest: the raw signature, big-endian, as long as the modulus.
+    ///
+    /// # Errors
+    /// [`SignError::Backend`] with what the holder of the key said.
+    fn sign_digest(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError>;
+}
+
+impl Signer for PrivateKey {
+    fn public_key(&self) -> &PublicKey {
+        self.public()
+    }
+
+    fn sign_digest(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {
+        let padding = match scheme {
+            Scheme::Pkcs1v15Sha256 => rsa::Pkcs1v15Sign::new::<sha2::Sha256>(),
+            Scheme::LegacyBareHash => rsa::Pkcs1v15Sign::new_unprefixed(),
+        };
+        self.sign_blinded(padding, digest).map_err(|error| SignError::Backend(error.to_string()))
+    }
+}
+
+/// Why nothing was signed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignError {
+    /// Nothing to sign.
+    #[error("the input is empty")]
+    Empty,
+    /// The input ends in what looks like a signature and its length.
+    #[error("the input looks signed already: it ends in the length {signature_len} of a signature")]
+    AlreadySigned {
+        /// The length found, in bytes.
+        signature_len: usize,
+    },
+    /// The input could not be read.
+    #[error("the input could not be read: {0}")]
+    Read(#[source] io::Error),
+    /// The output could not be written, or not read back.
+    #[error("the output could not be written: {0}")]
+    Write(#[source] io::Error),
+    /// The holder of the key did not sign.
+    #[error("the key did not sign: {0}")]
+    Backend(String),
+    /// The device verifier rejects what was just signed.
+    #[error("the signed image does not verify: {0}")]
+    SelfCheck(Reject),
+}
+
+impl SignError {
+    /// What the user can do about it.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::Empty => {
+                "give the image that the build made; check that the build step before this one ran"
+            }
+            Self::AlreadySigned { .. } => {
+                "sign the unsigned image (`otaseal strip` takes a signature off), or pass --force when these \
+                 bytes only look like one"
+            }
+            Self::Read(_) => "check that the file is there and that you may read it",
+            Self::Write(_) => {
+                "nothing was changed; free some space or choose another place, then run it again"
+            }
+            Self::Backend(_) | Self::SelfCheck(_) => {
+                "nothing was written; check the key, and if it is good, the machine's memory"
+            }
+        }
+    }
+}
+
+/// What to do with an input that ends in a valid-looking trailer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AlreadySigned {
+    /// It is an error: signing twice makes an image that no device accepts as meant.
+    Refuse,
+    /// The user says that the bytes only look like a trailer.
+    Allow,
+}
+
+/// Where a signed image goes: it is written, then read back and verified.
+pub trait Target: Read + Write + Seek {}
+impl<T: Read + Write + Seek> Target for T {}
+
+/// What was signed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Signed {
+    /// Of the input, which is the payload of every output.
+    pub payload: Digests,
+    /// Length of each signature in bytes.
+    pub signature_len: usize,
+}
+
+/// Signs what `input` gives into each target, in constant memory: the input is read once, each target is
+/// written once, then read back from its start and judged by the device verifier.
+///
+/// # Errors
+/// [`SignError`]; the targets then hold something unfinished and must be thrown away.
+pub fn sign_stream(
+    input: &mut dyn Read,
+    targets: &mut [(Scheme, &mut dyn Target)],
+    signer: &dyn Signer,
+    already_signed: AlreadySigned,
+) -> Result<Signed, SignError> {
+    let mut hasher = Hasher::default();
+    let mut tail = Vec::new();
+    let mut write_error = None;
+    each_chunk(input, |chunk| {
+        hasher.update(chunk);
+        tail.extend_from_slice(&chunk[chunk.len().saturating_sub(layout::LENGTH_FIELD_LEN)..]);
+        tail.drain(..tail.len().saturating_sub(layout::LENGTH_FIELD_LEN));
+        for (_, target) in targets.iter_mut() {
+            if let Err(error) = target.write_all(chunk) {
+                let kind = error.kind();
+                write_error = Some(error);
+                return Err(kind.into());
+            }
+        }
+        Ok(())
+    })
+    .map_err(|error| match write_error.take() {
+        Some(error) => SignError::Write(error),
+        None => SignError::Read(error),
+    })?;
+    let payload = hasher.finish();
+    check_input(&tail, payload.size_bytes, already_signed)?;
+    for (scheme, target) in targets.iter_mut() {
+        let trailer = trailer(signer, *scheme, &payload.sha256.0)?;
+        target.write_all(&trailer).and_then(|()| target.flush()).map_err(SignError::Write)?;
+        target.rewind().map_err(SignError::Write)?;
+        let accepted =
+            verify::judge(&mut **target, None, signer.public_key(), *scheme).map_err(
+                |error| match error {
+                    JudgeError::Read(error) => SignError::Write(error),
+                    JudgeError::Rejected(reject) => SignError::SelfCheck(reject),
+                },
+            )?;
+        // A disk that lost bytes in the middle would shift the trailer: then the verdict above fails. This
+        // also binds the verdict to the number of bytes that were read.
+        if accepted.payload_len as u64 != payload.size_bytes {
+            return Err(SignError::Write(io::ErrorKind::UnexpectedEof.into()));
+        }
+    }
+    Ok(Signed { payload, signature_len: signer.public_key().size().bytes() })
+}
+
+/// Refuses what must not be signed, by its last bytes and its length.
+pub(crate) fn check_input(tail: &[u8], total: u64, rule: AlreadySigned) -> Result<(), SignError> {
+    if total == 0 {
+        return Err(SignError::Empty);
+    }
+    match image::trailer(tail, total) {
+        Some(found) if rule == AlreadySigned::Refuse => {
+            Err(SignError::AlreadySigned { signature_len: found.signature_len })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The signature and its length field, as they follow the payload.
+pub(crate) fn trailer(signer: &dyn Signer, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {
+    let mut trailer = signer.sign_digest(scheme, digest)?;
+    let expected = signer.public_key().size().bytes();
+    if trailer.len() != expected {
+        let found = trailer.len();
+        return Err(SignError::Backend(format!("{found} bytes came back, {expected} were expected")));
+    }
+    trailer.extend_from_slice(&layout::length_field(expected));
+    Ok(trailer)
+}
+
+#[cfg(test)]
+#[path = "sign_tests.rs"]
+mod tests;
