@@ -156,6 +156,14 @@ pub enum PackageError {
     /// The base name cannot be a file name.
     #[error("`{0}` cannot be used as a file name")]
     BaseName(String),
+    /// The directory has the package of another firmware.
+    #[error("{} holds another package: its manifest lists {file}", out_dir.display())]
+    Occupied {
+        /// The directory.
+        out_dir: PathBuf,
+        /// A file of the other package.
+        file: String,
+    },
     /// Nothing was asked for.
     #[error("no artefact was asked for")]
     NothingToMake,
@@ -180,6 +188,7 @@ impl PackageError {
                 "anybody can sign with it: make a key of your own with `otaseal keygen`".into()
             }
             Self::BaseName(_) => "use letters, digits and - _ . +, not starting with a dot".into(),
+            Self::Occupied { .. } => "one directory holds one package: choose another --out-dir".into(),
             Self::NothingToMake => "name at least one of plain, gz, signed, gz-signed, legacy-sig".into(),
             Self::Overlap(_) => "choose another --out-dir or --name".into(),
             Self::Manifest(_) => "this should not happen; nothing was written".into(),
@@ -192,7 +201,7 @@ impl PackageError {
 ///
 /// Everything is made and verified under temporary names before the first file gets its own. The old manifest
 /// goes first and the new one comes last, so a directory with a manifest holds the files that it lists. Files
-/// that the earlier manifest of the same directory lists and this package does not have are removed: a stale
+/// that the earlier package in the same directory has and this one has not are removed: a stale
 /// `.signed` beside a new `.bin` is what upload scripts pick up by mistake.
 ///
 /// # Errors
@@ -211,13 +220,14 @@ pub fn package(options: &Options, signer: &dyn Signer) -> Result<Report, Package
     }
     let firmware = Firmware::load(&options.firmware, options.max_gap)?;
     let base = base_name(options)?;
+    let earlier = Earlier::read(&options.out_dir, &base)?;
     let tokens = firmware
         .tokens()
         .map_err(|source| PackageError::Tokens { file: firmware.source().file.clone(), source })?;
 
     let out = &options.out_dir;
     fs::create_dir_all(out).map_err(|source| OutputError::Io { path: out.clone(), source })?;
-    let mut stage = Stage { out_dir: out, firmware: &options.firmware, files: Vec::new() };
+    let mut stage = Stage { out_dir: out, firmware: &options.firmware, earlier, files: Vec::new() };
     let mut artefacts = Vec::new();
     for encoding in [Encoding::Plain, Encoding::Gzip] {
         let wanted: Vec<_> = kinds.iter().copied().filter(|kind| kind.encoding() == encoding).collect();
@@ -267,6 +277,7 @@ fn manifest_of(
 struct Stage<'a> {
     out_dir: &'a Path,
     firmware: &'a Path,
+    earlier: Earlier,
     files: Vec<(String, Pending)>,
 }
 
@@ -315,7 +326,7 @@ impl Stage<'_> {
         pending
             .write_all(manifest.to_json()?.as_bytes())
             .map_err(|source| OutputError::Io { path: path.clone(), source })?;
-        let stale = self.stale(&path, manifest);
+        let stale = self.stale(manifest);
         remove(&path)?;
         for name in &stale {
             remove(&self.out_dir.join(name))?;
@@ -327,19 +338,38 @@ impl Stage<'_> {
         Ok(stale)
     }
 
-    /// What the earlier manifest lists and the new one does not. Its names come from a file that anybody may
-    /// have edited: only plain names with one of our endings are ever followed.
-    fn stale(&self, path: &Path, manifest: &Manifest) -> Vec<String> {
-        let Ok(earlier) = fs::read(path) else { return Vec::new() };
-        let ours = |name: &String| {
+    /// What the earlier package has and the new one has not.
+    fn stale(&self, manifest: &Manifest) -> Vec<String> {
+        let kept = |name: &String| manifest.artefacts.iter().any(|artefact| artefact.file == *name);
+        let is_build = |name: &String| same_file(&self.out_dir.join(name), self.firmware);
+        self.earlier.files.iter().filter(|name| !kept(name) && !is_build(name)).cloned().collect()
+    }
+}
+
+/// The package that is in the directory already.
+struct Earlier {
+    files: Vec<String>,
+}
+
+impl Earlier {
+    /// Reads the manifest of `out_dir`. Its names come from a file that anybody may have edited: only the very
+    /// names that a package of this base name can have are followed, and anything else that looks like an
+    /// artefact belongs to another package, which must not lose its manifest.
+    fn read(out_dir: &Path, base: &str) -> Result<Self, PackageError> {
+        let Ok(json) = fs::read(out_dir.join(manifest::FILE_NAME)) else {
+            return Ok(Self { files: Vec::new() });
+        };
+        let ours =
+            |name: &str| ArtefactKind::ALL.iter().any(|kind| name.strip_suffix(kind.suffix()) == Some(base));
+        let artefact = |name: &str| {
             is_file_name(name) && ArtefactKind::ALL.iter().any(|kind| name.ends_with(kind.suffix()))
         };
-        let kept = |name: &String| manifest.artefacts.iter().any(|artefact| artefact.file == *name);
-        manifest::listed_files(&earlier)
-            .into_iter()
-            .filter(|name| ours(name) && !kept(name))
-            .filter(|name| !same_file(&self.out_dir.join(name), self.firmware))
-            .collect()
+        let (files, others): (Vec<_>, Vec<_>) =
+            manifest::listed_files(&json).into_iter().partition(|name| ours(name));
+        match others.into_iter().find(|name| artefact(name)) {
+            Some(file) => Err(PackageError::Occupied { out_dir: out_dir.into(), file }),
+            None => Ok(Self { files }),
+        }
     }
 }
 

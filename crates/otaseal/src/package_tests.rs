@@ -17,7 +17,8 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let bench = Self { dir: tempfile::tempdir().unwrap(), key: PrivateKey::generate(KeySize::Rsa2048).unwrap() };
+        let bench =
+            Self { dir: tempfile::tempdir().unwrap(), key: PrivateKey::generate(KeySize::Rsa2048).unwrap() };
         bench.build(b"first");
         fs::write(bench.path("pub.pem"), bench.key.public().to_spki_pem()).unwrap();
         bench
@@ -80,12 +81,14 @@ fn every_artefact_is_what_openssl_and_gzip_make_of_it() {
     fs::write(bench.path("key.pem"), pem.as_bytes()).unwrap();
     for (payload, signed) in [("fw.bin", "fw.bin.signed"), ("fw.bin.gz", "fw.bin.gz.signed")] {
         openssl(bench.dir.path(), &format!("dgst -sha256 -sign key.pem -out sig dist/{payload}"));
-        let expected =
-            [bench.out(payload), fs::read(bench.path("sig")).unwrap(), vec![0, 1, 0, 0]].concat();
+        let expected = [bench.out(payload), fs::read(bench.path("sig")).unwrap(), vec![0, 1, 0, 0]].concat();
         assert!(bench.out(signed) == expected, "{signed}");
     }
     openssl(bench.dir.path(), "dgst -sha256 -binary -out digest fw.bin");
-    openssl(bench.dir.path(), "pkeyutl -sign -inkey key.pem -pkeyopt rsa_padding_mode:pkcs1 -in digest -out sig");
+    openssl(
+        bench.dir.path(),
+        "pkeyutl -sign -inkey key.pem -pkeyopt rsa_padding_mode:pkcs1 -in digest -out sig",
+    );
     let expected = [plain, fs::read(bench.path("sig")).unwrap(), vec![0, 1, 0, 0]].concat();
     assert!(bench.out("fw.bin.legacy_sig") == expected);
 }
@@ -159,13 +162,25 @@ fn an_edited_manifest_cannot_make_us_delete_elsewhere() {
     fs::write(bench.path("keep.bin"), "mine").unwrap();
     fs::write(bench.path("dist/keep.txt"), "mine").unwrap();
     let absolute = bench.path("keep.bin").display().to_string();
-    let files = ["../keep.bin", &absolute, "keep.txt", "..", "./../keep.bin", "a/../../keep.bin", "manifest.json"];
+    let files =
+        ["../keep.bin", &absolute, "keep.txt", "..", "./../keep.bin", "a/../../keep.bin", "manifest.json"];
     let artefacts: Vec<_> = files.iter().map(|file| serde_json::json!({ "file": file })).collect();
     let manifest = serde_json::json!({ "schema": 1, "tool": "otaseal 0.1.0", "artefacts": artefacts });
     fs::write(bench.path("dist/manifest.json"), manifest.to_string()).unwrap();
     let report = bench.package(&bench.options()).unwrap();
     assert!(report.removed.is_empty());
     assert!(bench.path("keep.bin").exists() && bench.path("dist/keep.txt").exists());
+}
+
+#[test]
+fn one_directory_holds_one_package() {
+    let bench = Bench::new();
+    bench.package(&bench.options()).unwrap();
+    let names = bench.listing();
+    let other = Options { base_name: Some("other".into()), ..bench.options() };
+    assert!(matches!(bench.package(&other), Err(PackageError::Occupied { .. })));
+    assert_eq!(bench.listing(), names);
+    assert_eq!(bench.manifest()["artefacts"][0]["file"], "fw.bin");
 }
 
 #[test]
@@ -180,7 +195,10 @@ fn a_failed_package_leaves_the_earlier_one_whole() {
     fs::write(bench.path("fw.bin"), [&build[..], second].concat()).unwrap();
     assert!(matches!(bench.package(&bench.options()), Err(PackageError::Tokens { .. })));
     fs::write(bench.path("fw.bin"), b"").unwrap();
-    assert!(matches!(bench.package(&bench.options()), Err(PackageError::Firmware(FirmwareError::Empty { .. }))));
+    assert!(matches!(
+        bench.package(&bench.options()),
+        Err(PackageError::Firmware(FirmwareError::Empty { .. }))
+    ));
     assert_eq!(bench.listing(), names);
     assert!(bench.listing().iter().map(|name| bench.out(name)).eq(before));
 }
@@ -214,7 +232,8 @@ fn a_published_key_is_marked_and_no_release() {
 #[test]
 fn names_stay_in_the_directory() {
     let bench = Bench::new();
-    for bad in ["", ".", "..", "../x", "a/b", "a\\b", "/x", "-x", ".x", "a\0", "a\n", "a:b", &"x".repeat(300)] {
+    for bad in ["", ".", "..", "../x", "a/b", "a\\b", "/x", "-x", ".x", "a\0", "a\n", "a:b", &"x".repeat(300)]
+    {
         let options = Options { base_name: Some(bad.into()), ..bench.options() };
         assert!(matches!(bench.package(&options), Err(PackageError::BaseName(_))), "{bad:?}");
     }

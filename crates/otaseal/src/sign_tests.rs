@@ -25,7 +25,10 @@ fn both_forms_are_openssls_bytes_for_every_size_and_either_sides_key() {
     fs::write(dir.join("in"), &payload).unwrap();
     openssl(dir, "dgst -sha256 -binary -out digest in");
     for size in [KeySize::Rsa2048, KeySize::Rsa3072, KeySize::Rsa4096] {
-        openssl(dir, &format!("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:{} -out theirs.pem", size.bits()));
+        openssl(
+            dir,
+            &format!("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:{} -out theirs.pem", size.bits()),
+        );
         let ours = PrivateKey::generate(size).unwrap();
         fs::write(dir.join("ours.pem"), ours.to_pkcs8_pem().unwrap().as_bytes()).unwrap();
         for name in ["ours.pem", "theirs.pem"] {
@@ -39,8 +42,14 @@ fn both_forms_are_openssls_bytes_for_every_size_and_either_sides_key() {
                 [&payload[..], &signature, &(size.bytes() as u32).to_le_bytes()].concat()
             };
             assert!(current.into_inner() == expected(fs::read(dir.join("sig")).unwrap()), "{name} {size:?}");
-            openssl(dir, &format!("pkeyutl -sign -inkey {name} -pkeyopt rsa_padding_mode:pkcs1 -in digest -out sig"));
-            assert!(legacy.into_inner() == expected(fs::read(dir.join("sig")).unwrap()), "legacy {name} {size:?}");
+            openssl(
+                dir,
+                &format!("pkeyutl -sign -inkey {name} -pkeyopt rsa_padding_mode:pkcs1 -in digest -out sig"),
+            );
+            assert!(
+                legacy.into_inner() == expected(fs::read(dir.join("sig")).unwrap()),
+                "legacy {name} {size:?}"
+            );
         }
     }
 }
@@ -81,8 +90,12 @@ impl Read for Broken {
 #[test]
 fn an_input_that_breaks_off_is_not_signed() {
     let mut target = Cursor::new(Vec::new());
-    let result =
-        sign_stream(&mut Broken(300), &mut [(Scheme::Pkcs1v15Sha256, &mut target)], &key(), AlreadySigned::Refuse);
+    let result = sign_stream(
+        &mut Broken(300),
+        &mut [(Scheme::Pkcs1v15Sha256, &mut target)],
+        &key(),
+        AlreadySigned::Refuse,
+    );
     assert!(matches!(result, Err(SignError::Read(_))));
     assert_eq!(target.into_inner().len(), 300, "no signature follows what was read");
 }
