@@ -5,7 +5,6 @@
 //! signed image. Verifying is [`otaseal_device`]'s.
 
 pub mod esp8266;
-mod key;
 mod uf2;
 
 use std::fmt;
@@ -15,9 +14,9 @@ use otaseal_device::layout::{LENGTH_FIELD_LEN, trailer_len};
 use serde::Serialize;
 
 use crate::elf::Machine;
+use crate::key::{self, file::Recognised};
 
 pub use self::esp8266::Esp8266File;
-pub use self::key::KeyFile;
 pub use self::uf2::Uf2;
 
 /// What a file is. `Display` says it in a few words with an article.
@@ -44,7 +43,7 @@ pub enum Kind {
     /// An Intel HEX text file.
     IntelHex,
     /// A key, certificate or certificate request.
-    Key(KeyFile),
+    Key(Recognised),
     /// None of these. Most microcontrollers' flash contents are: they begin with a vector table, which has no magic.
     Unknown,
 }
@@ -161,7 +160,7 @@ pub fn identify(bytes: &[u8]) -> Kind {
     if let Some(header) = esp8266::Header::read_v2(bytes) {
         return Kind::Esp8266V2(header);
     }
-    if let Some(key) = KeyFile::read(bytes) {
+    if let Some(key) = key::file::recognise(bytes) {
         return Kind::Key(key);
     }
     if let Some(uf2) = Uf2::read(bytes) {

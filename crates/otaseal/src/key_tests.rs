@@ -208,9 +208,15 @@ fn debug_shows_the_key_id_and_nothing_else() {
 }
 
 #[test]
-fn kind_and_armor_are_told_to_inspect() {
+fn inspect_is_told_what_a_key_file_is() {
     let dir = dir();
     generate(dir.path(), "2048");
-    assert_eq!(file::kind(&read(dir.path(), "key.pem")), Some((KeyFileKind::Pkcs8Private, Armor::Pem)));
-    assert_eq!(file::kind(b"\xE9\x04\x02\x40"), None);
+    let pem = read(dir.path(), "key.pem");
+    let expected = file::Recognised { kind: KeyFileKind::Pkcs8Private, armor: Armor::Pem };
+    assert_eq!(file::recognise(&pem), Some(expected));
+    assert_eq!(file::recognise(b"\xE9\x04\x02\x40"), None);
+    // A firmware that embeds a key is no key file, and never the key that it embeds.
+    let firmware = [b"\xE9\x04\x02\x40\0", &pem[..]].concat();
+    assert_eq!(file::recognise(&firmware), None);
+    assert_eq!(private_error(&firmware), KeyError::NotAKey);
 }

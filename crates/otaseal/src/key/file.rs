@@ -1,6 +1,6 @@
 //! What a key file is, before anything in it is believed.
 //!
-//! One function, [`classify`], looks at the bytes and names the container. The loaders of [`crate::key`] and
+//! One function, `classify`, looks at the bytes and names the container. The loaders of [`crate::key`] and
 //! the `inspect` command both ask it, so a file is called the same thing everywhere.
 
 use rsa::pkcs1::{RsaPrivateKeyRef, RsaPublicKeyRef};
@@ -102,12 +102,26 @@ impl KeyFileKind {
     }
 }
 
-/// A recognised key file: what it is, how it is written, and its DER (wiped on drop).
-pub struct KeyFile {
+/// What a key file is, without its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Recognised {
     /// What it holds.
+    #[serde(rename = "holds")]
     pub kind: KeyFileKind,
     /// PEM or DER.
     pub armor: Armor,
+}
+
+impl std::fmt::Display for Recognised {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.kind.describe())
+    }
+}
+
+/// A key file with its DER, which is wiped on drop.
+pub(super) struct KeyFile {
+    pub(super) kind: KeyFileKind,
+    armor: Armor,
     pub(super) der: Zeroizing<Vec<u8>>,
 }
 
@@ -116,6 +130,8 @@ pub struct KeyFile {
 pub(super) struct DamagedPem;
 
 /// Names what a key file holds; `None` when it is no key file at all, `Err` when it is PEM that is damaged.
+///
+/// PEM counts in text only: a firmware that embeds a PEM key is a firmware.
 ///
 /// The first block whose label says key or certificate counts: `openssl ecparam -genkey` writes
 /// `EC PARAMETERS` first, and `openssl pkcs12` writes attributes as text before the block.
@@ -130,7 +146,8 @@ pub(super) fn classify(bytes: &[u8]) -> Result<Option<KeyFile>, DamagedPem> {
             der: Zeroizing::default(),
         }));
     }
-    let mut rest = bytes;
+    let mut rest =
+        if std::str::from_utf8(bytes).is_ok_and(|text| !text.contains('\0')) { bytes } else { &[] };
     while let Some(block) = next_block(rest)? {
         if block.label != "EC PARAMETERS" {
             return from_pem(&block).map(Some);
@@ -144,9 +161,10 @@ pub(super) fn classify(bytes: &[u8]) -> Result<Option<KeyFile>, DamagedPem> {
     }))
 }
 
-/// [`classify`] for callers that only want the name, such as `inspect`.
-pub fn kind(bytes: &[u8]) -> Option<(KeyFileKind, Armor)> {
-    classify(bytes).ok().flatten().map(|file| (file.kind, file.armor))
+/// Says what a key file is; `None` when it is none, or damaged. Secret bytes are looked at and wiped.
+pub fn recognise(bytes: &[u8]) -> Option<Recognised> {
+    let file = classify(bytes).ok().flatten()?;
+    Some(Recognised { kind: file.kind, armor: file.armor })
 }
 
 struct Block<'a> {
