@@ -1,0 +1,144 @@
+//! Every fixture gets the verdict in its name, one-shot and streaming, however it is cut; and every `Reject` has
+//! a fixture.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::{key, root};
+use otaseal_device::{Accepted, KeySet, Reject, Verifier, legacy, verify};
+
+const CHUNKS: [usize; 13] = [1, 2, 3, 4, 7, 64, 128, 255, 256, 259, 260, 261, 4096];
+
+/// What a fixture's name says.
+struct Fixture {
+    path: PathBuf,
+    what: String,
+    key: String,
+    legacy: bool,
+}
+
+fn fixtures(folder: &str) -> Vec<Fixture> {
+    let folder = root().join("fixtures").join(folder);
+    let mut fixtures: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| parse(&entry.unwrap().path())).collect();
+    fixtures.sort_by(|a, b| a.path.cmp(&b.path));
+    fixtures
+}
+
+fn parse(path: &Path) -> Fixture {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    let mut parts: Vec<_> = name.strip_suffix(".bin").expect("fixtures end in .bin").split('.').collect();
+    let legacy = parts.last() == Some(&"legacy");
+    if legacy {
+        parts.pop();
+    }
+    let (what, key) = match parts.as_slice() {
+        [what] => (*what, "example"),
+        [what, key] => (*what, *key),
+        _ => panic!("{name}: not a fixture's name"),
+    };
+    Fixture { path: path.to_path_buf(), what: what.to_owned(), key: key.to_owned(), legacy }
+}
+
+impl Fixture {
+    /// The verdict, one-shot and streaming in every way, which must all agree.
+    fn judge(&self) -> Result<Accepted, Reject> {
+        match self.key.as_str() {
+            "rsa3072" => self.judge_by::<96>(),
+            "rsa4096" => self.judge_by::<128>(),
+            _ => self.judge_by::<64>(),
+        }
+    }
+
+    fn judge_by<const W: usize>(&self) -> Result<Accepted, Reject> {
+        let pem = match self.key.as_str() {
+            "example" => root().join("keys.example/public.pem"),
+            name => root().join("fixtures/keys").join(name).with_extension("pem"),
+        };
+        let keys = KeySet::new([key::<W>(&pem)]);
+        let image = fs::read(&self.path).unwrap();
+        let verdict = if self.legacy { legacy::verify(&image, &keys) } else { verify(&image, &keys) };
+        let verdict = verdict.map(|payload| {
+            assert_eq!(payload.bytes(), image.get(..payload.accepted().payload_len).unwrap());
+            payload.accepted()
+        });
+        for chunk in CHUNKS {
+            for total in [Some(image.len()), None] {
+                let streamed = self.stream(&image, chunk, total, &keys);
+                assert_eq!(streamed, verdict, "{} in chunks of {chunk}, {total:?}", self.path.display());
+            }
+        }
+        verdict
+    }
+
+    fn stream<const W: usize>(
+        &self,
+        image: &[u8],
+        chunk: usize,
+        total: Option<usize>,
+        keys: &KeySet<1, W>,
+    ) -> Result<Accepted, Reject> {
+        if self.legacy {
+            let new = total.map_or_else(legacy::Verifier::unknown_total, legacy::Verifier::with_total);
+            let mut verifier = new;
+            image.chunks(chunk).try_for_each(|chunk| verifier.update(chunk))?;
+            verifier.finish(keys)
+        } else {
+            let mut verifier = total.map_or_else(Verifier::unknown_total, Verifier::with_total);
+            image.chunks(chunk).try_for_each(|chunk| verifier.update(chunk))?;
+            verifier.finish(keys)
+        }
+    }
+}
+
+#[test]
+fn what_must_be_accepted_is() {
+    let fixtures = fixtures("accept");
+    assert!(fixtures.len() >= 10);
+    for fixture in fixtures {
+        let verdict = fixture.judge();
+        assert!(verdict.is_ok(), "{}: {verdict:?}", fixture.path.display());
+    }
+}
+
+#[test]
+fn what_must_be_rejected_is_and_for_the_reason_in_its_name() {
+    let mut seen = BTreeSet::new();
+    for fixture in fixtures("reject") {
+        let name = fixture.path.display();
+        let (reject, case) = fixture.what.split_once("--").expect("reject fixtures are named REJECT--CASE");
+        let verdict = fixture.judge().expect_err(&fixture.what);
+        seen.insert(reject.to_owned());
+        if reject == Reject::TotalMismatch.name() {
+            let announced = case.strip_prefix("announced-").unwrap().parse().unwrap();
+            let keys = KeySet::new([key::<64>(&root().join("keys.example/public.pem"))]);
+            let image = fs::read(&fixture.path).unwrap();
+            let verdict = fixture.stream(&image, 100, Some(announced), &keys);
+            assert_eq!(verdict, Err(Reject::TotalMismatch), "{name}");
+        } else {
+            assert_eq!(verdict.name(), reject, "{name}");
+        }
+    }
+    for reject in Reject::ALL {
+        assert!(seen.contains(reject.name()), "no fixture for {}", reject.name());
+    }
+}
+
+#[test]
+fn codes_and_names_are_stable() {
+    let listed: Vec<_> = Reject::ALL.iter().map(|reject| (reject.code(), reject.name())).collect();
+    let pinned = [
+        (1, "total-mismatch"),
+        (2, "no-trailer"),
+        (3, "length-field"),
+        (4, "no-signature"),
+        (5, "empty-payload"),
+        (6, "signature-range"),
+        (7, "signature-mismatch"),
+    ];
+    assert_eq!(listed, pinned);
+}

@@ -1,0 +1,58 @@
+//! `cargo xtask fixtures`: the images that must be accepted and those that must be rejected.
+//!
+//! Everything is made by OpenSSL from the keys in the repository; PKCS#1 v1.5 is deterministic, so the bytes are
+//! the same on every machine. The names are data, see [`cases`]: `NAME[--CASE][.KEY][.legacy].bin`.
+
+mod cases;
+mod peer;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use crate::Result;
+
+/// Writes the fixtures, or with `check` compares them with what is there.
+///
+/// # Errors
+///
+/// When OpenSSL is missing or fails, when a file cannot be written, and with `check` when a file differs, is
+/// missing or is one too many.
+pub(crate) fn run(root: &Path, check: bool) -> Result<String> {
+    let cases = cases::all(root)?;
+    let expected: BTreeMap<PathBuf, Vec<u8>> =
+        cases.into_iter().map(|case| (root.join("fixtures").join(case.name), case.bytes)).collect();
+    let mut stale = Vec::new();
+    for folder in ["accept", "reject"] {
+        for entry in fs::read_dir(root.join("fixtures").join(folder))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "bin") && !expected.contains_key(&path) {
+                stale.push(format!("{} is not generated", path.display()));
+                if !check {
+                    fs::remove_file(&path)?;
+                }
+            }
+        }
+    }
+    for (path, bytes) in &expected {
+        if unchanged(path, bytes)? {
+            continue;
+        }
+        stale.push(format!("{} is missing or differs", path.display()));
+        if !check {
+            fs::write(path, bytes)?;
+        }
+    }
+    match (check, stale.is_empty()) {
+        (true, false) => Err(format!("{}\nrun: cargo xtask fixtures", stale.join("\n")).into()),
+        _ => Ok(format!("{} fixtures, {} rewritten", expected.len(), stale.len())),
+    }
+}
+
+fn unchanged(path: &Path, bytes: &[u8]) -> io::Result<bool> {
+    match fs::read(path) {
+        Ok(present) => Ok(present == bytes),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
