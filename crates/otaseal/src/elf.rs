@@ -4,7 +4,8 @@
 //! RAM but is loaded from flash, and only the program headers know where. Within the loaded segments the section
 //! table says which bytes are content: a segment may begin with the ELF's own headers (when the linker finds room
 //! for them on the first page) and has filler between sections, and neither belongs to the firmware. The result is
-//! what `objcopy -O binary --gap-fill 0xff` writes, byte for byte; the tests compare with it.
+//! what `objcopy -O binary --gap-fill 0xff` writes, byte for byte; the tests compare with it. One thing differs: an
+//! empty section takes no part, whereas objcopy fills the image up to its address, be it in RAM.
 //!
 //! Format: System V ABI, chapters 4 (object files) and 5 (program loading).
 

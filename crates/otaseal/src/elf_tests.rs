@@ -287,6 +287,15 @@ const SCRIPTS: &[(&str, &str)] = &[
     ),
 ];
 
+/// What Rust's runtime crates for Cortex-M and RISC-V link when there is no initialised data: an empty section with
+/// contents "in RAM". With --gap-fill, objcopy fills everything up to there; without, it is not in the way.
+const EMPTY_SECTION: (&str, &str) = (
+    "an empty section in RAM",
+    "MEMORY { FLASH (rwx) : ORIGIN = 0x08000000, LENGTH = 256K  RAM (rwx) : ORIGIN = 0x20000000, LENGTH = 64K }
+     SECTIONS { .text : { *(.vectors) *(.text) *(.rodata) *(.data) *(.ramfunc) *(.config) } > FLASH
+                .data : { start_of_data = .; } > RAM  .bss (NOLOAD) : { *(.bss) *(.noinit) } > RAM }",
+);
+
 struct Linked {
     about: &'static str,
     elf: Vec<u8>,
@@ -311,10 +320,12 @@ fn linked(prefix: &str) -> Option<Vec<Linked>> {
     let read = |name: &str| std::fs::read(Path::join(dir.path(), name)).unwrap();
     write("source.s", SOURCE);
     run("as", &["source.s", "-o", "source.o"]);
-    let each = SCRIPTS.iter().map(|(about, script)| {
+    let filled = SCRIPTS.iter().map(|script| (script, true));
+    let each = filled.chain([(&EMPTY_SECTION, false)]).map(|((about, script), fill)| {
         write("script.ld", &format!("ENTRY(_start)\n{script}"));
         run("ld", &["-T", "script.ld", "source.o", "-o", "out.elf"]);
-        run("objcopy", &["-O", "binary", "--gap-fill", "0xff", "out.elf", "out.bin"]);
+        let gap_fill: &[&str] = if fill { &["--gap-fill", "0xff"] } else { &[] };
+        run("objcopy", &[&["-O", "binary"], gap_fill, &["out.elf", "out.bin"]].concat());
         Linked { about, elf: read("out.elf"), binary: read("out.bin") }
     });
     Some(each.collect())
