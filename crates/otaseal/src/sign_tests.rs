@@ -142,3 +142,39 @@ fn what_the_disk_changed_is_found_before_the_file_gets_its_name() {
         assert!(matches!(result, Err(SignError::SelfCheck(_))), "fault {index}: {result:?}");
     }
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_the_signer_joins_the_verifier_splits(payload in proptest::collection::vec(proptest::prelude::any::<u8>(), 1..2000)) {
+        let image = sign(&payload, Scheme::Pkcs1v15Sha256, AlreadySigned::Allow).unwrap();
+        let (found, signature) = layout::split(&image, 256).unwrap();
+        proptest::prop_assert_eq!(found, &payload[..]);
+        proptest::prop_assert_eq!(signature.len(), 256);
+        let accepted = verify::judge_bytes(&image, key().public(), Scheme::Pkcs1v15Sha256).unwrap();
+        proptest::prop_assert_eq!(accepted.payload_len, payload.len());
+        proptest::prop_assert_eq!(accepted.key_id, key().public().id());
+        // The two forms are never mixed up.
+        proptest::prop_assert!(verify::judge_bytes(&image, key().public(), Scheme::LegacyBareHash).is_err());
+    }
+
+    #[test]
+    fn no_other_bytes_are_accepted(
+        payload in proptest::collection::vec(proptest::prelude::any::<u8>(), 1..300),
+        edit in 0..3u8,
+        at in proptest::prelude::any::<proptest::sample::Index>(),
+        byte in 1..=255u8,
+    ) {
+        let mut image = sign(&payload, Scheme::Pkcs1v15Sha256, AlreadySigned::Allow).unwrap();
+        let at = at.index(image.len());
+        match edit {
+            0 => image[at] ^= byte,
+            1 => image.insert(at, byte),
+            _ => drop(image.remove(at)),
+        }
+        let original = sign(&payload, Scheme::Pkcs1v15Sha256, AlreadySigned::Allow).unwrap();
+        proptest::prop_assume!(image != original);
+        proptest::prop_assert!(verify::judge_bytes(&image, key().public(), Scheme::Pkcs1v15Sha256).is_err());
+    }
+}
