@@ -1,4 +1,5 @@
 //! Tasks of the workspace.
+mod device;
 mod fixtures;
 
 use std::path::Path;
@@ -17,7 +18,9 @@ fn main() -> ExitCode {
     let outcome = match args.as_slice() {
         ["fixtures"] => fixtures::run(root, false),
         ["fixtures", "--check"] => fixtures::run(root, true),
-        _ => Err("usage: cargo xtask fixtures [--check]".into()),
+        ["device"] => device::run(root, false),
+        ["device", "--update"] => device::run(root, true),
+        _ => Err("usage: cargo xtask fixtures [--check] | device [--update]".into()),
     };
     match outcome {
         Ok(text) => {

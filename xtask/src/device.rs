@@ -1,0 +1,120 @@
+//! `cargo xtask device`: builds the demo firmware, and runs it in QEMU against every fixture.
+
+mod build;
+mod emulate;
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use crate::Result;
+use build::Toolchain;
+use emulate::{BOARDS, Board};
+
+/// The compiler that `fixtures/plain/demo-firmware.bin` was made with; with another one, other bytes are right too.
+const PLAIN_MADE_BY: &str = "rustc 1.96.0 (ac68faa20 2026-05-25)";
+
+/// Builds the firmware for every target and runs it on every board; with `update`, rewrites the committed image.
+///
+/// # Errors
+///
+/// When something is not installed or does not build, when a verdict, its code or the slot that is active
+/// afterwards differs from what the fixture's name says, or when the committed image is stale.
+pub(crate) fn run(root: &Path, update: bool) -> Result<String> {
+    let mut report = String::new();
+    for board in BOARDS {
+        let toolchain = Toolchain::find(board.target)?;
+        let elf = toolchain.build(root, board.target, "demo-firmware")?;
+        if board.committed {
+            committed_image(root, &toolchain, &elf, update, &mut report)?;
+        }
+        let runs = judge_all(root, board, &elf)?;
+        writeln!(report, "{} ({}): {runs} images judged as their names say", board.machine, board.target)?;
+    }
+    Ok(report)
+}
+
+/// Compares the image in git with a fresh one.
+fn committed_image(
+    root: &Path,
+    tools: &Toolchain,
+    elf: &Path,
+    update: bool,
+    report: &mut String,
+) -> Result<()> {
+    let path = root.join("fixtures/plain/demo-firmware.bin");
+    let flat = otaseal::elf::flatten(&fs::read(elf)?, otaseal::elf::DEFAULT_MAX_GAP)?.bytes;
+    if update {
+        fs::write(&path, &flat)?;
+        writeln!(report, "{}: {} bytes by {}", path.display(), flat.len(), tools.version)?;
+    } else if tools.version != PLAIN_MADE_BY {
+        writeln!(report, "{}: not compared, it is of {PLAIN_MADE_BY}", path.display())?;
+    } else if fs::read(&path)? == flat {
+        writeln!(report, "{}: reproduced byte for byte", path.display())?;
+    } else {
+        return Err(format!("{} is stale\nrun: cargo xtask device --update", path.display()).into());
+    }
+    Ok(())
+}
+
+fn judge_all(root: &Path, board: &Board, elf: &Path) -> Result<usize> {
+    let mut runs = 0;
+    for folder in ["accept", "reject"] {
+        for entry in fs::read_dir(root.join("fixtures").join(folder))? {
+            let image = entry?.path();
+            let name =
+                image.file_name().and_then(|name| name.to_str()).ok_or("a fixture's name is not UTF-8")?;
+            let Some(name) = name.strip_suffix(".bin") else { continue };
+            let expected = expectation(folder, name)?;
+            let run = board.run(elf, &image, expected.announced)?;
+            let slot = if run.code == 0 { "slot B is active" } else { "slot A is active" };
+            if !expected.codes.contains(&run.code) || !run.output.trim_end().ends_with(slot) {
+                return Err(format!(
+                    "{} on {}: expected a code of {:?} and {slot}, got code {} and\n{}",
+                    image.display(),
+                    board.machine,
+                    expected.codes,
+                    run.code,
+                    run.output
+                )
+                .into());
+            }
+            runs += 1;
+        }
+    }
+    Ok(runs)
+}
+
+struct Expectation {
+    /// One code, or either of two.
+    codes: Vec<i32>,
+    announced: Option<usize>,
+}
+
+/// What the demo firmware must say of a fixture: it knows the example key and the next one, and the current form.
+fn expectation(folder: &str, name: &str) -> Result<Expectation> {
+    use otaseal::device::Reject;
+    let (what, judge) = name.split_once('.').unwrap_or((name, ""));
+    let reject = match (folder, judge) {
+        // By a key of another size.
+        ("accept", "rsa3072" | "rsa4096" | "rsa4096.legacy") => Some(Reject::LengthField),
+        // To the RSA-3072 key's verifier the field is wrong; to this one it is right and the signature is not.
+        ("reject", "rsa3072") => Some(Reject::SignatureMismatch),
+        // The firmware never falls back to the legacy form; the current form is what it wants.
+        ("accept", "legacy") => Some(Reject::SignatureMismatch),
+        ("reject", "legacy") if what.ends_with("--current-form-for-legacy") => None,
+        ("accept", _) => None,
+        _ => {
+            let wanted = what.split("--").next().unwrap_or_default();
+            let known = Reject::ALL.into_iter().find(|reject| reject.name() == wanted);
+            Some(known.ok_or_else(|| format!("{name}: no such reject"))?)
+        }
+    };
+    let announced = what.split_once("--announced-").map(|(_, number)| number.parse()).transpose()?;
+    let mut codes = vec![reject.map_or(0, |reject| reject.code().into())];
+    if reject == Some(Reject::SignatureRange) {
+        // Beyond the example key's modulus; the next key's may be larger, and then it is that key that rejects.
+        codes.push(Reject::SignatureMismatch.code().into());
+    }
+    Ok(Expectation { codes, announced })
+}

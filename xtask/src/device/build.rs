@@ -1,0 +1,77 @@
+//! Building the demo firmware for a target without an operating system.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::Result;
+
+/// A cargo that can build for a target.
+pub(super) struct Toolchain {
+    cargo: PathBuf,
+    rustc: PathBuf,
+    /// Build `core` too, because the target's is not installed.
+    build_std: bool,
+    /// What the compiler says of itself.
+    pub(super) version: String,
+}
+
+impl Toolchain {
+    /// The one that runs this task where it has the target's `core`, otherwise Debian's with its sources.
+    ///
+    /// # Errors
+    ///
+    /// When neither is there; the text says what to install.
+    pub(super) fn find(target: &str) -> Result<Self> {
+        let rustc = env::var_os("RUSTC").map_or_else(|| "rustc".into(), PathBuf::from);
+        let sysroot = text(Command::new(&rustc).args(["--print", "sysroot"]))?;
+        if Path::new(&sysroot).join("lib/rustlib").join(target).join("lib").is_dir() {
+            let cargo = env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from);
+            return Self::new(cargo, rustc, false);
+        }
+        let (cargo, rustc) = ("/usr/bin/cargo", "/usr/bin/rustc");
+        if Path::new("/usr/lib/rustlib/src/rust/library").is_dir() && Path::new(cargo).is_file() {
+            return Self::new(cargo.into(), rustc.into(), true);
+        }
+        Err(format!(
+            "core for {target} is not installed\nrun: rustup target add {target}, or on Debian: \
+             apt-get install rustc-web cargo-web rust-web-src"
+        )
+        .into())
+    }
+
+    fn new(cargo: PathBuf, rustc: PathBuf, build_std: bool) -> Result<Self> {
+        let version = text(Command::new(&rustc).arg("--version"))?;
+        let version = version.split(" (built from").next().unwrap_or_default().to_owned();
+        Ok(Self { cargo, rustc, build_std, version })
+    }
+
+    /// Builds one program of `fixtures/demo-firmware` and returns its ELF file.
+    pub(super) fn build(&self, root: &Path, target: &str, program: &str) -> Result<PathBuf> {
+        let folder = root.join("fixtures/demo-firmware");
+        let mut cargo = Command::new(&self.cargo);
+        cargo.current_dir(&folder).env("RUSTC", &self.rustc);
+        // Flags and toolchain of the cargo that runs this task are not for the firmware.
+        for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR", "RUSTUP_TOOLCHAIN"] {
+            cargo.env_remove(variable);
+        }
+        cargo.args(["build", "--quiet", "--release", "--locked", "--target", target, "--bin", program]);
+        if self.build_std {
+            // Debian has no rust-lld; GNU's linker does as well.
+            let linker =
+                if target.starts_with("thumb") { "arm-none-eabi-ld" } else { "riscv64-unknown-elf-ld" };
+            let variable = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace('-', "_"));
+            cargo.env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=core").env(variable, linker);
+        }
+        let status = cargo.status().map_err(|error| format!("{}: {error}", self.cargo.display()))?;
+        if !status.success() {
+            return Err(format!("{program} does not build for {target}").into());
+        }
+        Ok(folder.join("target").join(target).join("release").join(program))
+    }
+}
+
+fn text(command: &mut Command) -> Result<String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}

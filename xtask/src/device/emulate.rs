@@ -1,0 +1,82 @@
+//! The boards that QEMU stands in for.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::Result;
+
+/// A board and what to build for it.
+pub(super) struct Board {
+    pub(super) target: &'static str,
+    pub(super) machine: &'static str,
+    qemu: &'static str,
+    /// Its flat image is the one in git.
+    pub(super) committed: bool,
+}
+
+/// Cortex-M0, Cortex-M3 and RISC-V.
+pub(super) const BOARDS: &[Board] = &[
+    Board { target: "thumbv6m-none-eabi", machine: "microbit", qemu: "qemu-system-arm", committed: true },
+    Board { target: "thumbv7m-none-eabi", machine: "lm3s6965evb", qemu: "qemu-system-arm", committed: false },
+    Board {
+        target: "riscv32imc-unknown-none-elf",
+        machine: "virt",
+        qemu: "qemu-system-riscv32",
+        committed: false,
+    },
+];
+
+/// What a firmware said.
+pub(super) struct Run {
+    pub(super) code: i32,
+    pub(super) output: String,
+}
+
+/// A verdict takes a fraction of a second; a firmware that hangs must not hang this task.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+
+impl Board {
+    /// Runs a firmware with a file and, if given, the length announced for it.
+    pub(super) fn run(&self, elf: &Path, image: &Path, announced: Option<usize>) -> Result<Run> {
+        let mut semihosting = format!("enable=on,target=native,arg=firmware,arg={}", image.display());
+        if let Some(announced) = announced {
+            semihosting += &format!(",arg={announced}");
+        }
+        self.run_with(elf, &semihosting, &[])
+    }
+
+    /// Runs a firmware with these semihosting options and further ones.
+    pub(super) fn run_with(&self, elf: &Path, semihosting: &str, more: &[&str]) -> Result<Run> {
+        let mut command = Command::new(self.qemu);
+        command
+            .args(["-machine", self.machine, "-display", "none", "-monitor", "none", "-serial", "none"])
+            .args(if self.machine == "virt" { &["-bios", "none"][..] } else { &[] })
+            .args(["-semihosting-config", semihosting])
+            .args(more)
+            .arg("-kernel")
+            .arg(elf)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| format!("{}: {error}", self.qemu))?;
+        let started = Instant::now();
+        while child.try_wait()?.is_none() {
+            if started.elapsed() > TIME_LIMIT {
+                child.kill()?;
+                child.wait()?;
+                return Err(format!("the firmware hangs on {}: {command:?}", self.machine).into());
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        // The outputs are far smaller than a pipe's buffer, so that nothing waited for them to be read.
+        let output = child.wait_with_output()?;
+        let code = output.status.code().ok_or("QEMU was ended by a signal")?;
+        // Semihosting's standard output is QEMU's own, or its error stream, by version.
+        let text = [output.stdout, output.stderr].concat();
+        let mut text = String::from_utf8_lossy(&text).into_owned();
+        text = text.replace("Timer with period zero, disabling\n", "");
+        Ok(Run { code, output: text })
+    }
+}
