@@ -3,12 +3,16 @@
 //! What is written is one gzip member (RFC 1952) that a boot loader inflates: no file name, no time, no
 //! operating system, nothing behind the trailer. The same input gives the same bytes on every machine.
 
+use std::num::NonZero;
 use std::str::FromStr;
+use std::thread;
 
 use libdeflater::{CompressionLvl, Compressor, crc32};
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
+
+use crate::deflate::{self, deflate};
 
 /// ID1, ID2 and CM = 8 (deflate): RFC 1952, section 2.3.
 const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
@@ -32,6 +36,9 @@ const RESERVED: u8 = 0xe0;
 /// No DEFLATE stream inflates to more than this many times its own length: a match of 258 bytes takes two
 /// bits at least (one for the length, one for the distance), so a byte of input holds four of them.
 const MAX_RATIO: usize = 1032;
+
+/// More threads would each hold tables of their own for little gain. The bytes do not depend on the number.
+const MAX_THREADS: NonZero<usize> = NonZero::new(4).unwrap();
 
 /// How much time compression may take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -152,9 +159,16 @@ pub enum GunzipError {
 /// [`CompressError::TooLong`] from 4 GiB on.
 pub fn gzip(data: &[u8], effort: Effort) -> Result<Vec<u8>, CompressError> {
     let isize = u32::try_from(data.len()).map_err(|_| CompressError::TooLong { len: data.len() })?;
+    let threads = thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN).min(MAX_THREADS);
     let (stream, xfl) = match effort {
-        Effort::Fast => (libdeflate(data, CompressionLvl::fastest()), XFL_FAST),
-        Effort::Default | Effort::Max => (libdeflate(data, CompressionLvl::best()), XFL_MAX),
+        Effort::Fast => (libdeflate(data, CompressionLvl::default()), XFL_FAST),
+        Effort::Default => (deflate(data, &deflate::DEFAULT, threads), XFL_MAX),
+        Effort::Max => {
+            let ours = deflate(data, &deflate::MAX, threads);
+            // Costs little next to the search, and is never worse than what other tools call their best.
+            let theirs = libdeflate(data, CompressionLvl::best());
+            (if theirs.len() < ours.len() { theirs } else { ours }, XFL_MAX)
+        }
     };
     Ok(member(&stream, xfl, crc32(data), isize))
 }

@@ -22,6 +22,7 @@
 //! The library never prints and never asks: what there is to say is in the values and errors it returns.
 
 pub mod compress;
+mod deflate;
 pub mod digest;
 pub mod elf;
 pub mod emit;

@@ -1,0 +1,129 @@
+//! DEFLATE (RFC 1951) as small as a search can make it.
+//!
+//! The data are taken in stretches. Of each, all matches are found once ([`matches`]). Then, in turn: the data are
+//! parsed into literals and copies at least cost ([`parse`]), by prices that the frequencies of the last parse
+//! give ([`price`]); and the parse is cut into blocks ([`split`]), each with codes of its own ([`header`],
+//! [`huffman`]). What was found smallest is written ([`writer`]).
+//!
+//! Nothing here depends on floating point, on time, on the number of threads or on the machine's word.
+
+mod block;
+mod header;
+mod huffman;
+mod log;
+mod matches;
+mod parse;
+mod price;
+mod split;
+mod token;
+mod writer;
+
+use std::num::NonZero;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use block::{Block, Passes};
+use matches::{Matches, Search};
+use parse::Parser;
+use price::Prices;
+use token::Token;
+use writer::BitWriter;
+
+/// Data worked on at once, to bound the memory: matches, prefix sums and parses of this many bytes.
+const STRETCH: usize = 1 << 20;
+
+/// How much is tried.
+#[derive(Clone, Copy)]
+pub(crate) struct Plan {
+    search: Search,
+    /// Tokens between places where a block may end, at first.
+    chunk: usize,
+    /// What is done between two rounds of splitting, in order, and after the last.
+    rounds: &'static [Passes],
+}
+
+/// About the time of `gzip -9`.
+pub(crate) const DEFAULT: Plan =
+    Plan { search: Search { depth: 100, nice: 258 }, chunk: 512, rounds: &[Passes { most: 3, shake: 0 }] };
+
+/// Until little more is gained.
+pub(crate) const MAX: Plan = Plan {
+    search: Search { depth: 2000, nice: 258 },
+    chunk: 128,
+    rounds: &[Passes { most: 8, shake: 0 }, Passes { most: 60, shake: 10 }],
+};
+
+/// Compresses `data` into a DEFLATE stream with up to `threads` threads, whose number does not change the bytes.
+pub(crate) fn deflate(data: &[u8], plan: &Plan, threads: NonZero<usize>) -> Vec<u8> {
+    let mut out = BitWriter::default();
+    let mut start = 0;
+    loop {
+        let end = data.len().min(start + STRETCH);
+        let blocks = search(data, start, end, plan, threads);
+        for (i, block) in blocks.iter().enumerate() {
+            let last = end == data.len() && i + 1 == blocks.len();
+            writer::write_block(&mut out, &block.tokens, &data[start..end][block.range.clone()], last);
+        }
+        if end == data.len() {
+            return out.finish();
+        }
+        start = end;
+    }
+}
+
+/// The best blocks found for `data[start..end]`.
+fn search(data: &[u8], start: usize, end: usize, plan: &Plan, threads: NonZero<usize>) -> Vec<Block> {
+    let matches = Matches::find(data, start, end, plan.search);
+    let stretch = &data[start..end];
+    let mut tokens = Vec::new();
+    Parser::default().parse(stretch, &matches, 0..stretch.len(), &Prices::guess(stretch), &mut tokens);
+    let mut known = Vec::new();
+    let mut best: Option<(u64, Vec<Block>)> = None;
+    for &passes in plan.rounds {
+        let mut blocks = cut(&tokens, &split::split(&tokens, plan.chunk, &known));
+        improve(&mut blocks, stretch, &matches, passes, threads);
+        tokens.clear();
+        known.clear();
+        for block in &blocks {
+            tokens.extend_from_slice(&block.tokens);
+            known.push(tokens.len());
+        }
+        let bits = blocks.iter().map(|block| block.bits).sum();
+        if best.as_ref().is_none_or(|best| bits < best.0) {
+            best = Some((bits, blocks));
+        }
+    }
+    best.map(|best| best.1).unwrap_or_default()
+}
+
+/// Blocks of `tokens` that end at the given indices.
+fn cut(tokens: &[Token], ends: &[usize]) -> Vec<Block> {
+    let (mut from, mut pos) = (0, 0);
+    let block = |&end: &usize| {
+        let tokens = tokens[from..end].to_vec();
+        let len = tokens.iter().map(|token| token.span()).sum::<usize>();
+        (from, pos) = (end, pos + len);
+        Block::new(pos - len..pos, tokens)
+    };
+    ends.iter().map(block).collect()
+}
+
+/// Betters all blocks, the longest first, each on whatever thread is free.
+fn improve(blocks: &mut [Block], stretch: &[u8], matches: &Matches, passes: Passes, threads: NonZero<usize>) {
+    let mut queue: Vec<&mut Block> = blocks.iter_mut().collect();
+    queue.sort_by_key(|block| block.range.len());
+    let queue = Mutex::new(queue);
+    let work = || {
+        let mut parser = Parser::default();
+        // A block is worked on outside the lock, so that a poisoned one still holds a sound queue.
+        while let Some(block) = { queue.lock().unwrap_or_else(PoisonError::into_inner).pop() } {
+            block.improve(stretch, matches, &mut parser, passes);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..threads.get() {
+            scope.spawn(work);
+        }
+        work();
+    });
+}

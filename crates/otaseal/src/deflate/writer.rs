@@ -1,0 +1,107 @@
+//! Blocks into bits: RFC 1951, section 3.2.3.
+
+use super::header::{Care, Codes, Description};
+use super::huffman;
+use super::token::{
+    DIST_SYMBOLS, END_OF_BLOCK, Histogram, LENGTH_BASE, LENGTH_EXTRA, LITLEN_SYMBOLS, Token, dist_extra,
+};
+
+/// BFINAL and BTYPE.
+pub(super) const BLOCK_TYPE_BITS: u64 = 3;
+/// Most bytes of a stored block: RFC 1951, section 3.2.4.
+const MAX_STORED: usize = 65_535;
+
+/// Bytes filled from the lowest bit up: RFC 1951, section 3.1.1.
+#[derive(Default)]
+pub(super) struct BitWriter {
+    bytes: Vec<u8>,
+    pending: u64,
+    pending_bits: u32,
+}
+
+impl BitWriter {
+    /// Appends the lower `bits` bits of `value`, which has no others; 32 at most.
+    pub(super) fn put(&mut self, value: u32, bits: u32) {
+        self.pending |= u64::from(value) << self.pending_bits;
+        self.pending_bits += bits;
+        if self.pending_bits >= 32 {
+            self.bytes.extend_from_slice(&(self.pending as u32).to_le_bytes());
+            self.pending >>= 32;
+            self.pending_bits -= 32;
+        }
+    }
+
+    /// Fills the last byte up with zeros.
+    fn align(&mut self) {
+        while self.pending_bits > 0 {
+            self.bytes.push(self.pending as u8);
+            self.pending >>= 8;
+            self.pending_bits = self.pending_bits.saturating_sub(8);
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Vec<u8> {
+        self.align();
+        self.bytes
+    }
+}
+
+/// Bits that `len` bytes take as stored blocks, wherever they begin.
+pub(super) fn stored_bits(len: usize) -> u64 {
+    // Type, at most seven bits to the next byte, LEN and NLEN.
+    len.div_ceil(MAX_STORED).max(1) as u64 * (BLOCK_TYPE_BITS + 7 + 32) + 8 * len as u64
+}
+
+/// Writes one block in whichever form is smallest. `raw` is what `tokens` stand for.
+pub(super) fn write_block(out: &mut BitWriter, tokens: &[Token], raw: &[u8], last: bool) {
+    let histogram = Histogram::of_block(tokens);
+    let (codes, dynamic) = Codes::choose(&histogram, Care::Thorough);
+    let fixed = Codes::fixed().data_bits(&histogram) + histogram.extra_bits();
+    if stored_bits(raw.len()) < dynamic.min(fixed) + BLOCK_TYPE_BITS {
+        write_stored(out, raw, last);
+        return;
+    }
+    out.put(u32::from(last), 1);
+    if fixed <= dynamic {
+        out.put(1, 2);
+        write_tokens(out, tokens, &Codes::fixed());
+    } else {
+        out.put(2, 2);
+        Description::of(&codes, Care::Thorough).write(out);
+        write_tokens(out, tokens, &codes);
+    }
+}
+
+fn write_stored(out: &mut BitWriter, raw: &[u8], last: bool) {
+    let mut pieces = raw.chunks(MAX_STORED).peekable();
+    while let Some(piece) = pieces.next() {
+        out.put(u32::from(last && pieces.peek().is_none()), 3);
+        out.align();
+        let len = piece.len() as u32;
+        out.put(len | (!len & 0xffff) << 16, 32);
+        out.bytes.extend_from_slice(piece);
+    }
+}
+
+fn write_tokens(out: &mut BitWriter, tokens: &[Token], codes: &Codes) {
+    let mut litlen = [0; LITLEN_SYMBOLS];
+    let mut dist = [0; DIST_SYMBOLS];
+    huffman::codes(&codes.litlen, &mut litlen);
+    huffman::codes(&codes.dist, &mut dist);
+    let symbol = |out: &mut BitWriter, symbol: usize| {
+        out.put(u32::from(litlen[symbol]), u32::from(codes.litlen[symbol]));
+    };
+    for &token in tokens {
+        let litlen_symbol = token.litlen_symbol();
+        symbol(out, litlen_symbol);
+        if token.len() != 0 {
+            let slot = litlen_symbol - 257;
+            out.put(token.len() as u32 - u32::from(LENGTH_BASE[slot]), u32::from(LENGTH_EXTRA[slot]));
+            let slot = token.dist_slot();
+            out.put(u32::from(dist[slot]), u32::from(codes.dist[slot]));
+            let extra = dist_extra(slot);
+            out.put(token.dist_less_one() & ((1 << extra) - 1), extra);
+        }
+    }
+    symbol(out, END_OF_BLOCK);
+}
