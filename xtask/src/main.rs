@@ -1,6 +1,7 @@
 //! Tasks of the workspace.
 mod device;
 mod fixtures;
+mod interop;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -20,7 +21,9 @@ fn main() -> ExitCode {
         ["fixtures", "--check"] => fixtures::run(root, true),
         ["device"] => device::run(root, false),
         ["device", "--update"] => device::run(root, true),
-        _ => Err("usage: cargo xtask fixtures [--check] | device [--update]".into()),
+        ["interop"] => interop::run(root, 10_000),
+        ["interop", count] => count.parse().map_err(Into::into).and_then(|count| interop::run(root, count)),
+        _ => Err("usage: cargo xtask fixtures [--check] | device [--update] | interop [COUNT]".into()),
     };
     match outcome {
         Ok(text) => {
