@@ -1,8 +1,9 @@
-//! Tasks of the workspace.
+//! Tasks of the workspace: `cargo xtask --help` lists them.
 mod device;
 mod fixtures;
 mod interop;
 
+use std::io::{stderr, stdout};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -11,19 +12,42 @@ pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
 /// What a task returns.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
+const HELP: &str = "\
+cargo xtask TASK: the tasks of this workspace
+
+  sign                 build the demo firmware, package it, verify what was signed
+  keygen               make a key pair of your own: keys/private.pem and keys/public.pem
+  pubkey [--check]     write the public key into the sources that the settings name
+  verify [IMAGE...]    judge the package, or any image, with the public key
+
+  fixtures [--check]   make the images that must be accepted or rejected
+  device [--update]    build the demo firmware, and judge every fixture with it in QEMU
+  interop [COUNT]      judge every fixture, and COUNT random changes of one, with other verifiers
+
+`cargo xtask sign --help` lists what sign takes; keygen, pubkey and verify likewise.
+";
+
 #[allow(clippy::print_stdout, clippy::print_stderr, reason = "the one place that prints")]
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let words: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into()).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
-    let outcome = match args.as_slice() {
+    let outcome = match words.as_slice() {
+        // The hook that any project has; it knows its own arguments and words.
+        ["sign" | "keygen" | "pubkey" | "verify", ..] => {
+            return otaseal::cargo::run(std::env::args_os().skip(1), &mut stdout(), &mut stderr());
+        }
+        [] | ["help" | "--help" | "-h"] => Ok(HELP.trim_end().into()),
         ["fixtures"] => fixtures::run(root, false),
         ["fixtures", "--check"] => fixtures::run(root, true),
         ["device"] => device::run(root, false),
         ["device", "--update"] => device::run(root, true),
         ["interop"] => interop::run(root, 10_000),
         ["interop", count] => count.parse().map_err(Into::into).and_then(|count| interop::run(root, count)),
-        _ => Err("usage: cargo xtask fixtures [--check] | device [--update] | interop [COUNT]".into()),
+        _ => {
+            eprintln!("error: there is no task `{}`\nhelp: `cargo xtask --help` lists them", words.join(" "));
+            return ExitCode::from(2);
+        }
     };
     match outcome {
         Ok(text) => {

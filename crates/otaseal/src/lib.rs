@@ -21,6 +21,8 @@
 //!
 //! The library never prints and never asks: what there is to say is in the values and errors it returns.
 
+#[cfg(feature = "cargo")]
+pub mod cargo;
 pub mod compress;
 mod deflate;
 pub mod digest;
@@ -34,6 +36,7 @@ pub mod known_keys;
 pub mod manifest;
 pub mod output;
 mod package;
+pub mod settings;
 pub mod sign;
 #[cfg(test)]
 mod testing;

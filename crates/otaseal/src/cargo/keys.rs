@@ -1,0 +1,98 @@
+//! Which key a project signs with.
+
+use super::CargoError;
+use super::project::Project;
+use crate::key::file::MAX_KEY_FILE;
+use crate::key::{KeyError, PrivateKey, PublicKey};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// The key that signs, and where it came from.
+pub(super) struct Keys {
+    pub(super) private: PrivateKey,
+    pub(super) private_path: PathBuf,
+    /// The public key file beside it, where there is one. It is the private key's other half.
+    pub(super) public_path: Option<PathBuf>,
+}
+
+impl Project {
+    /// Where the private key is, or will be.
+    pub(super) fn private_path(&self) -> PathBuf {
+        self.settings.key.clone().unwrap_or_else(|| self.root.join("keys").join("private.pem"))
+    }
+
+    /// The private key that is used: the project's own, else its example key.
+    fn usable_private_path(&self) -> Result<PathBuf, CargoError> {
+        let own = self.private_path();
+        // Only a key that is not there at all has a stand-in: one that cannot be read is an error.
+        match (own.try_exists(), &self.settings.example_key) {
+            (Ok(false), Some(example)) => Ok(example.clone()),
+            (Ok(false), None) => Err(CargoError::NoKey(own)),
+            _ => Ok(own),
+        }
+    }
+
+    /// The key that signs, with the public half that goes with it.
+    pub(super) fn keys(&self) -> Result<Keys, CargoError> {
+        let private_path = self.usable_private_path()?;
+        let private = read_private(&private_path)?;
+        let is_example = self.settings.example_key.as_ref() == Some(&private_path);
+        let public_path = match &self.settings.public_key {
+            // The configured public key belongs to the project's own private key.
+            Some(path) if !is_example => Some(path.clone()),
+            _ => Some(beside(&private_path)).filter(|path| path.exists()),
+        };
+        if let Some(path) = &public_path {
+            let (public_id, private_id) = (read_public(path)?.id(), private.public().id());
+            if public_id != private_id {
+                let (public, private) = (path.clone(), private_path);
+                return Err(CargoError::KeyPair { public, private, public_id, private_id });
+            }
+        }
+        Ok(Keys { private, private_path, public_path })
+    }
+
+    /// The public key that images are verified with: without need of the private one.
+    pub(super) fn public_key(&self) -> Result<(PublicKey, PathBuf), CargoError> {
+        if let Some(path) = &self.settings.public_key {
+            return Ok((read_public(path)?, path.clone()));
+        }
+        let own = beside(&self.private_path());
+        if own.exists() {
+            return Ok((read_public(&own)?, own));
+        }
+        let private = self.usable_private_path()?;
+        let public = beside(&private);
+        match public.exists() {
+            true => Ok((read_public(&public)?, public)),
+            false => Ok((read_private(&private)?.public().clone(), private)),
+        }
+    }
+}
+
+/// `public.pem` in the directory of the private key.
+pub(super) fn beside(private: &Path) -> PathBuf {
+    private.with_file_name("public.pem")
+}
+
+pub(super) fn read_private(path: &Path) -> Result<PrivateKey, CargoError> {
+    PrivateKey::from_bytes(&read(path)?).map_err(|source| CargoError::Key { path: path.into(), source })
+}
+
+pub(super) fn read_public(path: &Path) -> Result<PublicKey, CargoError> {
+    PublicKey::from_bytes(&read(path)?).map_err(|source| CargoError::Key { path: path.into(), source })
+}
+
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, CargoError> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_KEY_FILE + 1));
+    let read = File::open(path).and_then(|file| file.take(MAX_KEY_FILE as u64 + 1).read_to_end(&mut bytes));
+    match read {
+        Ok(length) if length > MAX_KEY_FILE => {
+            Err(CargoError::Key { path: path.into(), source: KeyError::TooLarge })
+        }
+        Ok(_) => Ok(bytes),
+        Err(source) => Err(CargoError::Read { path: path.into(), source }),
+    }
+}

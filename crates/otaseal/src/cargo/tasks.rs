@@ -1,0 +1,357 @@
+//! The tasks, without a word printed.
+
+use super::CargoError;
+use super::build::{Build, build};
+use super::keys::{beside, read_private, read_public};
+use super::project::Project;
+use crate::emit::{self, EmitError, Mode, RustForm, RustOptions};
+use crate::firmware::Firmware;
+use crate::key::{KeySize, PrivateKey, PublicKey};
+use crate::known_keys;
+use crate::manifest;
+use crate::output::{Access, OutputError, Overwrite, Pending, Written};
+use crate::package::{ArtefactKind, Options, Purpose, Report, package};
+use crate::settings::{Emit, EmitKind, Settings};
+use crate::sign::Scheme;
+use crate::verify::{JudgeError, judge};
+use otaseal_device::KeyId;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What is worth telling while a task runs, and after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Note {
+    /// The build starts.
+    Building {
+        /// The command, as one could type it.
+        command: String,
+    },
+    /// The firmware cannot be built here: its prebuilt image is packaged.
+    Prebuilt {
+        /// Why.
+        why: String,
+        /// The image.
+        path: PathBuf,
+    },
+    /// The key that signs is published: the signatures prove nothing.
+    PublishedKey {
+        /// The file it was read from.
+        path: PathBuf,
+        /// Its key id.
+        key_id: KeyId,
+        /// Where it is published.
+        published_at: &'static str,
+    },
+    /// The firmware does not carry the key that signed it.
+    KeyNotInFirmware {
+        /// Its key id.
+        key_id: KeyId,
+    },
+    /// Git would take the private key.
+    NotIgnored {
+        /// The private key.
+        path: PathBuf,
+    },
+}
+
+/// What the tasks have in common.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// The project's `Cargo.toml`; by default that of the current directory.
+    pub manifest_path: Option<PathBuf>,
+    /// Settings that win over those of the project.
+    pub settings: Settings,
+    /// Whether the package may leave the desk.
+    pub purpose: Purpose,
+    /// Seconds since 1970 for the manifest.
+    pub timestamp: Option<u64>,
+}
+
+/// What [`sign`] made.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Signed {
+    /// What was packaged.
+    pub build: Build,
+    /// The package.
+    pub report: Report,
+    /// The private key's file.
+    pub key: PathBuf,
+    /// The file that the signatures were verified with: the public key, where there is one.
+    pub verified_with: PathBuf,
+    /// Every signed file, verified.
+    pub verified: Vec<VerifiedFile>,
+}
+
+/// A signed file that was accepted.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct VerifiedFile {
+    /// The file.
+    pub path: PathBuf,
+    /// The form of its signature.
+    pub scheme: Scheme,
+    /// Length of its payload in bytes.
+    pub payload_len: usize,
+    /// The key that accepted it.
+    pub key_id: KeyId,
+}
+
+/// Builds the firmware, packages it, and verifies every signed file once more, from the disk.
+///
+/// # Errors
+/// [`CargoError`]; there is no package then, or the earlier one is still there.
+pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<Signed, CargoError> {
+    let project = Project::load(request.manifest_path.as_deref(), &request.settings)?;
+    let out_dir = project.out_dir()?;
+    let base_name = project.base_name()?;
+    // Before the build: a missing key need not cost a minute of compiling.
+    let keys = project.keys()?;
+    let key_id = keys.private.public().id();
+    if let Some(published_at) = known_keys::published_at(key_id) {
+        if request.purpose == Purpose::Release {
+            let key_id = key_id.to_string();
+            return Err(crate::PackageError::PublishedKey { key_id, published_at }.into());
+        }
+        note(Note::PublishedKey { path: keys.private_path.clone(), key_id, published_at });
+    }
+    let build = build(&project, note)?;
+    let mut options = Options::new(build.path(), out_dir);
+    options.base_name = Some(base_name);
+    options.timestamp = request.timestamp;
+    options.purpose = request.purpose;
+    project.settings.apply(&mut options);
+    let report = package(&options, &keys.private)?;
+    let firmware = Firmware::load(build.path(), options.max_gap).map_err(crate::PackageError::from)?;
+    if !carries(firmware.bytes(), keys.private.public()) {
+        note(Note::KeyNotInFirmware { key_id });
+    }
+    let (public, verified_with) = match keys.public_path {
+        Some(path) => (read_public(&path)?, path),
+        None => (keys.private.public().clone(), keys.private_path.clone()),
+    };
+    let signed = report.manifest.artefacts.iter().filter_map(|made| Some((&made.file, made.signature?)));
+    let verified = signed
+        .map(|(file, scheme)| verify_file(&report.out_dir.join(file), &public, scheme))
+        .collect::<Result<_, _>>()?;
+    Ok(Signed { build, report, key: keys.private_path, verified_with, verified })
+}
+
+/// Whether an image holds the public key in one of the forms that otaseal and the Arduino cores embed: the
+/// modulus in either byte order (SPKI and PKCS#1 DER hold it too), or PEM text.
+fn carries(image: &[u8], key: &PublicKey) -> bool {
+    let swapped: Vec<u8> = key.modulus().iter().rev().copied().collect();
+    let pem = key.to_spki_pem();
+    [key.modulus(), &swapped, pem.trim_end().as_bytes()]
+        .iter()
+        .any(|form| memchr::memmem::find(image, form).is_some())
+}
+
+/// What [`verify`] looks at.
+#[derive(Debug, Clone, Default)]
+pub struct Verify {
+    /// The project and the settings that win.
+    pub request: Request,
+    /// The images; the project's package when there are none.
+    pub images: Vec<PathBuf>,
+    /// Whether the images named are in the legacy form. In a package the file name says it.
+    pub legacy: bool,
+}
+
+/// Verifies images, or the package that [`sign`] made, with the project's public key.
+///
+/// # Errors
+/// [`CargoError::Rejected`] for the first image that is rejected, the others when there is no verdict.
+pub fn verify(task: &Verify) -> Result<Vec<VerifiedFile>, CargoError> {
+    let request = &task.request;
+    if !task.images.is_empty() {
+        let project = Project::load_for_keys(request.manifest_path.as_deref(), &request.settings)?;
+        let (key, _) = project.public_key()?;
+        let scheme = if task.legacy { Scheme::LegacyBareHash } else { Scheme::Pkcs1v15Sha256 };
+        return task.images.iter().map(|image| verify_file(image, &key, scheme)).collect();
+    }
+    let project = Project::load(request.manifest_path.as_deref(), &request.settings)?;
+    let (key, _) = project.public_key()?;
+    let (out_dir, base) = (project.out_dir()?, project.base_name()?);
+    let made = [
+        (ArtefactKind::Signed, Scheme::Pkcs1v15Sha256),
+        (ArtefactKind::GzSigned, Scheme::Pkcs1v15Sha256),
+        (ArtefactKind::LegacySig, Scheme::LegacyBareHash),
+    ]
+    .map(|(kind, scheme)| (out_dir.join(format!("{base}{}", kind.suffix())), scheme));
+    // A directory without a manifest is what a broken-off run left.
+    let found: Vec<_> = made.into_iter().filter(|(path, _)| path.exists()).collect();
+    if found.is_empty() || !out_dir.join(manifest::FILE_NAME).exists() {
+        return Err(CargoError::NothingSigned(out_dir));
+    }
+    found.iter().map(|(path, scheme)| verify_file(path, &key, *scheme)).collect()
+}
+
+fn verify_file(path: &Path, key: &PublicKey, scheme: Scheme) -> Result<VerifiedFile, CargoError> {
+    let read = |source| CargoError::Read { path: path.into(), source };
+    let mut file = File::open(path).map_err(read)?;
+    let accepted = judge(&mut file, None, key, scheme).map_err(|error| match error {
+        JudgeError::Rejected(reject) => CargoError::Rejected { path: path.into(), reject },
+        JudgeError::Read(source) => read(source),
+    })?;
+    let (payload_len, key_id) = (accepted.payload_len, accepted.key_id);
+    Ok(VerifiedFile { path: path.into(), scheme, payload_len, key_id })
+}
+
+/// What [`keygen`] makes.
+#[derive(Debug, Clone)]
+pub struct Keygen {
+    /// The project and the settings that win.
+    pub request: Request,
+    /// Size of the key.
+    pub size: KeySize,
+    /// What to do when there is a key already.
+    pub overwrite: Overwrite,
+}
+
+/// A key that [`keygen`] made.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct NewKey {
+    /// The private key's file.
+    pub private: PathBuf,
+    /// The public key's file.
+    pub public: PathBuf,
+    /// The public key.
+    pub key: PublicKey,
+}
+
+/// Makes the project's key pair: PKCS#8 and SPKI, PEM; both files or none.
+///
+/// # Errors
+/// [`CargoError::Output`] when there is a key already and it may not be replaced, or when writing fails.
+pub fn keygen(task: &Keygen, note: &mut dyn FnMut(Note)) -> Result<NewKey, CargoError> {
+    let request = &task.request;
+    let project = Project::load_for_keys(request.manifest_path.as_deref(), &request.settings)?;
+    let private = project.private_path();
+    let public = project.settings.public_key.clone().unwrap_or_else(|| beside(&private));
+    for path in [&private, &public] {
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(|source| OutputError::Io { path: parent.into(), source })?;
+        }
+    }
+    let mut files = [
+        Pending::create(&private, task.overwrite, Access::OwnerOnly)?,
+        Pending::create(&public, task.overwrite, Access::Public)?,
+    ];
+    let key = PrivateKey::generate(task.size).map_err(CargoError::Keygen)?;
+    let texts = [key.to_pkcs8_pem().map_err(CargoError::Keygen)?, key.public().to_spki_pem().into()];
+    for (file, text) in files.iter_mut().zip(&texts) {
+        let failed = |source: io::Error| OutputError::Io { path: private.clone(), source };
+        file.write_all(text.as_bytes()).map_err(failed)?;
+    }
+    for file in files {
+        file.commit()?;
+    }
+    if !ignored(&private) {
+        note(Note::NotIgnored { path: private.clone() });
+    }
+    Ok(NewKey { private, public, key: key.public().clone() })
+}
+
+/// Whether git leaves a file alone: it is ignored, or there is no git here.
+fn ignored(path: &Path) -> bool {
+    let mut git = Command::new("git");
+    git.args(["check-ignore", "--quiet"]).arg(path).current_dir(path.parent().unwrap_or(Path::new(".")));
+    let status = git.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    // 1 is "not ignored"; 128 "not a repository".
+    !status.is_ok_and(|status| status.code() == Some(1))
+}
+
+/// What [`pubkey`] does.
+#[derive(Debug, Clone)]
+pub struct Pubkey {
+    /// The project and the settings that win.
+    pub request: Request,
+    /// Whether to write or only to look.
+    pub mode: Mode,
+}
+
+/// Writes the public key into every file that the settings name.
+///
+/// # Errors
+/// [`CargoError::NoEmit`] when they name none; [`EmitError::OutOfDate`] under [`Mode::Check`].
+pub fn pubkey(task: &Pubkey) -> Result<Vec<(PathBuf, Written)>, CargoError> {
+    let request = &task.request;
+    let project = Project::load_for_keys(request.manifest_path.as_deref(), &request.settings)?;
+    let list = project.settings.emit.as_deref().filter(|list| !list.is_empty()).ok_or(CargoError::NoEmit)?;
+    let (key, _) = project.public_key()?;
+    let mut done = Vec::new();
+    for file in list {
+        let written = match emitted(file, &key, &project)? {
+            Text::Source(text) => emit::place(&file.path, &text, task.mode, "cargo xtask pubkey")?,
+            Text::Bytes(bytes) => place_bytes(&file.path, &bytes, task.mode)?,
+        };
+        done.push((file.path.clone(), written));
+    }
+    Ok(done)
+}
+
+enum Text {
+    Source(String),
+    Bytes(Vec<u8>),
+}
+
+fn emitted(file: &Emit, key: &PublicKey, project: &Project) -> Result<Text, CargoError> {
+    let wrong = |what| Err(CargoError::EmitSetting { path: file.path.clone(), what });
+    let is_rust = matches!(file.kind, EmitKind::Rust | EmitKind::RustDevice);
+    if !is_rust && (file.module.is_some() || file.self_test) {
+        return wrong("`module` and `self-test` are for Rust only");
+    }
+    if file.kind != EmitKind::CHeader && file.array.is_some() {
+        return wrong("`array` is for the C header only");
+    }
+    Ok(match file.kind {
+        EmitKind::Rust | EmitKind::RustDevice => {
+            let self_test = match file.self_test {
+                true => Some(emit::self_test(&self_test_key(key, project)?)?),
+                false => None,
+            };
+            let form = if file.kind == EmitKind::Rust { RustForm::Standalone } else { RustForm::Device };
+            Text::Source(emit::rust_source(
+                key,
+                &RustOptions { form, module: file.module.clone(), self_test },
+            ))
+        }
+        EmitKind::CHeader => {
+            let array = file.array.clone().unwrap_or_else(emit::arduino_array);
+            Text::Source(emit::c_header(key, &array))
+        }
+        EmitKind::Pem => Text::Source(key.to_spki_pem()),
+        EmitKind::Der => Text::Bytes(key.to_spki_der().to_vec()),
+    })
+}
+
+/// The private key of the public key that is emitted: a vector by another key would brick the device's self-test.
+fn self_test_key(public: &PublicKey, project: &Project) -> Result<PrivateKey, CargoError> {
+    let keys = project.keys()?;
+    let private = read_private(&keys.private_path)?;
+    if private.public() == public {
+        return Ok(private);
+    }
+    Err(CargoError::KeyPair {
+        public: project.public_key()?.1,
+        public_id: public.id(),
+        private_id: private.public().id(),
+        private: keys.private_path,
+    })
+}
+
+fn place_bytes(path: &Path, bytes: &[u8], mode: Mode) -> Result<Written, CargoError> {
+    match mode {
+        Mode::Write => Ok(crate::output::write_if_changed(path, bytes)?),
+        Mode::Check if crate::output::has_bytes(path, bytes) => Ok(Written::Unchanged),
+        Mode::Check => {
+            let command = "cargo xtask pubkey".into();
+            Err(EmitError::OutOfDate { path: path.into(), command }.into())
+        }
+    }
+}

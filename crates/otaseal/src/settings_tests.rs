@@ -1,0 +1,171 @@
+use super::*;
+use crate::package::Options;
+use std::fs;
+
+fn read(name: &str, text: &str) -> (tempfile::TempDir, Result<Settings, SettingsError>) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(name);
+    fs::write(&path, text).unwrap();
+    let settings = match name {
+        "Cargo.toml" => Settings::from_workspace(&path),
+        _ => Settings::from_file(&path),
+    };
+    (dir, settings)
+}
+
+fn error(text: &str) -> SettingsError {
+    read(FILE_NAME, text).1.unwrap_err()
+}
+
+/// Every field, as the documentation writes it.
+const FULL: &str = r#"
+key = "keys/private.pem"
+public-key = "keys/public.pem"
+example-key = "example.pem"
+emit = [
+    { path = "src/ota_key.rs", kind = "rust-device", module = "ota", self-test = true },
+    { path = "Updater_Signing.h", kind = "c-header", array = "signing_pubkey" },
+]
+firmware = "build/firmware.bin"
+manifest-path = "firmware/Cargo.toml"
+package = "firmware"
+bin = "main"
+profile = "release"
+target = "thumbv6m-none-eabi"
+features = ["ota"]
+prebuilt = "firmware.bin"
+out-dir = "dist"
+name = "lamp"
+artefacts = ["plain", "gz", "signed", "gz-signed", "legacy-sig"]
+legacy = false
+effort = "max"
+max-gap = 4096
+
+[fallback]
+cargo = "/usr/bin/cargo"
+rustc = "rustc-web"
+build-std = ["core"]
+linker = "arm-none-eabi-ld"
+"#;
+
+#[test]
+fn every_field_is_known_and_paths_belong_to_the_file() {
+    let (dir, settings) = read(FILE_NAME, FULL);
+    let settings = settings.unwrap();
+    let at = |name: &str| Some(dir.path().join(name));
+    assert_eq!(settings.key, at("keys/private.pem"));
+    assert_eq!(settings.firmware, at("build/firmware.bin"));
+    assert_eq!(settings.out_dir, at("dist"));
+    assert_eq!(settings.effort, Some(Effort::Max));
+    let fallback = settings.fallback.unwrap();
+    assert_eq!(fallback.rustc, Some("rustc-web".into()), "a bare name is looked up in PATH");
+    let emit = settings.emit.unwrap();
+    assert_eq!(emit[0].path, dir.path().join("src/ota_key.rs"));
+    assert_eq!((emit[0].kind, emit[1].kind), (EmitKind::RustDevice, EmitKind::CHeader));
+    // The lists that unknown names are checked against are complete: nothing above was refused. And they hold
+    // nothing that the types refuse.
+    for field in FIELDS {
+        assert!(FULL.contains(&format!("{field} = ")) || FULL.contains(&format!("[{field}]")), "{field}");
+    }
+}
+
+#[test]
+fn a_cargo_project_says_the_same_in_its_manifest() {
+    let text = "[workspace]\nmembers = []\n\n[workspace.metadata.otaseal]\nkey = \"k.pem\"\n\
+                [package]\nname = \"x\"\n[package.metadata.otaseal]\nkey = \"own.pem\"\n";
+    let (dir, settings) = read("Cargo.toml", text);
+    let workspace = settings.unwrap();
+    let package = Settings::from_package(&dir.path().join("Cargo.toml")).unwrap();
+    assert_eq!(workspace.key, Some(dir.path().join("k.pem")));
+    assert_eq!(package.key, Some(dir.path().join("own.pem")));
+    assert_eq!(package.clone().or(workspace).key, package.key);
+}
+
+#[test]
+fn a_project_without_settings_has_empty_ones() {
+    for text in ["", "[package]\nname = \"x\"\n", "[workspace.metadata.docs]\nkey = 1\n"] {
+        assert_eq!(read("Cargo.toml", text).1.unwrap(), Settings::default(), "{text:?}");
+    }
+}
+
+#[test]
+fn an_unknown_field_is_refused_with_its_line_and_the_nearest_name() {
+    let SettingsError::Unknown { place, field, valid, near: true } = error("key = \"a\"\n\neffrot = \"max\"\n")
+    else {
+        panic!("the slip was not seen")
+    };
+    assert_eq!((place.line, field.as_str(), valid[0]), (3, "effrot", "effort"));
+    let near = |text| match error(text) {
+        SettingsError::Unknown { valid, near: true, .. } => valid[0],
+        other => panic!("{other}"),
+    };
+    assert_eq!(near("out_dir = \"x\""), "out-dir");
+    assert_eq!(near("artifacts = []"), "artefacts");
+    assert_eq!(near("[fallback]\nbuild_std = []"), "build-std");
+    assert_eq!(near("[[emit]]\npath = \"a\"\nkind = \"pem\"\nselftest = true"), "self-test");
+}
+
+#[test]
+fn a_far_name_gets_the_list() {
+    let SettingsError::Unknown { valid, near: false, .. } = error("compression-level = 9") else {
+        panic!("it is near nothing")
+    };
+    assert_eq!(valid.len(), FIELDS.len());
+}
+
+#[test]
+fn a_wrong_value_is_refused_with_its_line() {
+    for (text, line, says) in [
+        ("\nkey = 3", 2, "string"),
+        ("effort = \"best\"", 1, "`best` is not an effort"),
+        ("artefacts = [\n  \"plain\",\n  \"zip\",\n]", 3, "zip"),
+        ("max-gap = -1", 1, "-1"),
+        ("package = \"--config=x\"", 1, "cannot be a name"),
+        ("features = [\"a b\"]", 1, "cannot be a name"),
+        ("target = \"\"", 1, "cannot be a name"),
+        ("[[emit]]\nkind = \"rust\"", 1, "path"),
+        ("[[emit]]\npath = \"a\"\nkind = \"rust\"\nmodule = \"fn\"", 4, "keyword"),
+        ("[[emit]]\npath = \"a\"\nkind = \"go\"", 3, "go"),
+        ("legacy = \"yes\"", 1, "boolean"),
+        ("key = \"a\"\nkey = \"b\"", 2, "duplicate"),
+        ("key = ", 1, ""),
+    ] {
+        match error(text) {
+            SettingsError::Invalid { place, message } => {
+                assert_eq!(place.line, line, "{text:?}: {message}");
+                assert!(message.contains(says), "{text:?}: {message}");
+            }
+            other => panic!("{text:?}: {other}"),
+        }
+    }
+}
+
+#[test]
+fn our_own_table_must_be_one() {
+    let (_dir, settings) = read("Cargo.toml", "[workspace.metadata]\notaseal = 3\n");
+    assert!(matches!(settings, Err(SettingsError::Invalid { place, .. }) if place.line == 2));
+}
+
+#[test]
+fn a_missing_or_huge_file_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = Settings::from_file(&dir.path().join(FILE_NAME));
+    assert!(matches!(missing, Err(SettingsError::Read { .. })));
+    let (_dir, huge) = read(FILE_NAME, &"#\n".repeat(600_000));
+    assert!(matches!(huge, Err(SettingsError::Read { .. })));
+}
+
+#[test]
+fn options_take_what_is_said_and_keep_the_rest() {
+    let mut options = Options::new("a.elf", "dist");
+    let before = options.clone();
+    Settings::default().apply(&mut options);
+    assert_eq!(format!("{options:?}"), format!("{before:?}"));
+    let settings = Settings { legacy: Some(true), effort: Some(Effort::Fast), ..Settings::default() };
+    settings.apply(&mut options);
+    assert!(options.artefacts.contains(&ArtefactKind::LegacySig));
+    assert_eq!(options.effort, Effort::Fast);
+    let settings = Settings { legacy: Some(false), ..Settings::default() };
+    settings.apply(&mut options);
+    assert_eq!(options.artefacts, before.artefacts);
+}
