@@ -90,7 +90,8 @@ fn a_project_without_settings_has_empty_ones() {
 
 #[test]
 fn an_unknown_field_is_refused_with_its_line_and_the_nearest_name() {
-    let SettingsError::Unknown { place, field, valid, near: true } = error("key = \"a\"\n\neffrot = \"max\"\n")
+    let SettingsError::Unknown { place, field, valid, near: true } =
+        error("key = \"a\"\n\neffrot = \"max\"\n")
     else {
         panic!("the slip was not seen")
     };
