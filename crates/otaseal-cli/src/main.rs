@@ -1,2 +1,36 @@
-//! The program `otaseal`.
-fn main() {}
+//! The program `otaseal`: parse, call the library, render, exit.
+//!
+//! Exit codes: 0 done or accepted; 1 judged and rejected; 2 wrong usage; 3 could not do it.
+
+mod args;
+mod cmd;
+mod error;
+mod io;
+mod report;
+
+use crate::args::{Cli, Command};
+use crate::report::Reporter;
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    report::install_panic_hook();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return report::usage(&error),
+    };
+    let reporter = Reporter::new(cli.global.json, cli.global.quiet);
+    match &cli.command {
+        Command::Keygen(args) => reporter.finish(cmd::keygen::run(args, &reporter)),
+        Command::Package(args) => reporter.finish(cmd::package::run(args, &reporter)),
+        Command::Sign(args) => reporter.finish(cmd::sign::run(args, &reporter)),
+        Command::Verify(args) => reporter.finish(cmd::verify::run(args, &reporter)),
+        Command::Inspect(args) => reporter.finish(cmd::inspect::run(args)),
+        Command::Strip(args) => reporter.finish(cmd::strip::run(args)),
+        Command::Compress(args) => reporter.finish(cmd::compress::run(args, &reporter)),
+        Command::Pubkey(args) => reporter.finish(cmd::pubkey::run(args)),
+        Command::SigningPy(args) => reporter.finish(cmd::signing_py::run(args)),
+        Command::Completions(args) => reporter.finish(cmd::completions::run(args)),
+        Command::Man(args) => reporter.finish(cmd::man::run(args)),
+    }
+}

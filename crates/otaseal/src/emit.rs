@@ -225,10 +225,16 @@ pub enum Mode {
 ///
 /// # Errors
 /// [`EmitError::OutOfDate`] under [`Mode::Check`], [`EmitError::Output`] when writing fails.
-pub fn place(path: &Path, text: &str, mode: Mode, command: &str) -> Result<Written, EmitError> {
+pub fn place(
+    path: &Path,
+    contents: impl AsRef<[u8]>,
+    mode: Mode,
+    command: &str,
+) -> Result<Written, EmitError> {
+    let contents = contents.as_ref();
     match mode {
-        Mode::Write => Ok(output::write_if_changed(path, text.as_bytes())?),
-        Mode::Check if output::has_bytes(path, text.as_bytes()) => Ok(Written::Unchanged),
+        Mode::Write => Ok(output::write_if_changed(path, contents)?),
+        Mode::Check if output::has_bytes(path, contents) => Ok(Written::Unchanged),
         Mode::Check => Err(EmitError::OutOfDate { path: path.into(), command: command.into() }),
     }
 }

@@ -4,6 +4,7 @@
 //! second look; what does not is an error that says what the file holds and what to do.
 
 pub mod file;
+pub mod pair;
 
 use crate::key::file::{KeyFile, KeyFileKind};
 use otaseal_device::KeyId;
@@ -127,7 +128,7 @@ impl KeyError {
                     .into()
             }
             Self::PrivateOffered(_) => "never hand out the private key; make its public half with \
-                 `otaseal pubkey PRIVATE --pem -o public.pem`"
+                 `otaseal pubkey --private-key FILE --pem -o public.pem`"
                 .into(),
             Self::NotPublic(KeyFileKind::Certificate) => {
                 "take the key out of it: openssl x509 -in CERT -pubkey -noout -out public.pem".into()

@@ -25,6 +25,7 @@
 pub mod cargo;
 pub mod compress;
 mod deflate;
+pub mod diagnose;
 pub mod digest;
 pub mod elf;
 pub mod emit;

@@ -221,7 +221,8 @@ fn restrict(_: &mut tempfile::Builder<'_, '_>, _: Access) {}
 
 /// `tempfile` adds the random name of the temporary file to its errors; the user asked for another one.
 fn without_path(error: io::Error) -> io::Error {
-    match error.raw_os_error() {
+    let inner = error.get_ref().and_then(|wrapper| wrapper.source()?.downcast_ref::<io::Error>());
+    match inner.unwrap_or(&error).raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),
         None => io::Error::from(error.kind()),
     }

@@ -1,0 +1,45 @@
+//! The command line as a whole; each subcommand's own part is in its file.
+
+use crate::cmd;
+use clap::{Args, Parser, Subcommand};
+
+/// Sign, compress, package and verify firmware images for ESP8266 and RP2040 updates.
+///
+/// Wherever a file is read or written, - means standard input or output.
+#[derive(Debug, Parser)]
+#[command(name = "otaseal", version, propagate_version = false, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 done or accepted, 1 judged and rejected, 2 wrong usage, 3 could not do it."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of every subcommand.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Print one JSON object instead of text; an error is one JSON object on standard error
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print only warnings and errors
+    #[arg(long, short, global = true, conflicts_with = "json")]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Keygen(cmd::keygen::Keygen),
+    Package(cmd::package::Package),
+    Sign(cmd::sign::Sign),
+    Verify(cmd::verify::Verify),
+    Inspect(cmd::inspect::Inspect),
+    Strip(cmd::strip::Strip),
+    Compress(cmd::compress::Compress),
+    Pubkey(cmd::pubkey::Pubkey),
+    SigningPy(cmd::signing_py::SigningPy),
+    Completions(cmd::completions::Completions),
+    Man(cmd::man::Man),
+}

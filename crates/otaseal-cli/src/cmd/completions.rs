@@ -1,0 +1,42 @@
+use crate::args::Cli;
+use crate::error::Failure;
+use crate::io::{Content, Place, Sink};
+use crate::report::Outcome;
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+use serde::Serialize;
+use std::fmt;
+
+/// Print a completion script for a shell
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell
+    shell: Shell,
+    /// Where the script goes
+    #[arg(long, short, value_name = "OUT", default_value = "-")]
+    output: Place,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Printed {
+    output: String,
+}
+
+impl Outcome for Printed {
+    fn stdout_is_taken(&self) -> bool {
+        self.output == "-"
+    }
+}
+
+impl fmt::Display for Printed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.output == "-" { Ok(()) } else { writeln!(f, "wrote {}", self.output) }
+    }
+}
+
+pub(crate) fn run(args: &Completions) -> Result<Printed, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "otaseal", &mut script);
+    Sink::create(&args.output, Content::Text)?.put(&script)?;
+    Ok(Printed { output: args.output.name() })
+}

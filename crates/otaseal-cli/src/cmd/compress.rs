@@ -1,0 +1,73 @@
+use crate::error::Failure;
+use crate::io::{Content, Place, Sink, check_places};
+use crate::report::{Outcome, Reporter};
+use clap::Args;
+use otaseal::compress::Effort;
+use otaseal::digest::Digests;
+use otaseal::elf::DEFAULT_MAX_GAP;
+use otaseal::firmware::{Firmware, MAX_IMAGE};
+use serde::Serialize;
+use std::fmt;
+
+/// Compress a plain image to gzip that boot loaders inflate
+///
+/// One member without name or time, its length a multiple of 4: the same bytes on every machine. An ELF is
+/// flattened first. A signed image is refused: compress, then sign.
+#[derive(Debug, Args)]
+pub(crate) struct Compress {
+    /// The plain image
+    #[arg(value_name = "IN")]
+    input: Place,
+    /// Where the gzip goes
+    #[arg(long, short, value_name = "OUT")]
+    output: Place,
+    /// How hard to try: fast, default or max
+    #[arg(long, value_name = "EFFORT", default_value = "default")]
+    effort: Effort,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Compressed {
+    output: String,
+    /// The image that is in the gzip.
+    plain: Digests,
+    gzip: Digests,
+}
+
+impl Outcome for Compressed {
+    fn stdout_is_taken(&self) -> bool {
+        self.output == "-"
+    }
+}
+
+impl fmt::Display for Compressed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (from, to) = (self.plain.size_bytes, self.gzip.size_bytes);
+        // Firmware::from_bytes refuses empty input.
+        let percent = 100.0 * to as f64 / from.max(1) as f64;
+        writeln!(f, "gzip     {} ({to} bytes, {percent:.1} % of {from})", self.output)?;
+        writeln!(f, "SHA-256  {}", self.gzip.sha256)
+    }
+}
+
+pub(crate) fn run(args: &Compress, reporter: &Reporter) -> Result<Compressed, Failure> {
+    check_places(&[&args.input], &[&args.output])?;
+    let bytes = args.input.read(MAX_IMAGE)?;
+    let firmware = Firmware::from_bytes(&args.input.to_string(), bytes, DEFAULT_MAX_GAP)?;
+    // Before the work, so that a missing directory shows at once.
+    let sink = Sink::create(&args.output, Content::Binary)?;
+    let progress = reporter.progress("compressing");
+    let payload = firmware.gzip(args.effort).map_err(|error| {
+        Failure::new(
+            format_args!("{}: {error}", args.input),
+            "no device has that much flash; is this the right file?",
+        )
+    })?;
+    drop(progress);
+    sink.put(payload.bytes())?;
+    Ok(Compressed {
+        output: args.output.name(),
+        plain: Digests::of(firmware.bytes()),
+        gzip: Digests::of(payload.bytes()),
+    })
+}

@@ -1,0 +1,228 @@
+use super::KeyInfo;
+use super::verify::{Verdict, judge_with_any};
+use crate::error::{Exit, Failure};
+use crate::io::{Place, check_places};
+use crate::report::Outcome;
+use clap::Args;
+use otaseal::compress;
+use otaseal::device::layout;
+use otaseal::digest::Digests;
+use otaseal::elf::{self, DEFAULT_MAX_GAP};
+use otaseal::firmware::MAX_IMAGE;
+use otaseal::homie::{self, Tokens};
+use otaseal::image::{self, Kind, TrailerGuess};
+use otaseal::key::{KeyError, PrivateKey, PublicKey};
+use otaseal::sign::Scheme;
+use serde::Serialize;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+
+/// Say what a file is
+///
+/// Looks under a signature and inside a gzip or an ELF, and shows sizes, digests and Homie tokens. What it says of
+/// a signature without --key is a guess; with --key the image is judged as `otaseal verify` does it, and the exit
+/// code is 1 when it is rejected. Of a private key it shows the size and the key id alone.
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// The file
+    file: Place,
+    /// Public key to judge the image with. May be given more than once: any of them accepts
+    #[arg(long, short, value_name = "FILE")]
+    key: Vec<Place>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Inspected {
+    file: String,
+    /// The file, and what is in it, from the outside in.
+    layers: Vec<Layer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trailer: Option<TrailerGuess>,
+    /// Of the innermost layer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens: Option<Tokens>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<KeyInfo>,
+    /// What stands in the way of looking further.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdict: Option<Verdict>,
+}
+
+#[derive(Debug, Serialize)]
+struct Layer {
+    layer: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<Kind>,
+    /// Absent for a private key: its digest would be a way to test guesses.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    digests: Option<Digests>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    load_address: Option<u64>,
+}
+
+impl Outcome for Inspected {
+    fn exit(&self) -> Exit {
+        self.verdict.as_ref().map_or(Exit::Done, Verdict::exit)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.key.iter().filter_map(KeyInfo::warning).collect()
+    }
+}
+
+impl fmt::Display for Inspected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, layer) in self.layers.iter().enumerate() {
+            layer.fmt(f)?;
+            if let (0, Some(trailer)) = (index, &self.trailer) {
+                writeln!(f, "trailer  looks like a signature of {} bytes", trailer.signature_len)?;
+            }
+        }
+        if let Some(tokens) = &self.tokens {
+            let token = |f: &mut fmt::Formatter<'_>, what, value: &str, offset| {
+                writeln!(f, "{what:<9}{value} (at {offset:#x})")
+            };
+            tokens.name.iter().try_for_each(|t| token(f, "name", t.value.as_str(), t.offset))?;
+            tokens.version.iter().try_for_each(|t| token(f, "version", t.value.as_str(), t.offset))?;
+            tokens.brand.iter().try_for_each(|t| token(f, "brand", t.value.as_str(), t.offset))?;
+            if tokens.marker {
+                writeln!(f, "marker   Homie for ESP8266")?;
+            }
+        }
+        self.key.iter().try_for_each(|key| writeln!(f, "key id   {key}"))?;
+        self.problems.iter().try_for_each(|problem| writeln!(f, "problem  {problem}"))?;
+        self.verdict.iter().try_for_each(|verdict| write!(f, "verdict  {verdict}"))
+    }
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<9}", self.layer)?;
+        match &self.format {
+            Some(format) => write!(f, "{format}")?,
+            None => write!(f, "too large to look inside")?,
+        }
+        if let Some(address) = self.load_address {
+            write!(f, ", loaded at {address:#010x}")?;
+        }
+        let Some(digests) = &self.digests else { return writeln!(f) };
+        writeln!(f, ", {} bytes", digests.size_bytes)?;
+        writeln!(f, "         MD5 {}", digests.md5)?;
+        writeln!(f, "         SHA-256 {}", digests.sha256)
+    }
+}
+
+pub(crate) fn run(args: &Inspect) -> Result<Inspected, Failure> {
+    let inputs: Vec<_> = args.key.iter().chain([&args.file]).collect();
+    check_places(&inputs, &[])?;
+    let keys = args.key.iter().map(Place::public_key).collect::<Result<Vec<_>, _>>()?;
+    let (mut file, length) = args.file.open_seekable()?;
+    let unreadable = |error: io::Error| Failure::read(&args.file, &error);
+    let mut found = if length > MAX_IMAGE as u64 {
+        look_at_large(&mut file, length).map_err(unreadable)?
+    } else {
+        let mut bytes = Vec::new();
+        file.by_ref().take(MAX_IMAGE as u64).read_to_end(&mut bytes).map_err(unreadable)?;
+        look(&bytes)
+    };
+    found.file = args.file.name();
+    if !keys.is_empty() {
+        let verdict = judge_with_any(&mut file, length, &keys, Scheme::Pkcs1v15Sha256).map_err(unreadable)?;
+        found.verdict = Some(verdict);
+    }
+    Ok(found)
+}
+
+fn nothing_yet() -> Inspected {
+    Inspected {
+        file: String::new(),
+        layers: Vec::new(),
+        trailer: None,
+        tokens: None,
+        key: None,
+        problems: Vec::new(),
+        verdict: None,
+    }
+}
+
+/// A file that is larger than any flash: digests and trailer, in constant memory.
+fn look_at_large(file: &mut File, length: u64) -> io::Result<Inspected> {
+    let digests = Digests::of_reader(file)?;
+    let mut tail = [0; layout::LENGTH_FIELD_LEN];
+    file.seek(SeekFrom::Start(length.saturating_sub(tail.len() as u64)))?;
+    file.read_exact(&mut tail)?;
+    let layer = Layer { layer: "file", format: None, digests: Some(digests), load_address: None };
+    Ok(Inspected { layers: vec![layer], trailer: image::trailer(&tail, length), ..nothing_yet() })
+}
+
+fn look(bytes: &[u8]) -> Inspected {
+    let mut found = nothing_yet();
+    let layer = |layer, bytes: &[u8], format| Layer {
+        layer,
+        format: Some(format),
+        digests: Some(Digests::of(bytes)),
+        load_address: None,
+    };
+    let format = image::identify(bytes);
+    if let Kind::Key(recognised) = &format {
+        let digests = (!recognised.kind.is_private()).then(|| Digests::of(bytes));
+        match key_info(bytes) {
+            Ok(key) => found.key = Some(key),
+            Err(error) => found.problems.push(error.to_string()),
+        }
+        found.layers.push(Layer { layer: "file", format: Some(format), digests, load_address: None });
+        return found;
+    }
+    found.trailer = image::trailer(bytes, bytes.len() as u64);
+    let payload = match &found.trailer {
+        None => {
+            found.layers.push(layer("file", bytes, format.clone()));
+            bytes
+        }
+        Some(trailer) => {
+            let payload = &bytes[..bytes.len() - layout::trailer_len(trailer.signature_len)];
+            // What is under the signature says what the file is; the trailer only makes it look damaged.
+            let format = image::identify(payload);
+            found.layers.push(layer("file", bytes, format.clone()));
+            found.layers.push(layer("payload", payload, format));
+            payload
+        }
+    };
+    match image::identify(payload) {
+        Kind::Gzip => match compress::gunzip(payload, MAX_IMAGE) {
+            Ok(plain) => {
+                found.layers.push(layer("plain", &plain, image::identify(&plain)));
+                read_tokens(&mut found, &plain);
+            }
+            Err(error) => found.problems.push(error.to_string()),
+        },
+        Kind::Elf(_) => match elf::flatten(payload, DEFAULT_MAX_GAP) {
+            Ok(flat) => {
+                let plain = layer("plain", &flat.bytes, image::identify(&flat.bytes));
+                found.layers.push(Layer { load_address: Some(flat.base), ..plain });
+                read_tokens(&mut found, &flat.bytes);
+            }
+            Err(error) => found.problems.push(error.to_string()),
+        },
+        _ => read_tokens(&mut found, payload),
+    }
+    found
+}
+
+fn read_tokens(found: &mut Inspected, plain: &[u8]) {
+    match homie::extract(plain) {
+        Ok(tokens) if tokens == Tokens::default() => {}
+        Ok(tokens) => found.tokens = Some(tokens),
+        Err(error) => found.problems.push(error.to_string()),
+    }
+}
+
+fn key_info(bytes: &[u8]) -> Result<KeyInfo, KeyError> {
+    match PublicKey::from_bytes(bytes) {
+        Err(KeyError::PrivateOffered(_)) => Ok(KeyInfo::of(PrivateKey::from_bytes(bytes)?.public())),
+        key => Ok(KeyInfo::of(&key?)),
+    }
+}

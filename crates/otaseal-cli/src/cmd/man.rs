@@ -1,0 +1,63 @@
+use crate::args::Cli;
+use crate::error::Failure;
+use crate::io::{Content, Place, Sink};
+use crate::report::Outcome;
+use clap::{Args, CommandFactory};
+use serde::Serialize;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Print the manual page
+///
+/// With --out-dir one page per subcommand is written beside it.
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// Directory for otaseal.1, otaseal-sign.1 and so on; made when it is missing
+    #[arg(long, short, value_name = "DIR")]
+    out_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Pages {
+    files: Vec<String>,
+}
+
+impl Outcome for Pages {
+    fn stdout_is_taken(&self) -> bool {
+        self.files.is_empty()
+    }
+}
+
+impl fmt::Display for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.files.iter().try_for_each(|file| writeln!(f, "{file}"))
+    }
+}
+
+pub(crate) fn run(args: &Man) -> Result<Pages, Failure> {
+    let mut command = Cli::command();
+    command.build();
+    let Some(directory) = &args.out_dir else {
+        Sink::create(&Place::Std, Content::Text)?.put(&render(&command)?)?;
+        return Ok(Pages { files: Vec::new() });
+    };
+    std::fs::create_dir_all(directory).map_err(|error| Failure::write(directory, &error))?;
+    let mut files = Vec::new();
+    let subcommands = command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help");
+    for page in std::iter::once(&command).chain(subcommands) {
+        // `build` has made the display name of `otaseal sign` into `otaseal-sign`.
+        let name = page.get_display_name().unwrap_or_else(|| page.get_name());
+        let path = directory.join(format!("{name}.1"));
+        Sink::create(&Place::Path(path.clone()), Content::Text)?.put(&render(page)?)?;
+        files.push(path.display().to_string());
+    }
+    Ok(Pages { files })
+}
+
+fn render(command: &clap::Command) -> Result<Vec<u8>, Failure> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command.clone())
+        .render(&mut page)
+        .map_err(|error| Failure::new(error, "this should not happen; nothing was written"))?;
+    Ok(page)
+}

@@ -1,0 +1,58 @@
+//! One file per subcommand: its arguments, what it returns, and how that reads.
+
+pub(crate) mod completions;
+pub(crate) mod compress;
+pub(crate) mod inspect;
+pub(crate) mod keygen;
+pub(crate) mod man;
+pub(crate) mod package;
+pub(crate) mod pubkey;
+pub(crate) mod sign;
+pub(crate) mod signing_py;
+pub(crate) mod strip;
+pub(crate) mod verify;
+
+use otaseal::key::PublicKey;
+use otaseal::known_keys;
+use serde::Serialize;
+use std::fmt;
+
+/// A key as reports show it.
+#[derive(Debug, Serialize)]
+pub(crate) struct KeyInfo {
+    id: String,
+    bits: u32,
+    /// Where its private half is published, if it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    published_at: Option<&'static str>,
+}
+
+impl KeyInfo {
+    fn of(key: &PublicKey) -> Self {
+        Self {
+            id: key.id().to_string(),
+            bits: key.size().bits(),
+            published_at: known_keys::published_at(key.id()),
+        }
+    }
+
+    /// The warning that a published key deserves wherever it signs or is trusted.
+    fn warning(&self) -> Option<String> {
+        let published_at = self.published_at?;
+        Some(format!(
+            "the private half of this key is published ({published_at}): a signature by it proves nothing; \
+             make your own with `otaseal keygen`"
+        ))
+    }
+}
+
+impl fmt::Display for KeyInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (RSA-{})", self.id, self.bits)
+    }
+}
+
+/// The scheme that `--legacy` chooses.
+fn scheme(legacy: bool) -> otaseal::sign::Scheme {
+    if legacy { otaseal::sign::Scheme::LegacyBareHash } else { otaseal::sign::Scheme::Pkcs1v15Sha256 }
+}

@@ -1,0 +1,182 @@
+use super::KeyInfo;
+use crate::error::Failure;
+use crate::io::{Content, Place, Sink, check_places};
+use crate::report::Outcome;
+use clap::{ArgGroup, Args, ValueEnum};
+use otaseal::emit::{self, Identifier, Mode, RustForm, RustOptions, SelfTest};
+use otaseal::key::PublicKey;
+use otaseal::output::Written;
+use serde::Serialize;
+use std::ffi::OsString;
+use std::fmt;
+
+/// Write a public key in another form: source code for the device build, PEM, DER, or its key id
+///
+/// A file is written only when its contents change. A private key can never be what is written.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("form_of_key").required(true).args(["rust", "c_header", "pem", "der", "fingerprint"])))]
+#[command(group(ArgGroup::new("source").required(true).args(["key", "private_key"])))]
+pub(crate) struct Pubkey {
+    /// Public key: SPKI or PKCS#1, PEM or DER
+    key: Option<Place>,
+    /// Derive the public key from this private key. Rust source then also holds a signature that the device can
+    /// check at start-up
+    #[arg(long, value_name = "FILE")]
+    private_key: Option<Place>,
+    /// Rust source for a no_std firmware
+    #[arg(long)]
+    rust: bool,
+    /// C header that the Arduino cores include as Updater_Signing.h
+    #[arg(long)]
+    c_header: bool,
+    /// SPKI PEM
+    #[arg(long)]
+    pem: bool,
+    /// SPKI DER
+    #[arg(long)]
+    der: bool,
+    /// The key id: SHA-256 of the SPKI DER
+    #[arg(long)]
+    fingerprint: bool,
+    /// Where it goes [default: standard output]
+    #[arg(long, short, value_name = "OUT")]
+    output: Option<Place>,
+    /// Write nothing: exit with 1 when OUT is not what the key gives
+    #[arg(long, requires = "output")]
+    check: bool,
+    /// For which verifier the Rust source is [default: standalone]
+    #[arg(long, value_enum, requires = "rust")]
+    form: Option<Form>,
+    /// Wrap the Rust source in `pub mod IDENT`
+    #[arg(long, value_name = "IDENT", requires = "rust", value_parser = identifier)]
+    module: Option<Identifier>,
+    /// Name of the array in the C header [default: signing_pubkey]
+    #[arg(long, value_name = "IDENT", requires = "c_header", value_parser = identifier)]
+    array: Option<Identifier>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Form {
+    /// Constants without any dependency
+    Standalone,
+    /// Also `KEY`, for the crate otaseal-device
+    Device,
+}
+
+fn identifier(text: &str) -> Result<Identifier, String> {
+    text.parse().map_err(|error: emit::IdentifierError| format!("{error}: {}", error.help()))
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Emitted {
+    key: KeyInfo,
+    /// Absent when the report itself is what was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<State>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum State {
+    Written,
+    Unchanged,
+}
+
+impl Outcome for Emitted {
+    fn warnings(&self) -> Vec<String> {
+        self.key.warning().into_iter().collect()
+    }
+
+    fn stdout_is_taken(&self) -> bool {
+        self.output.as_deref() == Some("-")
+    }
+}
+
+impl fmt::Display for Emitted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(output) = &self.output else { return writeln!(f, "{}", self.key.id) };
+        match self.state {
+            Some(State::Written) => writeln!(f, "wrote    {output}")?,
+            Some(State::Unchanged) => writeln!(f, "current  {output}")?,
+            None => {}
+        }
+        writeln!(f, "key id   {}", self.key)
+    }
+}
+
+pub(crate) fn run(args: &Pubkey) -> Result<Emitted, Failure> {
+    let inputs: Vec<_> = args.key.iter().chain(&args.private_key).collect();
+    let outputs: Vec<_> = args.output.iter().collect();
+    check_places(&inputs, &outputs)?;
+    let (key, self_test) = match (&args.key, &args.private_key) {
+        (_, Some(place)) => {
+            let private = place.private_key()?;
+            let self_test = if args.rust {
+                Some(emit::self_test(&private).map_err(|error| Failure::sign(place, &error))?)
+            } else {
+                None
+            };
+            (private.public().clone(), self_test)
+        }
+        (Some(place), None) => (place.public_key()?, None),
+        (None, None) => unreachable!("clap asks for one of the two"),
+    };
+    let info = KeyInfo::of(&key);
+    let text = contents(args, &key, self_test);
+    let (output, state) = match &args.output {
+        None if args.fingerprint => (None, None),
+        None | Some(Place::Std) if args.check => {
+            return Err(Failure::usage("--check needs a file", "give the file to look at with -o"));
+        }
+        None | Some(Place::Std) => {
+            let content = if args.der { Content::Binary } else { Content::Text };
+            Sink::create(&Place::Std, content)?.put(&text)?;
+            (Some("-".into()), None)
+        }
+        Some(place @ Place::Path(path)) => {
+            let mode = if args.check { Mode::Check } else { Mode::Write };
+            let state = match emit::place(path, &text, mode, &command_that_writes())? {
+                Written::Changed => State::Written,
+                Written::Unchanged => State::Unchanged,
+            };
+            (Some(place.name()), Some(state))
+        }
+    };
+    Ok(Emitted { key: info, output, state })
+}
+
+fn contents(args: &Pubkey, key: &PublicKey, self_test: Option<SelfTest>) -> Vec<u8> {
+    if args.rust {
+        let form = match args.form {
+            None | Some(Form::Standalone) => RustForm::Standalone,
+            Some(Form::Device) => RustForm::Device,
+        };
+        let options = RustOptions { form, module: args.module.clone(), self_test };
+        emit::rust_source(key, &options).into()
+    } else if args.c_header {
+        emit::c_header(key, args.array.as_ref().unwrap_or(&emit::arduino_array())).into()
+    } else if args.pem {
+        key.to_spki_pem().into()
+    } else if args.der {
+        key.to_spki_der().into()
+    } else {
+        format!("{}\n", key.id()).into()
+    }
+}
+
+/// This command line without `--check`, to be pasted into a shell.
+fn command_that_writes() -> String {
+    let args = std::env::args_os().skip(1).filter(|arg| arg != "--check");
+    std::iter::once("otaseal".to_owned()).chain(args.map(quoted)).collect::<Vec<_>>().join(" ")
+}
+
+fn quoted(arg: OsString) -> String {
+    let text = arg.to_string_lossy();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=,:+@%".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) {
+        return text.into_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}

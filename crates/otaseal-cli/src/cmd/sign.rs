@@ -1,0 +1,123 @@
+use super::KeyInfo;
+use crate::error::Failure;
+use crate::io::{Content, Place, Sink, check_places};
+use crate::report::{Outcome, Reporter};
+use clap::Args;
+use otaseal::digest::Digests;
+use otaseal::key::PrivateKey;
+use otaseal::sign::{AlreadySigned, Scheme, SignError, Target, sign_stream};
+use serde::Serialize;
+use std::fmt;
+use std::path::Path;
+
+/// Sign an image
+///
+/// Writes the image, its signature (RSA PKCS#1 v1.5 with SHA-256) and the signature's length, and gives the file
+/// its name only when the code that runs on the device has accepted it. An earlier output is replaced in one
+/// step. To sign a compressed image, compress first.
+#[derive(Debug, Args)]
+pub(crate) struct Sign {
+    /// The unsigned image
+    #[arg(value_name = "IN")]
+    input: Place,
+    /// Where the signed image goes
+    #[arg(long, short, value_name = "OUT")]
+    output: Place,
+    /// Private key: PKCS#8 or PKCS#1, PEM or DER
+    #[arg(long, short, value_name = "FILE")]
+    key: Place,
+    /// Also write an image for esp8266 core 2.5.0 to 2.5.2, which signs the bare digest
+    #[arg(long, value_name = "OUT2")]
+    legacy: Option<Place>,
+    /// Sign an image that ends in what looks like a signature
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Signed {
+    key: KeyInfo,
+    /// What was signed.
+    payload: Digests,
+    signature_bytes: usize,
+    outputs: Vec<Output>,
+}
+
+#[derive(Debug, Serialize)]
+struct Output {
+    file: String,
+    signature: Scheme,
+    size_bytes: u64,
+}
+
+impl Outcome for Signed {
+    fn warnings(&self) -> Vec<String> {
+        self.key.warning().into_iter().collect()
+    }
+
+    fn stdout_is_taken(&self) -> bool {
+        self.outputs.iter().any(|output| output.file == "-")
+    }
+}
+
+impl fmt::Display for Signed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for output in &self.outputs {
+            let form = match output.signature {
+                Scheme::Pkcs1v15Sha256 => "signed",
+                Scheme::LegacyBareHash => "legacy",
+            };
+            writeln!(f, "{form}   {} ({} bytes)", output.file, output.size_bytes)?;
+        }
+        writeln!(f, "payload  {} bytes, SHA-256 {}", self.payload.size_bytes, self.payload.sha256)?;
+        writeln!(f, "key id   {}", self.key)
+    }
+}
+
+pub(crate) fn run(args: &Sign, reporter: &Reporter) -> Result<Signed, Failure> {
+    let rule = if args.force { AlreadySigned::Allow } else { AlreadySigned::Refuse };
+    let mut outputs = vec![(Scheme::Pkcs1v15Sha256, &args.output)];
+    outputs.extend(args.legacy.as_ref().map(|legacy| (Scheme::LegacyBareHash, legacy)));
+    let _progress = reporter.progress("signing");
+    sign(&args.input, &outputs, &args.key, rule)
+}
+
+/// Signs one input into every output: all of them are verified before the first gets its name.
+pub(super) fn sign(
+    input: &Place,
+    outputs: &[(Scheme, &Place)],
+    key: &Place,
+    rule: AlreadySigned,
+) -> Result<Signed, Failure> {
+    let places: Vec<_> = outputs.iter().map(|(_, place)| *place).collect();
+    check_places(&[input, key], &places)?;
+    let key: PrivateKey = key.private_key()?;
+    let mut reader = input.open()?;
+    let mut sinks = Vec::new();
+    for (scheme, place) in outputs {
+        sinks.push((*scheme, Sink::create(place, Content::Binary)?));
+    }
+    let mut targets: Vec<(Scheme, &mut dyn Target)> =
+        sinks.iter_mut().map(|(scheme, sink)| (*scheme, sink.target())).collect();
+    let signed = sign_stream(&mut *reader, &mut targets, &key, rule).map_err(|error| match error {
+        SignError::Write(error) => {
+            let names: Vec<_> = places.iter().map(|place| place.name()).collect();
+            Failure::write(Path::new(&names.join(" or ")), &error)
+        }
+        error => Failure::sign(input, &error),
+    })?;
+    for (_, sink) in sinks {
+        sink.commit()?;
+    }
+    let size_bytes =
+        signed.payload.size_bytes + otaseal::device::layout::trailer_len(signed.signature_len) as u64;
+    Ok(Signed {
+        key: KeyInfo::of(key.public()),
+        payload: signed.payload,
+        signature_bytes: signed.signature_len,
+        outputs: outputs
+            .iter()
+            .map(|(scheme, place)| Output { file: place.name(), signature: *scheme, size_bytes })
+            .collect(),
+    })
+}

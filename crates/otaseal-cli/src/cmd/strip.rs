@@ -1,0 +1,134 @@
+use super::{KeyInfo, scheme};
+use crate::error::{Exit, Failure};
+use crate::io::{Content, Place, Sink, check_places};
+use crate::report::Outcome;
+use clap::Args;
+use otaseal::device::layout;
+use otaseal::image;
+use otaseal::key::PublicKey;
+use otaseal::verify::{JudgeError, judge};
+use serde::Serialize;
+use std::fmt;
+use std::io::{self, Read, Seek, SeekFrom};
+
+/// Take the signature off a signed image
+///
+/// With --key the image is judged first, and nothing is written when it is rejected (exit code 1). Without it the
+/// signature is not looked at.
+#[derive(Debug, Args)]
+pub(crate) struct Strip {
+    /// The signed image
+    #[arg(value_name = "IN")]
+    input: Place,
+    /// Where the unsigned image goes
+    #[arg(long, short, value_name = "OUT")]
+    output: Place,
+    /// Public key to judge the image with
+    #[arg(long, short, value_name = "FILE")]
+    key: Option<Place>,
+    /// Judge as esp8266 core 2.5.0 to 2.5.2
+    #[arg(long, requires = "key")]
+    legacy: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Stripped {
+    output: String,
+    payload_bytes: u64,
+    signature_bytes: usize,
+    /// The key that accepted the image; absent when nobody asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified_by: Option<KeyInfo>,
+}
+
+impl Outcome for Stripped {
+    fn stdout_is_taken(&self) -> bool {
+        self.output == "-"
+    }
+}
+
+impl fmt::Display for Stripped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "payload  {} ({} bytes)", self.output, self.payload_bytes)?;
+        write!(f, "removed  a signature of {} bytes and its length; ", self.signature_bytes)?;
+        match &self.verified_by {
+            Some(_) => writeln!(f, "it was good"),
+            None => writeln!(f, "it was not verified (no --key)"),
+        }?;
+        self.verified_by.iter().try_for_each(|key| writeln!(f, "key id   {key}"))
+    }
+}
+
+pub(crate) fn run(args: &Strip) -> Result<Stripped, Failure> {
+    let inputs: Vec<_> = args.key.iter().chain([&args.input]).collect();
+    check_places(&inputs, &[&args.output])?;
+    let key = args.key.as_ref().map(Place::public_key).transpose()?;
+    let (mut image, length) = args.input.open_seekable()?;
+    let unreadable = |error: io::Error| Failure::read(&args.input, &error);
+    let mut tail = [0; layout::LENGTH_FIELD_LEN];
+    let trailer = match length.checked_sub(tail.len() as u64) {
+        Some(start) => {
+            image.seek(SeekFrom::Start(start)).map_err(unreadable)?;
+            image.read_exact(&mut tail).map_err(unreadable)?;
+            image::trailer(&tail, length)
+        }
+        None => None,
+    };
+    let Some(trailer) = trailer else {
+        return Err(Failure::new(
+            format_args!("{} does not end in a signature", args.input),
+            "it is unsigned already, or its end was cut off; `otaseal inspect` shows what it is",
+        ));
+    };
+    let mut sink = Sink::create(&args.output, Content::Binary)?;
+    image.rewind().map_err(unreadable)?;
+    let mut payload = image.by_ref().take(trailer.payload_len);
+    // Which side of the copy failed cannot be told from its error: the input was read to its end a moment ago.
+    io::copy(&mut payload, &mut sink.target()).map_err(|error| sink.failed(&error))?;
+    if let Some(key) = &key {
+        let mut rest = Vec::new();
+        image
+            .take(layout::trailer_len(trailer.signature_len) as u64)
+            .read_to_end(&mut rest)
+            .map_err(unreadable)?;
+        judge_written(&mut sink, &rest, length, key, args)?;
+    }
+    sink.commit()?;
+    Ok(Stripped {
+        output: args.output.name(),
+        payload_bytes: trailer.payload_len,
+        signature_bytes: trailer.signature_len,
+        verified_by: key.as_ref().map(KeyInfo::of),
+    })
+}
+
+/// Judges the bytes that were written, not those that were read: nobody can swap the file in between.
+fn judge_written(
+    sink: &mut Sink,
+    trailer: &[u8],
+    length: u64,
+    key: &PublicKey,
+    args: &Strip,
+) -> Result<(), Failure> {
+    sink.target().rewind().map_err(|error| sink.failed(&error))?;
+    let verdict = {
+        let mut image = sink.target().chain(trailer);
+        judge(&mut image, usize::try_from(length).ok(), key, scheme(args.legacy))
+    };
+    match verdict {
+        Ok(_) => Ok(()),
+        Err(JudgeError::Read(error)) => Err(sink.failed(&error)),
+        Err(JudgeError::Rejected(reject)) => Err(Failure {
+            exit: Exit::Rejected,
+            ..Failure::new(
+                format_args!(
+                    "{} is rejected: {reject} (check {}, {})",
+                    args.input,
+                    reject.code(),
+                    reject.name()
+                ),
+                "nothing was written; `otaseal verify` says more",
+            )
+        }),
+    }
+}

@@ -1,0 +1,144 @@
+//! Failures: what is wrong, what to do, and the exit code.
+
+use crate::io::Place;
+use otaseal::PackageError;
+use otaseal::emit::EmitError;
+use otaseal::firmware::FirmwareError;
+use otaseal::key::KeyError;
+use otaseal::output::OutputError;
+use otaseal::sign::SignError;
+use serde::{Serialize, Serializer};
+use std::fmt::Display;
+use std::io;
+use std::path::Path;
+
+/// How the program ends. The numbers are part of the interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// Done, or judged and accepted.
+    Done = 0,
+    /// Judged and rejected.
+    Rejected = 1,
+    /// The command line makes no sense.
+    Usage = 2,
+    /// It could not be done, or not be judged.
+    Failed = 3,
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+impl Serialize for Exit {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(*self as u8)
+    }
+}
+
+/// Why nothing was done: the two lines that the user sees, and the exit code.
+#[derive(Debug, Serialize)]
+pub(crate) struct Failure {
+    #[serde(rename = "error")]
+    pub(crate) message: String,
+    pub(crate) help: String,
+    #[serde(rename = "exit_code")]
+    pub(crate) exit: Exit,
+}
+
+impl Failure {
+    pub(crate) fn new(message: impl Display, help: impl Display) -> Self {
+        Self { message: without_numbers(&message.to_string()), help: help.to_string(), exit: Exit::Failed }
+    }
+
+    pub(crate) fn usage(message: impl Display, help: impl Display) -> Self {
+        Self { exit: Exit::Usage, ..Self::new(message, help) }
+    }
+
+    /// A key file that cannot be used.
+    pub(crate) fn key(place: &Place, error: &KeyError) -> Self {
+        Self::new(format_args!("{place}: {error}"), error.help())
+    }
+
+    /// A file that cannot be read.
+    pub(crate) fn read(place: &Place, error: &io::Error) -> Self {
+        let help = match error.kind() {
+            io::ErrorKind::NotFound => "check the name; the step that makes the file may not have run",
+            io::ErrorKind::PermissionDenied => "check who may read it",
+            io::ErrorKind::IsADirectory => "give a file, not a directory",
+            _ => "check that the file is there and that you may read it",
+        };
+        Self::new(format_args!("{place} could not be read: {}", error), help)
+    }
+
+    /// A file that cannot be written.
+    pub(crate) fn write(path: &Path, error: &io::Error) -> Self {
+        Self::new(
+            format_args!("{} could not be written: {}", path.display(), error),
+            "nothing was changed; free some space or choose another place, then run it again",
+        )
+    }
+
+    /// Standard output that cannot be written.
+    pub(crate) fn stdout(error: &io::Error) -> Self {
+        Self::new(
+            format_args!("standard output could not be written: {}", error),
+            "check where it is redirected to; what was written is not complete",
+        )
+    }
+
+    /// A failure of signing, which knows no names: those of the files are added here.
+    pub(crate) fn sign(input: &Place, error: &SignError) -> Self {
+        match error {
+            SignError::Read(error) => Self::read(input, error),
+            SignError::Empty | SignError::AlreadySigned { .. } => {
+                Self::new(format_args!("{input}: {error}"), error.help())
+            }
+            _ => Self::new(error, error.help()),
+        }
+    }
+}
+
+/// The system's words without the number that Rust adds to them: ` (os error 2)`.
+fn without_numbers(message: &str) -> String {
+    let Some((before, rest)) = message.split_once(" (os error ") else { return message.to_owned() };
+    match rest.split_once(')') {
+        Some((number, after)) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+            format!("{before}{after}")
+        }
+        _ => message.to_owned(),
+    }
+}
+
+impl From<OutputError> for Failure {
+    fn from(error: OutputError) -> Self {
+        Self::new(&error, error.help())
+    }
+}
+
+impl From<FirmwareError> for Failure {
+    fn from(error: FirmwareError) -> Self {
+        Self::new(&error, error.help())
+    }
+}
+
+impl From<PackageError> for Failure {
+    fn from(error: PackageError) -> Self {
+        Self::new(&error, error.help())
+    }
+}
+
+impl From<EmitError> for Failure {
+    fn from(error: EmitError) -> Self {
+        match error {
+            EmitError::OutOfDate { ref command, .. } => {
+                Self { exit: Exit::Rejected, ..Self::new(&error, format_args!("run: {command}")) }
+            }
+            EmitError::Key(error) => Self::new(&error, error.help()),
+            EmitError::Output(error) => error.into(),
+            other => Self::new(&other, "this should not happen; nothing was written"),
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Files and the standard streams: what a `-` means, and what may be written where.
+
+use crate::error::Failure;
+use otaseal::key::file::MAX_KEY_FILE;
+use otaseal::key::{PrivateKey, PublicKey};
+use otaseal::output::{Access, Overwrite, Pending, same_file};
+use otaseal::sign::Target;
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// A file named on the command line; `-` is standard input or output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    Std,
+    Path(PathBuf),
+}
+
+impl From<OsString> for Place {
+    fn from(text: OsString) -> Self {
+        if text == "-" { Self::Std } else { Self::Path(text.into()) }
+    }
+}
+
+impl From<&Path> for Place {
+    fn from(path: &Path) -> Self {
+        Self::Path(path.into())
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Std => f.write_str("standard input"),
+            Self::Path(path) => path.display().fmt(f),
+        }
+    }
+}
+
+impl Place {
+    pub(crate) fn is_std(&self) -> bool {
+        *self == Self::Std
+    }
+
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Std => None,
+            Self::Path(path) => Some(path),
+        }
+    }
+
+    /// What a report calls it: its path, or `-`.
+    pub(crate) fn name(&self) -> String {
+        self.path().map_or_else(|| "-".into(), |path| path.display().to_string())
+    }
+
+    pub(crate) fn open(&self) -> Result<Box<dyn Read>, Failure> {
+        Ok(match self {
+            Self::Std => Box::new(io::stdin().lock()),
+            Self::Path(path) => Box::new(open_file(path).map_err(|error| Failure::read(self, &error))?),
+        })
+    }
+
+    /// Reads at most one byte more than `limit`, so that the caller sees the excess and nobody holds it.
+    pub(crate) fn read(&self, limit: usize) -> Result<Vec<u8>, Failure> {
+        let mut bytes = Vec::new();
+        let read = self.open()?.take(limit as u64 + 1).read_to_end(&mut bytes);
+        read.map_err(|error| Failure::read(self, &error))?;
+        Ok(bytes)
+    }
+
+    /// The file, with its length, to be read more than once. What cannot seek is copied to a temporary file
+    /// that has no name.
+    pub(crate) fn open_seekable(&self) -> Result<(File, u64), Failure> {
+        let failed = |error| Failure::read(self, &error);
+        if let Self::Path(path) = self {
+            let file = open_file(path).map_err(failed)?;
+            let metadata = file.metadata().map_err(failed)?;
+            if metadata.is_file() {
+                return Ok((file, metadata.len()));
+            }
+        }
+        let mut spool = tempfile::tempfile().map_err(failed)?;
+        let length = io::copy(&mut self.open()?, &mut spool).map_err(failed)?;
+        spool.rewind().map_err(failed)?;
+        Ok((spool, length))
+    }
+
+    pub(crate) fn private_key(&self) -> Result<PrivateKey, Failure> {
+        PrivateKey::from_bytes(&self.read_key()?).map_err(|error| Failure::key(self, &error))
+    }
+
+    pub(crate) fn public_key(&self) -> Result<PublicKey, Failure> {
+        PublicKey::from_bytes(&self.read_key()?).map_err(|error| Failure::key(self, &error))
+    }
+
+    /// One buffer that never moves: a vector that grows would leave copies of the key in freed memory.
+    fn read_key(&self) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_KEY_FILE + 32));
+        let read = self.open()?.take(MAX_KEY_FILE as u64 + 1).read_to_end(&mut bytes);
+        read.map_err(|error| Failure::read(self, &error))?;
+        Ok(bytes)
+    }
+}
+
+/// Opens a file. A directory opens well on Unix and fails at the first read; here it fails at once.
+fn open_file(path: &Path) -> io::Result<File> {
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    Ok(file)
+}
+
+/// Refuses a command line on which two names stand for one stream, or an output for an input.
+pub(crate) fn check_places(inputs: &[&Place], outputs: &[&Place]) -> Result<(), Failure> {
+    let twice = |places: &[&Place]| places.iter().filter(|place| place.is_std()).count() > 1;
+    if twice(inputs) {
+        return Err(Failure::usage(
+            "standard input is named twice",
+            "only one of the inputs can be -: put the other into a file",
+        ));
+    }
+    if twice(outputs) {
+        return Err(Failure::usage(
+            "standard output is named twice",
+            "only one of the outputs can be -: put the other into a file",
+        ));
+    }
+    for (index, output) in outputs.iter().enumerate() {
+        let Some(path) = output.path() else { continue };
+        if let Some(input) = inputs.iter().find(|input| input.path().is_some_and(|other| same(path, other))) {
+            return Err(Failure::usage(
+                format_args!("{input} is both input and output"),
+                "give the output another name: an input is never overwritten",
+            ));
+        }
+        if outputs[..index].iter().any(|other| other.path().is_some_and(|other| same(path, other))) {
+            return Err(Failure::usage(
+                format_args!("{} is named for two outputs", path.display()),
+                "give each output its own name",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether two names are one file, also when it is not there yet.
+fn same(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Some((parent.canonicalize().ok()?, path.file_name()?.to_owned()))
+    };
+    same_file(one, other) || place(one).is_some_and(|one| place(other) == Some(one))
+}
+
+/// Whether what goes to standard output could upset a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    Binary,
+    Text,
+}
+
+/// Where an output goes: a file that has no name yet, or a temporary file that is copied to standard output when
+/// it is finished. Either way nobody sees a half.
+pub(crate) enum Sink {
+    File(Pending),
+    Stdout(File),
+}
+
+impl Sink {
+    /// Outputs can be made again from their inputs, so an old one is replaced. (Keys cannot: see `keygen`.)
+    pub(crate) fn create(place: &Place, content: Content) -> Result<Self, Failure> {
+        match place {
+            Place::Path(path) => Ok(Self::File(Pending::create(path, Overwrite::Replace, Access::Public)?)),
+            Place::Std if content == Content::Binary && io::stdout().is_terminal() => Err(Failure::usage(
+                "this output is binary and would go to the terminal",
+                "redirect it, or give a file with -o",
+            )),
+            Place::Std => Ok(Self::Stdout(tempfile::tempfile().map_err(|error| spool_failed(&error))?)),
+        }
+    }
+
+    pub(crate) fn target(&mut self) -> &mut dyn Target {
+        match self {
+            Self::File(pending) => pending,
+            Self::Stdout(spool) => spool,
+        }
+    }
+
+    /// Writes everything at once.
+    pub(crate) fn put(mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let written = self.target().write_all(bytes);
+        written.map_err(|error| self.failed(&error))?;
+        self.commit()
+    }
+
+    /// What to say of an error while writing.
+    pub(crate) fn failed(&self, error: &io::Error) -> Failure {
+        match self {
+            Self::File(pending) => Failure::write(pending.target(), error),
+            Self::Stdout(_) => spool_failed(error),
+        }
+    }
+
+    /// Gives the file its name, or sends the bytes.
+    pub(crate) fn commit(self) -> Result<(), Failure> {
+        match self {
+            Self::File(pending) => Ok(pending.commit()?),
+            Self::Stdout(mut spool) => {
+                spool.rewind().map_err(|error| spool_failed(&error))?;
+                let mut stdout = io::stdout().lock();
+                let sent = io::copy(&mut spool, &mut stdout).and_then(|_| stdout.flush());
+                sent.map_err(|error| Failure::stdout(&error))
+            }
+        }
+    }
+}
+
+fn spool_failed(error: &io::Error) -> Failure {
+    Failure::write(&std::env::temp_dir(), error)
+}

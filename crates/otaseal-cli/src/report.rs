@@ -1,0 +1,172 @@
+//! The only place that prints: results, warnings, errors, progress.
+
+use crate::error::{Exit, Failure};
+use serde::Serialize;
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// What a command did or found: `Display` is the text, `Serialize` the JSON.
+pub(crate) trait Outcome: Serialize + Display {
+    fn exit(&self) -> Exit {
+        Exit::Done
+    }
+
+    /// What the user should know although it worked, each a sentence without its full stop.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Whether standard output is taken by what the command made: the report then goes to standard error.
+    fn stdout_is_taken(&self) -> bool {
+        false
+    }
+}
+
+/// Renders what commands return.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reporter {
+    json: bool,
+    quiet: bool,
+}
+
+#[derive(Serialize)]
+struct WithWarnings<'a, T> {
+    #[serde(flatten)]
+    outcome: &'a T,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+impl Reporter {
+    pub(crate) fn new(json: bool, quiet: bool) -> Self {
+        Self { json, quiet }
+    }
+
+    /// Prints the outcome or the failure, and says how to exit.
+    pub(crate) fn finish<T: Outcome>(&self, result: Result<T, Failure>) -> ExitCode {
+        let printed = result.and_then(|outcome| self.outcome(&outcome).map(|()| outcome.exit()));
+        match printed {
+            Ok(exit) => exit.into(),
+            Err(failure) => self.failure(&failure),
+        }
+    }
+
+    fn outcome<T: Outcome>(&self, outcome: &T) -> Result<(), Failure> {
+        let warnings = outcome.warnings();
+        let text = if self.json {
+            to_json(&WithWarnings { outcome, warnings })
+        } else {
+            for warning in warnings {
+                to_stderr(&format!("warning: {warning}\n"));
+            }
+            if self.quiet { String::new() } else { outcome.to_string() }
+        };
+        if outcome.stdout_is_taken() {
+            to_stderr(&text);
+            return Ok(());
+        }
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            // The reader has seen enough; the work is done and the exit code says how it went.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Err(error) => Err(Failure::stdout(&error)),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn failure(&self, failure: &Failure) -> ExitCode {
+        if self.json {
+            to_stderr(&to_json(failure));
+        } else {
+            to_stderr(&format!("error: {}\nhelp: {}\n", failure.message, failure.help));
+        }
+        failure.exit.into()
+    }
+
+    /// Says on the terminal what takes so long, from the first second on, until the guard is dropped. Anywhere
+    /// else than on a terminal it says nothing.
+    pub(crate) fn progress(&self, what: &'static str) -> Progress {
+        if self.json || self.quiet || !io::stderr().is_terminal() {
+            return Progress(None);
+        }
+        let (stop, stopped) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            let mut seconds = 0;
+            while stopped.recv_timeout(Duration::from_secs(1)) == Err(mpsc::RecvTimeoutError::Timeout) {
+                seconds += 1;
+                to_stderr(&format!("\r{what} … {seconds} s "));
+            }
+            if seconds > 0 {
+                to_stderr(&format!("\r{:width$}\r", "", width = what.chars().count() + 16));
+            }
+        });
+        Progress(Some((stop, thread)))
+    }
+}
+
+/// A message about work that goes on, while it is held.
+pub(crate) struct Progress(Option<(mpsc::Sender<()>, JoinHandle<()>)>);
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some((stop, thread)) = self.0.take() {
+            drop(stop);
+            // The thread holds nothing but the message; whether it ended well changes nothing.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A command line that `clap` refused, or `--help` and `--version`.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // Help into a closed pipe is no failure.
+        let _ = error.print();
+        return Exit::Done.into();
+    }
+    if !std::env::args_os().take_while(|arg| arg != "--").any(|arg| arg == "--json") {
+        let _ = error.print();
+        return Exit::Usage.into();
+    }
+    let text = error.render().to_string();
+    let mut paragraphs = text.trim().splitn(2, "\n\n").map(words);
+    let message = paragraphs.next().unwrap_or_default();
+    let message = message.strip_prefix("error: ").unwrap_or(&message);
+    let failure = Failure::usage(message, paragraphs.next().unwrap_or_else(|| "try --help".into()));
+    Reporter::new(true, false).failure(&failure)
+}
+
+/// A text on one line.
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A panic is a fault of this program. The user reads two lines; what was being worked on, which may be a key, is
+/// not printed.
+pub(crate) fn install_panic_hook() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(|at| format!(" ({}:{})", at.file(), at.line())).unwrap_or_default();
+        to_stderr(&format!(
+            "error: otaseal {} went wrong inside{place}\nhelp: this is a fault of otaseal; please report it\n",
+            env!("CARGO_PKG_VERSION")
+        ));
+        std::process::exit(Exit::Failed as i32);
+    }));
+}
+
+fn to_json(value: &impl Serialize) -> String {
+    // Strings, numbers and lists of them: the only error there is, a map with keys that are no strings, cannot
+    // occur; the fallback keeps the promise of one object.
+    let mut text = serde_json::to_string_pretty(value).unwrap_or_else(|_| "{}".into());
+    text.push('\n');
+    text
+}
+
+/// Standard error may be closed; there is nowhere left to say so.
+fn to_stderr(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}

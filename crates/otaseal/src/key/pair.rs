@@ -1,0 +1,151 @@
+//! A key pair on disk: both files or none.
+
+use super::{KeyError, PrivateKey};
+use crate::output::{Access, OutputError, Overwrite, Pending};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Why no key pair was written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PairError {
+    /// One name for both halves.
+    #[error("{} cannot hold both halves of the key", .0.display())]
+    OneName(PathBuf),
+    /// A file could not be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// The key could not be encoded.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+impl PairError {
+    /// What the user can do about it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::OneName(_) => "give the private and the public half their own names".into(),
+            Self::Output(error) => error.help().into(),
+            Self::Key(error) => error.help(),
+        }
+    }
+}
+
+/// Two files that wait for a key. Making this before the key finds out early that a name is taken.
+#[derive(Debug)]
+pub struct PairFiles {
+    private: Pending,
+    public: Pending,
+    overwrite: Overwrite,
+}
+
+impl PairFiles {
+    /// Opens temporary files beside the two targets. The private one is readable by its owner alone from the
+    /// moment it exists.
+    ///
+    /// # Errors
+    /// [`PairError::OneName`], or [`PairError::Output`] when a target exists and may not be replaced, or when its
+    /// directory is missing or not writable.
+    pub fn stage(private: &Path, public: &Path, overwrite: Overwrite) -> Result<Self, PairError> {
+        if private == public {
+            return Err(PairError::OneName(private.into()));
+        }
+        Ok(Self {
+            private: Pending::create(private, overwrite, Access::OwnerOnly)?,
+            public: Pending::create(public, overwrite, Access::Public)?,
+            overwrite,
+        })
+    }
+
+    /// Writes PKCS#8 PEM and SPKI PEM, then gives both files their names.
+    ///
+    /// # Errors
+    /// [`PairError::Output`] when the disk fails: then neither name has changed. The public half goes first
+    /// because it can be taken back: a private key that was replaced is lost.
+    pub fn commit(self, key: &PrivateKey) -> Result<(), PairError> {
+        let Self { mut private, mut public, overwrite } = self;
+        let public_path = public.target().to_owned();
+        fill(&mut private, key.to_pkcs8_pem()?.as_bytes())?;
+        fill(&mut public, key.public().to_spki_pem().as_bytes())?;
+        let earlier = match overwrite {
+            Overwrite::Refuse => None,
+            Overwrite::Replace => fs::read(&public_path).ok(),
+        };
+        public.commit()?;
+        if let Err(error) = private.commit() {
+            // The error to report is the first one; if this fails as well there is nothing left to try.
+            let _ = match earlier {
+                Some(bytes) => fs::write(&public_path, bytes),
+                None => fs::remove_file(&public_path),
+            };
+            return Err(error.into());
+        }
+        Ok(())
+    }
+}
+
+fn fill(file: &mut Pending, bytes: &[u8]) -> Result<(), OutputError> {
+    file.write_all(bytes).map_err(|source| OutputError::Io { path: file.target().into(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::KeySize;
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn both_halves_belong_together() {
+        let dir = tempfile::tempdir().unwrap();
+        let (private, public) = (dir.path().join("a"), dir.path().join("b"));
+        let files = PairFiles::stage(&private, &public, Overwrite::Refuse).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing has its name yet");
+        let key = PrivateKey::generate(KeySize::Rsa2048).unwrap();
+        files.commit(&key).unwrap();
+        assert_eq!(names(dir.path()), ["a", "b"]);
+        let read = PrivateKey::from_bytes(&fs::read(&private).unwrap()).unwrap();
+        assert_eq!(read.public().id(), key.public().id());
+        assert_eq!(fs::read_to_string(&public).unwrap(), key.public().to_spki_pem());
+    }
+
+    #[test]
+    fn one_name_or_a_taken_name_makes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (private, public) = (dir.path().join("a"), dir.path().join("b"));
+        assert!(matches!(
+            PairFiles::stage(&private, &private, Overwrite::Refuse),
+            Err(PairError::OneName(_))
+        ));
+        fs::write(&public, "old").unwrap();
+        let taken = PairFiles::stage(&private, &public, Overwrite::Refuse);
+        assert!(matches!(taken, Err(PairError::Output(OutputError::Exists(_)))));
+        assert_eq!(names(dir.path()), ["b"]);
+        assert_eq!(fs::read_to_string(&public).unwrap(), "old");
+    }
+
+    /// A directory takes the private key's name after the check: the rename fails when the public half has its
+    /// name already.
+    #[test]
+    fn when_the_second_rename_fails_the_first_is_taken_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let (private, public) = (dir.path().join("a"), dir.path().join("b"));
+        let key = PrivateKey::generate(KeySize::Rsa2048).unwrap();
+        for earlier in [None, Some("old")] {
+            if let Some(text) = earlier {
+                fs::write(&public, text).unwrap();
+            }
+            let files = PairFiles::stage(&private, &public, Overwrite::Replace).unwrap();
+            fs::create_dir(&private).unwrap();
+            assert!(files.commit(&key).is_err());
+            assert_eq!(fs::read_to_string(&public).ok().as_deref(), earlier);
+            fs::remove_dir(&private).unwrap();
+        }
+    }
+}
