@@ -54,6 +54,9 @@
 //! ```
 #![no_std]
 
+#[cfg(test)]
+extern crate std;
+
 mod hash;
 pub mod homie;
 mod key;

@@ -6,6 +6,10 @@
 
 use core::cmp::Ordering;
 
+#[cfg(test)]
+#[path = "montgomery_tests.rs"]
+mod tests;
+
 /// `base ^ 65537 mod modulus`, for an odd `modulus` with its top bit set and a `base` below it.
 pub(crate) fn power_65537<const W: usize>(base: &[u32; W], modulus: &[u32; W]) -> [u32; W] {
     let n = Modulus { words: modulus, inverse: negative_inverse(modulus) };
@@ -84,30 +88,59 @@ impl<const W: usize> Modulus<'_, W> {
 
     /// One row of [`product`](Self::product); returns the word above the highest.
     fn step(&self, out: &mut [u32; W], top: u32, factor: u32, b: &[u32; W]) -> u32 {
-        let carry = add_product(out, factor, b);
-        let (high, over) = top.overflowing_add(carry);
-        let m = out.first().map_or(0, |low| low.wrapping_mul(self.inverse));
-        let carry = add_product(out, m, self.words);
-        let (high, over2) = high.overflowing_add(carry);
-        out.rotate_left(1);
-        if let Some(last) = out.last_mut() {
-            *last = high;
+        let mut carry = 0;
+        for (word, &b) in out.iter_mut().zip(b) {
+            (*word, carry) = multiply_add(factor, b, *word, carry);
         }
+        let (high, over) = top.overflowing_add(carry);
+
+        let (Some((slot, rest)), Some((&low, words))) = (out.split_first_mut(), self.words.split_first())
+        else {
+            return 0;
+        };
+        let m = slot.wrapping_mul(self.inverse);
+        // Each word lands one place lower, which is the division; the lowest is zero by the choice of m.
+        let (_, mut carry) = multiply_add(m, low, *slot, 0);
+        let mut slot = slot;
+        for (word, &n) in rest.iter_mut().zip(words) {
+            (*slot, carry) = multiply_add(m, n, *word, carry);
+            slot = word;
+        }
+        let (high, over2) = high.overflowing_add(carry);
+        *slot = high;
         u32::from(over | over2)
     }
 }
 
-/// `out += factor * b`; returns the word above the highest.
-fn add_product<const W: usize>(out: &mut [u32; W], factor: u32, b: &[u32; W]) -> u32 {
-    let mut carry = 0;
-    for (word, &b) in out.iter_mut().zip(b) {
-        // Cannot overflow: (2^32 - 1)^2 + 2 (2^32 - 1) = 2^64 - 1.
-        let sum =
-            u64::from(factor).wrapping_mul(u64::from(b)).wrapping_add(u64::from(*word)).wrapping_add(carry);
-        *word = sum as u32;
-        carry = sum >> 32;
-    }
-    carry as u32
+/// `a b + c + d` as its low and its high word; the greatest sum is 2^64 - 1.
+fn multiply_add(a: u32, b: u32, c: u32, d: u32) -> (u32, u32) {
+    let sum = multiply(a, b).wrapping_add(u64::from(c)).wrapping_add(u64::from(d));
+    (sum as u32, (sum >> 32) as u32)
+}
+
+#[cfg(not(all(target_arch = "arm", not(target_has_atomic = "32"))))]
+fn multiply(a: u32, b: u32) -> u64 {
+    u64::from(a).wrapping_mul(u64::from(b))
+}
+
+/// Armv6-M, known by its lack of atomic instructions, multiplies to 32 bits only; the compiler would call a
+/// function for 64.
+#[cfg(all(target_arch = "arm", not(target_has_atomic = "32")))]
+use multiply_halves as multiply;
+
+/// `a b` by products of half words.
+#[cfg(any(test, all(target_arch = "arm", not(target_has_atomic = "32"))))]
+fn multiply_halves(a: u32, b: u32) -> u64 {
+    let (a_low, a_high) = (a & 0xffff, a >> 16);
+    let (b_low, b_high) = (b & 0xffff, b >> 16);
+    let low = a_low.wrapping_mul(b_low);
+    let high = a_high.wrapping_mul(b_high);
+    // The sum of the two middle products may exceed 32 bits.
+    let (middle, over) = a_low.wrapping_mul(b_high).overflowing_add(a_high.wrapping_mul(b_low));
+    let (low, carry) = low.overflowing_add(middle << 16);
+    let high =
+        high.wrapping_add(middle >> 16).wrapping_add(u32::from(over) << 16).wrapping_add(u32::from(carry));
+    u64::from(high) << 32 | u64::from(low)
 }
 
 /// `x -= y` modulo `R`.
