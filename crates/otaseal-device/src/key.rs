@@ -13,6 +13,7 @@ pub const SELF_TEST_MESSAGE: &[u8] = b"otaseal self-test";
 ///
 /// A label. The verdict rests on the modulus alone.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct KeyId(pub [u8; 32]);
 
 impl fmt::Display for KeyId {
@@ -77,7 +78,12 @@ impl<const W: usize> PublicKey<W> {
     /// # Panics
     ///
     /// When [`try_new`](Self::try_new) fails. In a constant, which is where a device has its keys, that is a
-    /// compile error.
+    /// compile error:
+    ///
+    /// ```compile_fail
+    /// # use otaseal_device::{KeyId, PublicKey};
+    /// const EVEN: PublicKey<64> = PublicKey::new([0xffff_fffe; 64], KeyId([0; 32]));
+    /// ```
     #[must_use]
     pub const fn new(modulus: [u32; W], key_id: KeyId) -> Self {
         match Self::try_new(modulus, key_id) {
@@ -153,6 +159,10 @@ pub struct KeySet<const N: usize, const W: usize = 64> {
 
 impl<const N: usize, const W: usize> KeySet<N, W> {
     /// A set of at least one key; an empty set does not compile.
+    ///
+    /// ```compile_fail
+    /// let nobody = otaseal_device::KeySet::<0, 64>::new([]);
+    /// ```
     #[must_use]
     pub const fn new(keys: [PublicKey<W>; N]) -> Self {
         const { assert!(N > 0, "a key set needs a key") };

@@ -33,8 +33,8 @@
 //! # What it proves, and what not
 //!
 //! [`verify`] proves that a holder of one of the keys signed exactly the payload it returns. It does not prove
-//! that the payload fits this board, that it is newer than what runs, or that flash still holds the same bytes
-//! when they are executed later.
+//! that the payload fits this board or that it is newer than what runs, see [`Requirements`]; nor that flash still
+//! holds the same bytes when they are executed later, see [`verify_at`].
 //!
 //! # Example
 //!
@@ -63,12 +63,16 @@ mod key;
 pub mod layout;
 pub mod legacy;
 mod montgomery;
+mod policy;
 mod reject;
 mod rsa;
+mod source;
 mod stream;
 mod verify;
 
 pub use key::{KeyError, KeyId, KeySet, PublicKey, Rsa2048, Rsa3072, Rsa4096, SELF_TEST_MESSAGE};
+pub use policy::{Metadata, Requirements, Unmet, Version};
 pub use reject::Reject;
+pub use source::{ReadAt, VerifyAtError, verify_at};
 pub use stream::Verifier;
 pub use verify::{Accepted, Payload, PayloadKind, verify};

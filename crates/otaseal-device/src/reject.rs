@@ -8,6 +8,7 @@ use core::fmt;
 /// (a status byte, a blink code). No variant carries data from the image: an attacker learns nothing from it and
 /// nothing has to be formatted on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 #[repr(u8)]
 pub enum Reject {

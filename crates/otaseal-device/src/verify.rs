@@ -8,6 +8,7 @@ use crate::rsa::{self, Form};
 
 /// What a payload is, judged by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum PayloadKind {
     /// An ESP8266 image: it begins with E9.
@@ -32,6 +33,7 @@ impl PayloadKind {
 
 /// Proof that an image was accepted; only the verifier makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Accepted {
     /// Bytes of the payload, which begins where the image begins.

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::{key, root};
-use otaseal_device::{Accepted, KeySet, Reject, Verifier, legacy, verify};
+use otaseal_device::{Accepted, KeySet, ReadAt, Reject, Verifier, VerifyAtError, legacy, verify, verify_at};
 
 const CHUNKS: [usize; 13] = [1, 2, 3, 4, 7, 64, 128, 255, 256, 259, 260, 261, 4096];
 
@@ -66,6 +66,10 @@ impl Fixture {
             assert_eq!(payload.bytes(), image.get(..payload.accepted().payload_len).unwrap());
             payload.accepted()
         });
+        if !self.legacy {
+            let in_place = verify_at(&mut Memory(&image), image.len(), &keys);
+            assert_eq!(in_place, verdict.map_err(VerifyAtError::Reject), "{}", self.path.display());
+        }
         for chunk in CHUNKS {
             for total in [Some(image.len()), None] {
                 let streamed = self.stream(&image, chunk, total, &keys);
@@ -92,6 +96,17 @@ impl Fixture {
             image.chunks(chunk).try_for_each(|chunk| verifier.update(chunk))?;
             verifier.finish(keys)
         }
+    }
+}
+
+struct Memory<'a>(&'a [u8]);
+
+impl ReadAt for Memory<'_> {
+    type Error = std::convert::Infallible;
+
+    fn read_at(&mut self, offset: usize, buffer: &mut [u8]) -> Result<(), Self::Error> {
+        buffer.copy_from_slice(self.0.get(offset..offset.checked_add(buffer.len()).unwrap()).unwrap());
+        Ok(())
     }
 }
 
