@@ -1,0 +1,105 @@
+//! A directory, the program, and the peers that judge it.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part of this")]
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The program under test.
+pub const OTASEAL: &str = env!("CARGO_BIN_EXE_otaseal");
+
+/// A temporary directory in which commands run.
+pub struct Bench(tempfile::TempDir);
+
+impl Bench {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir().join(name)
+    }
+
+    pub fn write(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.path(name), bytes).unwrap();
+    }
+
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// `otaseal ARGS` in the directory.
+    pub fn otaseal(&self, args: &[&str]) -> Output {
+        Command::new(OTASEAL).args(args).current_dir(self.dir()).output().unwrap()
+    }
+
+    /// `otaseal ARGS`, which must succeed.
+    pub fn ok(&self, args: &[&str]) -> Output {
+        succeeded(args.join(" "), self.otaseal(args))
+    }
+
+    /// `otaseal ARGS`, which must end with this exit code and say why.
+    pub fn fails(&self, code: i32, args: &[&str]) -> Output {
+        let output = self.otaseal(args);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "otaseal {}: {stderr}", args.join(" "));
+        let silent = stderr.is_empty() && output.stdout.is_empty();
+        assert!(!silent, "otaseal {}: no reason given", args.join(" "));
+        output
+    }
+
+    /// Any other program, which must succeed.
+    pub fn run(&self, program: &str, args: &[impl AsRef<OsStr>]) -> Output {
+        let output = Command::new(program).args(args).current_dir(self.dir()).output();
+        succeeded(program.into(), output.unwrap_or_else(|error| panic!("{program}: {error}")))
+    }
+
+    /// `openssl WORDS`.
+    pub fn openssl(&self, words: &str) -> Output {
+        self.run("openssl", &words.split_whitespace().collect::<Vec<_>>())
+    }
+
+    /// A Python script with arguments.
+    pub fn python(&self, script: &str, args: &[&str]) -> Output {
+        self.run("python3", &[&["-c", script], args].concat())
+    }
+}
+
+fn succeeded(what: String, output: Output) -> Output {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{what}: {}\n{stderr}", output.status);
+    output
+}
+
+/// Whether Python has a module. Outside CI a missing one is said loudly; in CI it is a failure.
+pub fn python_with(module: &str) -> bool {
+    let script = format!("import {module}");
+    let found = Command::new("python3").args(["-c", &script]).output().is_ok_and(|out| out.status.success());
+    assert!(found || std::env::var_os("CI").is_none(), "python3 has no {module}, and this is CI");
+    if !found {
+        eprintln!("SKIPPED: python3 has no {module}");
+    }
+    found
+}
+
+/// Bytes that compress about as well as firmware does, the same on every run. They carry no token, no magic.
+pub fn firmware(length: usize) -> Vec<u8> {
+    let mut state = 0x2545_F491u32;
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        // A small set of words with some noise in between.
+        bytes.extend_from_slice(&(state >> 20 & 0x1FF).wrapping_mul(0x0101_0357).to_le_bytes());
+        if state >> 29 == 0 {
+            bytes.push((state >> 8) as u8);
+        }
+    }
+    bytes.truncate(length);
+    bytes
+}

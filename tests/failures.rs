@@ -1,0 +1,172 @@
+//! Power cuts, full disks and broken pipes: the old file or the new one, never a piece of either, and never
+//! success when something was not written.
+
+#![cfg(unix)]
+
+mod common;
+
+use common::{Bench, OTASEAL, firmware};
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A directory with a key and a build.
+fn bench(size: usize) -> Bench {
+    let bench = Bench::new();
+    bench.ok(&["keygen", "-o", "keys"]);
+    bench.write("in.bin", &firmware(size));
+    bench
+}
+
+/// Files of a directory that are not ours to leave: everything but the names given.
+fn others(bench: &Bench, expected: &[&str]) -> Vec<String> {
+    let names =
+        fs::read_dir(bench.dir()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| !expected.contains(&name.as_str())).collect()
+}
+
+const SIGN: [&str; 6] = ["sign", "in.bin", "-o", "out", "--key", "keys/private.pem"];
+
+#[test]
+fn kill_while_the_input_is_still_coming_leaves_the_old_file() {
+    let bench = bench(10);
+    bench.write("out", b"old");
+    let mut child = Command::new(OTASEAL)
+        .args(["sign", "-", "-o", "out", "--key", "keys/private.pem"])
+        .current_dir(bench.dir())
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(&firmware(3_000_000)).unwrap();
+    // What was written is with the program once its temporary file has grown.
+    let temporary = || others(&bench, &["keys", "in.bin", "out"]);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while temporary().is_empty() {
+        assert!(Instant::now() < deadline, "no temporary file appeared");
+        thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(bench.read("out"), b"old");
+    assert!(temporary().iter().all(|name| name.starts_with(".otaseal-")), "{:?}", temporary());
+}
+
+#[test]
+fn kill_at_any_moment_leaves_the_old_file_or_the_new_one() {
+    let bench = bench(4_000_000);
+    bench.ok(&SIGN);
+    let new = bench.read("out");
+    let (mut old_seen, mut new_seen) = (0, 0);
+    for round in 0..60u64 {
+        bench.write("out", b"old");
+        let mut child =
+            Command::new(OTASEAL).args(SIGN).current_dir(bench.dir()).stderr(Stdio::null()).spawn().unwrap();
+        thread::sleep(Duration::from_micros(round * 700));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        match bench.read("out") {
+            found if found == b"old" => old_seen += 1,
+            found if found == new => new_seen += 1,
+            found => panic!("round {round}: {} bytes that are neither", found.len()),
+        }
+    }
+    assert!(old_seen > 0, "no kill came before the rename: the test proves nothing");
+    eprintln!("killed 60 times: {old_seen} times the old file, {new_seen} times the new one");
+}
+
+/// Runs the program with a limit on the size of files, which stands for a full disk: a write beyond it fails.
+fn with_full_disk(bench: &Bench, kib: u32, args: &[&str]) -> std::process::Output {
+    // With the signal ignored, the write returns an error, as it does on a full disk.
+    let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", kib * 2);
+    let output = Command::new("bash")
+        .args(["-c", &script, OTASEAL])
+        .args(args)
+        .current_dir(bench.dir())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "otaseal {}: {stderr}", args.join(" "));
+    assert!(stderr.contains("error: ") && stderr.contains("help: "), "{stderr}");
+    output
+}
+
+#[test]
+fn a_full_disk_leaves_the_old_file_and_exit_code_3() {
+    let bench = bench(400_000);
+    bench.ok(&SIGN);
+    fs::rename(bench.path("out"), bench.path("in.signed")).unwrap();
+    for args in [
+        &["sign", "in.bin", "-o", "out", "--key", "keys/private.pem"][..],
+        &["sign", "in.bin", "-o", "-", "--key", "keys/private.pem"],
+        &["strip", "in.signed", "-o", "out"],
+        &["compress", "in.bin", "-o", "out"],
+    ] {
+        bench.write("out", b"old");
+        with_full_disk(&bench, 8, args);
+        assert_eq!(bench.read("out"), b"old", "{args:?}");
+        assert_eq!(others(&bench, &["keys", "in.bin", "in.signed", "out"]), [""; 0], "{args:?}");
+    }
+}
+
+#[test]
+fn a_full_disk_leaves_the_earlier_package_whole() {
+    let bench = bench(400_000);
+    let args = ["package", "in.bin", "--key", "keys/private.pem", "--out-dir", "dist"];
+    bench.ok(&args);
+    let read = || {
+        let mut files: Vec<_> = fs::read_dir(bench.path("dist"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (path.clone(), fs::read(path).unwrap()))
+            .collect();
+        files.sort();
+        files
+    };
+    let before = read();
+    bench.write("in.bin", &firmware(500_000));
+    with_full_disk(&bench, 8, &args);
+    assert!(read() == before);
+}
+
+#[test]
+fn a_full_disk_makes_no_key() {
+    let bench = Bench::new();
+    with_full_disk(&bench, 0, &["keygen", "-o", "keys"]);
+    let left = fs::read_dir(bench.path("keys")).map(|entries| entries.count()).unwrap_or(0);
+    assert_eq!(left, 0, "half a pair is no pair");
+}
+
+#[test]
+fn a_full_output_device_is_not_success() {
+    let bench = bench(400_000);
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let args = ["sign", "in.bin", "-o", "-", "--key", "keys/private.pem"];
+    let status =
+        Command::new(OTASEAL).args(args).current_dir(bench.dir()).stdout(full).output().unwrap().status;
+    assert_eq!(status.code(), Some(3));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_not_success_and_no_panic() {
+    let bench = bench(4_000_000);
+    for args in [
+        &["sign", "in.bin", "-o", "-", "--key", "keys/private.pem"][..],
+        &["compress", "in.bin", "-o", "-", "--effort", "fast"],
+    ] {
+        let mut child = Command::new(OTASEAL)
+            .args(args)
+            .current_dir(bench.dir())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{args:?}");
+        assert!(!stderr.contains("panicked"), "{args:?}: {stderr}");
+    }
+}
