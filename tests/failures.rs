@@ -59,7 +59,7 @@ fn kill_at_any_moment_leaves_the_old_file_or_the_new_one() {
     let bench = bench(4_000_000);
     bench.ok(&SIGN);
     let new = bench.read("out");
-    let (mut old_seen, mut new_seen) = (0, 0);
+    let mut old_seen = 0;
     for round in 0..60u64 {
         bench.write("out", b"old");
         let mut child =
@@ -69,12 +69,11 @@ fn kill_at_any_moment_leaves_the_old_file_or_the_new_one() {
         child.wait().unwrap();
         match bench.read("out") {
             found if found == b"old" => old_seen += 1,
-            found if found == new => new_seen += 1,
+            found if found == new => {}
             found => panic!("round {round}: {} bytes that are neither", found.len()),
         }
     }
     assert!(old_seen > 0, "no kill came before the rename: the test proves nothing");
-    eprintln!("killed 60 times: {old_seen} times the old file, {new_seen} times the new one");
 }
 
 /// Runs the program with a limit on the size of files, which stands for a full disk: a write beyond it fails.
