@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::header::{Care, Codes};
+use super::header::Codes;
 use super::matches::Matches;
 use super::parse::Parser;
 use super::price::Prices;
@@ -25,7 +25,7 @@ pub(super) struct Block {
     /// Its bytes, within the stretch.
     pub(super) range: Range<usize>,
     pub(super) tokens: Vec<Token>,
-    histogram: Histogram,
+    pub(super) histogram: Histogram,
     /// Size as a dynamic block.
     pub(super) bits: u64,
 }
@@ -38,7 +38,8 @@ impl Block {
     }
 
     /// Parses again by the frequencies of the last parse, and again, and keeps the best.
-    pub(super) fn improve(&mut self, stretch: &[u8], matches: &Matches, parser: &mut Parser, passes: Passes) {
+    pub(super) fn improve(&mut self, stretch: &[u8], matches: &Matches, passes: Passes) {
+        let mut parser = Parser::default();
         // The dice start from the block's place: the outcome depends on neither time nor thread.
         let mut dice = Dice(self.range.start as u64);
         let mut histogram = self.histogram.clone();
@@ -76,7 +77,7 @@ impl Block {
 
 /// Bits of a block with these frequencies, with the optimal code for them.
 pub(super) fn size(histogram: &Histogram) -> u64 {
-    Codes::choose(histogram, Care::Quick).1 + BLOCK_TYPE_BITS
+    Codes::optimal(histogram).1 + BLOCK_TYPE_BITS
 }
 
 /// A linear congruential generator (Knuth's MMIX constants): any stream of numbers does, if always the same.

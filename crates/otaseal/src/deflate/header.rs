@@ -17,15 +17,6 @@ const RUN_EXTRA: [u32; 3] = [2, 3, 7];
 /// HLIT, HDIST and HCLEN.
 const COUNTS_BITS: u64 = 5 + 5 + 4;
 
-/// How hard to look for cheap codes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Care {
-    /// The optimal code for the counts.
-    Quick,
-    /// Also codes a little longer whose description is shorter.
-    Thorough,
-}
-
 /// Lengths of both codes of a dynamic block.
 #[derive(Clone)]
 pub(super) struct Codes {
@@ -34,30 +25,35 @@ pub(super) struct Codes {
 }
 
 impl Codes {
-    /// Good codes for a block, and the bits of the block with them, the three bits of its type left out.
-    pub(super) fn choose(histogram: &Histogram, care: Care) -> (Self, u64) {
-        let plain = Self::optimal(&histogram.litlen, &histogram.dist);
-        let mut best_bits = plain.data_bits(histogram) + Description::of(&plain, care).bits;
-        let mut best = plain;
-        if care == Care::Thorough {
-            for (slack, share) in [(1, 0), (2, 8), (3, 6), (4, 4), (8, 3)] {
-                let mut litlen = histogram.litlen;
-                let mut dist = histogram.dist;
-                smooth(&mut litlen, slack, share);
-                smooth(&mut dist, slack, share);
-                for (litlen, dist) in [(&litlen, &dist), (&litlen, &histogram.dist)] {
-                    let codes = Self::optimal(litlen, dist);
-                    let bits = codes.data_bits(histogram) + Description::of(&codes, care).bits;
-                    if bits < best_bits {
-                        (best, best_bits) = (codes, bits);
-                    }
+    /// The optimal codes for a block, and the bits of the block with them, the three bits of its type left out.
+    ///
+    /// Optimal for the data alone: a code a little longer may have a shorter description. See [`Self::choose`].
+    pub(super) fn optimal(histogram: &Histogram) -> (Self, u64) {
+        let codes = Self::of_counts(&histogram.litlen, &histogram.dist);
+        let bits = codes.bits(histogram);
+        (codes, bits)
+    }
+
+    /// The codes that make the block smallest, among those for counts that are evened out more and more.
+    pub(super) fn choose(histogram: &Histogram) -> (Self, u64) {
+        let (mut best, mut best_bits) = Self::optimal(histogram);
+        for (slack, share) in [(1, 0), (2, 8), (3, 6), (4, 4), (8, 3)] {
+            let mut litlen = histogram.litlen;
+            let mut dist = histogram.dist;
+            smooth(&mut litlen, slack, share);
+            smooth(&mut dist, slack, share);
+            for dist in [&dist, &histogram.dist] {
+                let codes = Self::of_counts(&litlen, dist);
+                let bits = codes.bits(histogram);
+                if bits < best_bits {
+                    (best, best_bits) = (codes, bits);
                 }
             }
         }
-        (best, best_bits + histogram.extra_bits())
+        (best, best_bits)
     }
 
-    fn optimal(litlen_counts: &[u32; LITLEN_SYMBOLS], dist_counts: &[u32; DIST_SYMBOLS]) -> Self {
+    fn of_counts(litlen_counts: &[u32; LITLEN_SYMBOLS], dist_counts: &[u32; DIST_SYMBOLS]) -> Self {
         let mut codes = Self { litlen: [0; LITLEN_SYMBOLS], dist: [0; DIST_SYMBOLS] };
         code_lengths(litlen_counts, MAX_BITS, &mut codes.litlen);
         code_lengths(dist_counts, MAX_BITS, &mut codes.dist);
@@ -70,6 +66,11 @@ impl Codes {
         litlen[144..256].fill(9);
         litlen[256..280].fill(7);
         Self { litlen, dist: [5; DIST_SYMBOLS] }
+    }
+
+    /// Bits of a dynamic block with these codes, its description in a first version, and all but its type.
+    fn bits(&self, histogram: &Histogram) -> u64 {
+        self.data_bits(histogram) + histogram.extra_bits() + Description::quick(self).bits
     }
 
     /// Bits of all symbols of a block, without their extra bits.
@@ -111,8 +112,35 @@ pub(super) struct Description {
 }
 
 impl Description {
-    /// A short description of `codes`; with care, prices and choices are refined in turn.
-    pub(super) fn of(codes: &Codes, care: Care) -> Self {
+    /// A description of `codes`, and its size, good enough to compare codes by.
+    fn quick(codes: &Codes) -> Self {
+        Self::at_prices(codes, &Self::usual_prices())
+    }
+
+    /// The shortest description found when what one takes gives the prices for the next.
+    pub(super) fn shortest(codes: &Codes) -> Self {
+        let mut best = Self::quick(codes);
+        loop {
+            // A symbol that is not in use would have to be introduced first.
+            let price = |&bits: &u8| u32::from(if bits == 0 { MAX_PRECODE_BITS + 1 } else { bits });
+            let next = Self::at_prices(codes, &best.precode.each_ref().map(price));
+            if next.bits >= best.bits {
+                return best;
+            }
+            best = next;
+        }
+    }
+
+    /// About what the symbols take in most firmware.
+    fn usual_prices() -> [u32; PRECODE_SYMBOLS] {
+        let mut prices = [5; PRECODE_SYMBOLS];
+        for symbol in [0, ZEROS_SHORT, ZEROS_LONG] {
+            prices[usize::from(symbol)] = 4;
+        }
+        prices
+    }
+
+    fn at_prices(codes: &Codes, prices: &[u32; PRECODE_SYMBOLS]) -> Self {
         let litlen_len =
             codes.litlen.iter().rposition(|&bits| bits != 0).map_or(257, |last| last.max(256) + 1);
         // One distance code at least, of zero bits if there are no distances.
@@ -121,35 +149,7 @@ impl Description {
         let mut lengths = [0; LITLEN_SYMBOLS + DIST_SYMBOLS];
         lengths[..litlen_len].copy_from_slice(&codes.litlen[..litlen_len]);
         lengths[litlen_len..litlen_len + dist_len].copy_from_slice(&codes.dist[..dist_len]);
-        let lengths = &lengths[..litlen_len + dist_len];
-
-        // First guess: about what these symbols take in most firmware.
-        let mut prices = [5u32; PRECODE_SYMBOLS];
-        prices[0] = 4;
-        prices[usize::from(ZEROS_SHORT)] = 4;
-        prices[usize::from(ZEROS_LONG)] = 4;
-        let mut best: Option<Self> = None;
-        for _ in 0..if care == Care::Quick { 1 } else { 4 } {
-            let this = Self::with_prices(litlen_len, dist_len, lengths, &prices);
-            for (price, &bits) in prices.iter_mut().zip(&this.precode) {
-                // A symbol that is not in use would have to be introduced first.
-                *price = if bits == 0 { u32::from(MAX_PRECODE_BITS) + 1 } else { u32::from(bits) };
-            }
-            match &best {
-                Some(best) if best.bits <= this.bits => break,
-                _ => best = Some(this),
-            }
-        }
-        best.unwrap_or_else(|| unreachable!("one round at least"))
-    }
-
-    fn with_prices(
-        litlen_len: usize,
-        dist_len: usize,
-        lengths: &[u8],
-        prices: &[u32; PRECODE_SYMBOLS],
-    ) -> Self {
-        let items = runs(lengths, prices);
+        let items = runs(&lengths[..litlen_len + dist_len], prices);
         let mut counts = [0; PRECODE_SYMBOLS];
         for &(symbol, _) in &items {
             counts[usize::from(symbol)] += 1;

@@ -88,38 +88,47 @@ fn depths(weights: &mut [u32], per_length: &mut [u32; 64]) {
     }
 }
 
-/// The same with a limit (Larmore and Hirschberg, 1990). Rare: only codes that came out too long need it.
+/// The same for codes of at most `limit` bits (package-merge: Larmore and Hirschberg, "A Fast Algorithm for Optimal
+/// Length-Limited Huffman Codes", 1990). `keys` are sorted and carry the weight above bit 16.
 fn package_merge(keys: &[u64], limit: u8, per_length: &mut [u32; 64]) {
-    // A package is its weight and how many leaves of each rank range it holds; the leaves of a package are
-    // always the first ones of each level, so a count per level is enough. Small sizes: kept simple.
-    #[derive(Clone)]
-    struct Package {
-        weight: u64,
-        leaves: Vec<u16>,
-    }
-    let leaf = |rank: usize| Package { weight: keys[rank] >> 16, leaves: vec![rank as u16] };
-    let mut level: Vec<Package> = (0..keys.len()).map(leaf).collect();
-    for _ in 1..limit {
-        let mut next: Vec<Package> = level
-            .chunks_exact(2)
-            .map(|pair| Package {
-                weight: pair[0].weight + pair[1].weight,
-                leaves: [&pair[0].leaves[..], &pair[1].leaves].concat(),
-            })
-            .collect();
-        next.extend((0..keys.len()).map(leaf));
-        next.sort_by_key(|package| package.weight);
+    let leaves = keys.len();
+    // From the longest codes to the shortest: all leaves merged with pairs of the level before, by weight. Which
+    // items are leaves is all that is kept; as both kinds come in order, a count tells which ones.
+    let mut is_leaf = [[false; 2 * 288]; MAX_BITS as usize];
+    let mut level = Vec::with_capacity(2 * leaves);
+    level.extend(keys.iter().map(|key| key >> 16));
+    is_leaf[0][..leaves].fill(true);
+    for is_leaf in &mut is_leaf[1..usize::from(limit)] {
+        let mut pairs = level.chunks_exact(2).map(|pair| pair[0] + pair[1]).peekable();
+        let mut singles = keys.iter().map(|key| key >> 16).peekable();
+        let mut next = Vec::with_capacity(2 * leaves);
+        loop {
+            let single = match (singles.peek(), pairs.peek()) {
+                (Some(single), Some(pair)) => single <= pair,
+                (single, None) => single.is_some(),
+                (None, Some(_)) => false,
+            };
+            let Some(weight) = (if single { singles.next() } else { pairs.next() }) else {
+                break;
+            };
+            is_leaf[next.len()] = single;
+            next.push(weight);
+        }
         level = next;
     }
-    let mut lengths = vec![0u8; keys.len()];
-    for package in level.iter().take(2 * keys.len() - 2) {
-        for &rank in &package.leaves {
-            lengths[usize::from(rank)] += 1;
-        }
+    // The first 2n - 2 items of the last level are the solution: each leaf in it, and in its packages, is one bit
+    // of that leaf's code.
+    let mut items = 2 * leaves - 2;
+    let mut longer = 0;
+    for (shorter, is_leaf) in is_leaf[..usize::from(limit)].iter().rev().enumerate() {
+        // So many of the rarest symbols have codes longer than `shorter` bits.
+        let singles = is_leaf[..items].iter().filter(|&&leaf| leaf).count();
+        let before = if shorter == 0 { leaves } else { longer };
+        per_length[shorter] = (before - singles) as u32;
+        longer = singles;
+        items = 2 * (items - singles);
     }
-    for bits in lengths {
-        per_length[usize::from(bits)] += 1;
-    }
+    per_length[usize::from(limit)] = longer as u32;
 }
 
 /// Canonical codes (RFC 1951, section 3.2.2), bit-reversed: DEFLATE packs a code's first bit lowest.
@@ -138,5 +147,69 @@ pub(super) fn codes(lengths: &[u8], codes: &mut [u16]) {
             *code = next[usize::from(bits)].reverse_bits() >> (16 - bits);
             next[usize::from(bits)] += 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Cost of the best code by trying every way to give `counts` (sorted, rarest first) lengths.
+    fn cheapest(counts: &[u32], limit: u8) -> u64 {
+        fn go(counts: &[u32], longest: u8, limit: u8, room: u32) -> Option<u64> {
+            let Some((&count, rest)) = counts.split_first() else {
+                return (room == 0).then_some(0);
+            };
+            let with = |bits: u8| {
+                let room = room.checked_sub(1 << (limit - bits))?;
+                Some(go(rest, bits, limit, room)? + u64::from(count) * u64::from(bits))
+            };
+            (1..=longest).filter_map(with).min()
+        }
+        go(counts, limit, limit, 1 << limit).unwrap()
+    }
+
+    fn cost(counts: &[u32], lengths: &[u8]) -> u64 {
+        counts.iter().zip(lengths).map(|(&n, &bits)| u64::from(n) * u64::from(bits)).sum()
+    }
+
+    #[test]
+    fn as_cheap_as_the_best_of_all_codes() {
+        let samples: [&[u32]; 5] = [
+            &[1, 1],
+            &[1, 1, 2, 3, 5, 8, 13],
+            &[1, 1, 1, 1, 1, 1, 1, 100],
+            &[1, 2, 4, 8, 16, 32, 64],
+            &[3, 3, 3],
+        ];
+        for counts in samples {
+            for limit in [3, 4, 7] {
+                let mut lengths = vec![0; counts.len()];
+                code_lengths(counts, limit, &mut lengths);
+                assert_eq!(cost(counts, &lengths), cheapest(counts, limit), "{counts:?} in {limit} bits");
+            }
+        }
+    }
+
+    #[test]
+    fn limited_codes_are_complete() {
+        // Fibonacci weights want the longest codes there are.
+        let mut counts = vec![1u32, 1];
+        while counts.len() < 40 {
+            counts.push(counts[counts.len() - 1] + counts[counts.len() - 2]);
+        }
+        let mut lengths = vec![0; counts.len()];
+        code_lengths(&counts, MAX_BITS, &mut lengths);
+        assert_eq!(lengths.iter().max(), Some(&MAX_BITS));
+        assert_eq!(lengths.iter().map(|&bits| 1u32 << (MAX_BITS - bits)).sum::<u32>(), 1 << MAX_BITS);
+    }
+
+    #[test]
+    fn one_symbol_has_one_bit_and_none_has_none() {
+        let mut lengths = [9; 4];
+        code_lengths(&[0, 0, 7, 0], MAX_BITS, &mut lengths);
+        assert_eq!(lengths, [0, 0, 1, 0]);
+        code_lengths(&[0; 4], MAX_BITS, &mut lengths);
+        assert_eq!(lengths, [0; 4]);
     }
 }

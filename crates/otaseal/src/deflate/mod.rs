@@ -27,7 +27,7 @@ use matches::{Matches, Search};
 use parse::Parser;
 use price::Prices;
 use token::Token;
-use writer::BitWriter;
+use writer::{BitWriter, Form};
 
 /// Data worked on at once, to bound the memory: matches, prefix sums and parses of this many bytes.
 const STRETCH: usize = 1 << 20;
@@ -60,9 +60,14 @@ pub(crate) fn deflate(data: &[u8], plan: &Plan, threads: NonZero<usize>) -> Vec<
     loop {
         let end = data.len().min(start + STRETCH);
         let blocks = search(data, start, end, plan, threads);
-        for (i, block) in blocks.iter().enumerate() {
-            let last = end == data.len() && i + 1 == blocks.len();
-            writer::write_block(&mut out, &block.tokens, &data[start..end][block.range.clone()], last);
+        let mut forms: Vec<(&Block, Form)> = blocks.iter().map(|block| (block, Form::Fixed)).collect();
+        in_parallel(&mut forms, threads, |(block, form)| {
+            *form = Form::smallest(&block.histogram, block.range.len());
+        });
+        for (i, (block, form)) in forms.iter().enumerate() {
+            let last = end == data.len() && i + 1 == forms.len();
+            let raw = &data[start..end][block.range.clone()];
+            writer::write_block(&mut out, form, &block.tokens, raw, last);
         }
         if end == data.len() {
             return out.finish();
@@ -81,7 +86,7 @@ fn search(data: &[u8], start: usize, end: usize, plan: &Plan, threads: NonZero<u
     let mut best: Option<(u64, Vec<Block>)> = None;
     for &passes in plan.rounds {
         let mut blocks = cut(&tokens, &split::split(&tokens, plan.chunk, &known));
-        improve(&mut blocks, stretch, &matches, passes, threads);
+        in_parallel(&mut blocks, threads, |block| block.improve(stretch, &matches, passes));
         tokens.clear();
         known.clear();
         for block in &blocks {
@@ -108,22 +113,20 @@ fn cut(tokens: &[Token], ends: &[usize]) -> Vec<Block> {
     ends.iter().map(block).collect()
 }
 
-/// Betters all blocks, the longest first, each on whatever thread is free.
-fn improve(blocks: &mut [Block], stretch: &[u8], matches: &Matches, passes: Passes, threads: NonZero<usize>) {
-    let mut queue: Vec<&mut Block> = blocks.iter_mut().collect();
-    queue.sort_by_key(|block| block.range.len());
-    let queue = Mutex::new(queue);
-    let work = || {
-        let mut parser = Parser::default();
-        // A block is worked on outside the lock, so that a poisoned one still holds a sound queue.
-        while let Some(block) = { queue.lock().unwrap_or_else(PoisonError::into_inner).pop() } {
-            block.improve(stretch, matches, &mut parser, passes);
+/// Does `work` on all items, each on whatever thread is free.
+fn in_parallel<T: Send>(items: &mut [T], threads: NonZero<usize>, work: impl Fn(&mut T) + Sync) {
+    let threads = threads.get().min(items.len());
+    let queue = Mutex::new(items.iter_mut());
+    let worker = || {
+        // The work is done outside the lock, so a poisoned one still holds a sound queue.
+        while let Some(item) = { queue.lock().unwrap_or_else(PoisonError::into_inner).next() } {
+            work(item);
         }
     };
     thread::scope(|scope| {
-        for _ in 1..threads.get() {
-            scope.spawn(work);
+        for _ in 1..threads {
+            scope.spawn(worker);
         }
-        work();
+        worker();
     });
 }

@@ -1,6 +1,6 @@
 //! Blocks into bits: RFC 1951, section 3.2.3.
 
-use super::header::{Care, Codes, Description};
+use super::header::{Codes, Description};
 use super::huffman;
 use super::token::{
     DIST_SYMBOLS, END_OF_BLOCK, Histogram, LENGTH_BASE, LENGTH_EXTRA, LITLEN_SYMBOLS, Token, dist_extra,
@@ -46,29 +46,48 @@ impl BitWriter {
     }
 }
 
-/// Bits that `len` bytes take as stored blocks, wherever they begin.
-pub(super) fn stored_bits(len: usize) -> u64 {
-    // Type, at most seven bits to the next byte, LEN and NLEN.
+/// The three forms of a block: RFC 1951, section 3.2.3.
+pub(super) enum Form {
+    Stored,
+    Fixed,
+    Dynamic(Box<(Codes, Description)>),
+}
+
+impl Form {
+    /// The smallest form for a block of `len` bytes, wherever it begins.
+    pub(super) fn smallest(histogram: &Histogram, len: usize) -> Self {
+        let (codes, dynamic) = Codes::choose(histogram);
+        let fixed = Codes::fixed().data_bits(histogram) + histogram.extra_bits();
+        if stored_bits(len) < dynamic.min(fixed) + BLOCK_TYPE_BITS {
+            return Self::Stored;
+        }
+        if fixed <= dynamic {
+            return Self::Fixed;
+        }
+        let description = Description::shortest(&codes);
+        Self::Dynamic(Box::new((codes, description)))
+    }
+}
+
+/// Bits that `len` bytes take as stored blocks at most.
+fn stored_bits(len: usize) -> u64 {
+    // Type, up to seven bits to the next byte, LEN and NLEN.
     len.div_ceil(MAX_STORED).max(1) as u64 * (BLOCK_TYPE_BITS + 7 + 32) + 8 * len as u64
 }
 
-/// Writes one block in whichever form is smallest. `raw` is what `tokens` stand for.
-pub(super) fn write_block(out: &mut BitWriter, tokens: &[Token], raw: &[u8], last: bool) {
-    let histogram = Histogram::of_block(tokens);
-    let (codes, dynamic) = Codes::choose(&histogram, Care::Thorough);
-    let fixed = Codes::fixed().data_bits(&histogram) + histogram.extra_bits();
-    if stored_bits(raw.len()) < dynamic.min(fixed) + BLOCK_TYPE_BITS {
-        write_stored(out, raw, last);
-        return;
-    }
-    out.put(u32::from(last), 1);
-    if fixed <= dynamic {
-        out.put(1, 2);
-        write_tokens(out, tokens, &Codes::fixed());
-    } else {
-        out.put(2, 2);
-        Description::of(&codes, Care::Thorough).write(out);
-        write_tokens(out, tokens, &codes);
+/// Writes one block; `raw` is what `tokens` stand for, `last` whether the stream ends with it.
+pub(super) fn write_block(out: &mut BitWriter, form: &Form, tokens: &[Token], raw: &[u8], last: bool) {
+    match form {
+        Form::Stored => write_stored(out, raw, last),
+        Form::Fixed => {
+            out.put(u32::from(last) | 1 << 1, 3);
+            write_tokens(out, tokens, &Codes::fixed());
+        }
+        Form::Dynamic(dynamic) => {
+            out.put(u32::from(last) | 2 << 1, 3);
+            dynamic.1.write(out);
+            write_tokens(out, tokens, &dynamic.0);
+        }
     }
 }
 
