@@ -9,27 +9,33 @@ use super::token::{DIST_SYMBOLS, Histogram, LITLEN_SYMBOLS, Token};
 
 /// Literals and lengths, then distances, in one array.
 const SYMBOLS: usize = LITLEN_SYMBOLS + DIST_SYMBOLS;
-/// A start that is this many bits behind the best at one place is given up for all later ones. Splitting a block
-/// never costs more than one more header, so a start that is a header and more behind cannot come back.
-const HOPELESS: u64 = 800;
+/// How finely ends are looked for.
+#[derive(Clone, Copy)]
+pub(super) struct Grain {
+    /// Tokens between two places that are tried first.
+    pub(super) chunk: usize,
+    /// A start that is this many bits behind the best at one place is given up for all later ones. Splitting a
+    /// block never costs more than one more header, so a start that is a header and more behind will not come back.
+    pub(super) patience: u64,
+}
 
 /// Chooses the ends of blocks for `tokens`: indices into them, rising, the last being `tokens.len()`.
 ///
-/// Looks at every `chunk`-th token, and at `known` ends.
-pub(super) fn split(tokens: &[Token], chunk: usize, known: &[usize]) -> Vec<usize> {
-    let mut candidates = candidates(tokens, chunk);
+/// Looks at every `grain.chunk`-th token, and at `known` ends.
+pub(super) fn split(tokens: &[Token], grain: Grain, known: &[usize]) -> Vec<usize> {
+    let mut candidates = candidates(tokens, grain);
     candidates.extend_from_slice(known);
     candidates.push(tokens.len());
     candidates.sort_unstable();
     candidates.dedup();
-    let mut ends = select(tokens, &candidates);
-    settle(tokens, &mut ends, chunk / 2);
+    let mut ends = select(tokens, &candidates, grain.patience);
+    settle(tokens, &mut ends, grain.chunk / 2);
     ends
 }
 
 /// Ends among all multiples of `chunk` that make the estimated size least, for several estimates of what a block
 /// costs beyond its data.
-fn candidates(tokens: &[Token], chunk: usize) -> Vec<usize> {
+fn candidates(tokens: &[Token], Grain { chunk, patience }: Grain) -> Vec<usize> {
     // Bits added to the estimate of each block. It errs by about a hundred either way.
     const BIASES: [u64; 4] = [120, 180, 60, 0];
     #[derive(Clone, Copy)]
@@ -54,7 +60,7 @@ fn candidates(tokens: &[Token], chunk: usize) -> Vec<usize> {
                 }
             }
         }
-        let hopeless = best[end][0].bits + HOPELESS;
+        let hopeless = best[end][0].bits + patience;
         live.retain(|&(_, bits)| bits < hopeless);
     }
     let mut ends = Vec::new();
@@ -69,7 +75,7 @@ fn candidates(tokens: &[Token], chunk: usize) -> Vec<usize> {
 }
 
 /// The best of all ways to end blocks at some of `candidates`, by the true sizes.
-fn select(tokens: &[Token], candidates: &[usize]) -> Vec<usize> {
+fn select(tokens: &[Token], candidates: &[usize], patience: u64) -> Vec<usize> {
     /// A block that may still grow.
     struct Live {
         /// Number of candidates before it.
@@ -94,7 +100,7 @@ fn select(tokens: &[Token], candidates: &[usize]) -> Vec<usize> {
             least = least.min((block.bits, block.start));
         }
         debug_assert!(least.0 >= before || candidates.len() == 1);
-        live.retain(|block| block.bits < least.0 + HOPELESS);
+        live.retain(|block| block.bits < least.0 + patience);
         best.push(least);
         from = to;
     }
