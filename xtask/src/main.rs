@@ -1,7 +1,10 @@
 //! Tasks of the workspace: `cargo xtask --help` lists them.
+mod ci;
 mod device;
 mod fixtures;
 mod interop;
+mod test;
+mod tools;
 
 use std::io::{stderr, stdout};
 use std::path::Path;
@@ -20,6 +23,8 @@ cargo xtask TASK: the tasks of this workspace
   pubkey [--check]     write the public key into the sources that the settings name
   verify [IMAGE...]    judge the package, or any image, with the public key
 
+  test                 everything that must hold; ends with the test runner's summary
+  ci                   the same, and format, lints, dependencies, invariants, Windows
   fixtures [--check]   make the images that must be accepted or rejected
   device [--update]    build the demo firmware, and judge every fixture with it in QEMU
   interop [COUNT]      judge every fixture, and COUNT random changes of one, with other verifiers
@@ -38,6 +43,8 @@ fn main() -> ExitCode {
             return otaseal::cargo::run(std::env::args_os().skip(1), &mut stdout(), &mut stderr());
         }
         [] | ["help" | "--help" | "-h"] => Ok(HELP.trim_end().into()),
+        ["test"] => test::run_all(root).map(|()| String::new()),
+        ["ci"] => ci::run_all(root).map(|()| String::new()),
         ["fixtures"] => fixtures::run(root, false),
         ["fixtures", "--check"] => fixtures::run(root, true),
         ["device"] => device::run(root, false),
@@ -51,7 +58,9 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(text) => {
-            println!("{text}");
+            if !text.is_empty() {
+                println!("{text}");
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {

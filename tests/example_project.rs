@@ -1,0 +1,158 @@
+//! Another project's ten-line xtask, as the README writes it: built in a temporary directory, run, and its package
+//! verified by OpenSSL.
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The firmware of that project: built for this machine, it carries the key that `cargo xtask pubkey` wrote.
+const FIRMWARE: &str = r#"//! Stands for a firmware.
+mod ota_key;
+fn main() {
+    println!("trusting {:08x?}", std::hint::black_box(&ota_key::MODULUS));
+}
+"#;
+
+const WORKSPACE: &str = r#"[workspace]
+resolver = "3"
+members = ["firmware", "xtask"]
+
+[workspace.metadata.otaseal]
+emit = [{ path = "firmware/src/ota_key.rs", kind = "rust" }]
+effort = "fast"
+legacy = true
+"#;
+
+#[test]
+fn another_project_signs_with_the_xtask_of_the_readme() {
+    if !openssl_is_there() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let project = Project::new(dir.path());
+
+    let missing = project.xtask(&["sign"]);
+    assert_eq!(missing.status.code(), Some(3), "{}", text(&missing.stderr));
+    assert!(text(&missing.stderr).contains("help: make one with `cargo xtask keygen`"));
+
+    project.ok(&["keygen"]);
+    let again = project.xtask(&["keygen"]);
+    assert_eq!(again.status.code(), Some(3), "a key is never overwritten");
+    assert_eq!(project.xtask(&["pubkey", "--check"]).status.code(), Some(3), "nothing is emitted yet");
+    project.ok(&["pubkey"]);
+    project.ok(&["pubkey", "--check"]);
+
+    let signed = project.ok(&["sign", "--release", "--name", "lamp"]);
+    assert!(!text(&signed.stderr).contains("warning:"), "{}", text(&signed.stderr));
+    assert!(text(&signed.stdout).contains("lamp.bin.gz.signed  verified"), "{}", text(&signed.stdout));
+    project.ok(&["verify", "--name", "lamp"]);
+
+    let package = project.target().join("otaseal/lamp");
+    let names = ["lamp.bin", "lamp.bin.gz", "lamp.bin.signed", "lamp.bin.gz.signed", "lamp.bin.legacy_sig"];
+    for name in names.iter().chain(&["manifest.json"]) {
+        assert!(package.join(name).is_file(), "{name}");
+    }
+    let manifest = fs::read_to_string(package.join("manifest.json")).unwrap();
+    assert!(manifest.contains("\"example_key\": false"), "{manifest}");
+    for (signed, plain) in [("lamp.bin.signed", "lamp.bin"), ("lamp.bin.gz.signed", "lamp.bin.gz")] {
+        project.openssl_accepts(&package.join(signed), &package.join(plain));
+    }
+
+    // One byte of the signed image changes: the verdict is 1, by the same task.
+    let path = package.join("lamp.bin.signed");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    assert_eq!(project.xtask(&["verify", "--name", "lamp"]).status.code(), Some(1));
+}
+
+struct Project<'a> {
+    root: &'a Path,
+}
+
+impl<'a> Project<'a> {
+    fn new(root: &'a Path) -> Self {
+        let workspace = workspace();
+        let readme = fs::read_to_string(workspace.join("README.md")).unwrap();
+        let write = |name: &str, text: &str| {
+            let path = root.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        let crate_path = workspace.join("crates/otaseal").display().to_string().replace('\\', "/");
+        let manifest = block(&readme, "toml", "name = \"xtask\"");
+        let by_path = manifest.replace("git = \"https://example.org/otaseal\"", &format!("path = \"{crate_path}\""));
+        assert_ne!(by_path, manifest, "the README names another source");
+        write("Cargo.toml", WORKSPACE);
+        write("xtask/Cargo.toml", &by_path);
+        write("xtask/src/main.rs", &block(&readme, "rust", "fn main()"));
+        write(".cargo/config.toml", &block(&readme, "toml", "[alias]"));
+        write("firmware/src/main.rs", FIRMWARE);
+        write("firmware/src/ota_key.rs", "//! Written by `cargo xtask pubkey`.\n");
+        let firmware = "[package]\nname = \"firmware\"\nversion = \"1.0.0\"\nedition = \"2024\"\n";
+        write("firmware/Cargo.toml", firmware);
+        // The same versions as here, so that nothing need be downloaded.
+        fs::copy(workspace.join("Cargo.lock"), root.join("Cargo.lock")).unwrap();
+        Self { root }
+    }
+
+    fn target(&self) -> PathBuf {
+        // Shared by the runs of this test: what does not change is not built again.
+        workspace().join("target/example-project")
+    }
+
+    fn xtask(&self, arguments: &[&str]) -> Output {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.arg("xtask").args(arguments).current_dir(self.root);
+        cargo.env("CARGO_TARGET_DIR", self.target()).env("CARGO_NET_OFFLINE", "true");
+        for variable in ["RUSTFLAGS", "CARGO_PKG_NAME", "SOURCE_DATE_EPOCH"] {
+            cargo.env_remove(variable);
+        }
+        cargo.output().unwrap()
+    }
+
+    fn ok(&self, arguments: &[&str]) -> Output {
+        let output = self.xtask(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}\n{}", output.status, text(&output.stderr));
+        output
+    }
+
+    fn openssl_accepts(&self, signed: &Path, plain: &Path) {
+        let image = fs::read(signed).unwrap();
+        let (head, length) = image.split_last_chunk::<4>().unwrap();
+        assert_eq!(length, &256u32.to_le_bytes());
+        let (payload, signature) = head.split_at(head.len() - 256);
+        assert_eq!(payload, fs::read(plain).unwrap());
+        let path = self.root.join("signature");
+        fs::write(&path, signature).unwrap();
+        let mut openssl = Command::new("openssl");
+        openssl.args(["dgst", "-sha256", "-verify"]).arg(self.root.join("keys/public.pem"));
+        let output = openssl.arg("-signature").arg(&path).arg(plain).output().unwrap();
+        assert_eq!(text(&output.stdout).trim(), "Verified OK", "{}", text(&output.stderr));
+    }
+}
+
+/// The README's code block of a language that holds `mark`.
+fn block(readme: &str, language: &str, mark: &str) -> String {
+    let start = format!("```{language}\n");
+    let blocks = readme.split(start.as_str()).skip(1).filter_map(|rest| rest.split("\n```").next());
+    let found: Vec<_> = blocks.filter(|block| block.contains(mark)).collect();
+    assert_eq!(found.len(), 1, "the README has {} blocks with {mark:?}", found.len());
+    format!("{}\n", found[0])
+}
+
+fn openssl_is_there() -> bool {
+    let there = Command::new("openssl").arg("version").output().is_ok();
+    assert!(there || std::env::var_os("CI").is_none(), "openssl must be installed in CI");
+    if !there {
+        println!("SKIPPED: openssl is not installed");
+    }
+    there
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().into()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,172 @@
+//! `cargo xtask ci`: the tests, and the rules that a test cannot see.
+
+use crate::tools::{cargo, run, step};
+use crate::{Result, test};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Packages outside the workspace: another target, or another way to build.
+const OUTSIDE: &[&str] = &["fixtures/demo-firmware", "crates/otaseal/fuzz", "crates/otaseal-device/fuzz"];
+
+/// Largest file in git, in bytes.
+const MAX_FILE: u64 = 200 * 1024;
+
+/// Format, lints, documentation, dependencies, the written invariants, Windows, and [`test`].
+///
+/// # Errors
+///
+/// The first of these that fails.
+pub(crate) fn run_all(root: &Path) -> Result<()> {
+    step("format", &[], || {
+        run(cargo(root).args(["fmt", "--all", "--check"]))?;
+        for folder in outside(root) {
+            run(cargo(root).args(["fmt", "--check", "--manifest-path"]).arg(folder.join("Cargo.toml")))?;
+        }
+        Ok(String::new())
+    })?;
+    step("lints", &[], || {
+        run(cargo(root).args([
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ]))?;
+        // Alone, so that another package's features do not stand in for its own.
+        run(cargo(root).args(["clippy", "-p", "otaseal", "--locked", "--", "-D", "warnings"]))?;
+        Ok(String::new())
+    })?;
+    step("documentation", &[], || {
+        run(cargo(root).env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--workspace", "--no-deps"]))?;
+        Ok(String::new())
+    })?;
+    step("fuzz targets build", &["c++"], || {
+        for folder in outside(root).into_iter().filter(|folder| folder.ends_with("fuzz")) {
+            run(cargo(root).args(["check", "--manifest-path"]).arg(folder.join("Cargo.toml")))?;
+        }
+        Ok(String::new())
+    })?;
+    step("dependencies", &["cargo-deny"], || {
+        run(cargo(root).args(["deny", "--all-features", "check", "bans", "licenses", "sources"]))?;
+        Ok("advisories are not looked up here: `cargo deny check advisories` needs the network".into())
+    })?;
+    step("the device crate's dependencies", &[], || device_dependencies(root))?;
+    step("invariants of the source", &["git"], || source(root))?;
+    windows(root)?;
+    test::run_all(root)
+}
+
+fn outside(root: &Path) -> Vec<PathBuf> {
+    let folders = OUTSIDE.iter().map(|folder| root.join(folder));
+    folders.filter(|folder| folder.join("Cargo.toml").exists()).collect()
+}
+
+/// The device pays for nothing but `sha2`, `crypto-bigint` and what they need.
+fn device_dependencies(root: &Path) -> Result<String> {
+    let mut tree = cargo(root);
+    tree.args(["tree", "-p", "otaseal-device", "--edges", "normal", "--prefix", "depth", "--format", " {p}"]);
+    let output = tree.args(["--target", "thumbv6m-none-eabi"]).output()?;
+    if !output.status.success() {
+        return Err(format!("cargo tree: {}", String::from_utf8_lossy(&output.stderr)).into());
+    }
+    let text = String::from_utf8(output.stdout)?;
+    let mut names = Vec::new();
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        let (Some(depth), Some(name)) = (words.next(), words.next()) else { continue };
+        if depth == "1" && !["sha2", "crypto-bigint"].contains(&name) {
+            return Err(format!("otaseal-device depends on {name}").into());
+        }
+        names.push(name.to_owned());
+    }
+    names.dedup();
+    if names.first().is_none_or(|first| first != "otaseal-device") {
+        return Err(format!("cargo tree said: {text}").into());
+    }
+    Ok(names.join(" "))
+}
+
+/// What must not stand in the tree.
+fn source(root: &Path) -> Result<String> {
+    let listed = Command::new("git").args(["ls-files", "-z"]).current_dir(root).output()?;
+    if !listed.status.success() {
+        return Err(format!("git ls-files: {}", String::from_utf8_lossy(&listed.stderr)).into());
+    }
+    let files: Vec<PathBuf> = String::from_utf8(listed.stdout)?
+        .split('\0')
+        .filter(|name| !name.is_empty())
+        .map(PathBuf::from)
+        .collect();
+    let mut wrong = Vec::new();
+    for file in &files {
+        let path = root.join(file);
+        // A file that is removed and not yet committed.
+        let Ok(metadata) = fs::metadata(&path) else { continue };
+        if metadata.len() > MAX_FILE {
+            wrong.push(format!("{}: {} bytes", file.display(), metadata.len()));
+            continue;
+        }
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        wrong.extend(in_text(file, &text).into_iter().map(|what| format!("{}: {what}", file.display())));
+    }
+    let device = fs::read_to_string(root.join("crates/otaseal-device/src/lib.rs"))?;
+    if !device.contains("#![no_std]") {
+        wrong.push("otaseal-device is not no_std".into());
+    }
+    if wrong.is_empty() { Ok(format!("{} files", files.len())) } else { Err(wrong.join("\n").into()) }
+}
+
+fn in_text(file: &Path, text: &str) -> Vec<String> {
+    let is_rust = file.extension().is_some_and(|extension| extension == "rs");
+    let library = is_rust
+        && (file.starts_with("crates/otaseal/src") || file.starts_with("crates/otaseal-device/src"))
+        // A test that is skipped says so.
+        && !file.to_string_lossy().ends_with("_tests.rs")
+        && !file.ends_with("testing.rs");
+    let mut wrong = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let mut refuse = |what: &str| wrong.push(format!("line {}: {what}", number + 1));
+        if ["<<<<<<< ", ">>>>>>> "].iter().any(|mark| line.starts_with(mark)) {
+            refuse("a conflict mark");
+        }
+        let code = line.trim_start();
+        if library && !code.starts_with("//") {
+            if ["println!", "eprintln!", "print!(", "dbg!"].iter().any(|print| code.contains(print)) {
+                refuse("a library does not print");
+            }
+            if file.starts_with("crates/otaseal-device") && code.contains("extern crate alloc") {
+                refuse("the device crate does not allocate");
+            }
+        }
+    }
+    wrong
+}
+
+/// A check for Windows, where the standard library for it can be had: from rustup, or built from Debian's source.
+fn windows(root: &Path) -> Result<()> {
+    const TARGET: &str = "x86_64-pc-windows-gnu";
+    let rustup = Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]).output();
+    let installed = rustup.is_ok_and(|output| {
+        fs::read_dir(String::from_utf8_lossy(&output.stdout).trim())
+            .is_ok_and(|mut entries| entries.next().is_some())
+    });
+    let arguments = ["check", "--workspace", "--target", TARGET];
+    if installed {
+        return step("Windows", &["x86_64-w64-mingw32-gcc"], || {
+            run(cargo(root).args(arguments))?;
+            Ok(String::new())
+        });
+    }
+    let debian =
+        ["/usr/bin/cargo", "/usr/bin/rustc", "/usr/lib/rustlib/src/rust/library", "x86_64-w64-mingw32-gcc"];
+    step("Windows, with std from source", &debian, || {
+        let mut cargo = Command::new("/usr/bin/cargo");
+        cargo.current_dir(root).args(arguments).arg("-Zbuild-std=std,panic_abort");
+        cargo.arg("--target-dir").arg(root.join("target/windows"));
+        run(cargo.env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1"))?;
+        Ok(String::new())
+    })
+}
