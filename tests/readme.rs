@@ -38,7 +38,10 @@ fn the_commands_of_the_readme_do_what_it_says() {
         assert!(output.status.success(), "{at}: {}\n{errors}", output.status);
         let printed: Vec<&str> = printed.lines().collect();
         let expected: Vec<&str> = step.expected.iter().map(String::as_str).collect();
-        assert!(lines_match(&expected, &printed), "{at}\nexpected: {expected:#?}\nprinted: {printed:#?}\n{errors}");
+        assert!(
+            lines_match(&expected, &printed),
+            "{at}\nexpected: {expected:#?}\nprinted: {printed:#?}\n{errors}"
+        );
     }
 }
 

@@ -1,4 +1,5 @@
 //! Tasks of the workspace: `cargo xtask --help` lists them.
+mod bench;
 mod ci;
 mod device;
 mod fixtures;
@@ -28,6 +29,7 @@ cargo xtask TASK: the tasks of this workspace
   fixtures [--check]   make the images that must be accepted or rejected
   device [--update]    build the demo firmware, and judge every fixture with it in QEMU
   interop [COUNT]      judge every fixture, and COUNT random changes of one, with other verifiers
+  bench [NAME...]      sign, keygen, memory, gigabyte: speed against other programs, and peak memory
 
 `cargo xtask sign --help` lists what sign takes; keygen, pubkey and verify likewise.
 ";
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
             return otaseal::cargo::run(std::env::args_os().skip(1), &mut stdout(), &mut stderr());
         }
         [] | ["help" | "--help" | "-h"] => Ok(HELP.trim_end().into()),
+        ["bench", names @ ..] => bench::run(root, names),
         ["test"] => test::run_all(root).map(|()| String::new()),
         ["ci"] => ci::run_all(root).map(|()| String::new()),
         ["fixtures"] => fixtures::run(root, false),

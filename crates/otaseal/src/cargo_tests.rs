@@ -1,1 +1,231 @@
+use super::*;
+use crate::key::{KeySize, PrivateKey};
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
 
+/// The directory of this crate's workspace.
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().into()
+}
+
+/// A project whose firmware another tool built.
+struct Project(tempfile::TempDir);
+
+impl Project {
+    fn new(settings: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let manifest = format!(
+            "[workspace]\nresolver = \"3\"\nmembers = []\n[workspace.metadata.otaseal]\n{settings}\n"
+        );
+        fs::write(dir.path().join("Cargo.toml"), manifest).unwrap();
+        fs::write(dir.path().join("lamp.bin"), vec![0x5a; 4096]).unwrap();
+        Self(dir)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// The project's own key pair, made faster than a new one.
+    fn with_key(self, name: &str, public: &str) -> Self {
+        fs::create_dir_all(self.path("keys")).unwrap();
+        fs::copy(workspace().join("fixtures/keys").join(name), self.path("keys/private.pem")).unwrap();
+        let key = fs::read(workspace().join("fixtures/keys").join(public)).unwrap();
+        let key = PrivateKey::from_bytes(&key).unwrap();
+        fs::write(self.path("keys/public.pem"), key.public().to_spki_pem()).unwrap();
+        self
+    }
+
+    /// Exit code, output and notes of one task.
+    fn run(&self, task: &str) -> (u8, String, String) {
+        let manifest = self.path("Cargo.toml");
+        let words = task.split_whitespace().map(OsString::from);
+        let words = words.chain(["--manifest-path".into(), manifest.into_os_string()]);
+        self.run_words(words)
+    }
+
+    fn run_words(&self, words: impl Iterator<Item = OsString>) -> (u8, String, String) {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let code = format!("{:?}", run(words, &mut out, &mut err));
+        let code = code.chars().filter(char::is_ascii_digit).collect::<String>();
+        (code.parse().unwrap_or_default(), String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+    }
+}
+
+#[test]
+fn a_build_of_another_tool_is_packaged_and_verified() {
+    let project = Project::new("firmware = \"lamp.bin\"\nlegacy = true").with_key("other.pem", "other.pem");
+    let (code, out, err) = project.run("sign --release");
+    assert_eq!((code, out.matches("  verified\n").count()), (0, 3), "{out}{err}");
+    assert!(err.contains("does not carry the key"), "{err}");
+    assert!(project.path("target/otaseal/lamp/manifest.json").exists());
+    let (code, out, _) = project.run("verify");
+    assert_eq!((code, out.matches("accepted").count()), (0, 3), "{out}");
+    let image = project.path("target/otaseal/lamp/lamp.bin.legacy_sig");
+    assert_eq!(project.run(&format!("verify --legacy {}", image.display())).0, 0);
+    assert_eq!(project.run(&format!("verify {}", image.display())).0, 1, "the form must be named");
+}
+
+#[test]
+fn the_key_in_the_firmware_is_found_in_every_form() {
+    let project = Project::new("firmware = \"lamp.bin\"").with_key("other.pem", "other.pem");
+    let key = PrivateKey::from_bytes(&fs::read(project.path("keys/private.pem")).unwrap()).unwrap();
+    let swapped: Vec<u8> = key.public().modulus().iter().rev().copied().collect();
+    let forms = [key.public().to_spki_der().to_vec(), swapped, key.public().to_spki_pem().into_bytes()];
+    for form in forms {
+        fs::write(project.path("lamp.bin"), [&[0xff; 64][..], &form, &[0; 64]].concat()).unwrap();
+        let (code, _, err) = project.run("sign");
+        assert_eq!((code, err.as_str()), (0, ""));
+    }
+}
+
+#[test]
+fn without_a_key_nothing_is_signed() {
+    let project = Project::new("firmware = \"lamp.bin\"");
+    let (code, _, err) = project.run("sign");
+    assert_eq!(code, 3);
+    assert!(err.contains("keys/private.pem does not exist") || cfg!(windows), "{err}");
+    assert!(err.contains("help: make one with `cargo xtask keygen`"), "{err}");
+    assert!(!project.path("target").exists());
+}
+
+#[test]
+fn the_example_key_stands_in_with_a_warning_and_never_for_a_release() {
+    let example = workspace().join("keys.example/private.pem").display().to_string();
+    let project = Project::new(&format!("firmware = \"lamp.bin\"\nexample-key = '{example}'"));
+    let (code, _, err) = project.run("sign");
+    assert!(code == 0 && err.contains("WARNING: signing with a key that everybody has"), "{err}");
+    let manifest = fs::read_to_string(project.path("target/otaseal/lamp/manifest.json")).unwrap();
+    assert!(manifest.contains("\"example_key\": true"));
+    let (code, _, err) = project.run("sign --release");
+    assert!(code == 3 && err.contains("is published"), "{err}");
+    // By its fingerprint, whatever the file is called.
+    fs::create_dir_all(project.path("keys")).unwrap();
+    fs::copy(&example, project.path("keys/private.pem")).unwrap();
+    assert_eq!(project.run("sign --release").0, 3);
+}
+
+#[test]
+fn a_damaged_key_has_no_stand_in() {
+    let example = workspace().join("keys.example/private.pem").display().to_string();
+    let project = Project::new(&format!("firmware = \"lamp.bin\"\nexample-key = '{example}'"));
+    fs::create_dir_all(project.path("keys")).unwrap();
+    fs::write(project.path("keys/private.pem"), "-----BEGIN PRIVATE KEY-----\nAAAA\n").unwrap();
+    assert_eq!(project.run("sign").0, 3);
+}
+
+#[test]
+fn the_public_key_of_another_pair_is_refused() {
+    let project = Project::new("firmware = \"lamp.bin\"").with_key("other.pem", "next.pem");
+    let (code, _, err) = project.run("sign");
+    assert!(code == 3 && err.contains("is not the public half of"), "{err}");
+    assert!(!project.path("target/otaseal").exists());
+}
+
+#[test]
+fn keygen_makes_both_files_and_never_replaces_one_unasked() {
+    let project = Project::new("");
+    let (code, out, err) = project.run("keygen");
+    assert_eq!(code, 0, "{err}");
+    let private = PrivateKey::from_bytes(&fs::read(project.path("keys/private.pem")).unwrap()).unwrap();
+    assert_eq!(private.public().size(), KeySize::Rsa2048);
+    assert!(out.contains(&private.public().id().to_string()), "{out}");
+    assert_eq!(fs::read_to_string(project.path("keys/public.pem")).unwrap(), private.public().to_spki_pem());
+    fs::remove_file(project.path("keys/public.pem")).unwrap();
+    let (code, _, err) = project.run("keygen");
+    assert!(code == 3 && err.contains("exists already"), "{err}");
+    assert!(!project.path("keys/public.pem").exists(), "both or none");
+    assert_eq!(project.run("keygen --bits 1024").0, 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_private_key_is_for_its_owner() {
+    use std::os::unix::fs::PermissionsExt;
+    let project = Project::new("");
+    assert_eq!(project.run("keygen").0, 0);
+    let mode = fs::metadata(project.path("keys/private.pem")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn the_public_key_is_emitted_once_and_checked() {
+    let settings = "emit = [\n{ path = \"ota_key.rs\", kind = \"rust-device\", self-test = true },\n\
+                    { path = \"Updater_Signing.h\", kind = \"c-header\" },\n{ path = \"key.der\", kind = \"der\" }]";
+    let project = Project::new(settings).with_key("other.pem", "other.pem");
+    let (code, _, err) = project.run("pubkey --check");
+    assert!(code == 3 && err.contains("help: run `cargo xtask pubkey`"), "{err}");
+    assert_eq!(project.run("pubkey").1.matches("written").count(), 3);
+    assert_eq!(project.run("pubkey").1.matches("up to date").count(), 3);
+    assert_eq!(project.run("pubkey --check").0, 0);
+    let source = fs::read_to_string(project.path("ota_key.rs")).unwrap();
+    assert!(source.contains("SELF_TEST_SIGNATURE"));
+    fs::write(project.path("key.der"), b"x").unwrap();
+    assert_eq!(project.run("pubkey --check").0, 3);
+}
+
+#[test]
+fn emit_settings_that_do_not_fit_are_refused() {
+    for wrong in [
+        "kind = \"pem\", module = \"key\"",
+        "kind = \"rust\", array = \"key\"",
+        "kind = \"der\", self-test = true",
+    ] {
+        let project = Project::new(&format!("emit = [{{ path = \"k\", {wrong} }}]"));
+        let project = project.with_key("other.pem", "other.pem");
+        assert_eq!(project.run("pubkey").0, 3, "{wrong}");
+        assert!(!project.path("k").exists());
+    }
+    assert_eq!(Project::new("").run("pubkey").0, 3, "nothing to emit");
+}
+
+#[test]
+fn a_private_key_is_never_emitted() {
+    let project =
+        Project::new("public-key = \"keys/private.pem\"\nemit = [{ path = \"k.pem\", kind = \"pem\" }]")
+            .with_key("other.pem", "other.pem");
+    let (code, _, err) = project.run("pubkey");
+    assert!(code == 3 && err.contains("a public key is needed"), "{err}");
+    assert!(!project.path("k.pem").exists());
+}
+
+#[test]
+fn a_project_without_a_firmware_says_what_it_needs() {
+    let project = Project::new("").with_key("other.pem", "other.pem");
+    let (code, _, err) = project.run("sign");
+    assert!(code == 3 && err.contains("which package is the firmware?"), "{err}");
+    let (code, _, err) = project.run("sign --package lamp");
+    assert!(code == 3 && err.contains("has no package `lamp`"), "{err}");
+}
+
+#[test]
+fn a_wrong_setting_names_its_line() {
+    let (code, _, err) = Project::new("firmwear = \"lamp.bin\"").run("sign");
+    assert!(code == 3 && err.contains("Cargo.toml:5: there is no setting `firmwear`"), "{err}");
+    assert!(err.contains("help: did you mean `firmware`?"), "{err}");
+}
+
+#[test]
+fn a_wrong_command_line_is_usage() {
+    let project = Project::new("");
+    for wrong in
+        ["", "sing", "sign --kee x", "sign image.bin", "sign --effort best", "sign --package -Zx", "-q"]
+    {
+        let (code, out, err) = project.run_words(wrong.split_whitespace().map(OsString::from));
+        assert_eq!((code, out.as_str()), (2, ""), "{wrong}: {err}");
+        assert!(err.starts_with("error: ") && err.contains("\nhelp: "), "{wrong}: {err}");
+    }
+    for help in ["--help", "help", "sign --help", "keygen -h", "pubkey --help", "verify --help"] {
+        let (code, out, _) = project.run_words(help.split_whitespace().map(OsString::from));
+        assert!(code == 0 && out.starts_with("cargo xtask"), "{help}");
+    }
+}
+
+#[test]
+fn verify_without_a_package_is_no_acceptance() {
+    let project = Project::new("firmware = \"lamp.bin\"").with_key("other.pem", "other.pem");
+    let (code, _, err) = project.run("verify");
+    assert!(code == 3 && err.contains("has no signed package"), "{err}");
+    assert_eq!(project.run("verify nowhere.bin").0, 3);
+}

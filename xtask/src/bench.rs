@@ -1,0 +1,108 @@
+//! `cargo xtask bench`: the program against what people use today, and its memory.
+//!
+//! Runs of the contenders alternate, so that whatever else the machine does meets all of them; what is reported is
+//! the median of each, and the median of the ratios within each round.
+
+mod memory;
+mod speed;
+
+use crate::Result;
+use crate::tools::{cargo, run as run_command};
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+/// Every benchmark, in the order in which all of them run.
+pub(crate) const ALL: &[&str] = &["sign", "keygen", "memory", "gigabyte"];
+
+/// Runs the named benchmarks, or all.
+///
+/// # Errors
+///
+/// When a contender is missing or fails, or when a number that the project promises is not reached.
+pub(crate) fn run(root: &Path, names: &[&str]) -> Result<String> {
+    let names = if names.is_empty() { ALL } else { names };
+    if let Some(unknown) = names.iter().find(|name| !ALL.contains(name)) {
+        return Err(format!("there is no benchmark `{unknown}`: {}", ALL.join(", ")).into());
+    }
+    let bench = Bench::new(root)?;
+    let mut report = vec![machine()];
+    let mut missed = Vec::new();
+    for &name in names {
+        let (text, promise) = match name {
+            "sign" => speed::sign(&bench)?,
+            "keygen" => speed::keygen(&bench)?,
+            "memory" => memory::package(&bench)?,
+            _ => memory::gigabyte(&bench)?,
+        };
+        report.push(format!("## {name}\n\n{text}"));
+        missed.extend(promise.err());
+    }
+    let report = report.join("\n");
+    match missed.is_empty() {
+        true => Ok(report),
+        false => Err(format!("{report}\nnot reached: {}", missed.join("; ")).into()),
+    }
+}
+
+/// Whether a promised number was reached; if not, which.
+type Promise = std::result::Result<(), String>;
+
+/// Where benchmarks work, and the program that they measure.
+struct Bench {
+    folder: PathBuf,
+    program: PathBuf,
+    key: PathBuf,
+    public: PathBuf,
+}
+
+impl Bench {
+    fn new(root: &Path) -> Result<Self> {
+        run_command(cargo(root).args(["build", "--release", "--locked", "--package", "otaseal-cli"]))?;
+        let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+        let folder = target.join("bench");
+        fs::create_dir_all(&folder)?;
+        Ok(Self {
+            program: target.join("release").join(format!("otaseal{}", env::consts::EXE_SUFFIX)),
+            key: root.join("keys.example/private.pem"),
+            public: root.join("keys.example/public.pem"),
+            folder,
+        })
+    }
+}
+
+/// What the numbers were measured on.
+fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let field = |name: &str| {
+        let line = info.lines().find(|line| line.starts_with(name))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    };
+    let model = field("model name").unwrap_or_else(|| env::consts::ARCH.into());
+    let hardware_sha = field("flags").is_some_and(|flags| flags.split(' ').any(|flag| flag == "sha_ni"));
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or("unknown");
+    format!("{cores} cores, {model}, SHA instructions: {hardware_sha}, load before: {load}\n")
+}
+
+/// Bytes that compress about as firmware does: words from a small vocabulary among noise, always the same.
+fn image(len: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let vocabulary: Vec<[u8; 8]> = (0..256).map(|_| next().to_le_bytes()).collect();
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        let random = next();
+        match random % 4 {
+            0 => bytes.extend(&random.to_le_bytes()[2..6]),
+            _ => bytes.extend(vocabulary[(random >> 8) as usize % vocabulary.len()]),
+        }
+    }
+    bytes.truncate(len);
+    bytes
+}

@@ -1,0 +1,144 @@
+//! Whole processes against each other, by the clock on the wall.
+
+use super::{Bench, Promise, image};
+use crate::Result;
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Rounds in which every contender runs once.
+const ROUNDS: usize = 50;
+
+/// Size of the image that is signed, in bytes.
+const IMAGE: usize = 400_000;
+
+/// A stand-in for the Arduino cores' `signing.py`: the same work by the same means (a Python interpreter that reads
+/// the image and hands it to an OpenSSL process), in our own few lines. It makes no legacy signature.
+const SIGNING_PY: &str = r#"
+import argparse, hashlib, os, subprocess, sys
+parser = argparse.ArgumentParser()
+for name in ("mode", "bin", "out", "privatekey"):
+    parser.add_argument("--" + name)
+args = parser.parse_args()
+with open(args.bin, "rb") as file:
+    data = file.read()
+openssl = subprocess.Popen(["openssl", "dgst", "-sha256", "-sign", args.privatekey],
+                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+signature, _ = openssl.communicate(input=data)
+with open(args.out, "wb") as file:
+    file.write(data + signature + len(signature).to_bytes(4, "little"))
+"#;
+
+/// One program with its arguments.
+struct Contender {
+    name: &'static str,
+    command: Command,
+    times: Vec<Duration>,
+}
+
+impl Contender {
+    fn new(name: &'static str, mut command: Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Self { name, command, times: Vec::with_capacity(ROUNDS) }
+    }
+
+    fn run(&mut self) -> Result<Duration> {
+        let start = Instant::now();
+        let status = self.command.status().map_err(|error| format!("{}: {error}", self.name))?;
+        let time = start.elapsed();
+        if status.success() { Ok(time) } else { Err(format!("{}: {status}", self.name).into()) }
+    }
+}
+
+/// Signing 400 kB: at most 0.05 of `signing.py`, at most 0.7 of `openssl dgst -sign`.
+pub(super) fn sign(bench: &Bench) -> Result<(String, Promise)> {
+    let (input, output) = (bench.folder.join("image.bin"), bench.folder.join("image.signed"));
+    fs::write(&input, image(IMAGE))?;
+    let mut ours = Command::new(&bench.program);
+    ours.args(["--quiet", "sign"]).arg(&input).arg("-o").arg(&output).arg("--key").arg(&bench.key);
+    let mut openssl = Command::new("openssl");
+    openssl.args(["dgst", "-sha256", "-sign"]).arg(&bench.key);
+    openssl.arg("-out").arg(bench.folder.join("signature")).arg(&input);
+    let script = bench.folder.join("signing_stand_in.py");
+    fs::write(&script, SIGNING_PY)?;
+    let mut python = Command::new("python3");
+    python.arg(&script).args(["--mode", "sign", "--bin"]).arg(&input);
+    python.arg("--out").arg(bench.folder.join("image.python")).arg("--privatekey").arg(&bench.key);
+    let mut contenders = [
+        Contender::new("otaseal sign", ours),
+        Contender::new("openssl dgst -sha256 -sign", openssl),
+        Contender::new("stand-in for signing.py", python),
+    ];
+    let ratios = race(&mut contenders)?;
+    if fs::read(&output)? != fs::read(bench.folder.join("image.python"))? {
+        return Err("otaseal and OpenSSL signed differently".into());
+    }
+    Ok((table(&contenders, &ratios), promise(&[(ratios[0], 0.7), (ratios[1], 0.05)], "sign")))
+}
+
+/// A new RSA-2048 key: at most 1.0 of `openssl genrsa`.
+pub(super) fn keygen(bench: &Bench) -> Result<(String, Promise)> {
+    let mut ours = Command::new(&bench.program);
+    ours.args(["--quiet", "keygen", "--force", "-o"]).arg(bench.folder.join("keys"));
+    let mut openssl = Command::new("openssl");
+    openssl.args(["genrsa", "-out"]).arg(bench.folder.join("genrsa.pem")).arg("2048");
+    let mut contenders =
+        [Contender::new("otaseal keygen", ours), Contender::new("openssl genrsa 2048", openssl)];
+    // How long a search for primes takes is luck: what is compared is the medians, not pairs of searches.
+    race(&mut contenders)?;
+    let medians = contenders.each_ref().map(|contender| median(&contender.times));
+    let ratio = medians[0].as_secs_f64() / medians[1].as_secs_f64();
+    Ok((table(&contenders, &[ratio]), promise(&[(ratio, 1.0)], "keygen")))
+}
+
+/// Runs everybody once per round; returns, for each but the first, the median of first / other within a round.
+fn race(contenders: &mut [Contender]) -> Result<Vec<f64>> {
+    for contender in contenders.iter_mut() {
+        // Once for the caches.
+        contender.run()?;
+    }
+    for round in 0..ROUNDS {
+        for turn in 0..contenders.len() {
+            // Another one begins each time.
+            let index = (round + turn) % contenders.len();
+            let time = contenders[index].run()?;
+            contenders[index].times.push(time);
+        }
+    }
+    let (first, others) = contenders.split_first().ok_or("nobody runs")?;
+    Ok(others
+        .iter()
+        .map(|other| {
+            let pairs = first.times.iter().zip(&other.times);
+            let mut ratios: Vec<f64> = pairs.map(|(a, b)| a.as_secs_f64() / b.as_secs_f64()).collect();
+            ratios.sort_by(f64::total_cmp);
+            ratios[ratios.len() / 2]
+        })
+        .collect())
+}
+
+fn median(times: &[Duration]) -> Duration {
+    let mut times = times.to_vec();
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn table(contenders: &[Contender], ratios: &[f64]) -> String {
+    let mut text = String::from("| program | median of 50 | best | otaseal / this |\n|---|---|---|---|\n");
+    let ratios = [None].into_iter().chain(ratios.iter().map(Some));
+    for (contender, ratio) in contenders.iter().zip(ratios) {
+        let millis = |time: Duration| format!("{:.2} ms", time.as_secs_f64() * 1e3);
+        let best = contender.times.iter().min().copied().unwrap_or_default();
+        let ratio = ratio.map_or_else(|| "1".into(), |ratio| format!("{ratio:.3}"));
+        let (name, median) = (contender.name, median(&contender.times));
+        text.push_str(&format!("| `{name}` | {} | {} | {ratio} |\n", millis(median), millis(best)));
+    }
+    text
+}
+
+fn promise(pairs: &[(f64, f64)], name: &str) -> Promise {
+    match pairs.iter().find(|(ratio, most)| ratio > most) {
+        Some((ratio, most)) => Err(format!("{name}: {ratio:.3}, promised at most {most}")),
+        None => Ok(()),
+    }
+}
