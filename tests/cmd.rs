@@ -1,1 +1,415 @@
-//! Placeholder while the program is built.
+//! The program as its users meet it.
+//!
+//! `cmd/SUBCOMMAND/WHAT-IT-DOES.toml` is one behaviour each: arguments, exit code, both outputs, and in the `.out`
+//! directory beside it the files that must be there afterwards. All of them start from a copy of `cmd/in`, which
+//! `cmd/make-inputs.sh` makes with OpenSSL. What cannot be said in such a file is here.
+
+#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+const BIN: &str = env!("CARGO_BIN_EXE_otaseal");
+
+fn tests() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests")
+}
+
+/// A copy of `cmd/in` that a test may change.
+fn sandbox() -> tempfile::TempDir {
+    fn copy(from: &Path, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let (entry, to) = (entry.unwrap().path(), to);
+            let target = to.join(entry.file_name().unwrap());
+            if entry.is_dir() {
+                copy(&entry, &target);
+            } else {
+                fs::copy(&entry, &target).unwrap();
+            }
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    copy(&tests().join("cmd/in"), dir.path());
+    dir
+}
+
+fn otaseal(dir: &Path, args: &[&str], stdin: &[u8]) -> Output {
+    let mut child = Command::new(BIN)
+        .args(args)
+        .current_dir(dir)
+        .env_remove("SOURCE_DATE_EPOCH")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that does not read its input closes the pipe.
+    let _ = child.stdin.take().unwrap().write_all(stdin);
+    child.wait_with_output().unwrap()
+}
+
+/// Every file of a directory with its bytes.
+fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut pending = vec![dir.to_owned()];
+    while let Some(next) = pending.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                pending.push(path);
+            } else {
+                files.insert(path.clone(), fs::read(&path).unwrap());
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn cases() {
+    trycmd::TestCases::new().case("../../tests/cmd/*/*.toml").run();
+}
+
+/// Every case that does not end with 0, once more: no file may be made, changed or removed by it.
+#[test]
+fn a_failure_changes_no_file() {
+    let mut failures = 0;
+    for folder in fs::read_dir(tests().join("cmd")).unwrap() {
+        let folder = folder.unwrap().path();
+        if !folder.is_dir() || folder.ends_with("in") {
+            continue;
+        }
+        for case in fs::read_dir(folder).unwrap() {
+            let case = case.unwrap().path();
+            if case.extension().is_none_or(|extension| extension != "toml") {
+                continue;
+            }
+            let table: toml::Table = toml::from_str(&fs::read_to_string(&case).unwrap()).unwrap();
+            let Some(code) = table.get("status").and_then(|status| status.get("code")?.as_integer()) else {
+                continue;
+            };
+            let args: Vec<_> =
+                table["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();
+            let dir = sandbox();
+            let before = contents(dir.path());
+            let output = otaseal(dir.path(), &args, b"");
+            assert_eq!(output.status.code(), code.try_into().ok(), "{}", case.display());
+            assert!(before == contents(dir.path()), "{} changed a file", case.display());
+            failures += 1;
+        }
+    }
+    assert!(failures > 100, "only {failures} cases were found");
+}
+
+/// Parts of a private key that must never be seen again: of PEM the ends of every line, of DER every 16 bytes as they
+/// are and in hexadecimal. The first half of the file is left out: it has the modulus, which is public.
+fn secrets(key: &Path) -> Vec<Vec<u8>> {
+    let bytes = fs::read(key).unwrap();
+    if key.extension().is_some_and(|extension| extension == "der") {
+        let windows = || bytes[bytes.len() / 2..].windows(16);
+        let hex = windows().map(|window| window.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        return windows().map(<[u8]>::to_vec).chain(hex.map(String::into_bytes)).collect();
+    }
+    let lines: Vec<_> = bytes
+        .split(|byte| *byte == b'\n')
+        .filter(|line| line.len() >= 32 && !line.starts_with(b"-"))
+        .collect();
+    lines[lines.len() / 2..]
+        .iter()
+        .flat_map(|line| [line[..32].to_vec(), line[line.len() - 32..].to_vec()])
+        .collect()
+}
+
+#[test]
+fn no_output_shows_key_material() {
+    let keys: Vec<_> =
+        fs::read_dir(tests().join("cmd/in/keys")).unwrap().map(|key| key.unwrap().path()).collect();
+    let mut runs = 0;
+    for path in &keys {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if name.contains("public") || name.contains("certificate") || name == "text.pem" {
+            continue;
+        }
+        let secrets = secrets(path);
+        assert!(secrets.len() >= 2, "{name} was not understood");
+        let key = format!("keys/{name}");
+        let key = key.as_str();
+        for args in [
+            &["sign", "firmware.bin", "-o", "new.1", "--key", key][..],
+            &["sign", key, "-o", "new.2", "--key", key],
+            &["package", "firmware.bin", "--key", key, "--out-dir", "new.3"],
+            &["package", key, "--key", key, "--out-dir", "new.4"],
+            &["verify", "firmware.bin.signed", "--key", key],
+            &["verify", key, "--key", "keys/public.pem"],
+            &["inspect", key],
+            &["inspect", key, "--json"],
+            &["inspect", "firmware.bin.signed", "--key", key],
+            &["strip", key, "-o", "new.5"],
+            &["strip", "firmware.bin.signed", "-o", "new.6", "--key", key],
+            &["compress", key, "-o", "new.7"],
+            &["pubkey", key, "--pem"],
+            &["pubkey", key, "--rust"],
+            &["pubkey", key, "--c-header"],
+            &["pubkey", key, "--der"],
+            &["pubkey", key, "--fingerprint"],
+            &["pubkey", "--private-key", key, "--pem"],
+            &["pubkey", "--private-key", key, "--rust"],
+            &["pubkey", "--private-key", key, "--der", "-o", "new.8"],
+            &["signing-py", "--mode", "header", "--publickey", key, "--out", "new.9"],
+            &["signing-py", "--mode", "sign", "--privatekey", key, "--bin", "missing", "--out", "new.10"],
+            &["keygen", "--private", key, "--public", "new.11"],
+        ] {
+            // Signing a key file with a key is somebody's mistake, and makes what was asked for.
+            let makes_it_itself = args[0] == "sign" && args[1] == key;
+            let dir = sandbox();
+            let before = contents(dir.path());
+            let output = otaseal(dir.path(), args, b"");
+            let mut seen =
+                vec![("standard output".to_owned(), output.stdout), ("standard error".into(), output.stderr)];
+            for (path, bytes) in contents(dir.path()) {
+                if !makes_it_itself && before.get(&path) != Some(&bytes) {
+                    seen.push((path.display().to_string(), bytes));
+                }
+            }
+            for (place, bytes) in seen {
+                let shown =
+                    secrets.iter().any(|secret| bytes.windows(secret.len()).any(|part| part == secret));
+                // The modulus is in both halves: a public key in DER is no secret.
+                let public =
+                    args[0] == "pubkey" && args.contains(&"--private-key") && args.contains(&"--der");
+                assert!(!shown || public, "{args:?} shows the key in {place}");
+            }
+            runs += 1;
+        }
+    }
+    assert!(runs > 200, "only {runs} runs");
+}
+
+#[test]
+fn pipes_carry_the_bytes_of_the_files() {
+    let dir = sandbox();
+    let read = |name: &str| fs::read(dir.path().join(name)).unwrap();
+    for (args, input, expected) in [
+        (&["sign", "-", "-o", "-", "--key", "keys/private.pem"][..], "firmware.bin", "firmware.bin.signed"),
+        (&["sign", "homie.bin.gz", "-o", "-", "--key", "-"], "keys/private.der", "homie.bin.gz.signed"),
+        (&["strip", "-", "-o", "-", "--key", "keys/public.pem"], "homie.bin.gz.signed", "homie.bin.gz"),
+        (&["pubkey", "-", "--der"], "keys/public.pem", "keys/public.der"),
+        (&["pubkey", "--private-key", "-", "--pem", "-o", "-"], "keys/private.pkcs1.der", "keys/public.pem"),
+    ] {
+        let output = otaseal(dir.path(), args, &read(input));
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.stdout == read(expected), "{args:?} does not give {expected}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("bytes") || args[0] == "pubkey");
+    }
+    let gzip = otaseal(dir.path(), &["compress", "-", "-o", "-"], &read("homie.bin")).stdout;
+    let file = otaseal(dir.path(), &["compress", "homie.bin", "-o", "new.gz"], b"");
+    assert!(file.status.success() && gzip == read("new.gz"));
+    assert!(
+        otaseal(dir.path(), &["verify", "-", "--key", "keys/public.pem"], &read("firmware.bin.signed"))
+            .status
+            .success()
+    );
+}
+
+/// A pipe that nobody reads is no failure of a report, and never a panic.
+#[test]
+fn a_closed_pipe_is_no_panic() {
+    let dir = sandbox();
+    for (args, code) in [
+        (&["verify", "firmware.bin.signed", "--key", "keys/public.pem"][..], Some(0)),
+        (&["verify", "changed.bin.signed", "--key", "keys/public.pem"], Some(1)),
+        (&["--help"], Some(0)),
+        (&["sign", "firmware.bin", "-o", "-", "--key", "keys/private.pem"], Some(3)),
+        (&["completions", "bash"], Some(3)),
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = Command::new(BIN).args(args).current_dir(dir.path()).stdout(writer).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), code, "{args:?}: {stderr}");
+        assert!(!stderr.contains("went wrong inside") && !stderr.contains("panicked"), "{args:?}: {stderr}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_behind_standard_output_is_a_failure() {
+    let dir = sandbox();
+    for args in [
+        &["verify", "firmware.bin.signed", "--key", "keys/public.pem"][..],
+        &["sign", "firmware.bin", "-o", "-", "--key", "keys/private.pem"],
+        &["pubkey", "keys/public.pem", "--fingerprint"],
+    ] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = Command::new(BIN);
+        command.args(args).current_dir(dir.path()).stdout(full).stderr(Stdio::null());
+        assert_eq!(command.status().unwrap().code(), Some(3), "{args:?}");
+    }
+}
+
+/// `script` gives the program a terminal.
+#[cfg(target_os = "linux")]
+#[test]
+fn binary_and_keys_never_go_to_a_terminal() {
+    let dir = sandbox();
+    for command in [
+        "sign firmware.bin -o - --key keys/private.pem",
+        "strip firmware.bin.signed -o -",
+        "compress homie.bin -o -",
+        "pubkey keys/public.pem --der",
+        "keygen --private - --public new.pem",
+    ] {
+        let output = Command::new("script")
+            .args(["-qec", &format!("{BIN} {command}"), "/dev/null"])
+            .current_dir(dir.path())
+            .stdin(Stdio::null())
+            .output();
+        let Ok(output) = output else {
+            assert!(std::env::var_os("CI").is_none(), "script(1) is missing");
+            eprintln!("SKIPPED: script(1) is missing");
+            return;
+        };
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(2), "{command}: {text}");
+        assert!(text.contains("would go to the terminal"), "{command}: {text}");
+    }
+    assert!(!dir.path().join("new.pem").exists());
+}
+
+#[test]
+fn a_new_key_is_the_owners_alone_and_its_halves_belong_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = otaseal(dir.path(), &["keygen"], b"");
+    assert!(output.status.success());
+    let private = dir.path().join("keys/private.pem");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(fs::metadata(&private).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    let public = fs::read(dir.path().join("keys/public.pem")).unwrap();
+    let derived = otaseal(dir.path(), &["pubkey", "--private-key", "keys/private.pem", "--pem"], b"");
+    assert!(derived.stdout == public);
+    let id = otaseal(dir.path(), &["pubkey", "keys/public.pem", "--fingerprint"], b"").stdout;
+    let id = String::from_utf8(id).unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains(id.trim()), "keygen prints the key id");
+    let again = otaseal(dir.path(), &["keygen", "--private", "-", "--public", "other.pem"], b"");
+    assert!(again.status.success());
+    assert!(
+        again.stdout.starts_with(b"-----BEGIN PRIVATE KEY-----\n")
+            && again.stdout != fs::read(&private).unwrap()
+    );
+    let derived = otaseal(dir.path(), &["pubkey", "--private-key", "-", "--pem"], &again.stdout);
+    assert!(derived.stdout == fs::read(dir.path().join("other.pem")).unwrap());
+}
+
+#[test]
+fn the_time_for_the_manifest_may_come_from_the_environment() {
+    let dir = sandbox();
+    let mut command = Command::new(BIN);
+    command
+        .args(["package", "firmware.bin", "--json"])
+        .current_dir(dir.path())
+        .env("SOURCE_DATE_EPOCH", "1700000000");
+    let output = command.output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("\"timestamp\": 1700000000"));
+    let manifest = fs::read_to_string(dir.path().join("dist/manifest.json")).unwrap();
+    assert!(manifest.contains("\"timestamp\": 1700000000"));
+    let refused = command.env("SOURCE_DATE_EPOCH", "today").output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+}
+
+#[test]
+fn every_shell_has_completions_and_every_subcommand_a_page() {
+    let dir = tempfile::tempdir().unwrap();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let output = otaseal(dir.path(), &["completions", shell], b"");
+        assert!(output.status.success());
+        assert!(String::from_utf8(output.stdout).unwrap().contains("signing-py"), "{shell}");
+    }
+    let page = String::from_utf8(otaseal(dir.path(), &["man"], b"").stdout).unwrap();
+    assert!(page.contains(".TH otaseal 1") && page.contains("Exit codes"), "{page}");
+    assert!(otaseal(dir.path(), &["man", "--out-dir", "pages"], b"").status.success());
+    let page = fs::read_to_string(dir.path().join("pages/otaseal-sign.1")).unwrap();
+    assert!(page.contains("otaseal\\-sign") && page.contains("\\-\\-legacy"), "{page}");
+}
+
+/// A gigabyte is read in constant memory, and an image of that size is signed and judged.
+#[test]
+fn a_large_image_is_streamed() {
+    let dir = sandbox();
+    let large = fs::File::create(dir.path().join("large.bin")).unwrap();
+    // Sparse: it takes no room on the disk, and what is written from it 80 MB.
+    large.set_len(80 << 20).unwrap();
+    let sign = ["sign", "large.bin", "-o", "large.signed", "--key", "keys/private.pem"];
+    assert!(otaseal(dir.path(), &sign, b"").status.success());
+    let verify = ["verify", "large.signed", "--key", "keys/public.pem"];
+    assert!(otaseal(dir.path(), &verify, b"").status.success());
+    let inspect = String::from_utf8(otaseal(dir.path(), &["inspect", "large.signed"], b"").stdout).unwrap();
+    assert!(
+        inspect.contains("too large to look inside") && inspect.contains("signature of 256 bytes"),
+        "{inspect}"
+    );
+    let mut strip = Command::new(BIN);
+    strip.args(["strip", "large.signed", "-o", "-"]).current_dir(dir.path()).stdout(Stdio::piped());
+    let mut child = strip.stderr(Stdio::null()).spawn().unwrap();
+    let mut count = 0;
+    let mut buffer = vec![0; 1 << 20];
+    let mut stdout = child.stdout.take().unwrap();
+    while let Ok(read @ 1..) = stdout.read(&mut buffer) {
+        count += read;
+    }
+    assert!(child.wait().unwrap().success());
+    assert_eq!(count, 80 << 20);
+    for refused in [&["package", "large.bin"][..], &["compress", "large.bin", "-o", "large.gz"]] {
+        let output = otaseal(dir.path(), refused, b"");
+        assert_eq!(output.status.code(), Some(3));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("larger than 64 MiB"));
+    }
+}
+
+/// Arbitrary bytes in every place that reads some: an exit code of the four, never a panic.
+#[test]
+fn hostile_files_are_refused_without_a_panic() {
+    let dir = sandbox();
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut random = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let seeds: Vec<_> = contents(dir.path()).into_values().filter(|bytes| !bytes.is_empty()).collect();
+    for round in 0..120 {
+        let mut bytes = seeds[random() as usize % seeds.len()].clone();
+        for _ in 0..=random() % 6 {
+            let at = random() as usize % bytes.len();
+            match random() % 3 {
+                0 => bytes[at] = random() as u8,
+                1 => bytes.truncate(at + 1),
+                _ => bytes.splice(at..at, [0xFF, random() as u8, 0]).for_each(drop),
+            }
+        }
+        fs::write(dir.path().join("hostile"), &bytes).unwrap();
+        for args in [
+            &["inspect", "hostile"][..],
+            &["verify", "hostile", "--key", "keys/public.pem"],
+            &["verify", "firmware.bin.signed", "--key", "hostile"],
+            &["sign", "firmware.bin", "-o", "new", "--key", "hostile"],
+            &["package", "hostile"],
+            &["package", "firmware.bin", "--config", "hostile"],
+            &["strip", "hostile", "-o", "new"],
+            &["compress", "hostile", "-o", "new"],
+            &["pubkey", "hostile", "--rust"],
+        ] {
+            let output = otaseal(dir.path(), args, b"");
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert!(matches!(output.status.code(), Some(0 | 1 | 3)), "round {round}, {args:?}: {stderr}");
+            assert!(!stderr.contains("went wrong inside"), "round {round}, {args:?}: {stderr}");
+        }
+    }
+}

@@ -75,10 +75,9 @@ impl Failure {
 
     /// A file that cannot be written.
     pub(crate) fn write(path: &Path, error: &io::Error) -> Self {
-        Self::new(
-            format_args!("{} could not be written: {}", path.display(), error),
-            "nothing was changed; free some space or choose another place, then run it again",
-        )
+        // The library has the words for it; the error itself cannot be copied.
+        let source = error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
+        OutputError::Io { path: path.into(), source }.into()
     }
 
     /// Standard output that cannot be written.

@@ -100,9 +100,19 @@ impl Place {
     /// One buffer that never moves: a vector that grows would leave copies of the key in freed memory.
     fn read_key(&self) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_KEY_FILE + 32));
-        let read = self.open()?.take(MAX_KEY_FILE as u64 + 1).read_to_end(&mut bytes);
+        let read = self.open_key()?.take(MAX_KEY_FILE as u64 + 1).read_to_end(&mut bytes);
         read.map_err(|error| Failure::read(self, &error))?;
         Ok(bytes)
+    }
+
+    fn open_key(&self) -> Result<Box<dyn Read>, Failure> {
+        self.open().map_err(|failure| match self.path() {
+            Some(path) if !path.exists() => Failure {
+                help: "check the name; `otaseal keygen` makes a key pair in the directory keys".into(),
+                ..failure
+            },
+            _ => failure,
+        })
     }
 }
 

@@ -56,6 +56,9 @@ impl OutputError {
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::NotFound => "make the directory first",
                 io::ErrorKind::PermissionDenied => "choose a directory that you may write to",
+                io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+                    "a file has the name of the directory: choose another name"
+                }
                 _ => "nothing was changed; free some space or choose another place, then run it again",
             },
         }
@@ -68,6 +71,7 @@ pub struct Pending {
     temporary: NamedTempFile,
     target: PathBuf,
     overwrite: Overwrite,
+    access: Access,
 }
 
 impl Pending {
@@ -86,13 +90,15 @@ impl Pending {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
+        // Asked for its error alone: that of the temporary file has lost the system's words.
+        fs::metadata(directory).map_err(|source| OutputError::Io { path: target.into(), source })?;
         let mut builder = tempfile::Builder::new();
         builder.prefix(".otaseal-");
         restrict(&mut builder, access);
         let temporary = builder
             .tempfile_in(directory)
             .map_err(|source| OutputError::Io { path: target.into(), source: without_path(source) })?;
-        Ok(Self { temporary, target: target.into(), overwrite })
+        Ok(Self { temporary, target: target.into(), overwrite, access })
     }
 
     /// Where the file will be.
@@ -100,16 +106,21 @@ impl Pending {
         &self.target
     }
 
-    /// Gives the file its name, after its bytes have reached the disk.
+    /// Gives the file its name. A file for its owner alone, which is a key, waits until its bytes have reached the
+    /// disk: it cannot be made again.
     ///
     /// # Errors
     /// [`OutputError::Io`] when the disk or the rename fails, [`OutputError::Exists`] when another process made
     /// the target in the meantime and it may not be replaced. The target is then as it was.
     pub fn commit(self) -> Result<(), OutputError> {
-        let Self { temporary, target, overwrite } = self;
+        let Self { temporary, target, overwrite, access } = self;
         let failed = |source| OutputError::Io { path: target.clone(), source };
-        // Without this a crash of the system soon after the rename could leave the name on an empty file.
-        temporary.as_file().sync_all().map_err(failed)?;
+        // Without this a power cut soon after the rename could leave the name on an empty file. For what can be
+        // made again that is no loss worth the wait, which is longer than signing takes: an image without its
+        // bytes is rejected by every verifier.
+        if access == Access::OwnerOnly {
+            temporary.as_file().sync_all().map_err(failed)?;
+        }
         match overwrite {
             Overwrite::Replace => temporary.persist(&target).map(drop).map_err(|error| failed(error.error)),
             Overwrite::Refuse => {
@@ -221,11 +232,7 @@ fn restrict(_: &mut tempfile::Builder<'_, '_>, _: Access) {}
 
 /// `tempfile` adds the random name of the temporary file to its errors; the user asked for another one.
 fn without_path(error: io::Error) -> io::Error {
-    let inner = error.get_ref().and_then(|wrapper| wrapper.source()?.downcast_ref::<io::Error>());
-    match inner.unwrap_or(&error).raw_os_error() {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => io::Error::from(error.kind()),
-    }
+    error.kind().into()
 }
 
 #[cfg(test)]

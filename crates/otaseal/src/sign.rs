@@ -2,12 +2,13 @@
 //!
 //! Nothing here returns a signature that has not been verified by the code that runs on the device.
 
-use crate::digest::{Digests, Hasher, each_chunk};
+use crate::digest::{Sha256Digest, each_chunk};
 use crate::image;
 use crate::key::{PrivateKey, PublicKey};
 use crate::verify::{self, JudgeError};
 use otaseal_device::{Reject, layout};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use std::io::{self, Read, Seek, Write};
 
 /// How the digest is padded into a signature.
@@ -83,8 +84,8 @@ impl SignError {
                 "give the image that the build made; check that the build step before this one ran"
             }
             Self::AlreadySigned { .. } => {
-                "sign the unsigned image (`otaseal strip` takes a signature off), or pass --force when these \
-                 bytes only look like one"
+                "sign the unsigned image; `otaseal strip` takes a signature off, and `otaseal sign --force` signs \
+                 bytes that only look like one"
             }
             Self::Read(_) => "check that the file is there and that you may read it",
             Self::Write(_) => {
@@ -111,10 +112,12 @@ pub trait Target: Read + Write + Seek {}
 impl<T: Read + Write + Seek> Target for T {}
 
 /// What was signed.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct Signed {
-    /// Of the input, which is the payload of every output.
-    pub payload: Digests,
+    /// Length of the input, which is the payload of every output, in bytes.
+    pub payload_len: u64,
+    /// SHA-256 of the payload: what the signature is of. (No MD5 here: it would take as long as all the rest.)
+    pub sha256: Sha256Digest,
     /// Length of each signature in bytes.
     pub signature_len: usize,
 }
@@ -130,10 +133,10 @@ pub fn sign_stream(
     signer: &dyn Signer,
     already_signed: AlreadySigned,
 ) -> Result<Signed, SignError> {
-    let mut hasher = Hasher::default();
+    let mut hasher = Sha256::new();
     let mut tail = Vec::new();
     let mut write_error = None;
-    each_chunk(input, |chunk| {
+    let payload_len = each_chunk(input, |chunk| {
         hasher.update(chunk);
         tail.extend_from_slice(&chunk[chunk.len().saturating_sub(layout::LENGTH_FIELD_LEN)..]);
         tail.drain(..tail.len().saturating_sub(layout::LENGTH_FIELD_LEN));
@@ -150,10 +153,10 @@ pub fn sign_stream(
         Some(error) => SignError::Write(error),
         None => SignError::Read(error),
     })?;
-    let payload = hasher.finish();
-    check_input(&tail, payload.size_bytes, already_signed)?;
+    let sha256 = Sha256Digest(hasher.finalize().into());
+    check_input(&tail, payload_len, already_signed)?;
     for (scheme, target) in targets.iter_mut() {
-        let trailer = trailer(signer, *scheme, &payload.sha256.0)?;
+        let trailer = trailer(signer, *scheme, &sha256.0)?;
         target.write_all(&trailer).and_then(|()| target.flush()).map_err(SignError::Write)?;
         target.rewind().map_err(SignError::Write)?;
         let accepted =
@@ -165,11 +168,11 @@ pub fn sign_stream(
             )?;
         // A disk that lost bytes in the middle would shift the trailer: then the verdict above fails. This
         // also binds the verdict to the number of bytes that were read.
-        if accepted.payload_len as u64 != payload.size_bytes {
+        if accepted.payload_len as u64 != payload_len {
             return Err(SignError::Write(io::ErrorKind::UnexpectedEof.into()));
         }
     }
-    Ok(Signed { payload, signature_len: signer.public_key().size().bytes() })
+    Ok(Signed { payload_len, sha256, signature_len: signer.public_key().size().bytes() })
 }
 
 /// Refuses what must not be signed, by its last bytes and its length.

@@ -1,12 +1,14 @@
 use super::KeyInfo;
 use crate::error::Failure;
+use crate::io::Place;
 use crate::report::{Outcome, Reporter};
 use clap::Args;
 use otaseal::key::pair::{PairError, PairFiles};
-use otaseal::key::{KeySize, PrivateKey};
-use otaseal::output::Overwrite;
+use otaseal::key::{KeyError, KeySize, PrivateKey};
+use otaseal::output::{Access, Overwrite, Pending};
 use serde::Serialize;
 use std::fmt;
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
 /// Make an RSA key pair
@@ -24,10 +26,10 @@ pub(crate) struct Keygen {
     out_dir: PathBuf,
     /// File for the private half, in place of DIR/private.pem
     #[arg(long, value_name = "FILE", requires = "public")]
-    private: Option<PathBuf>,
+    private: Option<Place>,
     /// File for the public half, in place of DIR/public.pem
     #[arg(long, value_name = "FILE", requires = "private")]
-    public: Option<PathBuf>,
+    public: Option<Place>,
     /// Replace existing files: a private key that is replaced is lost
     #[arg(long)]
     force: bool,
@@ -40,17 +42,21 @@ fn size(text: &str) -> Result<KeySize, &'static str> {
 #[derive(Debug, Serialize)]
 pub(crate) struct Made {
     key: KeyInfo,
-    private: PathBuf,
-    public: PathBuf,
+    private: String,
+    public: String,
 }
 
-impl Outcome for Made {}
+impl Outcome for Made {
+    fn stdout_is_taken(&self) -> bool {
+        self.private == "-" || self.public == "-"
+    }
+}
 
 impl fmt::Display for Made {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "key id   {}", self.key)?;
-        writeln!(f, "private  {}", self.private.display())?;
-        writeln!(f, "public   {}", self.public.display())
+        writeln!(f, "private  {}", self.private)?;
+        writeln!(f, "public   {}", self.public)
     }
 }
 
@@ -59,15 +65,66 @@ pub(crate) fn run(args: &Keygen, reporter: &Reporter) -> Result<Made, Failure> {
         (Some(private), Some(public)) => (private.clone(), public.clone()),
         _ => {
             std::fs::create_dir_all(&args.out_dir).map_err(|error| Failure::write(&args.out_dir, &error))?;
-            (args.out_dir.join("private.pem"), args.out_dir.join("public.pem"))
+            (
+                args.out_dir.join("private.pem").as_path().into(),
+                args.out_dir.join("public.pem").as_path().into(),
+            )
         }
     };
     let overwrite = if args.force { Overwrite::Replace } else { Overwrite::Refuse };
-    let failed = |error: PairError| Failure::new(&error, error.help());
-    let files = PairFiles::stage(&private, &public, overwrite).map_err(failed)?;
-    let progress = reporter.progress("making a key");
-    let key = PrivateKey::generate(args.bits).map_err(|error| Failure::new(&error, error.help()))?;
-    drop(progress);
-    files.commit(&key).map_err(failed)?;
-    Ok(Made { key: KeyInfo::of(key.public()), private, public })
+    let generate = || {
+        let _progress = reporter.progress("making a key");
+        PrivateKey::generate(args.bits).map_err(|error| key_failed(&error))
+    };
+    let key = match (&private, &public) {
+        (Place::Path(private), Place::Path(public)) => {
+            let failed = |error: PairError| Failure::new(&error, error.help());
+            let files = PairFiles::stage(private, public, overwrite).map_err(failed)?;
+            let key = generate()?;
+            files.commit(&key).map_err(failed)?;
+            key
+        }
+        (Place::Std, Place::Std) => {
+            return Err(Failure::usage(
+                "standard output is named twice",
+                "only one of the halves can go to -: put the other into a file",
+            ));
+        }
+        (Place::Std, Place::Path(public)) => {
+            if io::stdout().is_terminal() {
+                return Err(Failure::usage(
+                    "a private key would go to the terminal",
+                    "redirect it, or give a file with --private",
+                ));
+            }
+            let file = Pending::create(public, overwrite, Access::Public)?;
+            let key = generate()?;
+            to_stdout(key.to_pkcs8_pem().map_err(|error| key_failed(&error))?.as_bytes())?;
+            fill(file, key.public().to_spki_pem().as_bytes())?;
+            key
+        }
+        (Place::Path(private), Place::Std) => {
+            let file = Pending::create(private, overwrite, Access::OwnerOnly)?;
+            let key = generate()?;
+            fill(file, key.to_pkcs8_pem().map_err(|error| key_failed(&error))?.as_bytes())?;
+            to_stdout(key.public().to_spki_pem().as_bytes())?;
+            key
+        }
+    };
+    Ok(Made { key: KeyInfo::of(key.public()), private: private.name(), public: public.name() })
+}
+
+fn key_failed(error: &KeyError) -> Failure {
+    Failure::new(error, error.help())
+}
+
+fn fill(mut file: Pending, bytes: &[u8]) -> Result<(), Failure> {
+    file.write_all(bytes).map_err(|error| Failure::write(file.target(), &error))?;
+    Ok(file.commit()?)
+}
+
+/// Straight to the stream: no temporary file ever holds the key.
+fn to_stdout(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| Failure::stdout(&error))
 }

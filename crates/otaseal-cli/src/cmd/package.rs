@@ -1,29 +1,35 @@
 use super::KeyInfo;
 use crate::error::Failure;
-use crate::io::Place;
+use crate::io::{Place, check_places};
 use crate::report::{Outcome, Reporter};
 use clap::Args;
 use otaseal::compress::Effort;
+use otaseal::firmware::MAX_IMAGE;
+use otaseal::settings::{self, Settings};
 use otaseal::sign::Scheme;
 use otaseal::{ArtefactKind, Options, Purpose, Report, package};
 use serde::Serialize;
 use std::fmt;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 
 /// Make a package of a firmware build: compressed, signed, verified, with a manifest
 ///
 /// Takes an ELF, which is flattened by load address, or a plain image. Every file is made and verified under a
 /// temporary name before the first gets its own, and the same build and key give the same bytes everywhere.
+///
+/// An otaseal.toml in the current directory says once what the options say here; an option wins over it.
 #[derive(Debug, Args)]
 pub(crate) struct Package {
-    /// The build: .elf or .bin
-    firmware: PathBuf,
-    /// Private key: PKCS#8 or PKCS#1, PEM or DER
+    /// The build: .elf or .bin [default: what otaseal.toml says]
+    firmware: Option<PathBuf>,
+    /// Private key: PKCS#8 or PKCS#1, PEM or DER [default: keys/private.pem]
     #[arg(long, short, value_name = "FILE")]
-    key: Place,
-    /// Where the package goes; made when it is missing
-    #[arg(long, short, value_name = "DIR", default_value = "dist")]
-    out_dir: PathBuf,
+    key: Option<Place>,
+    /// Where the package goes; made when it is missing [default: dist]
+    #[arg(long, short, value_name = "DIR")]
+    out_dir: Option<PathBuf>,
     /// Start of every file name [default: the build's name without its ending]
     #[arg(long, value_name = "BASE")]
     name: Option<String>,
@@ -33,18 +39,21 @@ pub(crate) struct Package {
     /// Also make NAME.bin.legacy_sig, for esp8266 core 2.5.0 to 2.5.2
     #[arg(long)]
     legacy: bool,
-    /// How hard to compress: fast, default or max
-    #[arg(long, value_name = "EFFORT", default_value = "default")]
-    effort: Effort,
-    /// Largest hole between two ELF sections that is filled with FF
-    #[arg(long, value_name = "BYTES", default_value_t = otaseal::elf::DEFAULT_MAX_GAP)]
-    max_gap: usize,
+    /// How hard to compress: fast, default or max [default: default]
+    #[arg(long, value_name = "EFFORT")]
+    effort: Option<Effort>,
+    /// Largest hole between two ELF sections that is filled with FF [default: 262144]
+    #[arg(long, value_name = "BYTES")]
+    max_gap: Option<usize>,
     /// Time for the manifest, in seconds since 1970; without it the manifest has none
     #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH")]
     timestamp: Option<u64>,
     /// Refuse a key whose private half is published
     #[arg(long)]
     release: bool,
+    /// Settings file, in place of otaseal.toml in the current directory
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 fn artefact(text: &str) -> Result<ArtefactKind, &'static str> {
@@ -88,18 +97,84 @@ impl fmt::Display for Packaged {
 }
 
 pub(crate) fn run(args: &Package, reporter: &Reporter) -> Result<Packaged, Failure> {
-    let key = args.key.private_key()?;
-    let mut artefacts = args.artefacts.clone().unwrap_or_else(|| ArtefactKind::DEFAULT.to_vec());
-    if args.legacy {
-        artefacts.push(ArtefactKind::LegacySig);
+    let settings = settings(args.config.as_deref())?;
+    let Some(firmware) = args.firmware.clone().or_else(|| settings.firmware.as_deref().map(relative)) else {
+        return Err(Failure::usage(
+            "no firmware to package",
+            "name the .elf or .bin that the build made, or set `firmware` in otaseal.toml",
+        ));
+    };
+    let key = key_place(args, &settings);
+    let mut piped = None;
+    let firmware = if firmware.as_os_str() == "-" {
+        check_places(&[&Place::Std, &key], &[])?;
+        piped.insert(Piped::read()?).file()
+    } else {
+        firmware
+    };
+    let key = key.private_key()?;
+    let mut options = Options::new(firmware, "dist");
+    settings.apply(&mut options);
+    options.out_dir = args.out_dir.clone().unwrap_or_else(|| relative(&options.out_dir));
+    if let Some(artefacts) = &args.artefacts {
+        options.artefacts.clone_from(artefacts);
     }
-    let mut options = Options::new(&args.firmware, &args.out_dir);
-    options.base_name = args.name.clone();
-    options.artefacts = artefacts;
-    options.effort = args.effort;
-    options.max_gap = args.max_gap;
+    if args.legacy {
+        options.artefacts.push(ArtefactKind::LegacySig);
+    }
+    options.base_name = args.name.clone().or(options.base_name);
+    options.effort = args.effort.unwrap_or(options.effort);
+    options.max_gap = args.max_gap.unwrap_or(options.max_gap);
     options.timestamp = args.timestamp;
     options.purpose = if args.release { Purpose::Release } else { Purpose::Development };
     let _progress = reporter.progress("packaging");
     Ok(Packaged { report: package(&options, &key)?, key: KeyInfo::of(key.public()) })
+}
+
+/// A build from standard input: in a file, because a package says which file it was made from.
+struct Piped(TempDir);
+
+impl Piped {
+    fn read() -> Result<Self, Failure> {
+        let failed = |error: io::Error| Failure::write(&std::env::temp_dir(), &error);
+        let directory = TempDir::with_prefix("otaseal-").map_err(failed)?;
+        // One byte more than can be packaged shows that it is too large.
+        let bytes = Place::Std.read(MAX_IMAGE)?;
+        std::fs::write(directory.path().join("stdin"), bytes).map_err(failed)?;
+        Ok(Self(directory))
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.path().join("stdin")
+    }
+}
+
+/// The file that was named, or the one in the current directory if there is one.
+fn settings(named: Option<&Path>) -> Result<Settings, Failure> {
+    let path = match named {
+        Some(path) => path,
+        // A link that leads nowhere is a settings file that cannot be read, not the absence of one.
+        None if Path::new(settings::FILE_NAME).symlink_metadata().is_ok() => Path::new(settings::FILE_NAME),
+        None => return Ok(Settings::default()),
+    };
+    Settings::from_file(path).map_err(|error| Failure::new(&error, error.help()))
+}
+
+/// The option, the setting, the place where `otaseal keygen` puts a key; the example key only where the settings
+/// name one and the key itself is not there.
+fn key_place(args: &Package, settings: &Settings) -> Place {
+    if let Some(place) = &args.key {
+        return place.clone();
+    }
+    let own = settings.key.as_deref().map_or_else(|| PathBuf::from("keys/private.pem"), relative);
+    match &settings.example_key {
+        Some(example) if !own.exists() => Place::Path(relative(example)),
+        _ => Place::Path(own),
+    }
+}
+
+/// Settings give absolute paths; what lies in the current directory reads better without it.
+fn relative(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().ok();
+    here.and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path).to_owned()
 }

@@ -3,7 +3,7 @@ use crate::error::Failure;
 use crate::io::{Content, Place, Sink, check_places};
 use crate::report::{Outcome, Reporter};
 use clap::Args;
-use otaseal::digest::Digests;
+use otaseal::digest::Sha256Digest;
 use otaseal::key::PrivateKey;
 use otaseal::sign::{AlreadySigned, Scheme, SignError, Target, sign_stream};
 use serde::Serialize;
@@ -37,8 +37,8 @@ pub(crate) struct Sign {
 #[derive(Debug, Serialize)]
 pub(crate) struct Signed {
     key: KeyInfo,
-    /// What was signed.
-    payload: Digests,
+    payload_bytes: u64,
+    payload_sha256: Sha256Digest,
     signature_bytes: usize,
     outputs: Vec<Output>,
 }
@@ -69,7 +69,7 @@ impl fmt::Display for Signed {
             };
             writeln!(f, "{form}   {} ({} bytes)", output.file, output.size_bytes)?;
         }
-        writeln!(f, "payload  {} bytes, SHA-256 {}", self.payload.size_bytes, self.payload.sha256)?;
+        writeln!(f, "payload  {} bytes, SHA-256 {}", self.payload_bytes, self.payload_sha256)?;
         writeln!(f, "key id   {}", self.key)
     }
 }
@@ -109,11 +109,11 @@ pub(super) fn sign(
     for (_, sink) in sinks {
         sink.commit()?;
     }
-    let size_bytes =
-        signed.payload.size_bytes + otaseal::device::layout::trailer_len(signed.signature_len) as u64;
+    let size_bytes = signed.payload_len + otaseal::device::layout::trailer_len(signed.signature_len) as u64;
     Ok(Signed {
         key: KeyInfo::of(key.public()),
-        payload: signed.payload,
+        payload_bytes: signed.payload_len,
+        payload_sha256: signed.sha256,
         signature_bytes: signed.signature_len,
         outputs: outputs
             .iter()

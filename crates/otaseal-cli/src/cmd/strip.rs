@@ -42,6 +42,10 @@ pub(crate) struct Stripped {
 }
 
 impl Outcome for Stripped {
+    fn warnings(&self) -> Vec<String> {
+        self.verified_by.iter().filter_map(KeyInfo::warning).collect()
+    }
+
     fn stdout_is_taken(&self) -> bool {
         self.output == "-"
     }

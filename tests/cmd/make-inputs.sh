@@ -1,0 +1,65 @@
+#!/bin/sh
+# Makes tests/cmd/in, the files that the cases run on. Signatures are OpenSSL's, not otaseal's. Keys that are not
+# there yet are made; delete one to get another. Everything else is the same bytes on every run.
+set -eu
+cd "$(dirname "$0")/in"
+root=../../..
+
+# Keys. private.pem and public.pem are the example key in every form that must be read.
+cp $root/keys.example/private.pem $root/keys.example/public.pem keys/
+cp $root/fixtures/keys/other.pem keys/other.pem
+cp $root/fixtures/keys/rsa3072.pem keys/rsa3072.pem
+cd keys
+openssl rsa -in private.pem -traditional -out private.pkcs1.pem 2>/dev/null
+openssl pkey -in private.pem -outform DER -out private.der
+openssl rsa -in private.pem -traditional -outform DER -out private.pkcs1.der 2>/dev/null
+openssl rsa -in private.pem -RSAPublicKey_out -out public.pkcs1.pem 2>/dev/null
+openssl pkey -in private.pem -pubout -outform DER -out public.der
+openssl pkey -in other.pem -pubout -out other.public.pem
+openssl pkey -in rsa3072.pem -pubout -out rsa3072.public.pem
+make() {
+    file=$1
+    shift
+    [ -e "$file" ] || "$@" -out "$file" 2>/dev/null
+}
+make encrypted.pem openssl pkey -in private.pem -aes256 -passout pass:secret
+make encrypted.pkcs1.pem openssl rsa -in private.pem -traditional -aes256 -passout pass:secret
+make ec.pem openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256
+make small.pem openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024
+make e3.pem openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_keygen_pubexp:3
+make certificate.pem openssl req -x509 -new -key private.pem -subj /CN=example -days 36500
+for key in ec small e3; do openssl pkey -in $key.pem -pubout -out $key.public.pem; done
+head -n 12 private.pem >damaged.pem
+sed '3s/./A/g' private.pem >inconsistent.pem
+echo 'not a key' >text.pem
+cd ..
+
+# Images.
+echo 'The firmware of a device, as small as it can be.' >firmware.bin
+: >empty.bin
+{ printf 'code \277\204\344\023\124lamp\223\104\153\247\165\0 code \152\077\076\016\341'
+    printf '1.2.3\260\060\110\324\032\0 \373\052\365\150\300Acme\156\057\017\353\055\0'; } >homie.bin
+{ cat homie.bin; printf '\277\204\344\023\124door\223\104\153\247\165\0'; } >two-names.bin
+# ESP8266: one segment of 8 bytes at 0x40100000, flash mode DIO, 4 MiB, 40 MHz; checksum EF ^ 01..08.
+printf '\351\001\002\100\000\000\020\100\000\000\020\100\010\000\000\000\001\002\003\004\005\006\007\010' >esp8266.bin
+printf '\000\000\000\000\000\000\000\347' >>esp8266.bin
+head -c 24 esp8266.bin >esp8266-cut.bin
+gzip -9 -n -c homie.bin >homie.bin.gz
+{ cat homie.bin.gz; echo more; } >trailing.gz
+
+# Signed images: payload, signature, length as u32 LE.
+trailer() { printf "\\$(printf %03o $(($1 % 256)))\\$(printf %03o $(($1 / 256)))\000\000"; }
+current() { { cat "$1"; openssl dgst -sha256 -sign "$2" "$1"; trailer "$3"; } >"$4"; }
+legacy() {
+    { cat "$1"; openssl dgst -sha256 -binary "$1" |
+        openssl pkeyutl -sign -inkey "$2" -pkeyopt rsa_padding_mode:pkcs1; trailer "$3"; } >"$4"
+}
+current firmware.bin keys/private.pem 256 firmware.bin.signed
+legacy firmware.bin keys/private.pem 256 firmware.bin.legacy_sig
+current firmware.bin keys/other.pem 256 firmware.other.signed
+current firmware.bin keys/rsa3072.pem 384 firmware.rsa3072.signed
+current homie.bin.gz keys/private.pem 256 homie.bin.gz.signed
+current firmware.bin.signed keys/private.pem 256 signed-twice.bin
+sed 's/small/large/' firmware.bin.signed >changed.bin.signed
+head -c 200 firmware.bin.signed >cut.bin.signed
+tail -c 260 firmware.bin.signed >only-a-trailer.bin
