@@ -62,6 +62,7 @@ pub mod homie;
 mod key;
 pub mod layout;
 pub mod legacy;
+pub mod metadata;
 mod montgomery;
 mod policy;
 mod reject;
@@ -71,6 +72,7 @@ mod stream;
 mod verify;
 
 pub use key::{KeyError, KeyId, KeySet, PublicKey, Rsa2048, Rsa3072, Rsa4096, SELF_TEST_MESSAGE};
+pub use metadata::{MetadataBlock, MetadataError};
 pub use policy::{Metadata, Requirements, Unmet, Version};
 pub use reject::Reject;
 pub use source::{ReadAt, VerifyAtError, verify_at};

@@ -234,7 +234,7 @@ fn libdeflate(data: &[u8], level: CompressionLvl) -> Vec<u8> {
 }
 
 /// Length of the member's header, all optional fields included.
-fn header_len(data: &[u8]) -> Result<usize, GunzipError> {
+pub(crate) fn header_len(data: &[u8]) -> Result<usize, GunzipError> {
     if !data.starts_with(&MAGIC[..2]) {
         return Err(GunzipError::NotGzip);
     }

@@ -30,6 +30,8 @@ pub mod digest;
 pub mod elf;
 pub mod emit;
 pub mod firmware;
+pub mod fit;
+pub mod gzip_lint;
 pub mod homie;
 pub mod image;
 pub mod key;
@@ -37,6 +39,7 @@ pub mod known_keys;
 pub mod manifest;
 pub mod output;
 mod package;
+pub mod profile;
 pub mod settings;
 pub mod sign;
 #[cfg(test)]

@@ -1,0 +1,140 @@
+//! Flash layouts of the ESP8266 Arduino core: where the file system begins.
+
+use std::str::FromStr;
+
+use super::{SECTOR, round_up};
+
+/// How a flash chip is divided.
+///
+/// The sketch begins at 0, an update is staged right below the file system, and the file system begins at
+/// `fs_start`. Source: esp8266/Arduino `boards.txt` (`spiffs_start`) and `tools/sdk/ld/eagle.flash.*.ld`
+/// (`_FS_start`), the same from core 2.5.1 to 3.1.2. A layout without a file system ends five sectors before the
+/// chip does: EEPROM, RF calibration and three of the SDK.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct FlashLayout {
+    /// As the linker script is called: chip, then file system, such as `4m1m`.
+    pub name: &'static str,
+    /// Size of the chip in bytes.
+    pub flash_bytes: u32,
+    /// Flash offset in bytes at which the file system begins, and the staging area ends.
+    pub fs_start: u32,
+}
+
+const fn layout(name: &'static str, flash_kib: u32, fs_start: u32) -> FlashLayout {
+    FlashLayout { name, flash_bytes: flash_kib * 1024, fs_start }
+}
+
+/// Every layout of the core's boards.
+pub const LAYOUTS: [FlashLayout; 26] = [
+    layout("512k", 512, 0x7_B000),
+    layout("512k32", 512, 0x7_3000),
+    layout("512k64", 512, 0x6_B000),
+    layout("512k128", 512, 0x5_B000),
+    layout("1m", 1024, 0xF_B000),
+    layout("1m64", 1024, 0xE_B000),
+    layout("1m128", 1024, 0xD_B000),
+    layout("1m144", 1024, 0xD_7000),
+    layout("1m160", 1024, 0xD_3000),
+    layout("1m192", 1024, 0xC_B000),
+    layout("1m256", 1024, 0xB_B000),
+    layout("1m512", 1024, 0x7_B000),
+    layout("2m", 2048, 0x1F_B000),
+    layout("2m64", 2048, 0x1F_0000),
+    layout("2m128", 2048, 0x1E_0000),
+    layout("2m256", 2048, 0x1C_0000),
+    layout("2m512", 2048, 0x18_0000),
+    layout("2m1m", 2048, 0x10_0000),
+    layout("4m", 4096, 0x3F_B000),
+    layout("4m1m", 4096, 0x30_0000),
+    layout("4m2m", 4096, 0x20_0000),
+    layout("4m3m", 4096, 0x10_0000),
+    layout("8m6m", 8192, 0x20_0000),
+    layout("8m7m", 8192, 0x10_0000),
+    layout("16m14m", 16_384, 0x20_0000),
+    layout("16m15m", 16_384, 0x10_0000),
+];
+
+/// The name is none of [`LAYOUTS`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a flash layout")]
+pub struct UnknownLayout(pub String);
+
+impl UnknownLayout {
+    /// What the user can do about it.
+    pub fn help(&self) -> String {
+        let names: Vec<_> = LAYOUTS.iter().map(|layout| layout.name).collect();
+        format!("it is one of {}, as the Arduino core calls its linker scripts", names.join(", "))
+    }
+}
+
+impl FromStr for FlashLayout {
+    type Err = UnknownLayout;
+
+    /// By name, in any case: `4m1m`, `4M1M`.
+    fn from_str(name: &str) -> Result<Self, UnknownLayout> {
+        LAYOUTS
+            .into_iter()
+            .find(|layout| layout.name.eq_ignore_ascii_case(name))
+            .ok_or_else(|| UnknownLayout(name.to_owned()))
+    }
+}
+
+/// What a device reports does not describe a flash chip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{free} bytes free beside a sketch of {sketch} bytes is no layout of a flash chip")]
+pub struct ImpossibleReport {
+    /// Free space, in bytes.
+    pub free: u32,
+    /// Size of the sketch, in bytes.
+    pub sketch: u32,
+}
+
+/// Where the file system of a device begins, from what it reports with every request:
+/// `x-ESP8266-free-space` and `x-ESP8266-sketch-size`.
+///
+/// The device computes `free = fs_start - sketch`, the sketch rounded up to a sector (esp8266/Arduino
+/// `Esp.cpp`, `getFreeSketchSpace`), so the sum gives the layout back.
+///
+/// # Errors
+/// [`ImpossibleReport`] when the sum is not a whole number of sectors or more than 16 MiB.
+pub fn fs_start_of_device(free: u32, sketch: u32) -> Result<u32, ImpossibleReport> {
+    const LARGEST: u64 = 16 << 20;
+    let fs_start = u64::from(free) + round_up(u64::from(sketch));
+    match u32::try_from(fs_start) {
+        Ok(start) if fs_start.is_multiple_of(SECTOR) && fs_start <= LARGEST && sketch > 0 => Ok(start),
+        _ => Err(ImpossibleReport { free, sketch }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_in_any_case_and_unknown_ones_refused() {
+        assert_eq!("4M1m".parse::<FlashLayout>().unwrap().fs_start, 0x30_0000);
+        for bad in ["", "4m4m", "4m1m ", "3m"] {
+            assert!(bad.parse::<FlashLayout>().unwrap_err().help().contains("16m14m"));
+        }
+    }
+
+    #[test]
+    fn every_layout_is_sectors_and_leaves_the_end_of_the_chip_alone() {
+        for layout in LAYOUTS {
+            assert_eq!(u64::from(layout.fs_start) % SECTOR, 0, "{}", layout.name);
+            assert!(layout.fs_start <= layout.flash_bytes - 5 * 4096, "{}", layout.name);
+            assert!(LAYOUTS.iter().filter(|other| other.name == layout.name).count() == 1);
+        }
+    }
+
+    #[test]
+    fn a_device_tells_its_layout() {
+        // A 4M1M device: the request that the ESP8266 sends has these two numbers.
+        assert_eq!(fs_start_of_device(0x30_0000 - 376_832, 373_952), Ok(0x30_0000));
+        // Free space that is no multiple of a sector, no sketch, more than any chip.
+        for (free, sketch) in [(671_745, 373_952), (671_744, 0), (u32::MAX, 373_952), (0, u32::MAX)] {
+            assert!(fs_start_of_device(free, sketch).is_err(), "{free} {sketch}");
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! The table of device profiles.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+/// How a device's updater checks a signature, when it was built with a public key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignatureCheck {
+    /// Not at all.
+    None,
+    /// The bare digest: [`Scheme::LegacyBareHash`](crate::sign::Scheme::LegacyBareHash).
+    Legacy,
+    /// RSASSA-PKCS1-v1_5: [`Scheme::Pkcs1v15Sha256`](crate::sign::Scheme::Pkcs1v15Sha256).
+    DigestInfo,
+}
+
+/// What becomes of a gzip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GzipSupport {
+    /// The updater refuses it by its first byte.
+    Refused,
+    /// It works unsigned. Signed, the boot loader takes the trailer's last four bytes for the length of the content
+    /// and bricks the device (esp8266/Arduino 7570).
+    UnsignedOnly,
+    /// It works, signed or not.
+    Works,
+}
+
+/// Whether Homie over MQTT checks the MD5 in its topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HomieMd5 {
+    /// Yes.
+    Checked,
+    /// In builds that check no signature.
+    CheckedUnsigned,
+    /// No: `begin()` forgets it.
+    Void,
+    /// There is no Homie.
+    NotApplicable,
+}
+
+/// One row: what an updater does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Behaviour {
+    /// What the row is about, for people.
+    pub title: &'static str,
+    /// How a signature is checked.
+    pub signature: SignatureCheck,
+    /// What becomes of a gzip.
+    pub gzip: GzipSupport,
+    /// Whether byte 2 of a plain image is set to the device's flash mode before the signature is checked.
+    pub patches_flash_mode: bool,
+    /// Whether the trailer is read as words, so that the payload's length must be a multiple of 4.
+    pub needs_aligned_payload: bool,
+    /// Whether error texts are those of core 3.1.0 and later.
+    pub newer_texts: bool,
+    /// Whether Homie over MQTT checks the MD5.
+    pub homie_md5: HomieMd5,
+}
+
+const fn core(
+    title: &'static str,
+    signature: SignatureCheck,
+    gzip: GzipSupport,
+    needs_aligned_payload: bool,
+    newer_texts: bool,
+    homie_md5: HomieMd5,
+) -> Behaviour {
+    Behaviour {
+        title,
+        signature,
+        gzip,
+        patches_flash_mode: true,
+        needs_aligned_payload,
+        newer_texts,
+        homie_md5,
+    }
+}
+
+use GzipSupport::{Refused, UnsignedOnly, Works};
+use HomieMd5::{Checked, CheckedUnsigned, NotApplicable, Void};
+use SignatureCheck::{DigestInfo, Legacy, None as Unchecked};
+
+/// The esp8266 cores, each row from its version on to the next row's.
+///
+/// Sources: esp8266/Arduino, `cores/esp8266/Updater.cpp` at the tags 2.4.2 to 3.1.2 and at commit `f946290e`;
+/// pull requests 6250 (DigestInfo), 7577 (signed gzip), 9109 (alignment).
+pub const CORES: [(CoreVersion, Behaviour); 7] = [
+    (CoreVersion(0, 0, 0), core("esp8266 core up to 2.4.2", Unchecked, Refused, false, false, Checked)),
+    (
+        CoreVersion(2, 5, 0),
+        core("esp8266 core 2.5.0 to 2.5.2", Legacy, Refused, true, false, CheckedUnsigned),
+    ),
+    (
+        CoreVersion(2, 6, 0),
+        core("esp8266 core 2.6.0 to 2.6.3", DigestInfo, Refused, true, false, CheckedUnsigned),
+    ),
+    (
+        CoreVersion(2, 7, 0),
+        core("esp8266 core 2.7.0 to 2.7.4", DigestInfo, UnsignedOnly, true, false, CheckedUnsigned),
+    ),
+    (CoreVersion(3, 0, 0), core("esp8266 core 3.0.0 to 3.0.2", DigestInfo, Works, true, false, Void)),
+    (CoreVersion(3, 1, 0), core("esp8266 core 3.1.0 to 3.1.2", DigestInfo, Works, true, true, Void)),
+    (CoreVersion(3, 1, 3), core("esp8266 core after 3.1.2", DigestInfo, Works, false, true, Void)),
+];
+
+/// arduino-pico: RP2040 and RP2350. Source: earlephilhower/arduino-pico `libraries/Updater`, commit `387294c5`.
+pub const PICO: Behaviour = Behaviour {
+    patches_flash_mode: false,
+    ..core("arduino-pico", DigestInfo, Works, false, false, NotApplicable)
+};
+
+/// A device with this project's own verifier: what it does with a payload is its firmware's business.
+pub const OTASEAL_DEVICE: Behaviour = Behaviour {
+    patches_flash_mode: false,
+    ..core("otaseal-device", DigestInfo, Works, false, false, NotApplicable)
+};
+
+/// The newest release of the esp8266 core, for profiles that name none.
+pub const NEWEST_CORE: CoreVersion = CoreVersion(3, 1, 2);
+
+/// Version of an esp8266 core: major, minor, patch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CoreVersion(pub u16, pub u16, pub u16);
+
+impl CoreVersion {
+    /// What the updater of this version does.
+    pub fn behaviour(self) -> Behaviour {
+        let mut found = CORES[0].1;
+        for (first, behaviour) in CORES {
+            if first <= self {
+                found = behaviour;
+            }
+        }
+        found
+    }
+}
+
+impl fmt::Display for CoreVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.0, self.1, self.2)
+    }
+}
+
+/// What updates a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Updater {
+    /// The `Update` class of an esp8266 core, as `ESP8266httpUpdate` and `ArduinoOTA` use it.
+    Esp8266(CoreVersion),
+    /// arduino-pico's, for firmware; it verifies no file system images.
+    Pico,
+    /// Homie's push over MQTT, on an esp8266 core.
+    HomieMqtt(CoreVersion),
+    /// This project's verifier.
+    OtasealDevice,
+}
+
+/// A kind of device: its updater, and whether it was built with a public key.
+///
+/// As text: `esp8266@2.7.4`, `arduino-pico`, `homie-mqtt` (on the newest core) or `homie-mqtt@2.7.4`,
+/// `otaseal-device`; `/unsigned` behind one of the first three stands for a build without a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Profile {
+    /// What updates it.
+    pub updater: Updater,
+    /// Whether it has a public key, and so checks signatures as far as its updater can.
+    pub has_key: bool,
+}
+
+impl Profile {
+    /// What its updater does.
+    pub fn behaviour(&self) -> Behaviour {
+        match self.updater {
+            Updater::Esp8266(core) | Updater::HomieMqtt(core) => core.behaviour(),
+            Updater::Pico => PICO,
+            Updater::OtasealDevice => OTASEAL_DEVICE,
+        }
+    }
+
+    /// Whether it checks signatures.
+    pub fn verifies(&self) -> bool {
+        self.has_key && self.behaviour().signature != SignatureCheck::None
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.updater {
+            Updater::Esp8266(core) => write!(f, "esp8266@{core}"),
+            Updater::HomieMqtt(core) => write!(f, "homie-mqtt@{core}"),
+            Updater::Pico => f.write_str("arduino-pico"),
+            Updater::OtasealDevice => f.write_str("otaseal-device"),
+        }?;
+        if self.has_key { Ok(()) } else { f.write_str("/unsigned") }
+    }
+}
+
+impl Serialize for Profile {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The text is no profile.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is no device profile: {why}")]
+pub struct UnknownProfile {
+    /// The text.
+    pub text: String,
+    /// What is wrong with it, and what it should be.
+    pub why: &'static str,
+}
+
+impl FromStr for Profile {
+    type Err = UnknownProfile;
+
+    fn from_str(text: &str) -> Result<Self, UnknownProfile> {
+        let wrong = |why| UnknownProfile { text: text.to_owned(), why };
+        let (name, has_key) = match text.strip_suffix("/unsigned") {
+            Some(name) => (name, false),
+            None => (text, true),
+        };
+        let (name, version) = match name.split_once('@') {
+            Some((name, version)) => (name, Some(version)),
+            None => (name, None),
+        };
+        let version = match version {
+            Some(version) => Some(
+                core_version(version)
+                    .ok_or_else(|| wrong("the version of a core is three numbers, such as 2.7.4"))?,
+            ),
+            None => None,
+        };
+        let updater = match (name, version) {
+            ("esp8266", Some(core)) => Updater::Esp8266(core),
+            ("esp8266", None) => {
+                return Err(wrong("say which version of the core the device runs, such as esp8266@2.7.4"));
+            }
+            ("homie-mqtt", core) => Updater::HomieMqtt(core.unwrap_or(NEWEST_CORE)),
+            ("arduino-pico", None) => Updater::Pico,
+            ("otaseal-device", None) if has_key => Updater::OtasealDevice,
+            ("otaseal-device", None) => return Err(wrong("it always has a key")),
+            ("arduino-pico" | "otaseal-device", Some(_)) => return Err(wrong("it has no versions")),
+            _ => return Err(wrong("expected esp8266@VERSION, arduino-pico, homie-mqtt or otaseal-device")),
+        };
+        Ok(Self { updater, has_key })
+    }
+}
+
+fn core_version(text: &str) -> Option<CoreVersion> {
+    let mut parts = text
+        .split('.')
+        .map(|part| part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok()).flatten());
+    let version = CoreVersion(parts.next()??, parts.next()??, parts.next()??);
+    parts.next().is_none().then_some(version)
+}
