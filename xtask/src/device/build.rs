@@ -1,6 +1,7 @@
 //! Building the demo firmware for a target without an operating system.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -49,10 +50,42 @@ impl Toolchain {
     /// Builds one program of `fixtures/demo-firmware` and returns its ELF file.
     pub(super) fn build(&self, root: &Path, target: &str, program: &str) -> Result<PathBuf> {
         let folder = root.join("fixtures/demo-firmware");
+        self.build_in(&folder, &folder.join("target"), target, program, &[])
+    }
+
+    /// Builds a program so that its bytes do not depend on where this workspace lies.
+    ///
+    /// Cargo mixes the absolute path of a dependency outside the workspace into the names of its symbols, and
+    /// the compiler orders functions by them. So the sources are copied to a place of the same name everywhere.
+    pub(super) fn build_reproducibly(&self, root: &Path, target: &str, program: &str) -> Result<PathBuf> {
+        let mirror = Path::new("/var/tmp/otaseal-reproducible-build");
+        if mirror.exists() {
+            fs::remove_dir_all(mirror)?;
+        }
+        copy(root, mirror, Path::new("Cargo.toml"))?;
+        for path in ["crates/otaseal-device", "fixtures/demo-firmware"] {
+            copy(root, mirror, Path::new(path))?;
+        }
+        let target_dir = root.join("fixtures/demo-firmware/target");
+        let elf = self.build_in(&mirror.join("fixtures/demo-firmware"), &target_dir, target, program, &[]);
+        fs::remove_dir_all(mirror)?;
+        elf
+    }
+
+    /// Builds one program of the firmware in `folder`, with these variables in the environment.
+    pub(super) fn build_in(
+        &self,
+        folder: &Path,
+        target_dir: &Path,
+        target: &str,
+        program: &str,
+        environment: &[(&str, &str)],
+    ) -> Result<PathBuf> {
         let mut cargo = Command::new(&self.cargo);
-        cargo.current_dir(&folder).env("RUSTC", &self.rustc);
+        cargo.current_dir(folder).env("RUSTC", &self.rustc).env("CARGO_TARGET_DIR", target_dir);
+        cargo.envs(environment.iter().copied());
         // Flags and toolchain of the cargo that runs this task are not for the firmware.
-        for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR", "RUSTUP_TOOLCHAIN"] {
+        for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTUP_TOOLCHAIN"] {
             cargo.env_remove(variable);
         }
         cargo.args(["build", "--quiet", "--release", "--locked", "--target", target, "--bin", program]);
@@ -67,11 +100,28 @@ impl Toolchain {
         if !status.success() {
             return Err(format!("{program} does not build for {target}").into());
         }
-        Ok(folder.join("target").join(target).join("release").join(program))
+        Ok(target_dir.join(target).join("release").join(program))
     }
 }
 
 fn text(command: &mut Command) -> Result<String> {
     let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+/// Copies a file or a folder, without what Cargo builds.
+fn copy(from: &Path, to: &Path, path: &Path) -> Result<()> {
+    let (source, copied) = (from.join(path), to.join(path));
+    if !source.is_dir() {
+        fs::create_dir_all(copied.parent().unwrap_or(to))?;
+        fs::copy(&source, &copied)?;
+        return Ok(());
+    }
+    for entry in fs::read_dir(&source)? {
+        let name = entry?.file_name();
+        if name != "target" && name != "fuzz" {
+            copy(from, to, &path.join(name))?;
+        }
+    }
+    Ok(())
 }
