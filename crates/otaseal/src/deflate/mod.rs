@@ -139,3 +139,18 @@ fn in_parallel<T: Send>(items: &mut [T], threads: NonZero<usize>, work: impl Fn(
         worker();
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_threads_does_not_change_the_bytes() {
+        let mut data: Vec<u8> = (0u64..150_000).map(|i| ((i * i) >> 7) as u8 ^ (i / 3) as u8).collect();
+        data.extend_from_within(30_000..60_000);
+        for plan in [&DEFAULT, &MAX] {
+            let [one, two, seven] = [1, 2, 7].map(|n| deflate(&data, plan, NonZero::new(n).unwrap()));
+            assert!(one == two && two == seven);
+        }
+    }
+}
