@@ -3,6 +3,7 @@
 //! Runs of the contenders alternate, so that whatever else the machine does meets all of them; what is reported is
 //! the median of each, and the median of the ratios within each round.
 
+mod corpus;
 mod memory;
 mod speed;
 
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// Every benchmark, in the order in which all of them run.
-pub(crate) const ALL: &[&str] = &["sign", "keygen", "memory", "gigabyte"];
+pub(crate) const ALL: &[&str] = &["sign", "keygen", "compress", "memory", "gigabyte"];
 
 /// Runs the named benchmarks, or all.
 ///
@@ -31,6 +32,7 @@ pub(crate) fn run(root: &Path, names: &[&str]) -> Result<String> {
         let (text, promise) = match name {
             "sign" => speed::sign(&bench)?,
             "keygen" => speed::keygen(&bench)?,
+            "compress" => corpus::run(root)?,
             "memory" => memory::package(&bench)?,
             _ => memory::gigabyte(&bench)?,
         };

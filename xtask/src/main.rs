@@ -29,7 +29,7 @@ cargo xtask TASK: the tasks of this workspace
   fixtures [--check]   make the images that must be accepted or rejected
   device [--update]    build the demo firmware, and judge every fixture with it in QEMU
   interop [COUNT]      judge every fixture, and COUNT random changes of one, with other verifiers
-  bench [NAME...]      sign, keygen, memory, gigabyte: speed against other programs, and peak memory
+  bench [NAME...]      sign, keygen, compress, memory, gigabyte: speed against other programs, and peak memory
 
 `cargo xtask sign --help` lists what sign takes; keygen, pubkey and verify likewise.
 ";

@@ -41,8 +41,7 @@ struct Peer {
 }
 
 const GZIP: Peer = Peer { name: "gzip -9", script: r#"gzip -9nc <"$IN" >"$OUT""# };
-const LIBDEFLATE: Peer =
-    Peer { name: "libdeflate -12", script: r#"libdeflate-gzip -12 -c <"$IN" >"$OUT""# };
+const LIBDEFLATE: Peer = Peer { name: "libdeflate -12", script: r#"libdeflate-gzip -12 -c <"$IN" >"$OUT""# };
 const ZOPFLI: Peer = Peer { name: "zopfli --i15", script: r#"zopfli --i15 -c "$IN" >"$OUT""# };
 const ADVDEF: Peer =
     Peer { name: "advdef -4", script: r#"gzip -9nc <"$IN" >"$OUT" && advdef -z -4 -q "$OUT""# };
@@ -179,11 +178,14 @@ impl Peer {
     /// Time of the whole process, and size of the file without a name that it may have stored.
     fn run(&self, file: &Path, out: &Path) -> Result<(Duration, usize)> {
         let start = Instant::now();
-        let status =
-            Command::new("sh").args(["-c", self.script]).env("IN", file).env("OUT", out).status()?;
+        let status = Command::new("sh").args(["-c", self.script]).env("IN", file).env("OUT", out).status()?;
         let time = start.elapsed();
         if !status.success() {
-            return Err(format!("{}: {status}; apt-get install gzip libdeflate-tools zopfli advancecomp 7zip", self.name).into());
+            return Err(format!(
+                "{}: {status}; apt-get install gzip libdeflate-tools zopfli advancecomp 7zip",
+                self.name
+            )
+            .into());
         }
         let packed = fs::read(out)?;
         Ok((time, packed.len() - name_len(&packed)))
