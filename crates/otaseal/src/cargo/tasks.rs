@@ -245,7 +245,8 @@ pub fn keygen(task: &Keygen, note: &mut dyn FnMut(Note)) -> Result<NewKey, Cargo
     let key = PrivateKey::generate(task.size).map_err(CargoError::Keygen)?;
     let texts = [key.to_pkcs8_pem().map_err(CargoError::Keygen)?, key.public().to_spki_pem().into()];
     for (file, text) in files.iter_mut().zip(&texts) {
-        let failed = |source: io::Error| OutputError::Io { path: private.clone(), source };
+        let path = file.target().to_path_buf();
+        let failed = |source: io::Error| OutputError::Io { path, source };
         file.write_all(text.as_bytes()).map_err(failed)?;
     }
     for file in files {
