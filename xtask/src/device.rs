@@ -2,6 +2,7 @@
 
 mod build;
 mod emulate;
+mod measure;
 
 use std::fmt::Write;
 use std::fs;
@@ -13,6 +14,15 @@ use emulate::{BOARDS, Board};
 
 /// The compiler that `fixtures/plain/demo-firmware.bin` was made with; with another one, other bytes are right too.
 const PLAIN_MADE_BY: &str = "rustc 1.96.0 (ac68faa20 2026-05-25)";
+
+/// Size, instructions and stack of a verdict, beside BearSSL's.
+///
+/// # Errors
+///
+/// When something is not installed, can panic, or is larger or slower than it may be.
+pub(crate) fn measure(root: &Path) -> Result<String> {
+    measure::run(root)
+}
 
 /// Builds the firmware for every target and runs it on every board; with `update`, rewrites the committed image.
 ///

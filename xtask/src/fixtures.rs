@@ -4,7 +4,7 @@
 //! the same on every machine. The names are data, see [`cases`]: `NAME[--CASE][.KEY][.legacy].bin`.
 
 mod cases;
-mod peer;
+pub(crate) mod peer;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

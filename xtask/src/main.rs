@@ -28,6 +28,7 @@ cargo xtask TASK: the tasks of this workspace
   ci                   the same, and format, lints, dependencies, invariants, Windows
   fixtures [--check]   make the images that must be accepted or rejected
   device [--update]    build the demo firmware, and judge every fixture with it in QEMU
+  device --measure     size, instructions and stack of a verdict, beside BearSSL's
   interop [COUNT]      judge every fixture, and COUNT random changes of one, with other verifiers
   bench [NAME...]      sign, keygen, compress, memory, gigabyte: speed against other programs, and peak memory
 
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         ["fixtures", "--check"] => fixtures::run(root, true),
         ["device"] => device::run(root, false),
         ["device", "--update"] => device::run(root, true),
+        ["device", "--measure"] => device::measure(root),
         ["interop"] => interop::run(root, 10_000),
         ["interop", count] => count.parse().map_err(Into::into).and_then(|count| interop::run(root, count)),
         _ => {

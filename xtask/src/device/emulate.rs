@@ -10,6 +10,8 @@ use crate::Result;
 /// A board and what to build for it.
 pub(super) struct Board {
     pub(super) target: &'static str,
+    /// As GCC calls it.
+    pub(super) core: &'static str,
     pub(super) machine: &'static str,
     qemu: &'static str,
     /// Its flat image is the one in git.
@@ -18,10 +20,23 @@ pub(super) struct Board {
 
 /// Cortex-M0, Cortex-M3 and RISC-V.
 pub(super) const BOARDS: &[Board] = &[
-    Board { target: "thumbv6m-none-eabi", machine: "microbit", qemu: "qemu-system-arm", committed: true },
-    Board { target: "thumbv7m-none-eabi", machine: "lm3s6965evb", qemu: "qemu-system-arm", committed: false },
+    Board {
+        target: "thumbv6m-none-eabi",
+        core: "cortex-m0",
+        machine: "microbit",
+        qemu: "qemu-system-arm",
+        committed: true,
+    },
+    Board {
+        target: "thumbv7m-none-eabi",
+        core: "cortex-m3",
+        machine: "lm3s6965evb",
+        qemu: "qemu-system-arm",
+        committed: false,
+    },
     Board {
         target: "riscv32imc-unknown-none-elf",
+        core: "riscv32imc",
         machine: "virt",
         qemu: "qemu-system-riscv32",
         committed: false,
@@ -44,13 +59,20 @@ impl Board {
         if let Some(announced) = announced {
             semihosting += &format!(",arg={announced}");
         }
-        self.run_with(elf, &semihosting, &[])
+        self.run_with(Path::new("."), elf, &semihosting, &[])
     }
 
-    /// Runs a firmware with these semihosting options and further ones.
-    pub(super) fn run_with(&self, elf: &Path, semihosting: &str, more: &[&str]) -> Result<Run> {
+    /// Runs a firmware in a folder, where it finds its files, with these options.
+    pub(super) fn run_with(
+        &self,
+        folder: &Path,
+        elf: &Path,
+        semihosting: &str,
+        more: &[&str],
+    ) -> Result<Run> {
         let mut command = Command::new(self.qemu);
         command
+            .current_dir(folder)
             .args(["-machine", self.machine, "-display", "none", "-monitor", "none", "-serial", "none"])
             .args(if self.machine == "virt" { &["-bios", "none"][..] } else { &[] })
             .args(["-semihosting-config", semihosting])
