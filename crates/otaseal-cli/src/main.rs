@@ -10,12 +10,12 @@ mod report;
 
 use crate::args::{Cli, Command};
 use crate::report::Reporter;
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     report::install_panic_hook();
-    let cli = match Cli::try_parse() {
+    let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => return report::usage(&error),
     };
@@ -33,4 +33,14 @@ fn main() -> ExitCode {
         Command::Completions(args) => reporter.finish(cmd::completions::run(args)),
         Command::Man(args) => reporter.finish(cmd::man::run(args)),
     }
+}
+
+fn parse() -> Result<Cli, clap::Error> {
+    let mut command = Cli::command();
+    // The help of this one has lines to be copied, which must not be wrapped. The width holds for all of them.
+    if std::env::args_os().any(|arg| arg == "signing-py") {
+        command = command.term_width(0);
+    }
+    let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
