@@ -1,7 +1,7 @@
 //! Why a task of [`crate::cargo`] did not end well.
 
 use crate::emit::EmitError;
-use crate::key::KeyError;
+use crate::key::{KeyError, pair::PairError};
 use crate::output::OutputError;
 use crate::package::PackageError;
 use crate::settings::SettingsError;
@@ -94,6 +94,9 @@ pub enum CargoError {
     /// No key could be made.
     #[error(transparent)]
     Keygen(KeyError),
+    /// The new key could not be written: neither half of it.
+    #[error(transparent)]
+    Pair(#[from] PairError),
     /// The public key at hand is another key's.
     #[error("{} is not the public half of {}", public.display(), private.display())]
     KeyPair {
@@ -171,6 +174,7 @@ impl CargoError {
             Self::NoKey(_) => "make one with `cargo xtask keygen`".into(),
             Self::Read { .. } => "check that it is there and that you may read it".into(),
             Self::Key { source, .. } | Self::Keygen(source) => source.help(),
+            Self::Pair(error) => error.help(),
             Self::KeyPair { public_id, private_id, .. } => format!(
                 "the private key's id is {private_id}, the other's {public_id}; \
                  give the file that was made with the private key"

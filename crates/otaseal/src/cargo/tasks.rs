@@ -6,17 +6,16 @@ use super::keys::{beside, read_private, read_public};
 use super::project::Project;
 use crate::emit::{self, EmitError, Mode, RustForm, RustOptions};
 use crate::firmware::Firmware;
-use crate::key::{KeySize, PrivateKey, PublicKey};
+use crate::key::{KeySize, PrivateKey, PublicKey, pair::PairFiles};
 use crate::known_keys;
 use crate::manifest;
-use crate::output::{Access, OutputError, Overwrite, Pending, Written};
+use crate::output::{OutputError, Overwrite, Written};
 use crate::package::{ArtefactKind, Options, Purpose, Report, package};
 use crate::settings::{Emit, EmitKind, Settings};
 use crate::sign::Scheme;
 use crate::verify::{JudgeError, judge};
 use otaseal_device::KeyId;
 use std::fs::{self, File};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -227,7 +226,7 @@ pub struct NewKey {
 /// Makes the project's key pair: PKCS#8 and SPKI, PEM; both files or none.
 ///
 /// # Errors
-/// [`CargoError::Output`] when there is a key already and it may not be replaced, or when writing fails.
+/// [`CargoError::Pair`] when there is a key already and it may not be replaced, or when writing fails.
 pub fn keygen(task: &Keygen, note: &mut dyn FnMut(Note)) -> Result<NewKey, CargoError> {
     let request = &task.request;
     let project = Project::load_for_keys(request.manifest_path.as_deref(), &request.settings)?;
@@ -238,20 +237,9 @@ pub fn keygen(task: &Keygen, note: &mut dyn FnMut(Note)) -> Result<NewKey, Cargo
             fs::create_dir_all(parent).map_err(|source| OutputError::Io { path: parent.into(), source })?;
         }
     }
-    let mut files = [
-        Pending::create(&private, task.overwrite, Access::OwnerOnly)?,
-        Pending::create(&public, task.overwrite, Access::Public)?,
-    ];
+    let files = PairFiles::stage(&private, &public, task.overwrite)?;
     let key = PrivateKey::generate(task.size).map_err(CargoError::Keygen)?;
-    let texts = [key.to_pkcs8_pem().map_err(CargoError::Keygen)?, key.public().to_spki_pem().into()];
-    for (file, text) in files.iter_mut().zip(&texts) {
-        let path = file.target().to_path_buf();
-        let failed = |source: io::Error| OutputError::Io { path, source };
-        file.write_all(text.as_bytes()).map_err(failed)?;
-    }
-    for file in files {
-        file.commit()?;
-    }
+    files.commit(&key)?;
     if !ignored(&private) {
         note(Note::NotIgnored { path: private.clone() });
     }
