@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// Every benchmark, in the order in which all of them run.
-pub(crate) const ALL: &[&str] = &["sign", "keygen", "compress", "memory", "gigabyte"];
+pub(crate) const ALL: &[&str] = &["sign", "verify", "keygen", "compress", "memory", "gigabyte"];
 
 /// Runs the named benchmarks, or all.
 ///
@@ -31,6 +31,7 @@ pub(crate) fn run(root: &Path, names: &[&str]) -> Result<String> {
     for &name in names {
         let (text, promise) = match name {
             "sign" => speed::sign(&bench)?,
+            "verify" => speed::verify(&bench)?,
             "keygen" => speed::keygen(&bench)?,
             "compress" => corpus::run(root)?,
             "memory" => memory::package(&bench)?,

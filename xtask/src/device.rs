@@ -35,6 +35,7 @@ pub(crate) fn run(root: &Path, update: bool) -> Result<String> {
     for board in BOARDS {
         let toolchain = Toolchain::find(board.target)?;
         let elf = toolchain.build(root, board.target, "demo-firmware")?;
+        linker_kept_tokens(&elf)?;
         if board.committed {
             committed_image(root, &toolchain, board.target, update, &mut report)?;
         }
@@ -42,6 +43,24 @@ pub(crate) fn run(root: &Path, update: bool) -> Result<String> {
         writeln!(report, "{} ({}): {runs} images judged as their names say", board.machine, board.target)?;
     }
     Ok(report)
+}
+
+/// The packager finds the tokens that the macros placed, in what every linker left of them.
+fn linker_kept_tokens(elf: &Path) -> Result<()> {
+    let flat = otaseal::elf::flatten(&fs::read(elf)?, otaseal::elf::DEFAULT_MAX_GAP)?.bytes;
+    let tokens = otaseal::homie::extract(&flat)?;
+    let found = (
+        tokens.marker,
+        tokens.name.map(|token| token.value.to_string()),
+        tokens.version.map(|token| token.value.to_string()),
+        tokens.brand.map(|token| token.value.to_string()),
+    );
+    let text = |text: &str| Some(text.to_owned());
+    if found == (true, text("demo-firmware"), text("1.0.0"), text("Otaseal")) {
+        Ok(())
+    } else {
+        Err(format!("{}: the tokens are {found:?}", elf.display()).into())
+    }
 }
 
 /// Compares the image in git with a fresh one.

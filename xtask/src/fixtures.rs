@@ -10,7 +10,18 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use otaseal::emit::{self, RustForm, RustOptions};
+use otaseal::key::PrivateKey;
+
 use crate::Result;
+
+/// The key files of the demo firmware, emitted as for any firmware.
+const FIRMWARE_KEYS: [(&str, &str); 4] = [
+    ("ota_key.rs", "keys.example/private.pem"),
+    ("next_key.rs", "fixtures/keys/next.pem"),
+    ("rsa3072_key.rs", "fixtures/keys/rsa3072.pem"),
+    ("rsa4096_key.rs", "fixtures/keys/rsa4096.pem"),
+];
 
 /// Writes the fixtures, or with `check` compares them with what is there.
 ///
@@ -20,8 +31,15 @@ use crate::Result;
 /// missing or is one too many.
 pub(crate) fn run(root: &Path, check: bool) -> Result<String> {
     let cases = cases::all(root)?;
-    let expected: BTreeMap<PathBuf, Vec<u8>> =
+    let mut expected: BTreeMap<PathBuf, Vec<u8>> =
         cases.into_iter().map(|case| (root.join("fixtures").join(case.name), case.bytes)).collect();
+    for (name, pem) in FIRMWARE_KEYS {
+        let key = PrivateKey::from_bytes(&fs::read(root.join(pem))?)?;
+        let self_test = Some(emit::self_test(&key)?);
+        let options = RustOptions { form: RustForm::Device, module: None, self_test };
+        let path = root.join("fixtures/demo-firmware/src").join(name);
+        expected.insert(path, emit::rust_source(key.public(), &options).into_bytes());
+    }
     let mut stale = Vec::new();
     for folder in ["accept", "reject"] {
         for entry in fs::read_dir(root.join("fixtures").join(folder))? {

@@ -30,7 +30,7 @@ cargo xtask TASK: the tasks of this workspace
   device [--update]    build the demo firmware, and judge every fixture with it in QEMU
   device --measure     size, instructions and stack of a verdict, beside BearSSL's
   interop [COUNT]      judge every fixture, and COUNT random changes of one, with other verifiers
-  bench [NAME...]      sign, keygen, compress, memory, gigabyte: speed against other programs, and peak memory
+  bench [NAME...]      sign, verify, keygen, compress, memory, gigabyte: speed against other programs, and peak memory
 
 `cargo xtask sign --help` lists what sign takes; keygen, pubkey and verify likewise.
 ";

@@ -91,6 +91,35 @@ pub(super) fn keygen(bench: &Bench) -> Result<(String, Promise)> {
     Ok((table(&contenders, &[ratio]), promise(&[(ratio, 1.0)], "keygen")))
 }
 
+/// Verifying 16 MiB: at least 0.95 of the throughput of `openssl dgst -verify`.
+pub(super) fn verify(bench: &Bench) -> Result<(String, Promise)> {
+    let (payload, signature) = (bench.folder.join("large.bin"), bench.folder.join("large.signature"));
+    let signed = bench.folder.join("large.signed");
+    let mut bytes = image(16 << 20);
+    fs::write(&payload, &bytes)?;
+    let mut openssl = Command::new("openssl");
+    openssl.args(["dgst", "-sha256", "-sign"]).arg(&bench.key).arg("-out").arg(&signature).arg(&payload);
+    Contender::new("openssl dgst -sha256 -sign", openssl).run()?;
+    let made = fs::read(&signature)?;
+    bytes.extend(&made);
+    bytes.extend((made.len() as u32).to_le_bytes());
+    fs::write(&signed, bytes)?;
+
+    let mut ours = Command::new(&bench.program);
+    ours.args(["--quiet", "verify"]).arg(&signed).arg("--key").arg(&bench.public);
+    let mut openssl = Command::new("openssl");
+    openssl
+        .args(["dgst", "-sha256", "-verify"])
+        .arg(&bench.public)
+        .arg("-signature")
+        .arg(&signature)
+        .arg(&payload);
+    let mut contenders =
+        [Contender::new("otaseal verify", ours), Contender::new("openssl dgst -sha256 -verify", openssl)];
+    let ratios = race(&mut contenders)?;
+    Ok((table(&contenders, &ratios), promise(&[(ratios[0], 1.0 / 0.95)], "verify")))
+}
+
 /// Runs everybody once per round; returns, for each but the first, the median of first / other within a round.
 fn race(contenders: &mut [Contender]) -> Result<Vec<f64>> {
     for contender in contenders.iter_mut() {

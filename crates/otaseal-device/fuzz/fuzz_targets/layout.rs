@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use otaseal_device::{Reject, layout};
 
 fuzz_target!(|image: &[u8]| {
-    for signature_len in [0, 1, 256, 384, 512, 65_536, usize::MAX] {
+    for signature_len in [0, 1, 256, 384, 512, 65_536, u32::MAX as usize] {
         match layout::split(image, signature_len) {
             Ok((payload, signature)) => {
                 assert!(!payload.is_empty());

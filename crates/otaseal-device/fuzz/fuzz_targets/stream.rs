@@ -7,8 +7,10 @@
 use libfuzzer_sys::fuzz_target;
 use otaseal_device::{KeySet, ReadAt, Reject, Verifier, VerifyAtError, legacy, verify, verify_at};
 
+#[allow(dead_code, reason = "the self-test vector is not used here")]
 #[path = "../../../../fixtures/demo-firmware/src/next_key.rs"]
 mod next_key;
+#[allow(dead_code, reason = "the self-test vector is not used here")]
 #[path = "../../../../fixtures/demo-firmware/src/ota_key.rs"]
 mod ota_key;
 
@@ -35,9 +37,9 @@ fuzz_target!(|image: &[u8]| {
     }
     assert_eq!(verify_at(&mut Memory(image), image.len(), &KEYS), verdict.map_err(VerifyAtError::Reject));
 
-    let mut state = image.iter().fold(image.len() as u32 | 1, |state, byte| {
-        (state ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-    });
+    let mut state = image
+        .iter()
+        .fold(image.len() as u32 | 1, |state, byte| (state ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
     let mut next = |bound: usize| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 16) as usize % bound
@@ -57,7 +59,8 @@ fuzz_target!(|image: &[u8]| {
         }
         assert_eq!(verifier.finish(&KEYS), verdict, "{total:?}");
 
-        let mut verifier = total.map_or_else(legacy::Verifier::<64>::unknown_total, legacy::Verifier::with_total);
+        let mut verifier =
+            total.map_or_else(legacy::Verifier::<64>::unknown_total, legacy::Verifier::with_total);
         for chunk in &chunks {
             verifier.update(chunk).expect("no more than was announced");
         }
