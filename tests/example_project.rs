@@ -110,7 +110,7 @@ impl<'a> Project<'a> {
     fn xtask(&self, arguments: &[&str]) -> Output {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.arg("xtask").args(arguments).current_dir(self.root);
-        cargo.env("CARGO_TARGET_DIR", self.target()).env("CARGO_NET_OFFLINE", "true");
+        cargo.env("CARGO_TARGET_DIR", self.target());
         // Less time for the compiler; what it makes is the same.
         cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
         for variable in ["RUSTFLAGS", "CARGO_PKG_NAME", "SOURCE_DATE_EPOCH"] {

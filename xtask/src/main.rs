@@ -4,6 +4,7 @@ mod ci;
 mod device;
 mod fixtures;
 mod interop;
+mod licences;
 mod test;
 mod tools;
 
