@@ -64,7 +64,8 @@ impl Block {
                 last = bits;
                 continue;
             }
-            if passes.shake == 0 {
+            // Noise will be stored: no parse makes anything of it.
+            if passes.shake == 0 || self.bits > 8 * self.range.len() as u64 {
                 return;
             }
             last = u64::MAX;
