@@ -35,6 +35,8 @@ const STRETCH: usize = 1 << 20;
 
 /// Stretches shorter than this are tried more often.
 const SMALL: usize = 1 << 18;
+/// A parse of fewer tokens than this is cut twice as finely.
+const FEW_TOKENS: usize = 1 << 13;
 
 /// How much is tried.
 #[derive(Clone, Copy)]
@@ -90,8 +92,13 @@ fn search(data: &[u8], start: usize, end: usize, plan: &Plan, threads: NonZero<u
     Parser::default().parse(stretch, &matches, 0..stretch.len(), &Prices::guess(stretch), &mut tokens);
     let mut known = Vec::new();
     let mut best: Option<(u64, Vec<Block>)> = None;
+    // A small image has few places to choose from: look at twice as many.
+    let mut grain = plan.grain;
+    if tokens.len() < FEW_TOKENS {
+        grain.chunk /= 2;
+    }
     for &passes in plan.rounds {
-        let mut blocks = cut(&tokens, &split::split(&tokens, plan.grain, &known));
+        let mut blocks = cut(&tokens, &split::split(&tokens, grain, &known));
         // Little data can have many passes, and needs them more.
         let most = passes.most * (SMALL / stretch.len().max(1)).clamp(1, 4) as u32;
         let passes = Passes { most: if passes.shake == 0 { passes.most } else { most }, ..passes };
