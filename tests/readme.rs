@@ -11,6 +11,7 @@ struct Step {
 }
 
 #[test]
+#[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 fn the_commands_of_the_readme_do_what_it_says() {
     if !cfg!(unix) {
         println!("SKIPPED: the README's commands are for a POSIX shell");

@@ -53,7 +53,8 @@ struct Peak {
 /// than the last millisecond.
 fn measure(mut command: Command) -> Result<Peak> {
     let start = Instant::now();
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn()?;
     let status_file = format!("/proc/{}/status", child.id());
     let mut kib = 0;
     let status = loop {
