@@ -41,6 +41,22 @@ macro_rules! hex_digest {
 hex_digest!(Sha256Digest);
 hex_digest!(Md5Digest);
 
+impl std::str::FromStr for Md5Digest {
+    type Err = &'static str;
+
+    /// Reads 32 hexadecimal digits of either case.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const WRONG: &str = "expected the 32 hexadecimal digits of an MD5";
+        let nibble = |digit: u8| char::from(digit).to_digit(16).map(|value| value as u8).ok_or(WRONG);
+        let digits: &[u8; 32] = text.as_bytes().try_into().map_err(|_| WRONG)?;
+        let mut digest = [0; 16];
+        for (byte, pair) in digest.iter_mut().zip(digits.as_chunks::<2>().0) {
+            *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+        }
+        Ok(Self(digest))
+    }
+}
+
 /// SHA-256 of bytes in memory.
 pub fn sha256(bytes: &[u8]) -> Sha256Digest {
     Sha256Digest(Sha256::digest(bytes).into())

@@ -7,7 +7,10 @@
 use crate::compress::{self, CompressError, Effort, GunzipError};
 use crate::digest::{Digests, sha256};
 use crate::elf::{self, ElfError};
+use crate::guard::{self, Content, GuardError};
 use crate::homie::{self, TokenError, Tokens};
+use crate::image::esp8266::{FlashMode, set_flash_mode};
+use crate::image::uf2::{self, Uf2Error};
 use crate::image::{self, Kind};
 use crate::sign::{self, AlreadySigned, Scheme, SignError, Signer};
 use crate::verify;
@@ -64,6 +67,22 @@ pub enum FirmwareError {
         /// What to do about it.
         help: &'static str,
     },
+    /// The UF2 file cannot be unpacked.
+    #[error("{name}: {source}")]
+    Uf2 {
+        /// The file, or `-`.
+        name: String,
+        /// Which rule it breaks.
+        source: Uf2Error,
+    },
+    /// The image must not be signed: damaged, or not what it is said to be.
+    #[error("{name}: {source}")]
+    Guard {
+        /// The file, or `-`.
+        name: String,
+        /// What is wrong with it.
+        source: GuardError,
+    },
 }
 
 impl FirmwareError {
@@ -77,6 +96,8 @@ impl FirmwareError {
             Self::Empty { .. } => "check that the build step before this one ran".into(),
             Self::Elf { source, .. } => source.help().to_string(),
             Self::NotPlain { help, .. } => (*help).into(),
+            Self::Uf2 { source, .. } => source.help().into(),
+            Self::Guard { source, .. } => source.help(),
         }
     }
 }
@@ -99,19 +120,28 @@ pub struct Source {
 }
 
 impl Firmware {
-    /// Reads a build: an ELF is flattened by load address, anything else must be a plain image already.
+    /// Reads a build: an ELF is flattened by load address, a UF2 file is unpacked, anything else must be a plain
+    /// image already.
     ///
-    /// `max_gap` is the largest hole between two sections, in bytes, that is filled with FF.
+    /// `max_gap` is the largest hole between two sections or blocks, in bytes, that is filled with FF.
     ///
     /// # Errors
-    /// [`FirmwareError`]: unreadable, empty, too large, not flat, or packaged already.
+    /// [`FirmwareError`]: unreadable, empty, too large, not flat, packaged already, damaged, or a filesystem.
     pub fn load(path: &Path, max_gap: usize) -> Result<Self, FirmwareError> {
+        Self::load_as(path, max_gap, Content::Firmware)
+    }
+
+    /// The same for a file that may be a filesystem image: it must be what `content` says.
+    ///
+    /// # Errors
+    /// As [`Firmware::load`].
+    pub fn load_as(path: &Path, max_gap: usize, content: Content) -> Result<Self, FirmwareError> {
         let failed = |source| FirmwareError::Read { path: path.into(), source };
         let mut file = File::open(path).map_err(failed)?;
         let mut bytes = Vec::new();
         read_bounded(&mut file, &mut bytes).map_err(failed)?;
         let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        Self::from_bytes(&name, bytes, max_gap)
+        Self::from_bytes_as(&name, bytes, max_gap, content)
     }
 
     /// The same for bytes that are in memory; `name` is what messages and the manifest call them.
@@ -119,6 +149,19 @@ impl Firmware {
     /// # Errors
     /// As [`Firmware::load`].
     pub fn from_bytes(name: &str, bytes: Vec<u8>, max_gap: usize) -> Result<Self, FirmwareError> {
+        Self::from_bytes_as(name, bytes, max_gap, Content::Firmware)
+    }
+
+    /// The same for bytes that may be a filesystem image.
+    ///
+    /// # Errors
+    /// As [`Firmware::load`].
+    pub fn from_bytes_as(
+        name: &str,
+        bytes: Vec<u8>,
+        max_gap: usize,
+        content: Content,
+    ) -> Result<Self, FirmwareError> {
         let owned = || name.to_owned();
         if bytes.len() > MAX_IMAGE {
             return Err(FirmwareError::TooLarge { name: owned() });
@@ -127,18 +170,49 @@ impl Firmware {
             return Err(FirmwareError::Empty { name: owned() });
         }
         let source = Source { file: owned(), digests: Digests::of(&bytes) };
-        if let Some((found, help)) = refused(&bytes) {
+        let kind = image::identify(&bytes);
+        if let Some((found, help)) = refused(&bytes, &kind) {
             return Err(FirmwareError::NotPlain { name: owned(), found, help });
         }
-        let bytes = match image::identify(&bytes) {
-            Kind::Elf(_) => {
+        let bytes = match kind {
+            Kind::Elf(_) if content == Content::Firmware => {
                 elf::flatten(&bytes, max_gap)
                     .map_err(|source| FirmwareError::Elf { name: owned(), source })?
                     .bytes
             }
+            Kind::Uf2(_) if content == Content::Firmware => {
+                uf2::unpack(&bytes, max_gap)
+                    .map_err(|source| FirmwareError::Uf2 { name: owned(), source })?
+                    .bytes
+            }
             _ => bytes,
         };
-        Ok(Self { bytes, source })
+        let firmware = Self { bytes, source };
+        firmware.guarded(guard::check(&firmware.bytes, content))?;
+        Ok(firmware)
+    }
+
+    /// Checks the image's flash mode against the device's.
+    ///
+    /// # Errors
+    /// [`FirmwareError::Guard`] when it is another, or when the image has none.
+    pub fn expect_flash_mode(&self, mode: FlashMode) -> Result<(), FirmwareError> {
+        self.guarded(guard::expect_flash_mode(&self.bytes, mode))
+    }
+
+    /// Sets the image's flash mode, and the CRC that covers it.
+    ///
+    /// # Errors
+    /// [`FirmwareError::Guard`] when the image has none.
+    pub fn set_flash_mode(&mut self, mode: FlashMode) -> Result<(), FirmwareError> {
+        match set_flash_mode(&mut self.bytes, mode) {
+            Some(_) => Ok(()),
+            None => self.guarded(Err(GuardError::NoFlashMode)),
+        }
+    }
+
+    fn guarded(&self, result: Result<(), GuardError>) -> Result<(), FirmwareError> {
+        result.map_err(|source| FirmwareError::Guard { name: self.source.file.clone(), source })
     }
 
     /// The plain image.
@@ -298,17 +372,16 @@ fn read_bounded(reader: &mut dyn Read, bytes: &mut Vec<u8>) -> std::io::Result<u
 }
 
 /// What a build never is, and what to do instead.
-fn refused(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
+fn refused(bytes: &[u8], kind: &Kind) -> Option<(&'static str, &'static str)> {
     let tail = &bytes[bytes.len().saturating_sub(layout::LENGTH_FIELD_LEN)..];
     if image::trailer(tail, bytes.len() as u64).is_some() {
         return Some(("signed already", "give the unsigned image; `otaseal strip` takes a signature off"));
     }
-    match image::identify(bytes) {
+    match kind {
         Kind::Gzip => Some((
             "compressed already",
             "give the plain image: its gzip is made here, and tokens are read in it",
         )),
-        Kind::Uf2(_) => Some(("a UF2 file", "give the .bin or .elf of the same build")),
         Kind::IntelHex => Some(("an Intel HEX file", "give the .bin or .elf of the same build")),
         Kind::Key(_) => Some(("a key file", "give the build first and the key with --key")),
         _ => None,

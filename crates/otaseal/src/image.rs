@@ -5,11 +5,12 @@
 //! signed image. Verifying is [`otaseal_device`]'s.
 
 pub mod esp8266;
-mod uf2;
+mod filesystem;
+pub mod rp;
+pub mod uf2;
 
 use std::fmt;
 
-use crc::{CRC_32_MPEG_2, Crc};
 use otaseal_device::layout::{LENGTH_FIELD_LEN, trailer_len};
 use serde::Serialize;
 
@@ -17,6 +18,8 @@ use crate::elf::Machine;
 use crate::key::{self, file::Recognised};
 
 pub use self::esp8266::Esp8266File;
+pub use self::filesystem::{LittleFs, Spiffs};
+pub use self::rp::{Rp2040, Rp2350};
 pub use self::uf2::Uf2;
 
 /// What a file is. `Display` says it in a few words with an article.
@@ -40,6 +43,13 @@ pub enum Kind {
     Uf2(Uf2),
     /// Flash contents of an RP2040: the first 256 bytes are a second-stage boot loader with a valid checksum.
     Rp2040(Rp2040),
+    /// Flash contents of an RP2350: an image definition stands within the first 4 KiB.
+    Rp2350(Rp2350),
+    /// A LittleFS filesystem.
+    #[serde(rename = "littlefs")]
+    LittleFs(LittleFs),
+    /// A SPIFFS filesystem.
+    Spiffs(Spiffs),
     /// An Intel HEX text file.
     IntelHex,
     /// A key, certificate or certificate request.
@@ -58,6 +68,9 @@ impl fmt::Display for Kind {
             Self::Gzip => f.write_str("a gzip file"),
             Self::Uf2(uf2) => uf2.fmt(f),
             Self::Rp2040(_) => f.write_str("an RP2040 image"),
+            Self::Rp2350(image) => image.fmt(f),
+            Self::LittleFs(filesystem) => filesystem.fmt(f),
+            Self::Spiffs(filesystem) => filesystem.fmt(f),
             Self::IntelHex => f.write_str("an Intel HEX file"),
             Self::Key(key) => key.fmt(f),
             Self::Unknown => f.write_str("a binary of no known format"),
@@ -123,25 +136,6 @@ impl fmt::Display for Elf {
     }
 }
 
-/// The boot loader at the start of an RP2040's flash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Rp2040 {
-    /// Checksum of the first 252 bytes, stored in the next four. It is what the image is recognised by, and what
-    /// the boot ROM asks for before it runs anything.
-    pub boot2_crc32: u32,
-}
-
-impl Rp2040 {
-    /// RP2040 datasheet 2.8.1.3.1: CRC-32 with polynomial 04C11DB7, seed FFFFFFFF, neither reflected nor inverted
-    /// at the end, over 252 bytes, stored little-endian behind them.
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let (boot2, stored) = bytes.first_chunk::<256>()?.split_last_chunk::<4>()?;
-        let boot2_crc32 = Crc::<u32>::new(&CRC_32_MPEG_2).checksum(boot2);
-        (boot2_crc32 == u32::from_le_bytes(*stored)).then_some(Self { boot2_crc32 })
-    }
-}
-
 /// Says what a whole file is. A signed image is what its payload is: see [`trailer`].
 pub fn identify(bytes: &[u8]) -> Kind {
     if bytes.is_empty() {
@@ -169,7 +163,11 @@ pub fn identify(bytes: &[u8]) -> Kind {
     if is_intel_hex(bytes) {
         return Kind::IntelHex;
     }
-    Rp2040::read(bytes).map_or(Kind::Unknown, Kind::Rp2040)
+    // From what a checksum proves to what sixteen bits at a time make likely.
+    let found = Rp2040::read(bytes).map(Kind::Rp2040);
+    let found = found.or_else(|| LittleFs::read(bytes).map(Kind::LittleFs));
+    let found = found.or_else(|| Rp2350::read(bytes).map(Kind::Rp2350));
+    found.or_else(|| Spiffs::read(bytes).map(Kind::Spiffs)).unwrap_or(Kind::Unknown)
 }
 
 /// Whether the first line is a record of Intel's "Hexadecimal Object File Format Specification" (1988): a colon,
@@ -220,4 +218,12 @@ pub fn trailer(bytes_tail: &[u8], total_len: u64) -> Option<TrailerGuess> {
 
 #[cfg(test)]
 #[path = "image_tests.rs"]
-mod tests;
+pub(crate) mod tests;
+
+#[cfg(test)]
+#[path = "image/knowledge_tests.rs"]
+mod knowledge_tests;
+
+#[cfg(test)]
+#[path = "image/peer_tests.rs"]
+mod peer_tests;

@@ -70,6 +70,7 @@ fn intel_hex_is_told_by_its_first_record() {
 #[test]
 fn an_rp2040_image_is_told_by_its_boot_loaders_checksum() {
     // The check value of this CRC in the catalogue of parametrised CRC algorithms (CRC-32/MPEG-2).
+    use crc::{CRC_32_MPEG_2, Crc};
     assert_eq!(Crc::<u32>::new(&CRC_32_MPEG_2).checksum(b"123456789"), 0x0376_E6E7);
     // Boot loaders that run on real boards.
     for boot2 in [
@@ -88,7 +89,7 @@ fn an_rp2040_image_is_told_by_its_boot_loaders_checksum() {
     }
 }
 
-fn uf2_block(flags: u32, address: u32, len: u32, family: u32) -> Vec<u8> {
+pub(crate) fn uf2_block(flags: u32, address: u32, len: u32, family: u32) -> Vec<u8> {
     let words = [0x0A32_4655, 0x9E5D_5157, flags, address, len, 0, 1, family];
     let mut block: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
     block.resize(508, 0xAA);
@@ -126,7 +127,7 @@ fn uf2_blocks_are_summed_up() {
 }
 
 /// Segments and padding as the format has them, with a given flash mode and size byte.
-fn esp8266(mode: u8, size_frequency: u8, segments: &[(u32, &[u8])]) -> Vec<u8> {
+pub(crate) fn esp8266(mode: u8, size_frequency: u8, segments: &[(u32, &[u8])]) -> Vec<u8> {
     let mut image = vec![0xE9, segments.len() as u8, mode, size_frequency, 0x34, 0x12, 0x10, 0x40];
     let mut sum = 0xEF;
     for (address, data) in segments {
@@ -141,14 +142,14 @@ fn esp8266(mode: u8, size_frequency: u8, segments: &[(u32, &[u8])]) -> Vec<u8> {
 }
 
 /// What an Arduino build makes: boot loader, padding, application.
-fn arduino() -> Vec<u8> {
+pub(crate) fn arduino() -> Vec<u8> {
     let mut file = esp8266(2, 0x40, &[(0x4010_F000, &[7; 3000]), (0x4010_FF00, &[1, 2, 3])]);
     file.resize(0x1000, 0xAA);
     file.extend(esp8266(2, 0x40, &[(0x4020_1010, &[0x55; 5000]), (0x3FFE_8000, &[9; 64])]));
     file
 }
 
-fn esp(bytes: &[u8]) -> Esp8266File {
+pub(crate) fn esp(bytes: &[u8]) -> Esp8266File {
     match identify(bytes) {
         Kind::Esp8266(file) => file,
         other => panic!("{other:?}"),
@@ -201,7 +202,7 @@ fn an_application_is_looked_for_behind_the_boot_loader_only() {
 
 #[test]
 fn every_cut_and_every_size_is_survived() {
-    let whole = esp8266(3, 0x9F, &[(1, &[1; 20]), (2, &[2; 7])]);
+    let whole = esp8266(3, 0x9F, &[(1, &[1; 20]), (21, &[2; 7])]);
     for len in 8..whole.len() {
         assert_eq!(esp(&whole[..len]).first.integrity, Integrity::CutOff, "{len}");
     }
@@ -331,7 +332,7 @@ proptest! {
     fn nothing_makes_it_panic(
         magic in prop::sample::select(vec![
             &b""[..], b"\xe9", b"\xe9\x02\x02\x40", b"\xea", b"\x1f\x8b", b"\x7fELF", b"\x7fELF\x02\x02", b":", b":00",
-            b"UF2\nWQ\x5d\x9e", b"-----BEGIN ", b"-----BEGIN RSA PRIVATE KEY-----\n", b"\x30", b"\x30\x82\x04\xa3\x02\x01",
+            b"UF2\nWQ\x5d\x9e", b"\0\0\0\0\xf0\x0f\xff\xf7littlefs", b"\xd3\xde\xff\xff\x42\x01\x21\x10", b"-----BEGIN ", b"-----BEGIN RSA PRIVATE KEY-----\n", b"\x30", b"\x30\x82\x04\xa3\x02\x01",
         ]),
         rest in prop::collection::vec(any::<u8>(), 0..1100),
     ) {

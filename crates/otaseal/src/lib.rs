@@ -31,6 +31,7 @@ pub mod elf;
 pub mod emit;
 pub mod firmware;
 pub mod fit;
+pub mod guard;
 pub mod gzip_lint;
 pub mod homie;
 pub mod image;

@@ -2,10 +2,18 @@
 //!
 //! `manifest.json` is sorted, has no clock unless it is given one, and so is the same bytes for the same build.
 
+mod release;
+
 use crate::digest::{Digests, Md5Digest, Sha256Digest};
 use crate::firmware::{Encoding, Source};
+use crate::image::esp8266::FlashMode;
+use crate::image::{self, Kind};
 use crate::sign::Scheme;
+use md5::{Digest, Md5};
 use serde::Serialize;
+use std::collections::BTreeMap;
+
+pub use self::release::{Match, Release, ReleaseError};
 
 /// Version of the manifest's form. It grows when a field changes its meaning or goes away, not when one joins.
 pub const SCHEMA: u32 = 1;
@@ -43,21 +51,55 @@ pub struct Manifest {
 }
 
 /// What a device runs, and what it calls it.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct Installed {
     /// Size of the plain image in bytes.
     pub size_bytes: u64,
-    /// What the device reports as `$fw/checksum` (Homie) and `x-ESP8266-sketch-md5` (HTTP): the MD5 of the
-    /// plain, unsigned image, however it was sent.
+    /// What a device of the image's own flash mode reports as `$fw/checksum` (Homie) and `x-ESP8266-sketch-md5`
+    /// (HTTP): the MD5 of the plain, unsigned image, however it was sent.
     pub md5: Md5Digest,
     /// SHA-256 of the plain image: what a rebuild must give.
     pub sha256: Sha256Digest,
+    /// The image's own flash mode; absent when it is no ESP8266 image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flash_mode: Option<FlashMode>,
+    /// What a device reports that took the raw image in another mode: since core 2.4.2 the updater writes its own
+    /// mode into byte 2, and touches nothing else. A compressed image is not changed.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub md5_by_flash_mode: BTreeMap<FlashMode, Md5Digest>,
 }
 
-impl From<Digests> for Installed {
-    fn from(digests: Digests) -> Self {
-        Self { size_bytes: digests.size_bytes, md5: digests.md5, sha256: digests.sha256 }
+impl Installed {
+    /// Of a plain image. A device counts as its sketch what ends with the application's checksum; what follows
+    /// is no part of what it reports.
+    pub fn of(plain: &[u8]) -> Self {
+        let whole = Digests::of(plain);
+        let mut installed = Self {
+            size_bytes: whole.size_bytes,
+            md5: whole.md5,
+            sha256: whole.sha256,
+            flash_mode: None,
+            md5_by_flash_mode: BTreeMap::new(),
+        };
+        let Kind::Esp8266(file) = image::identify(plain) else { return installed };
+        let end = file.application.as_ref().and_then(|_| file.end()).unwrap_or(plain.len());
+        let (Some(sketch), true) = (plain.get(..end), file.is_intact()) else { return installed };
+        installed.flash_mode = file.first.header.flash_mode;
+        installed.md5_by_flash_mode =
+            FlashMode::ALL.map(|mode| (mode, md5_in_mode(sketch, mode.byte()))).into();
+        let own = installed.flash_mode.and_then(|mode| installed.md5_by_flash_mode.get(&mode));
+        installed.md5 =
+            own.copied().unwrap_or_else(|| md5_in_mode(sketch, file.first.header.flash_mode_byte));
+        installed
     }
+}
+
+/// MD5 of a sketch with a given byte 2.
+fn md5_in_mode(sketch: &[u8], mode: u8) -> Md5Digest {
+    let (start, rest) = sketch.split_at(sketch.len().min(3));
+    let start = [start.first().copied().unwrap_or_default(), start.get(1).copied().unwrap_or_default(), mode];
+    Md5Digest(Md5::new().chain_update(start).chain_update(rest).finalize().into())
 }
 
 /// The key in a manifest.

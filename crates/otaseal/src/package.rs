@@ -3,9 +3,12 @@
 use crate::compress::{CompressError, Effort};
 use crate::digest::{Digests, Hasher};
 use crate::firmware::{Encoding, Firmware, FirmwareError, Payload};
+use crate::guard::{self, Content, GuardError};
 use crate::homie::{TokenError, Tokens};
+use crate::image::esp8266::FlashMode;
+use crate::key::PublicKey;
 use crate::known_keys;
-use crate::manifest::{self, Artefact, Manifest};
+use crate::manifest::{self, Artefact, Installed, Manifest};
 use crate::output::{Access, OutputError, Overwrite, Pending, same_file};
 use crate::sign::{Scheme, SignError, Signer};
 use serde::{Deserialize, Serialize};
@@ -91,6 +94,14 @@ pub struct Options {
     pub timestamp: Option<u64>,
     /// Whether the package may leave the desk.
     pub purpose: Purpose,
+    /// What the image is for; a recognised image of the other kind is refused.
+    pub content: Content,
+    /// Flash mode of the devices: an image of another mode is refused.
+    pub expect_flash_mode: Option<FlashMode>,
+    /// Flash mode that is written into the image before anything is made of it.
+    pub set_flash_mode: Option<FlashMode>,
+    /// The public key that the devices have: another key is refused.
+    pub expect_public: Option<PublicKey>,
 }
 
 impl Options {
@@ -105,6 +116,10 @@ impl Options {
             max_gap: crate::elf::DEFAULT_MAX_GAP,
             timestamp: None,
             purpose: Purpose::Development,
+            content: Content::Firmware,
+            expect_flash_mode: None,
+            set_flash_mode: None,
+            expect_public: None,
         }
     }
 }
@@ -128,6 +143,9 @@ pub enum PackageError {
     /// The build cannot be used.
     #[error(transparent)]
     Firmware(#[from] FirmwareError),
+    /// The key is not the one that the devices know.
+    #[error(transparent)]
+    Key(#[from] GuardError),
     /// The Homie tokens contradict each other or break a rule.
     #[error("{file}: {source}")]
     Tokens {
@@ -180,6 +198,7 @@ impl PackageError {
     pub fn help(&self) -> String {
         match self {
             Self::Firmware(error) => error.help(),
+            Self::Key(error) => error.help(),
             Self::Tokens { source, .. } => source.help().to_string(),
             Self::Compress(_) => "no device has that much flash; is this the right file?".into(),
             Self::Sign(error) => error.help().into(),
@@ -218,7 +237,16 @@ pub fn package(options: &Options, signer: &dyn Signer) -> Result<Report, Package
     if kinds.is_empty() {
         return Err(PackageError::NothingToMake);
     }
-    let firmware = Firmware::load(&options.firmware, options.max_gap)?;
+    if let Some(expected) = &options.expect_public {
+        guard::expect_public(key, expected)?;
+    }
+    let mut firmware = Firmware::load_as(&options.firmware, options.max_gap, options.content)?;
+    if let Some(mode) = options.set_flash_mode {
+        firmware.set_flash_mode(mode)?;
+    }
+    if let Some(mode) = options.expect_flash_mode {
+        firmware.expect_flash_mode(mode)?;
+    }
     let base = base_name(options)?;
     let earlier = Earlier::read(&options.out_dir, &base)?;
     let tokens = firmware
@@ -227,7 +255,13 @@ pub fn package(options: &Options, signer: &dyn Signer) -> Result<Report, Package
 
     let out = &options.out_dir;
     fs::create_dir_all(out).map_err(|source| OutputError::Io { path: out.clone(), source })?;
-    let mut stage = Stage { out_dir: out, firmware: &options.firmware, earlier, files: Vec::new() };
+    let mut stage = Stage {
+        out_dir: out,
+        firmware: &options.firmware,
+        source: firmware.source().digests,
+        earlier,
+        files: Vec::new(),
+    };
     let mut artefacts = Vec::new();
     for encoding in [Encoding::Plain, Encoding::Gzip] {
         let wanted: Vec<_> = kinds.iter().copied().filter(|kind| kind.encoding() == encoding).collect();
@@ -265,7 +299,7 @@ fn manifest_of(
         version: tokens.version.as_ref().map(|token| token.value.to_string()),
         brand: tokens.brand.as_ref().map(|token| token.value.to_string()),
         source: firmware.source().clone(),
-        installed: Digests::of(firmware.bytes()).into(),
+        installed: Installed::of(firmware.bytes()),
         key: manifest::Key { id: key.id().to_string(), bits: key.size().bits() },
         example_key: published.is_some(),
         timestamp,
@@ -277,6 +311,8 @@ fn manifest_of(
 struct Stage<'a> {
     out_dir: &'a Path,
     firmware: &'a Path,
+    /// Of the build as it was read.
+    source: Digests,
     earlier: Earlier,
     files: Vec<(String, Pending)>,
 }
@@ -305,11 +341,10 @@ impl Stage<'_> {
         };
         let path = self.out_dir.join(&file);
         if same_file(&path, self.firmware) {
-            // Packaging `x.bin` in its own directory: the plain artefact is the build, byte for byte.
-            return match kind {
-                ArtefactKind::Plain => Ok(artefact),
-                _ => Err(PackageError::Overlap(path)),
-            };
+            // Packaging `x.bin` in its own directory: the plain artefact is the build, byte for byte, unless the
+            // flash mode was set.
+            let is_build = kind == ArtefactKind::Plain && artefact.digests == self.source;
+            return if is_build { Ok(artefact) } else { Err(PackageError::Overlap(path)) };
         }
         let mut pending = Pending::create(&path, Overwrite::Replace, Access::Public)?;
         for part in parts {
@@ -387,7 +422,8 @@ fn base_name(options: &Options) -> Result<String, PackageError> {
         Some(name) => name.clone(),
         None => {
             let name = options.firmware.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let stem = [".elf", ".bin"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+            let stem =
+                [".elf", ".bin", ".uf2"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
             stem.to_owned()
         }
     };

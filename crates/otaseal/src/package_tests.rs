@@ -281,3 +281,72 @@ fn a_signature_that_does_not_verify_is_never_written() {
     assert!(matches!(error, PackageError::Sign(SignError::Backend(_))), "{error}");
     assert!(bench.listing().is_empty());
 }
+
+#[test]
+fn the_flash_mode_is_set_before_anything_is_made() {
+    let bench = Bench::new();
+    fs::write(bench.path("fw.bin"), crate::image::tests::arduino()).unwrap();
+    let refused = Options { expect_flash_mode: Some(FlashMode::Qio), ..bench.options() };
+    let error = bench.package(&refused).unwrap_err();
+    assert_eq!(error.to_string(), "fw.bin: the flash mode of the image is DIO, QIO is expected");
+    assert!(bench.listing().is_empty());
+    let set = Options { set_flash_mode: Some(FlashMode::Qio), ..refused };
+    let installed = bench.package(&set).unwrap().manifest.installed;
+    assert_eq!(installed.flash_mode, Some(FlashMode::Qio));
+    for name in ["fw.bin", "fw.bin.signed"] {
+        assert_eq!(bench.out(name)[..4], [0xE9, 2, 0, 0x40], "{name}");
+    }
+    let restored = Command::new("gzip").arg("-dc").arg(bench.path("dist/fw.bin.gz")).output().unwrap().stdout;
+    assert_eq!(restored, bench.out("fw.bin"));
+    assert_eq!(
+        bench.manifest()["installed"]["md5"],
+        bench.manifest()["installed"]["md5_by_flash_mode"]["qio"]
+    );
+    // In its own directory the build would have to change.
+    let in_place = Options { out_dir: bench.dir.path().into(), ..set };
+    assert!(matches!(bench.package(&in_place), Err(PackageError::Overlap(_))));
+    fs::write(bench.path("fw.bin"), b"for another chip").unwrap();
+    let none = Options { set_flash_mode: Some(FlashMode::Qio), ..bench.options() };
+    assert!(bench.package(&none).unwrap_err().to_string().contains("no ESP8266 image"));
+}
+
+#[test]
+fn what_nobody_can_have_meant_is_not_packaged() {
+    let bench = Bench::new();
+    let image = crate::image::tests::arduino();
+    let refused = |bytes: &[u8], content: Content| {
+        fs::write(bench.path("fw.bin"), bytes).unwrap();
+        let error = bench.package(&Options { content, ..bench.options() }).unwrap_err();
+        assert!(!error.help().is_empty() && bench.listing().is_empty());
+        error.to_string()
+    };
+    let mut flipped = image.clone();
+    flipped[0x1100] ^= 1;
+    assert!(refused(&flipped, Content::Firmware).contains("checksum of the application"));
+    assert!(refused(&image[..0x1200], Content::Firmware).contains("application is cut off"));
+    assert!(refused(&image[..0x1000], Content::Firmware).contains("the application behind it is not"));
+    let overlap = crate::image::tests::esp8266(2, 0, &[(0, &[1; 9]), (8, &[2; 9])]);
+    assert!(refused(&overlap, Content::Firmware).contains("segments 1 and 2 of the image overlap"));
+    assert!(refused(&image, Content::Filesystem).contains("not a filesystem image"));
+
+    fs::write(bench.path("fw.bin"), &image).unwrap();
+    let other = PrivateKey::generate(KeySize::Rsa2048).unwrap();
+    let expect = Options { expect_public: Some(other.public().clone()), ..bench.options() };
+    assert!(matches!(bench.package(&expect), Err(PackageError::Key(GuardError::OtherKey { .. }))));
+    let expect = Options { expect_public: Some(bench.key.public().clone()), ..bench.options() };
+    bench.package(&expect).unwrap();
+}
+
+#[test]
+fn a_clean_uf2_file_is_packaged_as_its_flash_contents() {
+    let bench = Bench::new();
+    let mut block = crate::image::tests::uf2_block(0x2000, 0x1000_0000, 256, 0xE48B_FF56);
+    fs::write(bench.path("fw.uf2"), &block).unwrap();
+    let options = Options { firmware: bench.path("fw.uf2"), ..bench.options() };
+    bench.package(&options).unwrap();
+    assert_eq!(bench.out("fw.bin"), [0xAA; 256]);
+    block[24] = 2;
+    fs::write(bench.path("fw.uf2"), &block).unwrap();
+    let error = bench.package(&options).unwrap_err().to_string();
+    assert_eq!(error, "fw.uf2: the blocks' own count does not add up: 1 of 2 are there");
+}

@@ -3,9 +3,17 @@
 //! Sources: the boot ROM's format as esptool documents it ("Firmware Image Format"), and esp8266/Arduino
 //! `tools/elf2bin.py` for the file that an Arduino build makes.
 
+mod damage;
+mod mode;
+mod words;
+
 use std::fmt;
 
 use serde::Serialize;
+
+pub use self::damage::{Damage, Part};
+pub use self::mode::{FlashMode, set_flash_mode};
+pub use self::words::{Words, WordsState};
 
 const MAGIC: u8 = 0xE9;
 const MAGIC_V2: u8 = 0xEA;
@@ -16,44 +24,6 @@ const CHECKSUM_SEED: u8 = 0xEF;
 const LINE: usize = 16;
 /// Where an Arduino file has its application, behind the boot loader `eboot`.
 const APPLICATION_OFFSET: usize = 0x1000;
-
-/// How the flash chip is read. A device that gets an image of another mode over the air changes this byte.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FlashMode {
-    /// Four lines for address and data.
-    Qio,
-    /// Four lines for data.
-    Qout,
-    /// Two lines for address and data.
-    Dio,
-    /// Two lines for data.
-    Dout,
-}
-
-impl FlashMode {
-    /// The mode of a header's byte 2.
-    pub const fn from_byte(byte: u8) -> Option<Self> {
-        Some(match byte {
-            0 => Self::Qio,
-            1 => Self::Qout,
-            2 => Self::Dio,
-            3 => Self::Dout,
-            _ => return None,
-        })
-    }
-}
-
-impl fmt::Display for FlashMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Qio => "QIO",
-            Self::Qout => "QOUT",
-            Self::Dio => "DIO",
-            Self::Dout => "DOUT",
-        })
-    }
-}
 
 /// The eight bytes an image begins with. A meaning is absent where the byte has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -147,7 +117,8 @@ pub struct Segment {
 }
 
 /// Whether all of an image is there, and undamaged as far as its checksum goes: it covers the segments' data, not
-/// the header.
+/// the header. In the application of an Arduino build the first eight bytes of the data may count as zero: they are
+/// written after the checksum, see [`Words`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -192,18 +163,23 @@ impl Image {
         let header = Header::read(bytes, MAGIC)?;
         let mut segments = Vec::new();
         let (mut at, mut computed) = (HEADER_LEN, CHECKSUM_SEED);
+        let mut words = 0;
         for _ in 0..header.segment_count {
             let Some((address, data)) = segment_at(bytes, at) else { break };
             at += SEGMENT_HEADER_LEN;
             segments.push(Segment { address, offset_bytes: offset + at, size_bytes: data.len() as u32 });
             at += data.len();
+            if segments.len() == 1 {
+                words = words::in_data(offset, data).iter().fold(0, |sum, byte| sum ^ byte);
+            }
             computed = data.iter().fold(computed, |sum, byte| sum ^ byte);
         }
         let complete = segments.len() == usize::from(header.segment_count);
         let integrity = match bytes.get(at | (LINE - 1)) {
             Some(&stored) if complete => {
                 let length_bytes = (at | (LINE - 1)) + 1;
-                match stored == computed {
+                // In an application the checksum may be from before two words were written: see `words`.
+                match stored == computed || stored == computed ^ words {
                     true => Integrity::Valid { length_bytes },
                     false => Integrity::ChecksumMismatch { length_bytes, stored, computed },
                 }
@@ -240,8 +216,12 @@ pub struct Esp8266File {
     pub first: Image,
     /// The application behind `eboot`, at offset 0x1000.
     pub application: Option<Image>,
+    /// Length and CRC of the whole file, where the build wrote them into the application.
+    pub words: Option<Words>,
     /// Bytes after the last complete image, such as a trailer.
     pub bytes_after: Option<usize>,
+    /// The first thing that is wrong with it, in the order of the file.
+    pub damage: Option<Damage>,
 }
 
 impl Esp8266File {
@@ -250,15 +230,25 @@ impl Esp8266File {
         // Inside a larger first image, an E9 at this place is data.
         let has_room = first.end().is_some_and(|end| end <= APPLICATION_OFFSET);
         let application = has_room.then(|| Image::read(bytes, APPLICATION_OFFSET)).flatten();
-        let last = application.as_ref().unwrap_or(&first);
-        let bytes_after = last.end().map(|end| bytes.len() - end);
-        Some(Self { first, application, bytes_after })
+        let mut file = Self { first, application, words: None, bytes_after: None, damage: None };
+        let end = file.end();
+        file.bytes_after = end.map(|end| bytes.len() - end);
+        file.words = match (&file.application, file.first.end(), end) {
+            (Some(application), Some(boot_end), Some(end)) => Words::read(bytes, boot_end, application, end),
+            _ => None,
+        };
+        file.damage = damage::find(&file, bytes);
+        Some(file)
     }
 
-    /// Whether every image in the file is complete with a right checksum.
+    /// Offset after the last image, when it is complete: the length that the device takes the sketch to have.
+    pub fn end(&self) -> Option<usize> {
+        self.application.as_ref().unwrap_or(&self.first).end()
+    }
+
+    /// Whether nothing is wrong with the file.
     pub fn is_intact(&self) -> bool {
-        let intact = |image: &Image| matches!(image.integrity, Integrity::Valid { .. });
-        intact(&self.first) && self.application.as_ref().is_none_or(intact)
+        self.damage.is_none()
     }
 }
 
@@ -268,9 +258,9 @@ impl fmt::Display for Esp8266File {
         if self.application.is_some() {
             f.write_str(", boot loader and application")?;
         }
-        match self.is_intact() {
-            true => f.write_str(")"),
-            false => f.write_str("; damaged or cut off)"),
+        match &self.damage {
+            None => f.write_str(")"),
+            Some(_) => f.write_str("; damaged or cut off)"),
         }
     }
 }

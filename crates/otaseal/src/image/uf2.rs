@@ -1,6 +1,12 @@
+//! UF2 files: what their blocks write, in sum and put together.
+
+mod unpack;
+
 use std::fmt;
 
 use serde::Serialize;
+
+pub use self::unpack::{Uf2Error, Unpacked, unpack};
 
 /// UF2 specification (github.com/microsoft/uf2): blocks of 512 bytes, each with its own header.
 const BLOCK: usize = 512;
@@ -11,6 +17,7 @@ const PAYLOAD_MAX: u32 = 476;
 
 /// Flags at offset 8 of a block.
 const NOT_MAIN_FLASH: u32 = 0x0001;
+const FILE_CONTAINER: u32 = 0x1000;
 const HAS_FAMILY: u32 = 0x2000;
 
 /// A UF2 file: what its blocks write, in sum.
@@ -27,6 +34,10 @@ pub struct Uf2 {
     pub family_id: Option<u32>,
     /// The chip of that family, where it is known here.
     pub family: Option<&'static str>,
+    /// How many different family ids the blocks have, up to 16.
+    pub families: usize,
+    /// Highest address that is written, and one.
+    pub end_address: Option<u64>,
     /// Whether every block has its magic numbers and a sane payload size, and no bytes follow the last.
     pub intact: bool,
 }
@@ -44,8 +55,11 @@ impl Uf2 {
             first_address: None,
             family_id: None,
             family: None,
+            families: 0,
+            end_address: None,
             intact: rest.is_empty(),
         };
+        let mut families = Vec::new();
         for block in blocks {
             let [flags, address, len, family] = [8, 12, 16, 28].map(|at| word(block, at));
             if !has_magic(block) || len > PAYLOAD_MAX {
@@ -57,11 +71,14 @@ impl Uf2 {
             }
             uf2.payload_bytes += u64::from(len);
             uf2.first_address = Some(uf2.first_address.map_or(address, |first| first.min(address)));
-            if flags & HAS_FAMILY != 0 && uf2.family_id.is_none() {
-                uf2.family_id = Some(family);
-                uf2.family = family_name(family);
+            uf2.end_address = uf2.end_address.max(Some(u64::from(address) + u64::from(len)));
+            if flags & HAS_FAMILY != 0 && families.len() < 16 && !families.contains(&family) {
+                families.push(family);
             }
         }
+        uf2.families = families.len();
+        uf2.family_id = families.first().copied();
+        uf2.family = uf2.family_id.and_then(family_name);
         Some(uf2)
     }
 }

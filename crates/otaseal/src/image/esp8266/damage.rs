@@ -1,0 +1,196 @@
+//! What can be wrong with an ESP8266 file, each with what to do about it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::words::LEN;
+use super::{APPLICATION_OFFSET, Esp8266File, Image, Integrity, Segment, WordsState};
+
+/// Which of the two images of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// The one at the start, when there is no other.
+    Image,
+    /// The one at the start, when an application follows.
+    BootLoader,
+    /// The one at offset 0x1000.
+    Application,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Image => "image",
+            Self::BootLoader => "boot loader",
+            Self::Application => "application",
+        })
+    }
+}
+
+/// What is wrong with a file. A device finds most of it when it is too late, or never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Damage {
+    /// The header says that there is nothing to load.
+    #[error("the {part} has no segments")]
+    NoSegments {
+        /// Which image.
+        part: Part,
+    },
+    /// The file ends before the image does, or a segment's size is nonsense.
+    #[error("the {part} is cut off: {found} of {count} segments are whole, and the checksum is missing")]
+    CutOff {
+        /// Which image.
+        part: Part,
+        /// Segments that are there whole.
+        found: usize,
+        /// Segments that the header announces.
+        count: u8,
+    },
+    /// The checksum over the segments' data is wrong.
+    #[error("the checksum of the {part} is {stored:#04x}, its data gives {computed:#04x}")]
+    Checksum {
+        /// Which image.
+        part: Part,
+        /// The one in the file.
+        stored: u8,
+        /// The one of the data.
+        computed: u8,
+    },
+    /// A segment goes on after the last address.
+    #[error("segment {segment} of the {part} ends beyond the address space")]
+    AddressRange {
+        /// Which image.
+        part: Part,
+        /// Number of the segment, counted from 1.
+        segment: usize,
+    },
+    /// Two segments are loaded to the same place.
+    #[error("segments {one} and {other} of the {part} overlap at {address:#010x}")]
+    Overlap {
+        /// Which image.
+        part: Part,
+        /// Number of one segment, counted from 1.
+        one: usize,
+        /// Number of the other.
+        other: usize,
+        /// First address that both write.
+        address: u32,
+    },
+    /// `eboot` is there, its padding is there, and no application follows.
+    #[error("the boot loader is there and the application behind it is not")]
+    NoApplication,
+    /// The CRC is right, the length beside it is not.
+    #[error("the length at offset {offset:#x} says {stored} bytes, the image has {actual}")]
+    Length {
+        /// Where it is.
+        offset: usize,
+        /// The one in the file.
+        stored: u32,
+        /// Where the image ends.
+        actual: usize,
+    },
+    /// The length is right, the CRC beside it is not.
+    #[error("the CRC at offset {offset:#x} is {stored:#010x}, the image gives {computed:#010x}")]
+    Crc {
+        /// Where it is.
+        offset: usize,
+        /// The one in the file.
+        stored: u32,
+        /// The one of the image.
+        computed: u32,
+    },
+}
+
+impl Damage {
+    /// What the user can do about it.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::NoSegments { .. } => "link a program into it; this header alone starts nothing",
+            Self::CutOff { .. } | Self::NoApplication => {
+                "the build was interrupted or the copy is not complete: build it again, copy it again. An ESP32 \
+                 image looks like this too, and is not supported"
+            }
+            Self::Checksum { .. } => "a byte has changed since the build: take the file that the build made",
+            Self::AddressRange { .. } | Self::Overlap { .. } => {
+                "the linker script puts two things in one place; correct it and build again"
+            }
+            Self::Length { .. } | Self::Crc { .. } => {
+                "the file was changed after elf2bin.py wrote these words: build it again, and change the flash \
+                 mode with --set-flash-mode, which keeps them right"
+            }
+        }
+    }
+}
+
+/// The first thing that is wrong, image by image, then the file as a whole.
+pub(super) fn find(file: &Esp8266File, bytes: &[u8]) -> Option<Damage> {
+    let part = if file.application.is_some() { Part::BootLoader } else { Part::Image };
+    of_image(&file.first, part)
+        .or_else(|| match &file.application {
+            Some(application) => of_image(application, Part::Application).filter(|damage| {
+                // A right CRC over the whole file is worth more than a checksum from before the words.
+                let whole = file.words.is_some_and(|words| words.state == WordsState::Valid);
+                !(whole && matches!(damage, Damage::Checksum { .. }))
+            }),
+            None => lost_application(file.first.end()?, bytes),
+        })
+        .or_else(|| {
+            let words = file.words?;
+            let offset = words.offset_bytes;
+            match words.state {
+                WordsState::Valid | WordsState::Unfilled => None,
+                WordsState::LengthMismatch { actual_bytes } => {
+                    Some(Damage::Length { offset, stored: words.stored_length, actual: actual_bytes })
+                }
+                WordsState::CrcMismatch { computed } => {
+                    Some(Damage::Crc { offset: offset + 4, stored: words.stored_crc32, computed })
+                }
+            }
+        })
+}
+
+fn of_image(image: &Image, part: Part) -> Option<Damage> {
+    match image.integrity {
+        Integrity::CutOff => {
+            let (found, count) = (image.segments.len(), image.header.segment_count);
+            return Some(Damage::CutOff { part, found, count });
+        }
+        Integrity::ChecksumMismatch { stored, computed, .. } => {
+            return Some(Damage::Checksum { part, stored, computed });
+        }
+        Integrity::Valid { .. } if image.segments.is_empty() => return Some(Damage::NoSegments { part }),
+        Integrity::Valid { .. } => {}
+    }
+    collision(&image.segments, part)
+}
+
+/// A segment that leaves the address space, or the first pair that shares an address. Sorted, so that the time
+/// does not grow with the square of what the header claims.
+fn collision(segments: &[Segment], part: Part) -> Option<Damage> {
+    if let Some(at) = segments.iter().position(|it| it.address.checked_add(it.size_bytes).is_none()) {
+        return Some(Damage::AddressRange { part, segment: at + 1 });
+    }
+    let mut order: Vec<usize> = (0..segments.len()).filter(|&at| segments[at].size_bytes > 0).collect();
+    order.sort_by_key(|&at| segments[at].address);
+    order.windows(2).find_map(|pair| {
+        let (lower, upper) = (&segments[pair[0]], &segments[pair[1]]);
+        (upper.address - lower.address < lower.size_bytes).then(|| Damage::Overlap {
+            part,
+            one: pair[0].min(pair[1]) + 1,
+            other: pair[0].max(pair[1]) + 1,
+            address: upper.address,
+        })
+    })
+}
+
+/// `elf2bin.py` fills the space between `eboot` and the application with AA: where that padding is and the
+/// application is not, it was lost. The last eight bytes may be the words that older cores have there.
+fn lost_application(end: usize, bytes: &[u8]) -> Option<Damage> {
+    let padding = bytes.get(end..bytes.len().min(APPLICATION_OFFSET - LEN))?;
+    let is_padding = !padding.is_empty() && padding.iter().all(|&byte| byte == 0xAA);
+    is_padding.then_some(Damage::NoApplication)
+}
