@@ -63,3 +63,4 @@ current firmware.bin.signed keys/private.pem 256 signed-twice.bin
 sed 's/small/large/' firmware.bin.signed >changed.bin.signed
 head -c 200 firmware.bin.signed >cut.bin.signed
 tail -c 260 firmware.bin.signed >only-a-trailer.bin
+python3 ../make-device-inputs.py

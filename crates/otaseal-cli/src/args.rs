@@ -36,6 +36,7 @@ pub(crate) enum Command {
     Sign(cmd::sign::Sign),
     Verify(cmd::verify::Verify),
     Inspect(cmd::inspect::Inspect),
+    Identify(cmd::identify::Identify),
     Strip(cmd::strip::Strip),
     Compress(cmd::compress::Compress),
     Pubkey(cmd::pubkey::Pubkey),

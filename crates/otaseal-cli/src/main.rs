@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Package(args) => reporter.finish(cmd::package::run(args, &reporter)),
         Command::Sign(args) => reporter.finish(cmd::sign::run(args, &reporter)),
         Command::Verify(args) => reporter.finish(cmd::verify::run(args, &reporter)),
+        Command::Identify(args) => reporter.finish(cmd::identify::run(args)),
         Command::Inspect(args) => reporter.finish(cmd::inspect::run(args)),
         Command::Strip(args) => reporter.finish(cmd::strip::run(args)),
         Command::Compress(args) => reporter.finish(cmd::compress::run(args, &reporter)),

@@ -6,6 +6,7 @@ use otaseal::compress::Effort;
 use otaseal::digest::Digests;
 use otaseal::elf::DEFAULT_MAX_GAP;
 use otaseal::firmware::{Firmware, MAX_IMAGE};
+use otaseal::guard::Content as Kind;
 use serde::Serialize;
 use std::fmt;
 
@@ -53,7 +54,9 @@ impl fmt::Display for Compressed {
 pub(crate) fn run(args: &Compress, reporter: &Reporter) -> Result<Compressed, Failure> {
     check_places(&[&args.input], &[&args.output])?;
     let bytes = args.input.read(MAX_IMAGE)?;
-    let firmware = Firmware::from_bytes(&args.input.to_string(), bytes, DEFAULT_MAX_GAP)?;
+    // Nothing is signed here: a filesystem image is as good as firmware.
+    let kind = Kind::of(&bytes);
+    let firmware = Firmware::from_bytes_as(&args.input.to_string(), bytes, DEFAULT_MAX_GAP, kind)?;
     // Before the work, so that a missing directory shows at once.
     let sink = Sink::create(&args.output, Content::Binary)?;
     let progress = reporter.progress("compressing");

@@ -1,3 +1,5 @@
+mod details;
+
 use super::KeyInfo;
 use super::verify::{Verdict, judge_with_any};
 use crate::error::{Exit, Failure};
@@ -10,8 +12,10 @@ use otaseal::digest::Digests;
 use otaseal::elf::{self, DEFAULT_MAX_GAP};
 use otaseal::firmware::MAX_IMAGE;
 use otaseal::homie::{self, Tokens};
+use otaseal::image::uf2::{self, Unpacked};
 use otaseal::image::{self, Kind, TrailerGuess};
 use otaseal::key::{KeyError, PrivateKey, PublicKey};
+use otaseal::manifest::Installed;
 use otaseal::sign::Scheme;
 use serde::Serialize;
 use std::fmt;
@@ -44,6 +48,9 @@ pub(crate) struct Inspected {
     tokens: Option<Tokens>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<KeyInfo>,
+    /// What a device reports that runs the innermost layer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    installed: Option<Installed>,
     /// What stands in the way of looking further.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     problems: Vec<String>,
@@ -61,6 +68,11 @@ struct Layer {
     digests: Option<Digests>,
     #[serde(skip_serializing_if = "Option::is_none")]
     load_address: Option<u64>,
+    /// The holes and duplicates that were met in unpacking a UF2 file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unpacked: Option<Unpacked>,
+    #[serde(skip)]
+    shows_details: bool,
 }
 
 impl Outcome for Inspected {
@@ -92,6 +104,13 @@ impl fmt::Display for Inspected {
                 writeln!(f, "marker   Homie for ESP8266")?;
             }
         }
+        if let Some(installed) = &self.installed {
+            writeln!(f, "reports  {} (MD5, in the image's own flash mode)", installed.md5)?;
+            let others = installed.md5_by_flash_mode.iter();
+            for (mode, md5) in others.filter(|(mode, _)| Some(**mode) != installed.flash_mode) {
+                writeln!(f, "         {md5} (sent raw to a device in {mode})")?;
+            }
+        }
         self.key.iter().try_for_each(|key| writeln!(f, "key id   {key}"))?;
         self.problems.iter().try_for_each(|problem| writeln!(f, "problem  {problem}"))?;
         self.verdict.iter().try_for_each(|verdict| write!(f, "verdict  {verdict}"))
@@ -108,10 +127,18 @@ impl fmt::Display for Layer {
         if let Some(address) = self.load_address {
             write!(f, ", loaded at {address:#010x}")?;
         }
+        if let Some(unpacked) = &self.unpacked {
+            details::write_unpacked(f, unpacked)?;
+        }
         let Some(digests) = &self.digests else { return writeln!(f) };
         writeln!(f, ", {} bytes", digests.size_bytes)?;
         writeln!(f, "         MD5 {}", digests.md5)?;
-        writeln!(f, "         SHA-256 {}", digests.sha256)
+        writeln!(f, "         SHA-256 {}", digests.sha256)?;
+        // The outermost layer has the same format as what is under its signature.
+        match &self.format {
+            Some(format) if self.shows_details => details::write(f, format),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -143,6 +170,7 @@ fn nothing_yet() -> Inspected {
         trailer: None,
         tokens: None,
         key: None,
+        installed: None,
         problems: Vec::new(),
         verdict: None,
     }
@@ -154,7 +182,14 @@ fn look_at_large(file: &mut File, length: u64) -> io::Result<Inspected> {
     let mut tail = [0; layout::LENGTH_FIELD_LEN];
     file.seek(SeekFrom::Start(length.saturating_sub(tail.len() as u64)))?;
     file.read_exact(&mut tail)?;
-    let layer = Layer { layer: "file", format: None, digests: Some(digests), load_address: None };
+    let layer = Layer {
+        layer: "file",
+        format: None,
+        digests: Some(digests),
+        load_address: None,
+        unpacked: None,
+        shows_details: false,
+    };
     Ok(Inspected { layers: vec![layer], trailer: image::trailer(&tail, length), ..nothing_yet() })
 }
 
@@ -165,6 +200,8 @@ fn look(bytes: &[u8]) -> Inspected {
         format: Some(format),
         digests: Some(Digests::of(bytes)),
         load_address: None,
+        unpacked: None,
+        shows_details: true,
     };
     let format = image::identify(bytes);
     if let Kind::Key(recognised) = &format {
@@ -173,7 +210,8 @@ fn look(bytes: &[u8]) -> Inspected {
             Ok(key) => found.key = Some(key),
             Err(error) => found.problems.push(error.to_string()),
         }
-        found.layers.push(Layer { layer: "file", format: Some(format), digests, load_address: None });
+        let layer = layer("file", &[], format);
+        found.layers.push(Layer { digests, ..layer });
         return found;
     }
     found.trailer = image::trailer(bytes, bytes.len() as u64);
@@ -186,33 +224,54 @@ fn look(bytes: &[u8]) -> Inspected {
             let payload = &bytes[..bytes.len() - layout::trailer_len(trailer.signature_len)];
             // What is under the signature says what the file is; the trailer only makes it look damaged.
             let format = image::identify(payload);
-            found.layers.push(layer("file", bytes, format.clone()));
+            found.layers.push(Layer { shows_details: false, ..layer("file", bytes, format.clone()) });
             found.layers.push(layer("payload", payload, format));
             payload
         }
     };
-    match image::identify(payload) {
+    let innermost = found.layers.last().and_then(|layer| layer.format.clone());
+    match innermost.unwrap_or(Kind::Empty) {
         Kind::Gzip => match compress::gunzip(payload, MAX_IMAGE) {
             Ok(plain) => {
-                found.layers.push(layer("plain", &plain, image::identify(&plain)));
-                read_tokens(&mut found, &plain);
+                let format = image::identify(&plain);
+                found.layers.push(layer("plain", &plain, format.clone()));
+                look_at_plain(&mut found, &plain, &format);
+            }
+            Err(error) => found.problems.push(error.to_string()),
+        },
+        Kind::Uf2(_) => match uf2::unpack(payload, DEFAULT_MAX_GAP) {
+            Ok(mut unpacked) => {
+                let flash = std::mem::take(&mut unpacked.bytes);
+                let format = image::identify(&flash);
+                let plain = layer("plain", &flash, format.clone());
+                let load_address = Some(unpacked.base_address.into());
+                found.layers.push(Layer { load_address, unpacked: Some(unpacked), ..plain });
+                look_at_plain(&mut found, &flash, &format);
             }
             Err(error) => found.problems.push(error.to_string()),
         },
         Kind::Elf(_) => match elf::flatten(payload, DEFAULT_MAX_GAP) {
             Ok(flat) => {
-                let plain = layer("plain", &flat.bytes, image::identify(&flat.bytes));
+                let format = image::identify(&flat.bytes);
+                let plain = layer("plain", &flat.bytes, format.clone());
                 found.layers.push(Layer { load_address: Some(flat.base), ..plain });
-                read_tokens(&mut found, &flat.bytes);
+                look_at_plain(&mut found, &flat.bytes, &format);
             }
             Err(error) => found.problems.push(error.to_string()),
         },
-        _ => read_tokens(&mut found, payload),
+        format => look_at_plain(&mut found, payload, &format),
     }
     found
 }
 
-fn read_tokens(found: &mut Inspected, plain: &[u8]) {
+/// What only the innermost layer has: tokens, damage, and what a device reports.
+fn look_at_plain(found: &mut Inspected, plain: &[u8], format: &Kind) {
+    found.problems.extend(details::problems(format));
+    if let Kind::Esp8266(file) = format
+        && file.is_intact()
+    {
+        found.installed = Some(Installed::of(plain));
+    }
     match homie::extract(plain) {
         Ok(tokens) if tokens == Tokens::default() => {}
         Ok(tokens) => found.tokens = Some(tokens),

@@ -2,6 +2,7 @@
 
 pub(crate) mod completions;
 pub(crate) mod compress;
+pub(crate) mod identify;
 pub(crate) mod inspect;
 pub(crate) mod keygen;
 pub(crate) mod man;

@@ -5,6 +5,8 @@ use crate::report::{Outcome, Reporter};
 use clap::Args;
 use otaseal::compress::Effort;
 use otaseal::firmware::MAX_IMAGE;
+use otaseal::guard::Content;
+use otaseal::image::esp8266::FlashMode;
 use otaseal::settings::{self, Settings};
 use otaseal::sign::Scheme;
 use otaseal::{ArtefactKind, Options, Purpose, Report, package};
@@ -54,6 +56,18 @@ pub(crate) struct Package {
     /// Settings file, in place of otaseal.toml in the current directory
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// What the image is for: firmware or filesystem. A recognised image of the other kind is refused
+    #[arg(long, value_name = "KIND", default_value = "firmware")]
+    as_kind: Content,
+    /// Write this flash mode into an ESP8266 image before anything is made of it: qio, qout, dio or dout
+    #[arg(long, value_name = "MODE")]
+    set_flash_mode: Option<FlashMode>,
+    /// Refuse an image of another flash mode than the devices': qio, qout, dio or dout
+    #[arg(long, value_name = "MODE")]
+    expect_flash_mode: Option<FlashMode>,
+    /// Refuse a key that does not belong to this public key, which the devices have
+    #[arg(long, value_name = "FILE")]
+    expect_public: Option<Place>,
 }
 
 fn artefact(text: &str) -> Result<ArtefactKind, &'static str> {
@@ -92,6 +106,9 @@ impl fmt::Display for Packaged {
         }
         removed.iter().try_for_each(|file| writeln!(f, "removed  {file} (of the earlier package)"))?;
         writeln!(f, "MD5      {} (what a device reports once it runs this)", manifest.installed.md5)?;
+        if let Some(mode) = manifest.installed.flash_mode {
+            writeln!(f, "mode     {mode}")?;
+        }
         writeln!(f, "key id   {}", self.key)
     }
 }
@@ -127,6 +144,13 @@ pub(crate) fn run(args: &Package, reporter: &Reporter) -> Result<Packaged, Failu
     options.max_gap = args.max_gap.unwrap_or(options.max_gap);
     options.timestamp = args.timestamp;
     options.purpose = if args.release { Purpose::Release } else { Purpose::Development };
+    options.content = args.as_kind;
+    options.set_flash_mode = args.set_flash_mode;
+    options.expect_flash_mode = args.expect_flash_mode;
+    // A configured public key belongs to the configured private one, not to another that is named here.
+    let configured = settings.public_key.as_deref().filter(|_| args.key.is_none());
+    let expected = args.expect_public.clone().or_else(|| configured.map(|path| Place::from(&*relative(path))));
+    options.expect_public = expected.as_ref().map(Place::public_key).transpose()?;
     let _progress = reporter.progress("packaging");
     Ok(Packaged { report: package(&options, &key)?, key: KeyInfo::of(key.public()) })
 }

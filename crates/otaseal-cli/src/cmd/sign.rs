@@ -4,10 +4,14 @@ use crate::io::{Content, Place, Sink, check_places};
 use crate::report::{Outcome, Reporter};
 use clap::Args;
 use otaseal::digest::Sha256Digest;
-use otaseal::key::PrivateKey;
+use otaseal::firmware::MAX_IMAGE;
+use otaseal::guard::{self, Content as Kind, GuardError};
+use otaseal::image::esp8266::FlashMode;
+use otaseal::key::{PrivateKey, PublicKey};
 use otaseal::sign::{AlreadySigned, Scheme, SignError, Target, sign_stream};
 use serde::Serialize;
 use std::fmt;
+use std::io::{Cursor, Read};
 use std::path::Path;
 
 /// Sign an image
@@ -29,9 +33,18 @@ pub(crate) struct Sign {
     /// Also write an image for esp8266 core 2.5.0 to 2.5.2, which signs the bare digest
     #[arg(long, value_name = "OUT2")]
     legacy: Option<Place>,
-    /// Sign an image that ends in what looks like a signature
+    /// Sign an image that ends in what looks like a signature, or that is damaged
     #[arg(long)]
     force: bool,
+    /// What the image is for: firmware or filesystem. A recognised image of the other kind is refused
+    #[arg(long, value_name = "KIND", default_value = "firmware")]
+    as_kind: Kind,
+    /// Refuse an image of another flash mode than the devices', also inside a gzip: qio, qout, dio or dout
+    #[arg(long, value_name = "MODE")]
+    expect_flash_mode: Option<FlashMode>,
+    /// Refuse a key that does not belong to this public key, which the devices have
+    #[arg(long, value_name = "FILE")]
+    expect_public: Option<Place>,
 }
 
 #[derive(Debug, Serialize)]
@@ -78,8 +91,45 @@ pub(crate) fn run(args: &Sign, reporter: &Reporter) -> Result<Signed, Failure> {
     let rule = if args.force { AlreadySigned::Allow } else { AlreadySigned::Refuse };
     let mut outputs = vec![(Scheme::Pkcs1v15Sha256, &args.output)];
     outputs.extend(args.legacy.as_ref().map(|legacy| (Scheme::LegacyBareHash, legacy)));
+    let guard = Guard {
+        kind: args.as_kind,
+        flash_mode: args.expect_flash_mode,
+        public: args.expect_public.as_ref().map(Place::public_key).transpose()?,
+        damaged_too: args.force,
+    };
     let _progress = reporter.progress("signing");
-    sign(&args.input, &outputs, &args.key, rule)
+    sign(&args.input, &outputs, &args.key, rule, Some(&guard))
+}
+
+/// What is checked before anything is signed.
+pub(super) struct Guard {
+    kind: Kind,
+    flash_mode: Option<FlashMode>,
+    public: Option<PublicKey>,
+    damaged_too: bool,
+}
+
+impl Guard {
+    /// Reads and checks the input; gives back the very bytes that were checked. What is larger than any firmware
+    /// is streamed and can only be what nobody expects anything of.
+    fn open(&self, input: &Place) -> Result<Box<dyn Read>, Failure> {
+        let (mut file, length) = input.open_seekable()?;
+        let refused = |error: GuardError| Failure::new(format_args!("{input}: {error}"), error.help());
+        if length > MAX_IMAGE as u64 {
+            return match self.flash_mode {
+                Some(_) => Err(refused(GuardError::NoFlashMode)),
+                None => Ok(Box::new(file)),
+            };
+        }
+        let mut bytes = Vec::new();
+        let read = file.by_ref().take(MAX_IMAGE as u64).read_to_end(&mut bytes);
+        read.map_err(|error| Failure::read(input, &error))?;
+        match guard::check_payload(&bytes, self.kind, self.flash_mode) {
+            Err(GuardError::Damaged(_)) if self.damaged_too => {}
+            checked => checked.map_err(refused)?,
+        }
+        Ok(Box::new(Cursor::new(bytes)))
+    }
 }
 
 /// Signs one input into every output: all of them are verified before the first gets its name.
@@ -88,11 +138,18 @@ pub(super) fn sign(
     outputs: &[(Scheme, &Place)],
     key: &Place,
     rule: AlreadySigned,
+    guard: Option<&Guard>,
 ) -> Result<Signed, Failure> {
     let places: Vec<_> = outputs.iter().map(|(_, place)| *place).collect();
     check_places(&[input, key], &places)?;
     let key: PrivateKey = key.private_key()?;
-    let mut reader = input.open()?;
+    if let Some(expected) = guard.and_then(|guard| guard.public.as_ref()) {
+        guard::expect_public(key.public(), expected).map_err(|error| Failure::new(&error, error.help()))?;
+    }
+    let mut reader = match guard {
+        Some(guard) => guard.open(input)?,
+        None => input.open()?,
+    };
     let mut sinks = Vec::new();
     for (scheme, place) in outputs {
         sinks.push((*scheme, Sink::create(place, Content::Binary)?));

@@ -93,7 +93,7 @@ pub(crate) fn run(args: &SigningPy) -> Result<Done, Failure> {
             let mut outputs = vec![(Scheme::Pkcs1v15Sha256, &out)];
             outputs.extend(legacy.as_ref().map(|legacy| (Scheme::LegacyBareHash, legacy)));
             let (image, key) = (Place::from(&**image), Place::from(&**key));
-            sign::sign(&image, &outputs, &key, AlreadySigned::Refuse).map(Done::Signed)
+            sign::sign(&image, &outputs, &key, AlreadySigned::Refuse, None).map(Done::Signed)
         }
         _ => unreachable!("clap asks for what the mode needs"),
     }

@@ -5,13 +5,17 @@ use crate::report::{Outcome, Reporter};
 use clap::Args;
 use otaseal::device::{PayloadKind, Reject};
 use otaseal::diagnose::{self, Cause};
+use otaseal::elf::DEFAULT_MAX_GAP;
+use otaseal::firmware::{Firmware, MAX_IMAGE};
+use otaseal::guard::{self, Content, Origin};
 use otaseal::key::PublicKey;
 use otaseal::sign::Scheme;
 use otaseal::verify::{JudgeError, judge};
 use serde::Serialize;
 use std::fmt;
 use std::fs::File;
-use std::io::Seek;
+use std::io::{Read, Seek};
+use std::path::{Path, PathBuf};
 
 /// Judge a signed image as the device does
 ///
@@ -27,6 +31,9 @@ pub(crate) struct Verify {
     /// Judge as esp8266 core 2.5.0 to 2.5.2: the signature is of the bare digest
     #[arg(long)]
     legacy: bool,
+    /// Also reject an image that was not made from this build: stale, or somebody else's. The flash mode may differ
+    #[arg(long, value_name = "BUILD")]
+    of: Option<PathBuf>,
 }
 
 #[derive(Debug, Serialize)]
@@ -35,8 +42,17 @@ pub(crate) struct Judged {
     scheme: Scheme,
     #[serde(flatten)]
     verdict: Verdict,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    build: Option<Build>,
     #[serde(skip)]
     warnings: Vec<String>,
+}
+
+/// The build that `--of` names, and how the image relates to it.
+#[derive(Debug, Serialize)]
+struct Build {
+    file: String,
+    origin: Origin,
 }
 
 #[derive(Debug, Serialize)]
@@ -59,7 +75,10 @@ pub(super) enum Verdict {
 
 impl Outcome for Judged {
     fn exit(&self) -> Exit {
-        self.verdict.exit()
+        match &self.build {
+            Some(Build { origin: Origin::Other, .. }) => Exit::Rejected,
+            _ => self.verdict.exit(),
+        }
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -69,7 +88,16 @@ impl Outcome for Judged {
 
 impl fmt::Display for Judged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.verdict.fmt(f)
+        self.verdict.fmt(f)?;
+        let Some(Build { file, origin }) = &self.build else { return Ok(()) };
+        match origin {
+            Origin::Same => writeln!(f, "build    made from {file}"),
+            Origin::OtherFlashMode => writeln!(f, "build    made from {file}, in another flash mode"),
+            _ => {
+                writeln!(f, "rejected: not made from {file}: the image is stale, or of another build")?;
+                writeln!(f, "hint: package or sign the build again")
+            }
+        }
     }
 }
 
@@ -114,7 +142,28 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Judged, Failure>
         Verdict::Accepted { key, .. } => key.warning().into_iter().collect(),
         Verdict::Rejected { .. } => Vec::new(),
     };
-    Ok(Judged { image: args.image.name(), scheme, verdict, warnings })
+    let build = match (&args.of, &verdict) {
+        (Some(path), Verdict::Accepted { .. }) => Some(compare(&mut image, &args.image, path)?),
+        _ => None,
+    };
+    Ok(Judged { image: args.image.name(), scheme, verdict, build, warnings })
+}
+
+fn compare(image: &mut File, place: &Place, path: &Path) -> Result<Build, Failure> {
+    let build = Firmware::load_as(path, DEFAULT_MAX_GAP, kind_of(path)?)?;
+    let mut bytes = Vec::new();
+    let limit = MAX_IMAGE as u64 + 4096;
+    let read = image.rewind().and_then(|()| image.by_ref().take(limit).read_to_end(&mut bytes));
+    read.map_err(|error| Failure::read(place, &error))?;
+    let origin = guard::origin(&bytes, &build).map_err(|error| {
+        Failure::new(format_args!("{place}: {error}"), "compress the build again with `otaseal compress`")
+    })?;
+    Ok(Build { file: path.display().to_string(), origin })
+}
+
+/// A filesystem image is compared as one: which it is says the file, there is nothing to refuse here.
+fn kind_of(path: &Path) -> Result<Content, Failure> {
+    Ok(Content::of(&Place::from(path).read(MAX_IMAGE)?))
 }
 
 /// Accepted when any key accepts. Otherwise the rejection of the key that got furthest: its checks passed where

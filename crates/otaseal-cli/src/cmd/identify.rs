@@ -1,0 +1,97 @@
+use crate::error::{Exit, Failure};
+use crate::io::{Place, check_places};
+use crate::report::Outcome;
+use clap::Args;
+use otaseal::digest::Md5Digest;
+use otaseal::image::esp8266::FlashMode;
+use otaseal::manifest::{Match, Release};
+use serde::Serialize;
+use std::fmt;
+
+/// Say which release a device runs, by the MD5 that it reports
+///
+/// A device reports the MD5 of what is in its flash ($fw/checksum, x-ESP8266-sketch-md5): without signature and
+/// compression, and with its own flash mode in it. Exit code 0: found. 1: in none of the manifests.
+#[derive(Debug, Args)]
+pub(crate) struct Identify {
+    /// What the device reports: 32 hexadecimal digits
+    md5: Md5Digest,
+    /// The manifests of the releases that it could be
+    #[arg(required = true, value_name = "MANIFEST")]
+    manifests: Vec<Place>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Identified {
+    md5: Md5Digest,
+    found: Vec<Found>,
+}
+
+#[derive(Debug, Serialize)]
+struct Found {
+    manifest: String,
+    name: Option<String>,
+    version: Option<String>,
+    source: String,
+    #[serde(flatten)]
+    what: Match,
+}
+
+impl Found {
+    fn is_installed(&self) -> bool {
+        matches!(self.what, Match::Installed { .. })
+    }
+}
+
+impl Outcome for Identified {
+    fn exit(&self) -> Exit {
+        if self.found.iter().any(Found::is_installed) { Exit::Done } else { Exit::Rejected }
+    }
+}
+
+impl fmt::Display for Identified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for found in &self.found {
+            let release = match (&found.name, &found.version) {
+                (Some(name), Some(version)) => format!("{name} {version}"),
+                _ => found.source.clone(),
+            };
+            match &found.what {
+                Match::Installed { flash_mode, own_mode } => {
+                    writeln!(f, "runs     {release} ({})", found.manifest)?;
+                    flash_mode.iter().try_for_each(|mode| write_mode(f, *mode, *own_mode))?;
+                }
+                Match::Sent { file } => {
+                    writeln!(f, "sent     {file} of {release} ({})", found.manifest)?;
+                    writeln!(f, "hint: this is the MD5 of a file as it is sent; no device reports it")?;
+                }
+            }
+        }
+        match self.found.as_slice() {
+            [] => writeln!(f, "unknown  {} is in none of the manifests", self.md5),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn write_mode(f: &mut fmt::Formatter<'_>, mode: FlashMode, own_mode: bool) -> fmt::Result {
+    let note = if own_mode { "as it was built" } else { "the device's; it was built for another" };
+    writeln!(f, "mode     {mode} ({note})")
+}
+
+pub(crate) fn run(args: &Identify) -> Result<Identified, Failure> {
+    check_places(&args.manifests.iter().collect::<Vec<_>>(), &[])?;
+    let mut found = Vec::new();
+    for place in &args.manifests {
+        let release = Release::from_json(&place.read(1 << 20)?).map_err(|error| {
+            Failure::new(
+                format_args!("{place}: {error}"),
+                "give a manifest.json that `otaseal package` wrote",
+            )
+        })?;
+        let what = release.find(args.md5);
+        let Release { name, version, source, .. } = release;
+        found.extend(what.map(|what| Found { manifest: place.name(), name, version, source, what }));
+    }
+    Ok(Identified { md5: args.md5, found })
+}

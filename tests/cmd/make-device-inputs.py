@@ -1,0 +1,58 @@
+"""Makes those of tests/cmd/in that take more than a shell: needs littlefs-python (PyPI). Run by make-inputs.sh."""
+
+import gzip
+import struct
+
+from littlefs import LittleFS
+
+
+def crc32(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = ((crc << 1) ^ (0x04C11DB7 if crc & 0x80000000 else 0)) & 0xFFFFFFFF
+    return crc
+
+
+def esp8266(segments):
+    """Flash mode DIO, 4 MiB, 40 MHz; the checksum is the last byte of a line of 16."""
+    image, checksum = bytearray(struct.pack("<BBBBI", 0xE9, len(segments), 2, 0x40, 0x40100004)), 0xEF
+    for address, data in segments:
+        image += struct.pack("<II", address, len(data)) + data
+        for byte in data:
+            checksum ^= byte
+    image += bytes(15 - len(image) % 16)
+    return bytes(image) + bytes([checksum])
+
+
+def write(name, data):
+    with open(name, "wb") as file:
+        file.write(data)
+
+
+filesystem = LittleFS(block_size=512, block_count=4)
+with filesystem.open("index.html", "w") as page:
+    page.write("<h1>lamp</h1>")
+write("littlefs.bin", bytes(filesystem.context.buffer))
+
+# An Arduino build: boot loader, padding, application; then length and CRC, which no checksum knows of.
+boot = esp8266([(0x4010F000, b"boot" * 16)])
+application = esp8266([(0x40201010, bytes(8) + b"code" * 60), (0x3FFE8000, b"data" * 4)])
+arduino = bytearray(boot.ljust(0x1000, b"\xaa") + application)
+struct.pack_into("<II", arduino, 0x1010, len(arduino), crc32(arduino))
+write("arduino.bin.gz", gzip.compress(bytes(arduino), mtime=0))
+
+# An RP2350 image of two blocks, the second one first: vector table, the smallest image definition, and a hole.
+start = struct.pack("<II", 0x20082000, 0x10000101).ljust(64, b"\0")
+start += struct.pack("<IIIII", 0xFFFFDED3, 0x10210142, 0x000001FF, 0, 0xAB123579)
+pages = [(0x10000200, b"more".ljust(256, b"\x55")), (0x10000000, start.ljust(256, b"\x11"))]
+write(
+    "pico.uf2",
+    b"".join(
+        struct.pack("<IIIIIIII", 0x0A324655, 0x9E5D5157, 0x2000, at, 256, number, len(pages), 0xE48BFF59)
+        + data.ljust(476, b"\0")
+        + struct.pack("<I", 0x0AB16F30)
+        for number, (at, data) in enumerate(pages)
+    ),
+)
