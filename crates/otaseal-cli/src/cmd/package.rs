@@ -149,7 +149,8 @@ pub(crate) fn run(args: &Package, reporter: &Reporter) -> Result<Packaged, Failu
     options.expect_flash_mode = args.expect_flash_mode;
     // A configured public key belongs to the configured private one, not to another that is named here.
     let configured = settings.public_key.as_deref().filter(|_| args.key.is_none());
-    let expected = args.expect_public.clone().or_else(|| configured.map(|path| Place::from(&*relative(path))));
+    let expected =
+        args.expect_public.clone().or_else(|| configured.map(|path| Place::from(&*relative(path))));
     options.expect_public = expected.as_ref().map(Place::public_key).transpose()?;
     let _progress = reporter.progress("packaging");
     Ok(Packaged { report: package(&options, &key)?, key: KeyInfo::of(key.public()) })

@@ -56,7 +56,7 @@ fn vector_problem(table: &VectorTable) -> Option<String> {
 
 pub(super) fn write_unpacked(f: &mut fmt::Formatter<'_>, unpacked: &Unpacked) -> fmt::Result {
     if unpacked.gaps > 0 {
-        write!(f, ", {} holes of {} bytes filled", unpacked.gaps, unpacked.gap_bytes)?;
+        write!(f, ", {} bytes of holes filled", unpacked.gap_bytes)?;
     }
     if unpacked.duplicates > 0 {
         write!(f, ", {} blocks repeated", unpacked.duplicates)?;
