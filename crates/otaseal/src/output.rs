@@ -177,7 +177,7 @@ pub enum Written {
 /// Writes a file unless it has exactly these bytes.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_if_changed(path: &Path, bytes: &[u8]) -> Result<Written, OutputError> {
     if has_bytes(path, bytes) {
         return Ok(Written::Unchanged);
