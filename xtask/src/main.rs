@@ -3,6 +3,7 @@ mod bench;
 mod ci;
 mod device;
 mod fixtures;
+mod fuzz;
 mod interop;
 mod licences;
 mod test;
@@ -30,6 +31,7 @@ cargo xtask TASK: the tasks of this workspace
   fixtures [--check]   make the images that must be accepted or rejected
   device [--update]    build the demo firmware, and judge every fixture with it in QEMU
   device --measure     size, instructions and stack of a verdict, beside BearSSL's
+  fuzz [SECONDS]       every fuzz target for a minute, or as long as said
   interop [COUNT]      judge every fixture, and COUNT random changes of one, with other verifiers
   bench [NAME...]      sign, verify, keygen, compress, memory, gigabyte: speed against other programs, and peak memory
 
@@ -55,6 +57,8 @@ fn main() -> ExitCode {
         ["device"] => device::run(root, false),
         ["device", "--update"] => device::run(root, true),
         ["device", "--measure"] => device::measure(root),
+        ["fuzz"] => fuzz::run(root, 60),
+        ["fuzz", seconds] => seconds.parse().map_err(Into::into).and_then(|seconds| fuzz::run(root, seconds)),
         ["interop"] => interop::run(root, 10_000),
         ["interop", count] => count.parse().map_err(Into::into).and_then(|count| interop::run(root, count)),
         _ => {

@@ -26,6 +26,17 @@ const INTEROP: &[&str] = &[
     "qemu-system-xtensa",
 ];
 
+/// What measuring a verdict takes beyond [`DEVICE`], see [`device::measure`].
+const COST: &[&str] = &[
+    "/usr/bin/rustc",
+    "/usr/lib/rustlib/src/rust/library",
+    "apt-get",
+    "dpkg-source",
+    "arm-none-eabi-gcc",
+    "arm-none-eabi-nm",
+    "qemu-system-arm",
+];
+
 /// Runs the fixtures' check, the demo firmware, the other verifiers, and the tests of every package.
 ///
 /// # Errors
@@ -35,6 +46,7 @@ pub(crate) fn run_all(root: &Path) -> Result<()> {
     step("fixtures are what OpenSSL makes", &["openssl"], || fixtures::run(root, true))?;
     step("the demo firmware judges every fixture in QEMU", DEVICE, || device::run(root, false))?;
     step("other verifiers say what ours says", INTEROP, || interop::run(root, 2_000))?;
+    step("a verdict costs no more than BearSSL's, and cannot panic", COST, || device::measure(root))?;
     // Last, so that the runner's summary is what the reader sees.
     run(cargo(root).args(["test", "--workspace", "--no-fail-fast"]))
 }

@@ -1,0 +1,15 @@
+//! Metadata blocks: nothing panics, and what is read is text that a block may hold.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use otaseal_device::{Metadata, MetadataBlock, homie};
+
+fuzz_target!(|payload: &[u8]| {
+    if let Ok(Some(block)) = MetadataBlock::of_unverified(payload) {
+        for text in [block.name(), block.board()].into_iter().flatten() {
+            assert!((1..=32).contains(&text.len()), "{text:?}");
+            assert!(text.bytes().all(homie::is_token_byte), "{text:?}");
+        }
+        let _ = block.version();
+    }
+});
