@@ -12,7 +12,7 @@ const OUTSIDE: &[&str] = &["fixtures/demo-firmware", "crates/otaseal/fuzz", "cra
 /// Largest file in git, in bytes.
 const MAX_FILE: u64 = 200 * 1024;
 
-/// Format, lints, documentation, dependencies, the written invariants, Windows, and [`test`].
+/// Format, lints, documentation, dependencies, the written invariants, Windows, and [`mod@test`].
 ///
 /// # Errors
 ///
