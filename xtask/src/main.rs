@@ -5,7 +5,6 @@ mod device;
 mod fixtures;
 mod fuzz;
 mod interop;
-mod licences;
 mod test;
 mod tools;
 
