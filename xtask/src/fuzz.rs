@@ -17,6 +17,8 @@ const TARGETS: &[(&str, &str, &[&str])] = &[
     ("crates/otaseal-device/fuzz", "metadata", &[]),
     ("crates/otaseal/fuzz", "tokens", &["fixtures/plain"]),
     ("crates/otaseal/fuzz", "elf", &["crates/otaseal/fuzz/seeds/elf"]),
+    ("crates/otaseal/fuzz", "esp8266", &["fixtures/plain"]),
+    ("crates/otaseal/fuzz", "uf2", &[]),
     ("crates/otaseal/fuzz", "identify", &["fixtures/plain", "crates/otaseal/fuzz/seeds/elf"]),
 ];
 
