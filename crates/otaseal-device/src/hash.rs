@@ -72,3 +72,28 @@ pub(crate) fn digest(bytes: &[u8]) -> Digest {
     hasher.update(bytes);
     hasher.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use sha2::Digest as _;
+    use std::vec::Vec;
+
+    use super::{Hasher, digest};
+
+    #[test]
+    fn digests_equal_those_of_sha2_whatever_the_length_and_the_pieces() {
+        let bytes: Vec<u8> = (0_u8..=255).cycle().take(400).collect();
+        for len in 0..bytes.len() {
+            let (bytes, _) = bytes.split_at(len);
+            let theirs = sha2::Sha256::digest(bytes);
+            let ours =
+                |words: [u32; 8]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
+            assert_eq!(ours(digest(bytes)), theirs.to_vec(), "{len} bytes");
+            for piece in [1, 63, 64, 65, 130] {
+                let mut hasher = Hasher::new();
+                bytes.chunks(piece).for_each(|piece| hasher.update(piece));
+                assert_eq!(ours(hasher.finish()), theirs.to_vec(), "{len} bytes in pieces of {piece}");
+            }
+        }
+    }
+}
