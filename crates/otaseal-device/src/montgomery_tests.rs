@@ -1,7 +1,13 @@
 //! The power against `crypto-bigint` and against OpenSSL, on random numbers and on the edges.
 //!
 //! `OTASEAL_CASES` is the number of random cases for each size and peer; 100,000 was run before this was closed.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "tests")]
+#![allow(
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "tests"
+)]
 
 use std::io::Write;
 use std::path::Path;
@@ -91,8 +97,12 @@ fn against_openssl<const W: usize>(seed: u64) {
         input.extend(bytes(base));
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/peers/bn_mod_exp.py");
-    let mut child =
-        Command::new("python3").arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let spawned = Command::new("python3").arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    if spawned.is_err() && std::env::var_os("CI").is_none() {
+        std::eprintln!("SKIPPED: powers against OpenSSL: python3 is not installed");
+        return;
+    }
+    let mut child = spawned.unwrap();
     // It reads everything before it writes anything.
     child.stdin.take().unwrap().write_all(&input).unwrap();
     let output = child.wait_with_output().unwrap();
