@@ -74,7 +74,11 @@ impl Installed {
     /// Of a plain image. A device counts as its sketch what ends with the application's checksum; what follows
     /// is no part of what it reports.
     pub fn of(plain: &[u8]) -> Self {
-        let whole = Digests::of(plain);
+        Self::with_digests(plain, Digests::of(plain))
+    }
+
+    /// The same where the digests of the whole image are known already.
+    pub fn with_digests(plain: &[u8], whole: Digests) -> Self {
         let mut installed = Self {
             size_bytes: whole.size_bytes,
             md5: whole.md5,
@@ -85,12 +89,16 @@ impl Installed {
         let Kind::Esp8266(file) = image::identify(plain) else { return installed };
         let end = file.application.as_ref().and_then(|_| file.end()).unwrap_or(plain.len());
         let (Some(sketch), true) = (plain.get(..end), file.is_intact()) else { return installed };
+        let own_byte = file.first.header.flash_mode_byte;
+        if sketch.len() < plain.len() {
+            installed.md5 = md5_in_mode(sketch, own_byte);
+        }
         installed.flash_mode = file.first.header.flash_mode;
-        installed.md5_by_flash_mode =
-            FlashMode::ALL.map(|mode| (mode, md5_in_mode(sketch, mode.byte()))).into();
-        let own = installed.flash_mode.and_then(|mode| installed.md5_by_flash_mode.get(&mode));
-        installed.md5 =
-            own.copied().unwrap_or_else(|| md5_in_mode(sketch, file.first.header.flash_mode_byte));
+        let of_mode = |mode: FlashMode| match mode.byte() {
+            byte if byte == own_byte => (mode, installed.md5),
+            byte => (mode, md5_in_mode(sketch, byte)),
+        };
+        installed.md5_by_flash_mode = FlashMode::ALL.map(of_mode).into();
         installed
     }
 }

@@ -270,7 +270,9 @@ fn look_at_plain(found: &mut Inspected, plain: &[u8], format: &Kind) {
     if let Kind::Esp8266(file) = format
         && file.is_intact()
     {
-        found.installed = Some(Installed::of(plain));
+        let known = found.layers.last().and_then(|layer| layer.digests);
+        found.installed =
+            Some(known.map_or_else(|| Installed::of(plain), |it| Installed::with_digests(plain, it)));
     }
     match homie::extract(plain) {
         Ok(tokens) if tokens == Tokens::default() => {}
