@@ -32,7 +32,8 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(set_flash_mode(&mut patched, mode).is_some(), found.is_intact());
         let Kind::Esp8266(again) = identify(&patched) else { panic!("no longer an image") };
         if found.is_intact() {
-            assert!(again.is_intact());
+            // Two wrong words look like no words; setting the very mode that the CRC is of gives them away.
+            assert!(again.is_intact() || found.words.is_none());
             assert_eq!(again.first.header.flash_mode, Some(mode));
             assert_eq!(again.first.segments, found.first.segments);
             // What a device of that mode reports of the file as it is.

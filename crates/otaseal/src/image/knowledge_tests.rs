@@ -385,7 +385,8 @@ proptest! {
         let _ = unpack(&file, 4096);
         let mut patched = file.clone();
         if set_flash_mode(&mut patched, FlashMode::Qio).is_some() {
-            prop_assert!(esp(&patched).is_intact());
+            // Two wrong words look like no words, until one of them becomes right.
+            prop_assert!(esp(&patched).is_intact() || esp(&file).words.is_none());
         }
     }
 }
