@@ -158,6 +158,18 @@ pub enum GunzipError {
 /// # Errors
 /// [`CompressError::TooLong`] from 4 GiB on.
 pub fn gzip(data: &[u8], effort: Effort) -> Result<Vec<u8>, CompressError> {
+    gzip_with_extra(data, effort, &[])
+}
+
+/// The same with an extra field in the header, which inflaters skip: RFC 1952, section 2.3.1.1. Without subfields
+/// there is no extra field.
+///
+/// # Errors
+/// [`CompressError::TooLong`] from 4 GiB on.
+///
+/// # Panics
+/// When the subfields are longer than 65,535 bytes.
+pub fn gzip_with_extra(data: &[u8], effort: Effort, subfields: &[u8]) -> Result<Vec<u8>, CompressError> {
     let isize = u32::try_from(data.len()).map_err(|_| CompressError::TooLong { len: data.len() })?;
     let threads = thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN).min(MAX_THREADS);
     let (stream, xfl) = match effort {
@@ -176,7 +188,7 @@ pub fn gzip(data: &[u8], effort: Effort) -> Result<Vec<u8>, CompressError> {
             (best, XFL_MAX)
         }
     };
-    Ok(member(&stream, xfl, crc32(data), isize))
+    Ok(member(&stream, xfl, subfields, crc32(data), isize))
 }
 
 /// Whether `data` begins like a gzip member of a deflated file. Says nothing about the rest.
@@ -214,12 +226,18 @@ pub fn gunzip(data: &[u8], limit: usize) -> Result<Vec<u8>, GunzipError> {
 }
 
 /// Puts header and trailer around a DEFLATE stream.
-fn member(stream: &[u8], xfl: u8, crc: u32, isize: u32) -> Vec<u8> {
-    let pad = (HEADER_LEN + stream.len() + TRAILER_LEN).wrapping_neg() % 4;
-    let flags = if pad == 0 { 0 } else { FCOMMENT };
-    let mut out = Vec::with_capacity(HEADER_LEN + pad + stream.len() + TRAILER_LEN);
+fn member(stream: &[u8], xfl: u8, subfields: &[u8], crc: u32, isize: u32) -> Vec<u8> {
+    let extra = if subfields.is_empty() { 0 } else { 2 + subfields.len() };
+    let pad = (HEADER_LEN + extra + stream.len() + TRAILER_LEN).wrapping_neg() % 4;
+    let flags = if extra == 0 { 0 } else { FEXTRA } | if pad == 0 { 0 } else { FCOMMENT };
+    let mut out = Vec::with_capacity(HEADER_LEN + extra + pad + stream.len() + TRAILER_LEN);
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&[flags, 0, 0, 0, 0, xfl, OS_UNKNOWN]);
+    if extra > 0 {
+        let len = u16::try_from(subfields.len()).expect("an extra field has at most 65,535 bytes");
+        out.extend_from_slice(&len.to_le_bytes());
+        out.extend_from_slice(subfields);
+    }
     if let Some(dots) = pad.checked_sub(1) {
         out.extend_from_slice(&b".."[..dots]);
         out.push(0);

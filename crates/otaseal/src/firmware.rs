@@ -12,6 +12,7 @@ use crate::homie::{self, TokenError, Tokens};
 use crate::image::esp8266::{FlashMode, set_flash_mode};
 use crate::image::uf2::{self, Uf2Error};
 use crate::image::{self, Kind};
+use crate::metadata::Block;
 use crate::sign::{self, AlreadySigned, Scheme, SignError, Signer};
 use crate::verify;
 use otaseal_device::{KeyId, layout};
@@ -244,6 +245,22 @@ impl Firmware {
     /// [`CompressError`].
     pub fn gzip(&self, effort: Effort) -> Result<Payload<'static>, CompressError> {
         Ok(Payload { bytes: Cow::Owned(compress::gzip(&self.bytes, effort)?), encoding: Encoding::Gzip })
+    }
+}
+
+impl Firmware {
+    /// The image with a metadata block behind it.
+    pub fn labelled(&self, block: &Block) -> Payload<'static> {
+        Payload { bytes: Cow::Owned(block.behind(&self.bytes)), encoding: Encoding::Plain }
+    }
+
+    /// As [`Firmware::gzip`], with a metadata block in the header.
+    ///
+    /// # Errors
+    /// [`CompressError`].
+    pub fn gzip_labelled(&self, effort: Effort, block: &Block) -> Result<Payload<'static>, CompressError> {
+        let bytes = compress::gzip_with_extra(&self.bytes, effort, &block.subfield())?;
+        Ok(Payload { bytes: Cow::Owned(bytes), encoding: Encoding::Gzip })
     }
 }
 

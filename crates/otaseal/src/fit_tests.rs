@@ -201,9 +201,14 @@ fn uzlib_has_read_what_the_trace_says() {
     {
         let packed = gzip(&raw, effort).unwrap();
         std::fs::write(dir.path().join("packed.gz"), &packed).unwrap();
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/uzlib-consumption.mjs");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/uzlib.mjs");
         let output = std::process::Command::new("node")
-            .args([script.as_ref(), modules.as_os_str(), dir.path().join("packed.gz").as_os_str()])
+            .args([
+                script.as_ref(),
+                "consumption".as_ref(),
+                modules.as_os_str(),
+                dir.path().join("packed.gz").as_os_str(),
+            ])
             .output()
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -21,6 +21,7 @@
 //!
 //! The library never prints and never asks: what there is to say is in the values and errors it returns.
 
+pub mod accept;
 #[cfg(feature = "cargo")]
 pub mod cargo;
 pub mod compress;
@@ -38,6 +39,7 @@ pub mod image;
 pub mod key;
 pub mod known_keys;
 pub mod manifest;
+pub mod metadata;
 pub mod output;
 mod package;
 pub mod profile;

@@ -8,6 +8,7 @@ use crate::digest::{Digests, Md5Digest, Sha256Digest};
 use crate::firmware::{Encoding, Source};
 use crate::image::esp8266::FlashMode;
 use crate::image::{self, Kind};
+use crate::profile::Profile;
 use crate::sign::Scheme;
 use md5::{Digest, Md5};
 use serde::Serialize;
@@ -128,6 +129,9 @@ pub struct Artefact {
     pub encoding: Encoding,
     /// How it is signed; absent when it is not.
     pub signature: Option<Scheme>,
+    /// Device profiles that accept it, of those that the package was made for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub accepted_by: Vec<Profile>,
     /// Size and digests of the file.
     #[serde(flatten)]
     pub digests: Digests,

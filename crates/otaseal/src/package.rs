@@ -1,15 +1,18 @@
 //! The one function that makes a package.
 
+use crate::accept::{LeftOut, Target};
 use crate::compress::{CompressError, Effort};
 use crate::digest::{Digests, Hasher};
-use crate::firmware::{Encoding, Firmware, FirmwareError, Payload};
+use crate::firmware::{Encoding, Firmware, FirmwareError};
 use crate::guard::{self, Content, GuardError};
 use crate::homie::{TokenError, Tokens};
 use crate::image::esp8266::FlashMode;
 use crate::key::PublicKey;
 use crate::known_keys;
 use crate::manifest::{self, Artefact, Installed, Manifest};
+use crate::metadata;
 use crate::output::{Access, OutputError, Overwrite, Pending, same_file};
+use crate::profile::Profile;
 use crate::sign::{Scheme, SignError, Signer};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
@@ -102,6 +105,11 @@ pub struct Options {
     pub set_flash_mode: Option<FlashMode>,
     /// The public key that the devices have: another key is refused.
     pub expect_public: Option<PublicKey>,
+    /// What it is made for: an artefact that none of these devices accepts is left out.
+    pub target: Target,
+    /// Whether the payloads say what they are, inside the signed bytes. The plain artefact, which is not signed,
+    /// stays as the build made it.
+    pub metadata: Option<metadata::Request>,
 }
 
 impl Options {
@@ -120,6 +128,8 @@ impl Options {
             expect_flash_mode: None,
             set_flash_mode: None,
             expect_public: None,
+            target: Target::default(),
+            metadata: None,
         }
     }
 }
@@ -134,6 +144,9 @@ pub struct Report {
     pub manifest: Manifest,
     /// Files of an earlier package that this one does not have; they were removed.
     pub removed: Vec<String>,
+    /// What was asked for and not made, because no device of the target accepts it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
 }
 
 /// Why there is no package.
@@ -182,6 +195,14 @@ pub enum PackageError {
         /// A file of the other package.
         file: String,
     },
+    /// A kind of device of the target accepts nothing of what was asked for.
+    #[error("{profile} accepts none of the artefacts: {}", reasons.join("; "))]
+    NothingFor {
+        /// The kind of device.
+        profile: Profile,
+        /// Why, for each artefact.
+        reasons: Vec<String>,
+    },
     /// Nothing was asked for.
     #[error("no artefact was asked for")]
     NothingToMake,
@@ -208,6 +229,10 @@ impl PackageError {
             }
             Self::BaseName(_) => "use letters, digits and - _ . +, not starting with a dot".into(),
             Self::Occupied { .. } => "one directory holds one package: choose another --out-dir".into(),
+            Self::NothingFor { .. } => {
+                "ask for other artefacts with --artefacts, or do what `otaseal verify --as` says of one"
+                    .into()
+            }
             Self::NothingToMake => "name at least one of plain, gz, signed, gz-signed, legacy-sig".into(),
             Self::Overlap(_) => "choose another --out-dir or --name".into(),
             Self::Manifest(_) => "this should not happen; nothing was written".into(),
@@ -262,25 +287,50 @@ pub fn package(options: &Options, signer: &dyn Signer) -> Result<Report, Package
         earlier,
         files: Vec::new(),
     };
+    let block = options
+        .metadata
+        .as_ref()
+        .map(|request| metadata::Block::of(firmware.bytes(), &tokens, key.id(), request));
     let mut artefacts = Vec::new();
+    let mut refusals = Vec::new();
     for encoding in [Encoding::Plain, Encoding::Gzip] {
         let wanted: Vec<_> = kinds.iter().copied().filter(|kind| kind.encoding() == encoding).collect();
         if wanted.is_empty() {
             continue;
         }
-        let payload = match encoding {
-            Encoding::Plain => firmware.plain(),
-            Encoding::Gzip => firmware.gzip(options.effort)?,
+        let payload = match (encoding, &block) {
+            (Encoding::Plain, None) => firmware.plain(),
+            (Encoding::Plain, Some(block)) => firmware.labelled(block),
+            (Encoding::Gzip, None) => firmware.gzip(options.effort)?,
+            (Encoding::Gzip, Some(block)) => firmware.gzip_labelled(options.effort, block)?,
         };
         for kind in wanted {
-            artefacts.push((kind, stage.artefact(kind, &base, &payload, signer)?));
+            let payload = if kind == ArtefactKind::Plain { &firmware.plain() } else { &payload };
+            let signed = kind.scheme().map(|scheme| payload.sign(signer, scheme)).transpose()?;
+            let parts = match &signed {
+                Some(signed) => signed.parts(),
+                None => [payload.bytes(), &[]],
+            };
+            let verdicts = options.target.judge(parts, key);
+            if !verdicts.nobody_accepts() {
+                artefacts.push((kind, stage.artefact(kind, &base, parts, verdicts.accepted)?));
+            }
+            refusals.push(LeftOut { kind, refused_by: verdicts.refused });
         }
     }
+    for profile in &options.target.profiles {
+        if !artefacts.iter().any(|(_, artefact)| artefact.accepted_by.contains(profile)) {
+            let reasons = refusals.iter().filter_map(|artefact| artefact.reason(*profile)).collect();
+            return Err(PackageError::NothingFor { profile: *profile, reasons });
+        }
+    }
+    refusals.retain(|artefact| artefacts.iter().all(|(kind, _)| *kind != artefact.kind));
+    refusals.sort_by_key(|artefact| artefact.kind);
     artefacts.sort_by_key(|(kind, _)| *kind);
     let artefacts = artefacts.into_iter().map(|(_, artefact)| artefact).collect();
     let manifest = manifest_of(&firmware, &tokens, signer, published, options.timestamp, artefacts);
     let removed = stage.commit(&manifest)?;
-    Ok(Report { out_dir: out.clone(), manifest, removed })
+    Ok(Report { out_dir: out.clone(), manifest, removed, left_out: refusals })
 }
 
 fn manifest_of(
@@ -322,21 +372,17 @@ impl Stage<'_> {
         &mut self,
         kind: ArtefactKind,
         base: &str,
-        payload: &Payload<'_>,
-        signer: &dyn Signer,
+        parts: [&[u8]; 2],
+        accepted_by: Vec<Profile>,
     ) -> Result<Artefact, PackageError> {
         let file = format!("{base}{}", kind.suffix());
-        let signed = kind.scheme().map(|scheme| payload.sign(signer, scheme)).transpose()?;
-        let parts = match &signed {
-            Some(signed) => signed.parts(),
-            None => [payload.bytes(), &[]],
-        };
         let mut hasher = Hasher::default();
         parts.iter().for_each(|part| hasher.update(part));
         let artefact = Artefact {
             file: file.clone(),
             encoding: kind.encoding(),
             signature: kind.scheme(),
+            accepted_by,
             digests: hasher.finish(),
         };
         let path = self.out_dir.join(&file);

@@ -4,27 +4,7 @@ use super::*;
 use crate::compress::{Effort, gzip};
 use crate::key::PrivateKey;
 use crate::sign;
-
-/// An ESP8266 image as an Arduino build makes it: eboot, padding, application; mode DIO, 4 MiB.
-fn esp_image() -> Vec<u8> {
-    let image = |segment: &[u8]| {
-        let mut image = vec![0xE9, 1, 2, 0x40];
-        image.extend(0x4010_0000u32.to_le_bytes());
-        image.extend(0x4010_0000u32.to_le_bytes());
-        image.extend((segment.len() as u32).to_le_bytes());
-        image.extend_from_slice(segment);
-        while image.len() % 16 != 15 {
-            image.push(0);
-        }
-        image.push(segment.iter().fold(0xEF, |sum, byte| sum ^ byte));
-        image
-    };
-    let mut file = image(b"the boot loader.");
-    file.resize(0x1000, 0xAA);
-    let text: Vec<u8> = (0u32..50_000).map(|i| (i.wrapping_mul(2_654_435_761) >> 28) as u8).collect();
-    file.extend(image(&text));
-    file
-}
+use crate::testing::esp_image;
 
 struct Bench {
     key: PrivateKey,

@@ -2,6 +2,7 @@
 
 pub(crate) mod completions;
 pub(crate) mod compress;
+mod device;
 pub(crate) mod identify;
 pub(crate) mod inspect;
 pub(crate) mod keygen;
@@ -12,6 +13,7 @@ pub(crate) mod sign;
 pub(crate) mod signing_py;
 pub(crate) mod strip;
 pub(crate) mod verify;
+mod verify_as;
 
 use otaseal::key::PublicKey;
 use otaseal::known_keys;

@@ -1,4 +1,5 @@
 use super::KeyInfo;
+use super::device::FlashArgs;
 use crate::error::Failure;
 use crate::io::{Place, check_places};
 use crate::report::{Outcome, Reporter};
@@ -7,6 +8,8 @@ use otaseal::compress::Effort;
 use otaseal::firmware::MAX_IMAGE;
 use otaseal::guard::Content;
 use otaseal::image::esp8266::FlashMode;
+use otaseal::metadata::{self, Label};
+use otaseal::profile::Profile;
 use otaseal::settings::{self, Settings};
 use otaseal::sign::Scheme;
 use otaseal::{ArtefactKind, Options, Purpose, Report, package};
@@ -53,6 +56,21 @@ pub(crate) struct Package {
     /// Refuse a key whose private half is published
     #[arg(long)]
     release: bool,
+    /// Make only what these devices accept, of everything there is or of --artefacts: esp8266@VERSION,
+    /// arduino-pico, homie-mqtt or otaseal-device; /unsigned behind one for a build without a key
+    #[arg(long = "for", value_name = "DEVICES", value_delimiter = ',')]
+    devices: Vec<Profile>,
+    #[command(flatten)]
+    flash: FlashArgs,
+    /// Say in the signed bytes what the firmware is: name, version, flash mode, length, digest, key id
+    #[arg(long)]
+    metadata: bool,
+    /// Say also which board it is for; implies --metadata
+    #[arg(long, value_name = "BOARD")]
+    board: Option<Label>,
+    /// Say also the oldest version that may be updated to it; implies --metadata
+    #[arg(long, value_name = "VERSION")]
+    min_base_version: Option<Label>,
     /// Settings file, in place of otaseal.toml in the current directory
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -90,7 +108,7 @@ impl Outcome for Packaged {
 
 impl fmt::Display for Packaged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { out_dir, manifest, removed, .. } = &self.report;
+        let Report { out_dir, manifest, removed, left_out, .. } = &self.report;
         writeln!(f, "package  {}", out_dir.display())?;
         if let (Some(name), Some(version)) = (&manifest.name, &manifest.version) {
             writeln!(f, "firmware {name} {version}")?;
@@ -103,6 +121,13 @@ impl fmt::Display for Packaged {
                 Some(Scheme::LegacyBareHash) => ", signed for esp8266 core 2.5.0 to 2.5.2",
             };
             writeln!(f, "         {:width$}  {} bytes{signed}", artefact.file, artefact.digests.size_bytes)?;
+            artefact.accepted_by.iter().try_for_each(|device| writeln!(f, "           for {device}"))?;
+        }
+        for artefact in left_out {
+            for refusal in &artefact.refused_by {
+                let (suffix, device) = (artefact.kind.suffix(), refusal.profile);
+                writeln!(f, "left out {suffix}: {device}: {}", refusal.verdict)?;
+            }
         }
         removed.iter().try_for_each(|file| writeln!(f, "removed  {file} (of the earlier package)"))?;
         writeln!(f, "MD5      {} (what a device reports once it runs this)", manifest.installed.md5)?;
@@ -143,6 +168,15 @@ pub(crate) fn run(args: &Package, reporter: &Reporter) -> Result<Packaged, Failu
     options.effort = args.effort.unwrap_or(options.effort);
     options.max_gap = args.max_gap.unwrap_or(options.max_gap);
     options.timestamp = args.timestamp;
+    if !args.devices.is_empty() && args.artefacts.is_none() {
+        options.artefacts = ArtefactKind::ALL.to_vec();
+    }
+    options.target.profiles.clone_from(&args.devices);
+    (options.target.flash, options.target.flash_bytes) = args.flash.flash()?;
+    if args.metadata || args.board.is_some() || args.min_base_version.is_some() {
+        let (board, min_base_version) = (args.board.clone(), args.min_base_version.clone());
+        options.metadata = Some(metadata::Request { board, min_base_version });
+    }
     options.purpose = if args.release { Purpose::Release } else { Purpose::Development };
     options.content = args.as_kind;
     options.set_flash_mode = args.set_flash_mode;

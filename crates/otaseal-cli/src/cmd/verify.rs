@@ -1,3 +1,4 @@
+use super::verify_as::{self, AsDevice, JudgedAs};
 use super::{KeyInfo, scheme};
 use crate::error::{Exit, Failure};
 use crate::io::{Place, check_places};
@@ -20,13 +21,17 @@ use std::path::{Path, PathBuf};
 /// Judge a signed image as the device does
 ///
 /// Exit code 0: accepted. 1: rejected, with the number of the device's check. 3: there is no verdict.
+///
+/// With --as, the steps are those of that device's updater, in its order, and then its boot loader's: what it
+/// prints when it refuses, or what becomes of it. Exit code 1 also when it would be bricked, 3 when it depends on
+/// something that was not said.
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// The signed image
     #[arg(value_name = "IMAGE")]
     image: Place,
     /// Public key: SPKI or PKCS#1, PEM or DER. May be given more than once: any of them accepts
-    #[arg(long, short, value_name = "FILE", required = true)]
+    #[arg(long, short, value_name = "FILE", required_unless_present = "profile")]
     key: Vec<Place>,
     /// Judge as esp8266 core 2.5.0 to 2.5.2: the signature is of the bare digest
     #[arg(long)]
@@ -34,6 +39,41 @@ pub(crate) struct Verify {
     /// Also reject an image that was not made from this build: stale, or somebody else's. The flash mode may differ
     #[arg(long, value_name = "BUILD")]
     of: Option<PathBuf>,
+    #[command(flatten)]
+    device: AsDevice,
+}
+
+/// By the verifier of this project, or as another device.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Verified {
+    Here(Judged),
+    As(JudgedAs),
+}
+
+impl Outcome for Verified {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Here(judged) => judged.exit(),
+            Self::As(judged) => judged.exit(),
+        }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        match self {
+            Self::Here(judged) => judged.warnings(),
+            Self::As(judged) => judged.warnings(),
+        }
+    }
+}
+
+impl fmt::Display for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Here(judged) => judged.fmt(f),
+            Self::As(judged) => judged.fmt(f),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -129,10 +169,13 @@ impl fmt::Display for Verdict {
     }
 }
 
-pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Judged, Failure> {
+pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Verified, Failure> {
     let inputs: Vec<_> = args.key.iter().chain([&args.image]).collect();
     check_places(&inputs, &[])?;
     let keys = args.key.iter().map(Place::public_key).collect::<Result<Vec<_>, _>>()?;
+    if let Some(profile) = args.device.profile {
+        return verify_as::run(&args.device, profile, &args.image, &keys).map(Verified::As);
+    }
     let (mut image, length) = args.image.open_seekable()?;
     let _progress = reporter.progress("verifying");
     let scheme = scheme(args.legacy);
@@ -146,7 +189,7 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Judged, Failure>
         (Some(path), Verdict::Accepted { .. }) => Some(compare(&mut image, &args.image, path)?),
         _ => None,
     };
-    Ok(Judged { image: args.image.name(), scheme, verdict, build, warnings })
+    Ok(Verified::Here(Judged { image: args.image.name(), scheme, verdict, build, warnings }))
 }
 
 fn compare(image: &mut File, place: &Place, path: &Path) -> Result<Build, Failure> {

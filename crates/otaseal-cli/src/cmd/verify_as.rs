@@ -1,0 +1,103 @@
+use crate::cmd::device::FlashArgs;
+use crate::error::{Exit, Failure};
+use crate::io::Place;
+use crate::report::Outcome;
+use clap::Args;
+use otaseal::firmware::MAX_IMAGE;
+use otaseal::image::esp8266::FlashMode;
+use otaseal::key::PublicKey;
+use otaseal::profile::{Device, Judgement, Profile, Verdict, judge};
+use serde::Serialize;
+use std::fmt;
+
+/// The device whose verdict is asked for.
+#[derive(Debug, Args)]
+pub(crate) struct AsDevice {
+    /// Judge as this device's updater and boot loader do: esp8266@VERSION, arduino-pico, homie-mqtt or
+    /// otaseal-device; /unsigned behind it for a build without a key
+    #[arg(long = "as", value_name = "DEVICE", conflicts_with = "legacy")]
+    pub(crate) profile: Option<Profile>,
+    #[command(flatten)]
+    flash: FlashArgs,
+    /// The mode in which the device reads its flash: qio, qout, dio or dout
+    #[arg(long, value_name = "MODE", value_parser = flash_mode, requires = "profile")]
+    flash_mode: Option<FlashMode>,
+}
+
+fn flash_mode(text: &str) -> Result<FlashMode, &'static str> {
+    (0..4)
+        .filter_map(FlashMode::from_byte)
+        .find(|mode| mode.to_string().eq_ignore_ascii_case(text))
+        .ok_or("expected qio, qout, dio or dout")
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct JudgedAs {
+    image: String,
+    device: Profile,
+    #[serde(flatten)]
+    judgement: Judgement,
+}
+
+impl Outcome for JudgedAs {
+    fn exit(&self) -> Exit {
+        match self.judgement.verdict {
+            Verdict::Accepts => Exit::Done,
+            _ => Exit::Rejected,
+        }
+    }
+}
+
+impl fmt::Display for JudgedAs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { device, judgement, .. } = self;
+        let explain = |f: &mut fmt::Formatter<'_>, reason: &str, help: &str| {
+            writeln!(f, "because  {reason}")?;
+            writeln!(f, "hint: {help}")
+        };
+        match &judgement.verdict {
+            Verdict::Refuses { prints, reason, help, .. } => {
+                writeln!(f, "refused  by {device}: {prints}")?;
+                explain(f, reason, help)?;
+            }
+            Verdict::Bricks { reason, help } => {
+                writeln!(f, "bricks   {device}")?;
+                explain(f, reason, help)?;
+            }
+            _ => writeln!(f, "accepted by {device}")?,
+        }
+        if !judgement.passed.is_empty() {
+            writeln!(f, "passed   {}", judgement.passed.join(", "))?;
+        }
+        judgement.assumed.iter().try_for_each(|what| writeln!(f, "assumed  {what}"))
+    }
+}
+
+/// Judges an image for a device that has the only key given, or none.
+pub(crate) fn run(
+    args: &AsDevice,
+    profile: Profile,
+    image: &Place,
+    keys: &[PublicKey],
+) -> Result<JudgedAs, Failure> {
+    if keys.len() > 1 {
+        return Err(Failure::usage("a device has one key", "give --key once with --as"));
+    }
+    let (flash, flash_bytes) = args.flash.flash()?;
+    let device =
+        Device { flash, flash_bytes, flash_mode: args.flash_mode, ..Device::new(profile, keys.first()) };
+    let bytes = image.read(MAX_IMAGE)?;
+    if bytes.len() > MAX_IMAGE {
+        return Err(Failure::new(
+            format_args!("{image} is larger than {} MiB", MAX_IMAGE >> 20),
+            "no supported device has that much flash; is this the right file?",
+        ));
+    }
+    let judgement = judge(&bytes, &device);
+    match judgement.verdict {
+        Verdict::Unknown { reason, help } => {
+            Err(Failure::new(format_args!("{image} cannot be judged as by {profile}: {reason}"), help))
+        }
+        _ => Ok(JudgedAs { image: image.name(), device: profile, judgement }),
+    }
+}
