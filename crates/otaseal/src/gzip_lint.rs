@@ -114,10 +114,6 @@ impl Finding {
     pub fn help(&self) -> &'static str {
         match self {
             Self::TooLong | Self::Empty => "this is no firmware; check what was compressed",
-            Self::Unaligned { .. } => {
-                "compress the plain image with `otaseal compress`, which pads in the header; --force signs it \
-                 for devices with a core newer than 3.1.2"
-            }
             _ => "compress the plain image again with `otaseal compress`",
         }
     }

@@ -6,16 +6,17 @@ use crate::error::{Exit, Failure};
 use crate::io::{Place, check_places};
 use crate::report::Outcome;
 use clap::Args;
-use otaseal::compress;
 use otaseal::device::layout;
 use otaseal::digest::Digests;
 use otaseal::elf::{self, DEFAULT_MAX_GAP};
 use otaseal::firmware::MAX_IMAGE;
+use otaseal::gzip_lint;
 use otaseal::homie::{self, Tokens};
 use otaseal::image::uf2::{self, Unpacked};
 use otaseal::image::{self, Kind, TrailerGuess};
 use otaseal::key::{KeyError, PrivateKey, PublicKey};
 use otaseal::manifest::Installed;
+use otaseal::metadata::{self, Summary};
 use otaseal::sign::Scheme;
 use serde::Serialize;
 use std::fmt;
@@ -51,7 +52,10 @@ pub(crate) struct Inspected {
     /// What a device reports that runs the innermost layer.
     #[serde(skip_serializing_if = "Option::is_none")]
     installed: Option<Installed>,
-    /// What stands in the way of looking further.
+    /// What the payload says of itself, unverified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Summary>,
+    /// What stands in the way of looking further, and what is untidy.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     problems: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,6 +115,15 @@ impl fmt::Display for Inspected {
                 writeln!(f, "         {md5} (sent raw to a device in {mode})")?;
             }
         }
+        if let Some(Summary { name, version, board, min_base_version, .. }) = &self.metadata {
+            let field = |f: &mut fmt::Formatter<'_>, what: &str, value: &Option<String>| {
+                value.iter().try_for_each(|value| writeln!(f, "metadata {what} {value}"))
+            };
+            field(f, "name", name)?;
+            field(f, "version", version)?;
+            field(f, "board", board)?;
+            field(f, "oldest base version", min_base_version)?;
+        }
         self.key.iter().try_for_each(|key| writeln!(f, "key id   {key}"))?;
         self.problems.iter().try_for_each(|problem| writeln!(f, "problem  {problem}"))?;
         self.verdict.iter().try_for_each(|verdict| write!(f, "verdict  {verdict}"))
@@ -169,6 +182,7 @@ fn nothing_yet() -> Inspected {
         layers: Vec::new(),
         trailer: None,
         tokens: None,
+        metadata: None,
         key: None,
         installed: None,
         problems: Vec::new(),
@@ -231,14 +245,6 @@ fn look(bytes: &[u8]) -> Inspected {
     };
     let innermost = found.layers.last().and_then(|layer| layer.format.clone());
     match innermost.unwrap_or(Kind::Empty) {
-        Kind::Gzip => match compress::gunzip(payload, MAX_IMAGE) {
-            Ok(plain) => {
-                let format = image::identify(&plain);
-                found.layers.push(layer("plain", &plain, format.clone()));
-                look_at_plain(&mut found, &plain, &format);
-            }
-            Err(error) => found.problems.push(error.to_string()),
-        },
         Kind::Uf2(_) => match uf2::unpack(payload, DEFAULT_MAX_GAP) {
             Ok(mut unpacked) => {
                 let flash = std::mem::take(&mut unpacked.bytes);
@@ -250,6 +256,19 @@ fn look(bytes: &[u8]) -> Inspected {
             }
             Err(error) => found.problems.push(error.to_string()),
         },
+        Kind::Gzip => {
+            let report = gzip_lint::lint(payload);
+            if let Some(plain) = report.content {
+                let format = image::identify(&plain);
+                found.layers.push(layer("plain", &plain, format.clone()));
+                look_at_plain(&mut found, &plain, &format);
+                match metadata::summary(payload, &plain) {
+                    Ok(summary) => found.metadata = summary,
+                    Err(error) => found.problems.push(error),
+                }
+            }
+            found.problems.extend(report.findings.iter().map(ToString::to_string));
+        }
         Kind::Elf(_) => match elf::flatten(payload, DEFAULT_MAX_GAP) {
             Ok(flat) => {
                 let format = image::identify(&flat.bytes);
@@ -259,7 +278,13 @@ fn look(bytes: &[u8]) -> Inspected {
             }
             Err(error) => found.problems.push(error.to_string()),
         },
-        format => look_at_plain(&mut found, payload, &format),
+        format => {
+            look_at_plain(&mut found, payload, &format);
+            match metadata::summary(payload, payload) {
+                Ok(summary) => found.metadata = summary,
+                Err(error) => found.problems.push(error),
+            }
+        }
     }
     found
 }

@@ -3,15 +3,17 @@ use crate::error::Failure;
 use crate::io::{Content, Place, Sink, check_places};
 use crate::report::{Outcome, Reporter};
 use clap::Args;
+use otaseal::device::layout;
 use otaseal::digest::Sha256Digest;
 use otaseal::firmware::MAX_IMAGE;
 use otaseal::guard::{self, Content as Kind, GuardError};
-use otaseal::image::esp8266::FlashMode;
+use otaseal::gzip_lint::{self, Severity};
+use otaseal::image::{self, esp8266::FlashMode};
 use otaseal::key::{PrivateKey, PublicKey};
 use otaseal::sign::{AlreadySigned, Scheme, SignError, Target, sign_stream};
 use serde::Serialize;
 use std::fmt;
-use std::io::{Cursor, Read};
+use std::io::{self, Cursor, Read};
 use std::path::Path;
 
 /// Sign an image
@@ -54,6 +56,8 @@ pub(crate) struct Signed {
     payload_sha256: Sha256Digest,
     signature_bytes: usize,
     outputs: Vec<Output>,
+    #[serde(skip)]
+    warning: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -65,7 +69,7 @@ struct Output {
 
 impl Outcome for Signed {
     fn warnings(&self) -> Vec<String> {
-        self.key.warning().into_iter().collect()
+        self.key.warning().into_iter().chain(self.warning.clone()).collect()
     }
 
     fn stdout_is_taken(&self) -> bool {
@@ -132,6 +136,34 @@ impl Guard {
     }
 }
 
+/// Looks at a gzip as the boot loader does that will inflate it: one that bricks a device is refused, for what is
+/// signed is believed; one that some cores refuse is worth a warning. Gives back the very bytes.
+fn lint(
+    input: &Place,
+    mut reader: Box<dyn Read>,
+    rule: AlreadySigned,
+) -> Result<(Box<dyn Read>, Option<String>), Failure> {
+    let failed = |error: io::Error| Failure::read(input, &error);
+    let mut bytes = Vec::new();
+    reader.by_ref().take(2).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes != [0x1F, 0x8B] {
+        return Ok((Box::new(Cursor::new(bytes).chain(reader)), None));
+    }
+    reader.by_ref().take(MAX_IMAGE as u64).read_to_end(&mut bytes).map_err(failed)?;
+    let tail = &bytes[bytes.len().saturating_sub(layout::LENGTH_FIELD_LEN)..];
+    let mut warning = None;
+    // What is signed already is refused for that.
+    if rule == AlreadySigned::Allow || image::trailer(tail, bytes.len() as u64).is_none() {
+        match gzip_lint::lint(&bytes).objection() {
+            Some(finding) if finding.severity() == Severity::Bricks => {
+                return Err(Failure::new(format_args!("{input}: {finding}"), finding.help()));
+            }
+            objection => warning = objection.map(|finding| format!("{input}: {finding}; {}", finding.help())),
+        }
+    }
+    Ok((Box::new(Cursor::new(bytes).chain(reader)), warning))
+}
+
 /// Signs one input into every output: all of them are verified before the first gets its name.
 pub(super) fn sign(
     input: &Place,
@@ -146,10 +178,11 @@ pub(super) fn sign(
     if let Some(expected) = guard.and_then(|guard| guard.public.as_ref()) {
         guard::expect_public(key.public(), expected).map_err(|error| Failure::new(&error, error.help()))?;
     }
-    let mut reader = match guard {
+    let reader = match guard {
         Some(guard) => guard.open(input)?,
         None => input.open()?,
     };
+    let (mut reader, warning) = lint(input, reader, rule)?;
     let mut sinks = Vec::new();
     for (scheme, place) in outputs {
         sinks.push((*scheme, Sink::create(place, Content::Binary)?));
@@ -169,6 +202,7 @@ pub(super) fn sign(
     let size_bytes = signed.payload_len + otaseal::device::layout::trailer_len(signed.signature_len) as u64;
     Ok(Signed {
         key: KeyInfo::of(key.public()),
+        warning,
         payload_bytes: signed.payload_len,
         payload_sha256: signed.sha256,
         signature_bytes: signed.signature_len,
