@@ -19,6 +19,8 @@ const TARGETS: &[(&str, &str, &[&str])] = &[
     ("crates/otaseal/fuzz", "elf", &["crates/otaseal/fuzz/seeds/elf"]),
     ("crates/otaseal/fuzz", "esp8266", &["fixtures/plain"]),
     ("crates/otaseal/fuzz", "uf2", &[]),
+    ("crates/otaseal/fuzz", "gzip", &["tests/cmd/in"]),
+    ("crates/otaseal/fuzz", "metadata", &[]),
     ("crates/otaseal/fuzz", "identify", &["fixtures/plain", "crates/otaseal/fuzz/seeds/elf"]),
 ];
 
