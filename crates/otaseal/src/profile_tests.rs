@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::compress::{Effort, gzip};
+use crate::fit::Flash;
 use crate::key::PrivateKey;
 use crate::sign;
 use crate::testing::esp_image;
