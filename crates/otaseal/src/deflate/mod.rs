@@ -35,7 +35,7 @@ const STRETCH: usize = 1 << 20;
 
 /// Stretches shorter than this are tried more often.
 const SMALL: usize = 1 << 18;
-/// A parse of fewer tokens than this is cut twice as finely.
+/// What is a small image to a [`Plan`], in tokens of its first parse.
 const FEW_TOKENS: usize = 1 << 13;
 
 /// How much is tried.
@@ -43,21 +43,25 @@ const FEW_TOKENS: usize = 1 << 13;
 pub(crate) struct Plan {
     search: Search,
     grain: Grain,
+    /// The grain's chunk where there are fewer than [`FEW_TOKENS`] tokens: few places to choose from.
+    chunk_of_few: usize,
     /// What is done between two rounds of splitting, in order, and after the last.
     rounds: &'static [Passes],
 }
 
 /// About the time of `gzip -9`.
 pub(crate) const DEFAULT: Plan = Plan {
-    search: Search { depth: 50, nice: 258 },
-    grain: Grain { chunk: 512, patience: 500 },
+    search: Search { depth: 24, nice: 128 },
+    grain: Grain { chunk: 512, patience: 300, finest: 64 },
+    chunk_of_few: 512,
     rounds: &[Passes { most: 2, shake: 0 }],
 };
 
 /// Until little more is gained, in less than half the time of `zopfli --i15`.
 pub(crate) const MAX: Plan = Plan {
     search: Search { depth: 2000, nice: 258 },
-    grain: Grain { chunk: 64, patience: 450 },
+    grain: Grain { chunk: 64, patience: 450, finest: 1 },
+    chunk_of_few: 32,
     rounds: &[Passes { most: 4, shake: 0 }, Passes { most: 40, shake: 20 }],
 };
 
@@ -92,10 +96,9 @@ fn search(data: &[u8], start: usize, end: usize, plan: &Plan, threads: NonZero<u
     Parser::default().parse(stretch, &matches, 0..stretch.len(), &Prices::guess(stretch), &mut tokens);
     let mut known = Vec::new();
     let mut best: Option<(u64, Vec<Block>)> = None;
-    // A small image has few places to choose from: look at twice as many.
     let mut grain = plan.grain;
     if tokens.len() < FEW_TOKENS {
-        grain.chunk /= 2;
+        grain.chunk = plan.chunk_of_few;
     }
     for &passes in plan.rounds {
         let mut blocks = cut(&tokens, &split::split(&tokens, grain, &known));

@@ -17,6 +17,8 @@ pub(super) struct Grain {
     /// A start that is this many bits behind the best at one place is given up for all later ones. Splitting a
     /// block never costs more than one more header, so a start that is a header and more behind will not come back.
     pub(super) patience: u64,
+    /// The least distance, in tokens, by which an end is moved when it is settled.
+    pub(super) finest: usize,
 }
 
 /// Chooses the ends of blocks for `tokens`: indices into them, rising, the last being `tokens.len()`.
@@ -29,13 +31,13 @@ pub(super) fn split(tokens: &[Token], grain: Grain, known: &[usize]) -> Vec<usiz
     candidates.sort_unstable();
     candidates.dedup();
     let mut ends = select(tokens, &candidates, grain.patience);
-    settle(tokens, &mut ends, grain.chunk / 2);
+    settle(tokens, &mut ends, grain);
     ends
 }
 
 /// Ends among all multiples of `chunk` that make the estimated size least, for several estimates of what a block
 /// costs beyond its data.
-fn candidates(tokens: &[Token], Grain { chunk, patience }: Grain) -> Vec<usize> {
+fn candidates(tokens: &[Token], Grain { chunk, patience, .. }: Grain) -> Vec<usize> {
     // Bits added to the estimate of each block. It errs by about a hundred either way.
     const BIASES: [u64; 4] = [120, 180, 60, 0];
     #[derive(Clone, Copy)]
@@ -115,7 +117,7 @@ fn select(tokens: &[Token], candidates: &[usize], patience: u64) -> Vec<usize> {
 }
 
 /// Moves ends to better places nearby, and drops those that do not pay, by the true sizes.
-fn settle(tokens: &[Token], ends: &mut Vec<usize>, widest: usize) {
+fn settle(tokens: &[Token], ends: &mut Vec<usize>, grain: Grain) {
     let mut i = 0;
     let mut from = 0;
     while let [end, to] = ends[i..].first_chunk().copied().unwrap_or([tokens.len(); 2])
@@ -127,8 +129,8 @@ fn settle(tokens: &[Token], ends: &mut Vec<usize>, widest: usize) {
             after: Histogram::of_block(&tokens[end..to]),
         };
         let mut best = border.size();
-        let mut step = widest;
-        while step > 0 {
+        let mut step = grain.chunk / 2;
+        while step >= grain.finest {
             let places = [border.end.saturating_sub(step), border.end + step];
             let better = places.into_iter().filter(|&place| from < place && place < to).find_map(|place| {
                 let moved = border.moved(tokens, place);
