@@ -85,8 +85,7 @@ impl<'a> Project<'a> {
         };
         let crate_path = workspace.join("crates/otaseal").display().to_string().replace('\\', "/");
         let manifest = block(&readme, "toml", "name = \"xtask\"");
-        let by_path =
-            manifest.replace("git = \"https://example.org/otaseal\"", &format!("path = \"{crate_path}\""));
+        let by_path = manifest.replace("../../otaseal/crates/otaseal", &crate_path);
         assert_ne!(by_path, manifest, "the README names another source");
         write("Cargo.toml", WORKSPACE);
         write("xtask/Cargo.toml", &by_path);
