@@ -7,6 +7,7 @@ mod cmd;
 mod error;
 mod io;
 mod report;
+mod signer;
 
 use crate::args::{Cli, Command};
 use crate::report::Reporter;

@@ -5,6 +5,7 @@
 
 pub mod file;
 pub mod pair;
+pub mod source;
 
 use crate::key::file::{KeyFile, KeyFileKind};
 use otaseal_device::KeyId;

@@ -23,8 +23,9 @@ pub enum Scheme {
     LegacyBareHash,
 }
 
-/// Whatever holds the private key: here a key in memory, elsewhere a token or another program.
-pub trait Signer {
+/// Whatever holds the private key: here a key in memory, elsewhere a token or another program. A batch signs from
+/// several threads at once.
+pub trait Signer: Send + Sync {
     /// The public half of the key that signs. What is signed is verified with it.
     fn public_key(&self) -> &PublicKey;
 

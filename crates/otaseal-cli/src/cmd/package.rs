@@ -3,6 +3,7 @@ use super::device::FlashArgs;
 use crate::error::Failure;
 use crate::io::{Place, check_places};
 use crate::report::{Outcome, Reporter};
+use crate::signer::SignerArgs;
 use clap::Args;
 use otaseal::compress::Effort;
 use otaseal::firmware::MAX_IMAGE;
@@ -26,12 +27,12 @@ use tempfile::TempDir;
 ///
 /// An otaseal.toml in the current directory says once what the options say here; an option wins over it.
 #[derive(Debug, Args)]
+#[command(mut_arg("key", |key| key.help("The key that signs, as of `otaseal sign` [default: keys/private.pem]")))]
 pub(crate) struct Package {
     /// The build: .elf or .bin [default: what otaseal.toml says]
     firmware: Option<PathBuf>,
-    /// Private key: PKCS#8 or PKCS#1, PEM or DER [default: keys/private.pem]
-    #[arg(long, short, value_name = "FILE")]
-    key: Option<Place>,
+    #[command(flatten)]
+    signer: SignerArgs,
     /// Where the package goes; made when it is missing [default: dist]
     #[arg(long, short, value_name = "DIR")]
     out_dir: Option<PathBuf>,
@@ -146,15 +147,16 @@ pub(crate) fn run(args: &Package, reporter: &Reporter) -> Result<Packaged, Failu
             "name the .elf or .bin that the build made, or set `firmware` in otaseal.toml",
         ));
     };
-    let key = key_place(args, &settings);
+    let default = default_key(&settings);
+    let key = args.signer.named().unwrap_or(&default);
     let mut piped = None;
     let firmware = if firmware.as_os_str() == "-" {
-        check_places(&[&Place::Std, &key], &[])?;
+        check_places(&[&Place::Std, key], &[])?;
         piped.insert(Piped::read()?).file()
     } else {
         firmware
     };
-    let key = key.private_key()?;
+    let signer = args.signer.open(Some(&default))?;
     let mut options = Options::new(firmware, "dist");
     settings.apply(&mut options);
     options.out_dir = args.out_dir.clone().unwrap_or_else(|| relative(&options.out_dir));
@@ -182,12 +184,12 @@ pub(crate) fn run(args: &Package, reporter: &Reporter) -> Result<Packaged, Failu
     options.set_flash_mode = args.set_flash_mode;
     options.expect_flash_mode = args.expect_flash_mode;
     // A configured public key belongs to the configured private one, not to another that is named here.
-    let configured = settings.public_key.as_deref().filter(|_| args.key.is_none());
+    let configured = settings.public_key.as_deref().filter(|_| args.signer.named().is_none());
     let expected =
         args.expect_public.clone().or_else(|| configured.map(|path| Place::from(&*relative(path))));
     options.expect_public = expected.as_ref().map(Place::public_key).transpose()?;
     let _progress = reporter.progress("packaging");
-    Ok(Packaged { report: package(&options, &key)?, key: KeyInfo::of(key.public()) })
+    Ok(Packaged { report: package(&options, &*signer)?, key: KeyInfo::of(signer.public_key()) })
 }
 
 /// A build from standard input: in a file, because a package says which file it was made from.
@@ -219,12 +221,9 @@ fn settings(named: Option<&Path>) -> Result<Settings, Failure> {
     Settings::from_file(path).map_err(|error| Failure::new(&error, error.help()))
 }
 
-/// The option, the setting, the place where `otaseal keygen` puts a key; the example key only where the settings
-/// name one and the key itself is not there.
-fn key_place(args: &Package, settings: &Settings) -> Place {
-    if let Some(place) = &args.key {
-        return place.clone();
-    }
+/// The setting, or the place where `otaseal keygen` puts a key; the example key only where the settings name one
+/// and the key itself is not there.
+fn default_key(settings: &Settings) -> Place {
     let own = settings.key.as_deref().map_or_else(|| PathBuf::from("keys/private.pem"), relative);
     match &settings.example_key {
         Some(example) if !own.exists() => Place::Path(relative(example)),

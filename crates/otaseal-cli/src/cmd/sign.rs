@@ -2,6 +2,7 @@ use super::KeyInfo;
 use crate::error::Failure;
 use crate::io::{Content, Place, Sink, check_places};
 use crate::report::{Outcome, Reporter};
+use crate::signer::SignerArgs;
 use clap::Args;
 use otaseal::device::layout;
 use otaseal::digest::Sha256Digest;
@@ -9,8 +10,8 @@ use otaseal::firmware::MAX_IMAGE;
 use otaseal::guard::{self, Content as Kind, GuardError};
 use otaseal::gzip_lint::{self, Severity};
 use otaseal::image::{self, esp8266::FlashMode};
-use otaseal::key::{PrivateKey, PublicKey};
-use otaseal::sign::{AlreadySigned, Scheme, SignError, Target, sign_stream};
+use otaseal::key::PublicKey;
+use otaseal::sign::{AlreadySigned, Scheme, SignError, Signer, Target, sign_stream};
 use serde::Serialize;
 use std::fmt;
 use std::io::{self, Cursor, Read};
@@ -22,6 +23,7 @@ use std::path::Path;
 /// its name only when the code that runs on the device has accepted it. An earlier output is replaced in one
 /// step. To sign a compressed image, compress first.
 #[derive(Debug, Args)]
+#[command(mut_arg("key", |key| key.required(true)))]
 pub(crate) struct Sign {
     /// The unsigned image
     #[arg(value_name = "IN")]
@@ -29,9 +31,8 @@ pub(crate) struct Sign {
     /// Where the signed image goes
     #[arg(long, short, value_name = "OUT")]
     output: Place,
-    /// Private key: PKCS#8 or PKCS#1, PEM or DER
-    #[arg(long, short, value_name = "FILE")]
-    key: Place,
+    #[command(flatten)]
+    signer: SignerArgs,
     /// Also write an image for esp8266 core 2.5.0 to 2.5.2, which signs the bare digest
     #[arg(long, value_name = "OUT2")]
     legacy: Option<Place>,
@@ -101,8 +102,13 @@ pub(crate) fn run(args: &Sign, reporter: &Reporter) -> Result<Signed, Failure> {
         public: args.expect_public.as_ref().map(Place::public_key).transpose()?,
         damaged_too: args.force,
     };
+    let mut inputs = args.signer.inputs();
+    inputs.push(&args.input);
+    check_places(&inputs, &outputs.iter().map(|(_, place)| *place).collect::<Vec<_>>())?;
+    let signer = args.signer.open(None)?;
+    guard.check_key(&*signer)?;
     let _progress = reporter.progress("signing");
-    sign(&args.input, &outputs, &args.key, rule, Some(&guard))
+    sign(&args.input, &outputs, &*signer, rule, Some(&guard))
 }
 
 /// What is checked before anything is signed.
@@ -114,6 +120,12 @@ pub(super) struct Guard {
 }
 
 impl Guard {
+    fn check_key(&self, signer: &dyn Signer) -> Result<(), Failure> {
+        let Some(expected) = &self.public else { return Ok(()) };
+        guard::expect_public(signer.public_key(), expected)
+            .map_err(|error| Failure::new(&error, error.help()))
+    }
+
     /// Reads and checks the input; gives back the very bytes that were checked. What is larger than any firmware
     /// is streamed and can only be what nobody expects anything of.
     fn open(&self, input: &Place) -> Result<Box<dyn Read>, Failure> {
@@ -164,20 +176,15 @@ fn lint(
     Ok((Box::new(Cursor::new(bytes).chain(reader)), warning))
 }
 
-/// Signs one input into every output: all of them are verified before the first gets its name.
+/// Signs one input into every output: all of them are verified before the first gets its name. The caller has
+/// checked the places against each other.
 pub(super) fn sign(
     input: &Place,
     outputs: &[(Scheme, &Place)],
-    key: &Place,
+    signer: &dyn Signer,
     rule: AlreadySigned,
     guard: Option<&Guard>,
 ) -> Result<Signed, Failure> {
-    let places: Vec<_> = outputs.iter().map(|(_, place)| *place).collect();
-    check_places(&[input, key], &places)?;
-    let key: PrivateKey = key.private_key()?;
-    if let Some(expected) = guard.and_then(|guard| guard.public.as_ref()) {
-        guard::expect_public(key.public(), expected).map_err(|error| Failure::new(&error, error.help()))?;
-    }
     let reader = match guard {
         Some(guard) => guard.open(input)?,
         None => input.open()?,
@@ -189,9 +196,9 @@ pub(super) fn sign(
     }
     let mut targets: Vec<(Scheme, &mut dyn Target)> =
         sinks.iter_mut().map(|(scheme, sink)| (*scheme, sink.target())).collect();
-    let signed = sign_stream(&mut *reader, &mut targets, &key, rule).map_err(|error| match error {
+    let signed = sign_stream(&mut *reader, &mut targets, signer, rule).map_err(|error| match error {
         SignError::Write(error) => {
-            let names: Vec<_> = places.iter().map(|place| place.name()).collect();
+            let names: Vec<_> = outputs.iter().map(|(_, place)| place.name()).collect();
             Failure::write(Path::new(&names.join(" or ")), &error)
         }
         error => Failure::sign(input, &error),
@@ -201,7 +208,7 @@ pub(super) fn sign(
     }
     let size_bytes = signed.payload_len + otaseal::device::layout::trailer_len(signed.signature_len) as u64;
     Ok(Signed {
-        key: KeyInfo::of(key.public()),
+        key: KeyInfo::of(signer.public_key()),
         warning,
         payload_bytes: signed.payload_len,
         payload_sha256: signed.sha256,

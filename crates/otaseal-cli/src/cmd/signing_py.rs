@@ -3,6 +3,7 @@ use super::sign::{self, Signed};
 use crate::error::Failure;
 use crate::io::{Place, check_places};
 use crate::report::Outcome;
+use crate::signer;
 use clap::{Args, ValueEnum};
 use otaseal::emit;
 use otaseal::output::Written;
@@ -93,7 +94,10 @@ pub(crate) fn run(args: &SigningPy) -> Result<Done, Failure> {
             let mut outputs = vec![(Scheme::Pkcs1v15Sha256, &out)];
             outputs.extend(legacy.as_ref().map(|legacy| (Scheme::LegacyBareHash, legacy)));
             let (image, key) = (Place::from(&**image), Place::from(&**key));
-            sign::sign(&image, &outputs, &key, AlreadySigned::Refuse, None).map(Done::Signed)
+            let places: Vec<_> = outputs.iter().map(|(_, place)| *place).collect();
+            check_places(&[&image, &key], &places)?;
+            let signer = signer::open(&key)?;
+            sign::sign(&image, &outputs, &*signer, AlreadySigned::Refuse, None).map(Done::Signed)
         }
         _ => unreachable!("clap asks for what the mode needs"),
     }

@@ -1,0 +1,88 @@
+//! Where a key is: what `--key` names, and how it becomes a [`Signer`].
+
+use super::file::MAX_KEY_FILE;
+use super::{KeyError, PrivateKey};
+use crate::sign::Signer;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// Where a private key is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeySource {
+    /// A file: PKCS#8 or PKCS#1, PEM or DER.
+    File(PathBuf),
+}
+
+/// Why a source gave no key.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// The file could not be read.
+    #[error("{} could not be read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file holds no key that can sign.
+    #[error("{}: {source}", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What it holds instead.
+        source: KeyError,
+    },
+}
+
+impl SourceError {
+    /// What the user can do about it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                "check the name; `otaseal keygen` makes a key pair in the directory keys".into()
+            }
+            Self::Read { .. } => "check that the file is there and that you may read it".into(),
+            Self::Key { source, .. } => source.help(),
+        }
+    }
+}
+
+impl KeySource {
+    /// Opens the source: a signer that holds the key, or reaches what holds it.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub fn open(&self) -> Result<Box<dyn Signer>, SourceError> {
+        match self {
+            Self::File(path) => {
+                let key = PrivateKey::from_bytes(&read_file(path)?)
+                    .map_err(|source| SourceError::Key { path: path.clone(), source })?;
+                Ok(Box::new(key))
+            }
+        }
+    }
+
+    /// The file, where the key is in one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+        }
+    }
+}
+
+/// One buffer that never moves: a vector that grows would leave copies of the key in freed memory. A directory,
+/// which opens well on Unix and fails at the first read, fails alike everywhere.
+fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, SourceError> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_KEY_FILE + 32));
+    File::open(path)
+        .and_then(|file| match file.metadata()?.is_dir() {
+            true => Err(io::ErrorKind::IsADirectory.into()),
+            false => file.take(MAX_KEY_FILE as u64 + 1).read_to_end(&mut bytes),
+        })
+        .map_err(|source| SourceError::Read { path: path.into(), source })?;
+    Ok(bytes)
+}
