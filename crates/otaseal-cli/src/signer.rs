@@ -3,15 +3,34 @@
 use crate::error::Failure;
 use crate::io::Place;
 use clap::Args;
+use otaseal::key::command::{CommandInput, CommandSigner, SigningCommand};
 use otaseal::key::source::{KeySource, SourceError};
 use otaseal::sign::Signer;
+use std::time::Duration;
 
 /// Which key signs.
 #[derive(Debug, Args)]
 pub(crate) struct SignerArgs {
-    /// Private key: PKCS#8 or PKCS#1, PEM or DER
+    /// Private key: PKCS#8 or PKCS#1, PEM or DER. With --signer-cmd the public key
     #[arg(long, short, value_name = "KEY")]
     key: Option<Place>,
+    /// Command that signs, run without a shell: it gets the DigestInfo on standard input and writes the signature to
+    /// standard output (raw, hexadecimal or base64)
+    #[arg(long, value_name = "COMMAND", value_parser = SigningCommand::parse, requires = "key")]
+    signer_cmd: Option<SigningCommand>,
+    /// What the command gets: digest-info (51 bytes, for what only pads) or digest (32 bytes, for what makes the
+    /// DigestInfo by itself) [default: digest-info]
+    #[arg(long, value_name = "INPUT", requires = "signer_cmd")]
+    signer_cmd_input: Option<CommandInput>,
+    /// Seconds that the command may take; then it is killed [default: 60]
+    #[arg(long, value_name = "SECONDS", requires = "signer_cmd", value_parser = seconds)]
+    signer_timeout: Option<Duration>,
+}
+
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    const WRONG: &str = "expected a number of seconds from 1 to 86400";
+    let seconds = text.parse().map_err(|_| WRONG)?;
+    (1..=86_400).contains(&seconds).then(|| Duration::from_secs(seconds)).ok_or(WRONG)
 }
 
 impl SignerArgs {
@@ -27,6 +46,12 @@ impl SignerArgs {
 
     /// Opens the key that was named, or else this one.
     pub(crate) fn open(&self, default: Option<&Place>) -> Result<Box<dyn Signer>, Failure> {
+        if let (Some(command), Some(key)) = (&self.signer_cmd, &self.key) {
+            let mut command = command.clone();
+            command.input = self.signer_cmd_input.unwrap_or(command.input);
+            command.timeout = self.signer_timeout.unwrap_or(command.timeout);
+            return Ok(Box::new(CommandSigner::new(command, key.public_key()?)));
+        }
         match self.key.as_ref().or(default) {
             None => Err(Failure::usage("no key was named", "name the key that signs with --key")),
             Some(place) => open(place),

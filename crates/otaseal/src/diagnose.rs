@@ -3,6 +3,10 @@
 //! A hint for people, never a verdict: [`crate::verify`] has judged before this is asked, and nothing here can
 //! turn a rejection into anything else.
 
+mod signature;
+
+pub use signature::{Mismatch, mismatch};
+
 use crate::image;
 use crate::key::{EXPONENT, KeySize, PublicKey};
 use crate::sign::Scheme;
@@ -80,17 +84,20 @@ pub fn cause<R: Read + Seek>(image: &mut R, key: &PublicKey, scheme: Scheme) -> 
 /// Whether the key's public operation on the signature gives a PKCS#1 type-1 block (RFC 8017 9.2): by chance that
 /// happens to one signature of another key in 2^80 and fewer.
 fn opens(signature: &[u8], key: &PublicKey) -> bool {
+    open(signature, key)
+        .is_some_and(|block| block.starts_with(&[0x00, 0x01, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]))
+}
+
+/// The public operation (RFC 8017 5.2.2): the block that was signed, as long as the modulus. Nothing for what is no
+/// signature of this key by its size alone.
+fn open(signature: &[u8], key: &PublicKey) -> Option<Vec<u8>> {
     let bits = key.size().bits();
     let number = |bytes: &[u8]| BoxedUint::from_be_slice(bytes, bits).ok();
-    let block = || {
-        let modulus = number(key.modulus())?;
-        let signature = number(signature).filter(|signature| *signature < modulus)?;
-        let key = RsaPublicKey::new(modulus, BoxedUint::from(EXPONENT)).ok()?;
-        rsa::hazmat::rsa_encrypt(&key, &signature).ok()
-    };
-    let Some(block) = block().map(|block| block.to_be_bytes()) else { return false };
-    block.starts_with(&[0x00, 0x01, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF])
-        && block.len() == KeySize::bytes(key.size())
+    let modulus = number(key.modulus())?;
+    let signature = number(signature).filter(|signature| *signature < modulus)?;
+    let public = RsaPublicKey::new(modulus, BoxedUint::from(EXPONENT)).ok()?;
+    let block = rsa::hazmat::rsa_encrypt(&public, &signature).ok()?.to_be_bytes();
+    (block.len() == KeySize::bytes(key.size())).then(|| block.into())
 }
 
 #[cfg(test)]

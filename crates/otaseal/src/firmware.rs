@@ -300,11 +300,14 @@ impl Payload<'_> {
     pub fn sign(&self, signer: &dyn Signer, scheme: Scheme) -> Result<SignedImage<'_>, SignError> {
         let tail = &self.bytes[self.bytes.len().saturating_sub(layout::LENGTH_FIELD_LEN)..];
         sign::check_input(tail, self.bytes.len() as u64, AlreadySigned::Refuse)?;
-        let trailer = sign::trailer(signer, scheme, &sha256(&self.bytes).0)?;
+        let digest = sha256(&self.bytes).0;
+        let trailer = sign::trailer(signer, scheme, &mut &self.bytes[..], &digest)?;
         let signed = SignedImage { payload: &self.bytes, trailer, scheme, key_id: signer.public_key().id() };
         verify::judge(&mut signed.reader(), Some(signed.len()), signer.public_key(), scheme).map_err(
             |error| match error {
-                verify::JudgeError::Rejected(reject) => SignError::SelfCheck(reject),
+                verify::JudgeError::Rejected(reject) => {
+                    sign::rejected(reject, &signed.trailer, signer, scheme, &digest)
+                }
                 verify::JudgeError::Read(error) => SignError::Read(error),
             },
         )?;

@@ -3,6 +3,8 @@
 //! A key is checked at the door: 2048, 3072 or 4096 bits, e = 65537, RSA. What passes can be used without a
 //! second look; what does not is an error that says what the file holds and what to do.
 
+pub mod command;
+pub mod detached;
 pub mod file;
 pub mod pair;
 pub mod source;

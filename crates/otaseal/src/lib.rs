@@ -47,6 +47,7 @@ pub mod settings;
 pub mod sign;
 #[cfg(test)]
 mod testing;
+mod text;
 pub mod verify;
 
 pub use otaseal_device as device;

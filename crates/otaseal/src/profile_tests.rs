@@ -23,7 +23,7 @@ impl Bench {
 
     fn signed(&self, payload: &[u8], scheme: Scheme) -> Vec<u8> {
         let digest = crate::digest::sha256(payload).0;
-        [payload, &sign::trailer(&self.key, scheme, &digest).unwrap()].concat()
+        [payload, &sign::trailer(&self.key, scheme, &mut &*payload, &digest).unwrap()].concat()
     }
 
     /// What the table is about, by name.

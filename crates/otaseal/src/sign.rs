@@ -2,6 +2,7 @@
 //!
 //! Nothing here returns a signature that has not been verified by the code that runs on the device.
 
+use crate::diagnose::{self, Mismatch};
 use crate::digest::{Sha256Digest, each_chunk};
 use crate::image;
 use crate::key::{PrivateKey, PublicKey};
@@ -9,7 +10,7 @@ use crate::verify::{self, JudgeError};
 use otaseal_device::{Reject, layout};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 
 /// How the digest is padded into a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -23,6 +24,22 @@ pub enum Scheme {
     LegacyBareHash,
 }
 
+/// What stands before a SHA-256 digest in a DigestInfo: its algorithm, with NULL parameters (RFC 8017 9.2 note 1).
+pub(crate) const DIGEST_INFO_PREFIX: [u8; 19] = [
+    0x30, 0x31, 0x30, 0x0D, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00,
+    0x04, 0x20,
+];
+
+/// The DigestInfo of a SHA-256 digest, DER: what a signer that only pads must be given for
+/// [`Scheme::Pkcs1v15Sha256`].
+pub fn digest_info(digest: &[u8; 32]) -> [u8; 51] {
+    let mut info = [0; 51];
+    let (prefix, rest) = info.split_at_mut(DIGEST_INFO_PREFIX.len());
+    prefix.copy_from_slice(&DIGEST_INFO_PREFIX);
+    rest.copy_from_slice(digest);
+    info
+}
+
 /// Whatever holds the private key: here a key in memory, elsewhere a token or another program. A batch signs from
 /// several threads at once.
 pub trait Signer: Send + Sync {
@@ -34,6 +51,26 @@ pub trait Signer: Send + Sync {
     /// # Errors
     /// [`SignError::Backend`] with what the holder of the key said.
     fn sign_digest(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError>;
+
+    /// The same for those that cannot sign a digest and must be given the whole message. `message` gives it from its
+    /// start; whoever can do without does not read it.
+    ///
+    /// # Errors
+    /// As [`Signer::sign_digest`], and [`SignError::Read`] of the message.
+    fn sign_message(
+        &self,
+        scheme: Scheme,
+        message: &mut dyn Read,
+        digest: &[u8; 32],
+    ) -> Result<Vec<u8>, SignError> {
+        let _ = message;
+        self.sign_digest(scheme, digest)
+    }
+
+    /// What the holder of the key said that its user should read, although it signed.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 impl Signer for PrivateKey {
@@ -72,6 +109,25 @@ pub enum SignError {
     /// The holder of the key did not sign.
     #[error("the key did not sign: {0}")]
     Backend(String),
+    /// The holder of the key did not sign, and it is known what to do.
+    #[error("the key did not sign: {message}")]
+    Refused {
+        /// What happened.
+        message: String,
+        /// What the user can do about it.
+        help: String,
+    },
+    /// What came back is not the signature that was asked for.
+    #[error("the signature is not good: {0}")]
+    Mismatch(Mismatch),
+    /// The image is not the one that was to be signed.
+    #[error("the image's SHA-256 is {found}, not {expected} as expected")]
+    OtherImage {
+        /// What was expected.
+        expected: Sha256Digest,
+        /// What the input has.
+        found: Sha256Digest,
+    },
     /// The device verifier rejects what was just signed.
     #[error("the signed image does not verify: {0}")]
     SelfCheck(Reject),
@@ -79,7 +135,7 @@ pub enum SignError {
 
 impl SignError {
     /// What the user can do about it.
-    pub fn help(&self) -> &'static str {
+    pub fn help(&self) -> &str {
         match self {
             Self::Empty => {
                 "give the image that the build made; check that the build step before this one ran"
@@ -91,6 +147,11 @@ impl SignError {
             Self::Read(_) => "check that the file is there and that you may read it",
             Self::Write(_) => {
                 "nothing was changed; free some space or choose another place, then run it again"
+            }
+            Self::Refused { help, .. } => help,
+            Self::Mismatch(mismatch) => mismatch.help(),
+            Self::OtherImage { .. } => {
+                "nothing was signed; take the image from the build whose digest was expected, or find out who changed it"
             }
             Self::Backend(_) | Self::SelfCheck(_) => {
                 "nothing was written; check the key, and if it is good, the machine's memory"
@@ -157,14 +218,17 @@ pub fn sign_stream(
     let sha256 = Sha256Digest(hasher.finalize().into());
     check_input(&tail, payload_len, already_signed)?;
     for (scheme, target) in targets.iter_mut() {
-        let trailer = trailer(signer, *scheme, &sha256.0)?;
+        target.rewind().map_err(SignError::Write)?;
+        let mut message = Read::take(&mut **target, payload_len);
+        let trailer = trailer(signer, *scheme, &mut message, &sha256.0)?;
+        target.seek(SeekFrom::Start(payload_len)).map_err(SignError::Write)?;
         target.write_all(&trailer).and_then(|()| target.flush()).map_err(SignError::Write)?;
         target.rewind().map_err(SignError::Write)?;
         let accepted =
             verify::judge(&mut **target, None, signer.public_key(), *scheme).map_err(
                 |error| match error {
                     JudgeError::Read(error) => SignError::Write(error),
-                    JudgeError::Rejected(reject) => SignError::SelfCheck(reject),
+                    JudgeError::Rejected(reject) => rejected(reject, &trailer, signer, *scheme, &sha256.0),
                 },
             )?;
         // A disk that lost bytes in the middle would shift the trailer: then the verdict above fails. This
@@ -190,15 +254,32 @@ pub(crate) fn check_input(tail: &[u8], total: u64, rule: AlreadySigned) -> Resul
 }
 
 /// The signature and its length field, as they follow the payload.
-pub(crate) fn trailer(signer: &dyn Signer, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {
-    let mut trailer = signer.sign_digest(scheme, digest)?;
-    let expected = signer.public_key().size().bytes();
-    if trailer.len() != expected {
-        let found = trailer.len();
-        return Err(SignError::Backend(format!("{found} bytes came back, {expected} were expected")));
+pub(crate) fn trailer(
+    signer: &dyn Signer,
+    scheme: Scheme,
+    message: &mut dyn Read,
+    digest: &[u8; 32],
+) -> Result<Vec<u8>, SignError> {
+    let mut trailer = signer.sign_message(scheme, message, digest)?;
+    let (found, expected) = (trailer.len(), signer.public_key().size().bytes());
+    if found != expected {
+        return Err(SignError::Mismatch(Mismatch::Length { found, expected }));
     }
     trailer.extend_from_slice(&layout::length_field(expected));
     Ok(trailer)
+}
+
+/// Why the device verifier rejected what was just signed: the signature, or else what carried it.
+pub(crate) fn rejected(
+    reject: Reject,
+    trailer: &[u8],
+    signer: &dyn Signer,
+    scheme: Scheme,
+    digest: &[u8; 32],
+) -> SignError {
+    let signature = &trailer[..trailer.len().saturating_sub(layout::LENGTH_FIELD_LEN)];
+    let mismatch = diagnose::mismatch(signature, signer.public_key(), scheme, digest);
+    mismatch.map_or(SignError::SelfCheck(reject), SignError::Mismatch)
 }
 
 #[cfg(test)]

@@ -99,11 +99,14 @@ pub(crate) struct Packaged {
     report: Report,
     #[serde(skip)]
     key: KeyInfo,
+    /// What the holder of the key said.
+    #[serde(skip)]
+    remarks: Vec<String>,
 }
 
 impl Outcome for Packaged {
     fn warnings(&self) -> Vec<String> {
-        self.key.warning().into_iter().collect()
+        self.key.warning().into_iter().chain(self.remarks.iter().cloned()).collect()
     }
 }
 
@@ -189,7 +192,8 @@ pub(crate) fn run(args: &Package, reporter: &Reporter) -> Result<Packaged, Failu
         args.expect_public.clone().or_else(|| configured.map(|path| Place::from(&*relative(path))));
     options.expect_public = expected.as_ref().map(Place::public_key).transpose()?;
     let _progress = reporter.progress("packaging");
-    Ok(Packaged { report: package(&options, &*signer)?, key: KeyInfo::of(signer.public_key()) })
+    let report = package(&options, &*signer)?;
+    Ok(Packaged { report, key: KeyInfo::of(signer.public_key()), remarks: signer.remarks() })
 }
 
 /// A build from standard input: in a file, because a package says which file it was made from.

@@ -59,6 +59,9 @@ pub(crate) struct Signed {
     outputs: Vec<Output>,
     #[serde(skip)]
     warning: Option<String>,
+    /// What the holder of the key said.
+    #[serde(skip)]
+    remarks: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -70,7 +73,8 @@ struct Output {
 
 impl Outcome for Signed {
     fn warnings(&self) -> Vec<String> {
-        self.key.warning().into_iter().chain(self.warning.clone()).collect()
+        let own = self.key.warning().into_iter().chain(self.warning.clone());
+        own.chain(self.remarks.iter().cloned()).collect()
     }
 
     fn stdout_is_taken(&self) -> bool {
@@ -210,6 +214,7 @@ pub(super) fn sign(
     Ok(Signed {
         key: KeyInfo::of(signer.public_key()),
         warning,
+        remarks: signer.remarks(),
         payload_bytes: signed.payload_len,
         payload_sha256: signed.sha256,
         signature_bytes: signed.signature_len,

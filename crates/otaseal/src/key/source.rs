@@ -1,7 +1,8 @@
 //! Where a key is: what `--key` names, and how it becomes a [`Signer`].
 
+use super::command::{CommandSigner, SigningCommand};
 use super::file::MAX_KEY_FILE;
-use super::{KeyError, PrivateKey};
+use super::{KeyError, PrivateKey, PublicKey};
 use crate::sign::Signer;
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,6 +15,13 @@ use zeroize::Zeroizing;
 pub enum KeySource {
     /// A file: PKCS#8 or PKCS#1, PEM or DER.
     File(PathBuf),
+    /// A command that signs, and the file of the public key that belongs to the key it uses.
+    Command {
+        /// What is run.
+        command: SigningCommand,
+        /// SPKI or PKCS#1, PEM or DER.
+        public: PathBuf,
+    },
 }
 
 /// Why a source gave no key.
@@ -63,13 +71,18 @@ impl KeySource {
                     .map_err(|source| SourceError::Key { path: path.clone(), source })?;
                 Ok(Box::new(key))
             }
+            Self::Command { command, public } => {
+                let key = PublicKey::from_bytes(&read_file(public)?)
+                    .map_err(|source| SourceError::Key { path: public.clone(), source })?;
+                Ok(Box::new(CommandSigner::new(command.clone(), key)))
+            }
         }
     }
 
-    /// The file, where the key is in one.
+    /// The file that is read: of the private key, or of the public one where another program signs.
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::File(path) => Some(path),
+            Self::File(path) | Self::Command { public: path, .. } => Some(path),
         }
     }
 }
