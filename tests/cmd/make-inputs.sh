@@ -33,6 +33,10 @@ head -n 12 private.pem >damaged.pem
 sed '3s/./A/g' private.pem >inconsistent.pem
 echo 'not a key' >text.pem
 cd ..
+# What opens encrypted.pem and encrypted.pkcs1.pem, and what does not.
+echo secret >passphrase.txt
+echo Secret >wrong-passphrase.txt
+: >no-passphrase.txt
 
 # Images.
 echo 'The firmware of a device, as small as it can be.' >firmware.bin

@@ -2,6 +2,7 @@
 
 use crate::error::Failure;
 use otaseal::key::file::MAX_KEY_FILE;
+use otaseal::key::passphrase::Secrets;
 use otaseal::key::{PrivateKey, PublicKey};
 use otaseal::output::{Access, Overwrite, Pending, same_file};
 use otaseal::sign::Target;
@@ -89,8 +90,9 @@ impl Place {
         Ok((spool, length))
     }
 
-    pub(crate) fn private_key(&self) -> Result<PrivateKey, Failure> {
-        PrivateKey::from_bytes(&self.read_key()?).map_err(|error| Failure::key(self, &error))
+    pub(crate) fn private_key(&self, secrets: &dyn Secrets) -> Result<PrivateKey, Failure> {
+        PrivateKey::from_bytes_with(&self.read_key()?, self, secrets)
+            .map_err(|error| Failure::key(self, &error))
     }
 
     pub(crate) fn public_key(&self) -> Result<PublicKey, Failure> {

@@ -6,6 +6,7 @@ mod args;
 mod cmd;
 mod error;
 mod io;
+mod passphrase;
 mod report;
 mod signer;
 

@@ -2,6 +2,7 @@
 
 use crate::error::Failure;
 use crate::io::Place;
+use crate::passphrase::PassphraseArgs;
 use clap::Args;
 use otaseal::key::command::{CommandInput, CommandSigner, SigningCommand};
 use otaseal::key::source::{KeySource, SourceError};
@@ -25,6 +26,8 @@ pub(crate) struct SignerArgs {
     /// Seconds that the command may take; then it is killed [default: 60]
     #[arg(long, value_name = "SECONDS", requires = "signer_cmd", value_parser = seconds)]
     signer_timeout: Option<Duration>,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
 }
 
 fn seconds(text: &str) -> Result<Duration, &'static str> {
@@ -40,8 +43,8 @@ impl SignerArgs {
     }
 
     /// What is read to sign: none of it may be an output, and only one may be standard input.
-    pub(crate) fn inputs(&self) -> Vec<&Place> {
-        self.key.iter().collect()
+    pub(crate) fn inputs(&self, default: Option<&Place>) -> Vec<Place> {
+        self.key.as_ref().or(default).into_iter().cloned().chain(self.passphrase.input()).collect()
     }
 
     /// Opens the key that was named, or else this one.
@@ -54,16 +57,16 @@ impl SignerArgs {
         }
         match self.key.as_ref().or(default) {
             None => Err(Failure::usage("no key was named", "name the key that signs with --key")),
-            Some(place) => open(place),
+            Some(place) => open(place, &self.passphrase),
         }
     }
 }
 
-/// Opens a key by its place alone.
-pub(crate) fn open(place: &Place) -> Result<Box<dyn Signer>, Failure> {
+/// Opens a key by its place.
+pub(crate) fn open(place: &Place, passphrase: &PassphraseArgs) -> Result<Box<dyn Signer>, Failure> {
     match place {
-        Place::Std => Ok(Box::new(place.private_key()?)),
-        Place::Path(path) => Ok(KeySource::File(path.clone()).open()?),
+        Place::Std => Ok(Box::new(place.private_key(passphrase)?)),
+        Place::Path(path) => Ok(KeySource::File(path.clone()).open(passphrase)?),
     }
 }
 

@@ -5,13 +5,17 @@
 
 pub mod command;
 pub mod detached;
+pub mod encryption;
 pub mod file;
 pub mod pair;
+pub mod passphrase;
 pub mod source;
 
+use crate::key::encryption::EncryptionError;
 use crate::key::file::{KeyFile, KeyFileKind};
+use crate::key::passphrase::{NoSecrets, SecretError, Secrets};
 use otaseal_device::KeyId;
-use rsa::pkcs1::{DecodeRsaPrivateKey, RsaPrivateKeyRef, RsaPublicKeyRef};
+use rsa::pkcs1::{DecodeRsaPrivateKey, EncodeRsaPrivateKey, RsaPrivateKeyRef, RsaPublicKeyRef};
 use rsa::pkcs8::der::Decode;
 use rsa::pkcs8::{EncodePrivateKey, EncodePublicKey, LineEnding, PrivateKeyInfoRef};
 use rsa::rand_core::UnwrapErr;
@@ -91,6 +95,15 @@ pub enum KeyError {
     /// A private key under a passphrase.
     #[error("this is {} and no passphrase was given", .0.describe())]
     Encrypted(KeyFileKind),
+    /// The passphrase does not open the key.
+    #[error("the passphrase is wrong")]
+    WrongPassphrase,
+    /// The passphrase, whatever it is, could not open the key.
+    #[error(transparent)]
+    Encryption(#[from] EncryptionError),
+    /// The passphrase could not be had.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// Not one of the three sizes.
     #[error("this is an RSA key of {bits} bits")]
     Size {
@@ -114,7 +127,6 @@ pub enum KeyError {
 impl KeyError {
     /// What the user can do about it.
     pub fn help(&self) -> String {
-        const CONVERT: &str = "openssl pkey -in KEY -out NEW.pem";
         match self {
             Self::NotAKey | Self::TooLarge => {
                 "give an RSA key as PEM or DER (PKCS#8, PKCS#1 or SPKI); `otaseal keygen` makes one".into()
@@ -150,9 +162,13 @@ impl KeyError {
                     .into(),
                 _ => "give an RSA key as PEM or DER; `otaseal keygen` makes one".into(),
             },
-            Self::Encrypted(_) => {
-                format!("decrypt it into a file that only you can read (umask 077): {CONVERT}")
+            Self::Encrypted(_) => SecretError::NoneGiven.help(),
+            Self::WrongPassphrase => {
+                "check where the passphrase comes from; the same message is given when the encrypted bytes are damaged"
+                    .into()
             }
+            Self::Encryption(error) => error.help(),
+            Self::Secret(error) => error.help(),
             Self::Size { bits } if *bits < 2048 => {
                 "keys under 2048 bits can be broken; make a new one with `otaseal keygen`".into()
             }
@@ -248,7 +264,7 @@ impl PublicKey {
     /// SubjectPublicKeyInfo as PEM with LF line ends, as `openssl pkey -pubout` writes it.
     pub fn to_spki_pem(&self) -> String {
         // The label and the size are ours and fixed: encoding cannot fail.
-        rsa::pkcs8::der::pem::encode_string("PUBLIC KEY", LineEnding::LF, &self.spki).unwrap_or_default()
+        pem("PUBLIC KEY", &self.spki).unwrap_or_default()
     }
 
     /// The key as the device verifier takes it: `W` 32-bit words, least significant first.
@@ -299,18 +315,38 @@ impl PrivateKey {
     ///
     /// # Errors
     /// The variant of [`KeyError`] that says what the bytes are instead. An encrypted key is
-    /// [`KeyError::Encrypted`].
+    /// [`KeyError::Encrypted`]: see [`Self::from_bytes_with`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, KeyError> {
-        let file = classify(bytes)?;
+        Self::from_bytes_with(bytes, &"the key", &NoSecrets)
+    }
+
+    /// Reads what [`Self::from_bytes`] reads, and the same under a passphrase. `secrets` is asked when there is
+    /// one, at most once, for the passphrase of `name`.
+    ///
+    /// # Errors
+    /// As [`Self::from_bytes`]. [`KeyError::Encrypted`] when nobody knows the passphrase, [`KeyError::Secret`] when
+    /// it could not be had, [`KeyError::WrongPassphrase`], and [`KeyError::Encryption`] when no passphrase would
+    /// open it.
+    pub fn from_bytes_with(
+        bytes: &[u8],
+        name: &dyn fmt::Display,
+        secrets: &dyn Secrets,
+    ) -> Result<Self, KeyError> {
+        let mut file = classify(bytes)?;
+        if matches!(file.kind, KeyFileKind::EncryptedPkcs8 | KeyFileKind::EncryptedTraditional) {
+            file =
+                file::unlocked(encryption::open(&file, name, secrets)?).ok_or(KeyError::WrongPassphrase)?;
+        }
+        encryption::on_its_own_stack(|| Self::from_file(&file))
+    }
+
+    fn from_file(file: &KeyFile) -> Result<Self, KeyError> {
         match file.kind {
             KeyFileKind::Pkcs8Private => {
                 let info = PrivateKeyInfoRef::from_der(&file.der).map_err(|_| KeyError::Inconsistent)?;
                 Self::from_pkcs1_der(info.private_key.as_bytes())
             }
             KeyFileKind::Pkcs1Private => Self::from_pkcs1_der(&file.der),
-            kind @ (KeyFileKind::EncryptedPkcs8 | KeyFileKind::EncryptedTraditional) => {
-                Err(KeyError::Encrypted(kind))
-            }
             kind => Err(KeyError::NotPrivate(kind)),
         }
     }
@@ -345,10 +381,31 @@ impl PrivateKey {
         self.inner.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::Inconsistent)
     }
 
+    /// PKCS#8 DER (RFC 5958 section 2), unencrypted; wiped on drop.
+    ///
+    /// # Errors
+    /// As [`Self::to_pkcs8_pem`].
+    pub fn to_pkcs8_der(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        Ok(self.inner.to_pkcs8_der().map_err(|_| KeyError::Inconsistent)?.to_bytes())
+    }
+
+    /// PKCS#1 DER (RFC 8017 A.1.2), unencrypted; wiped on drop.
+    ///
+    /// # Errors
+    /// As [`Self::to_pkcs8_pem`].
+    pub fn to_pkcs1_der(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        Ok(self.inner.to_pkcs1_der().map_err(|_| KeyError::Inconsistent)?.to_bytes())
+    }
+
     /// RSASP1 over a padded message, blinded: the time it takes says nothing of the key.
     pub(crate) fn sign_blinded(&self, padding: rsa::Pkcs1v15Sign, digest: &[u8]) -> rsa::Result<Vec<u8>> {
         self.inner.sign_with_rng(&mut UnwrapErr(getrandom::SysRng), padding, digest)
     }
+}
+
+/// RFC 7468 with LF line ends.
+fn pem(label: &'static str, der: &[u8]) -> Result<String, KeyError> {
+    rsa::pkcs8::der::pem::encode_string(label, LineEnding::LF, der).map_err(|_| KeyError::Inconsistent)
 }
 
 fn classify(bytes: &[u8]) -> Result<KeyFile, KeyError> {

@@ -1,15 +1,19 @@
 use super::KeyInfo;
 use crate::error::Failure;
-use crate::io::Place;
+use crate::io::{Place, check_places};
+use crate::passphrase::PassphraseArgs;
 use crate::report::{Outcome, Reporter};
 use clap::Args;
+use otaseal::key::encryption::{Derivation, Protection};
 use otaseal::key::pair::{PairError, PairFiles};
+use otaseal::key::passphrase::Passphrase;
 use otaseal::key::{KeyError, KeySize, PrivateKey};
 use otaseal::output::{Access, Overwrite, Pending};
 use serde::Serialize;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
+use zeroize::Zeroizing;
 
 /// Make an RSA key pair
 ///
@@ -17,6 +21,7 @@ use std::path::PathBuf;
 /// none. Keep a copy of the private half where it cannot get lost: devices that trust the public half take
 /// updates from nobody else.
 #[derive(Debug, Args)]
+#[command(mut_group("passphrase", |group| group.requires("encrypt")))]
 pub(crate) struct Keygen {
     /// Size of the modulus in bits: 2048, 3072 or 4096
     #[arg(long, value_name = "BITS", default_value = "2048", value_parser = size)]
@@ -33,6 +38,14 @@ pub(crate) struct Keygen {
     /// Replace existing files: a private key that is replaced is lost
     #[arg(long)]
     force: bool,
+    /// Encrypt the private half under a passphrase (AES-256-CBC)
+    #[arg(long)]
+    encrypt: bool,
+    /// How the passphrase becomes a key: scrypt or pbkdf2 [default: scrypt]
+    #[arg(long, value_name = "KDF", requires = "encrypt")]
+    kdf: Option<Derivation>,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
 }
 
 fn size(text: &str) -> Result<KeySize, &'static str> {
@@ -43,6 +56,7 @@ fn size(text: &str) -> Result<KeySize, &'static str> {
 pub(crate) struct Made {
     key: KeyInfo,
     private: String,
+    encrypted: bool,
     public: String,
 }
 
@@ -55,7 +69,7 @@ impl Outcome for Made {
 impl fmt::Display for Made {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "key id   {}", self.key)?;
-        writeln!(f, "private  {}", self.private)?;
+        writeln!(f, "private  {}{}", self.private, if self.encrypted { " (encrypted)" } else { "" })?;
         writeln!(f, "public   {}", self.public)
     }
 }
@@ -72,6 +86,14 @@ pub(crate) fn run(args: &Keygen, reporter: &Reporter) -> Result<Made, Failure> {
         }
     };
     let overwrite = if args.force { Overwrite::Replace } else { Overwrite::Refuse };
+    for file in [&private, &public] {
+        check_places(&args.passphrase.input().iter().collect::<Vec<_>>(), &[file])?;
+    }
+    // Asked for before the key is made, and after it is known that its files can be.
+    let passphrase = || {
+        let secret = || args.passphrase.new_secret(&format!("passphrase of {private}"));
+        args.encrypt.then(secret).transpose()
+    };
     let generate = || {
         let _progress = reporter.progress("making a key");
         PrivateKey::generate(args.bits).map_err(|error| key_failed(&error))
@@ -80,8 +102,9 @@ pub(crate) fn run(args: &Keygen, reporter: &Reporter) -> Result<Made, Failure> {
         (Place::Path(private), Place::Path(public)) => {
             let failed = |error: PairError| Failure::new(&error, error.help());
             let files = PairFiles::stage(private, public, overwrite).map_err(failed)?;
+            let passphrase = passphrase()?;
             let key = generate()?;
-            files.commit(&key).map_err(failed)?;
+            files.commit(&key, args.protection(passphrase.as_ref())).map_err(failed)?;
             key
         }
         (Place::Std, Place::Std) => {
@@ -91,27 +114,41 @@ pub(crate) fn run(args: &Keygen, reporter: &Reporter) -> Result<Made, Failure> {
             ));
         }
         (Place::Std, Place::Path(public)) => {
-            if io::stdout().is_terminal() {
+            if io::stdout().is_terminal() && !args.encrypt {
                 return Err(Failure::usage(
                     "a private key would go to the terminal",
                     "redirect it, or give a file with --private",
                 ));
             }
             let file = Pending::create(public, overwrite, Access::Public)?;
+            let passphrase = passphrase()?;
             let key = generate()?;
-            to_stdout(key.to_pkcs8_pem().map_err(|error| key_failed(&error))?.as_bytes())?;
+            to_stdout(args.pem(&key, passphrase.as_ref())?.as_bytes())?;
             fill(file, key.public().to_spki_pem().as_bytes())?;
             key
         }
         (Place::Path(private), Place::Std) => {
             let file = Pending::create(private, overwrite, Access::OwnerOnly)?;
+            let passphrase = passphrase()?;
             let key = generate()?;
-            fill(file, key.to_pkcs8_pem().map_err(|error| key_failed(&error))?.as_bytes())?;
+            fill(file, args.pem(&key, passphrase.as_ref())?.as_bytes())?;
             to_stdout(key.public().to_spki_pem().as_bytes())?;
             key
         }
     };
-    Ok(Made { key: KeyInfo::of(key.public()), private: private.name(), public: public.name() })
+    let (private, public) = (private.name(), public.name());
+    Ok(Made { key: KeyInfo::of(key.public()), private, encrypted: args.encrypt, public })
+}
+
+impl Keygen {
+    fn protection<'a>(&self, passphrase: Option<&'a Passphrase>) -> Protection<'a> {
+        let derivation = self.kdf.unwrap_or_default();
+        passphrase.map_or(Protection::None, |passphrase| Protection::Passphrase(passphrase, derivation))
+    }
+
+    fn pem(&self, key: &PrivateKey, passphrase: Option<&Passphrase>) -> Result<Zeroizing<String>, Failure> {
+        key.to_pem(self.protection(passphrase)).map_err(|error| key_failed(&error))
+    }
 }
 
 fn key_failed(error: &KeyError) -> Failure {

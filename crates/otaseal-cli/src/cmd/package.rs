@@ -151,14 +151,11 @@ pub(crate) fn run(args: &Package, reporter: &Reporter) -> Result<Packaged, Failu
         ));
     };
     let default = default_key(&settings);
-    let key = args.signer.named().unwrap_or(&default);
+    let read = args.signer.inputs(Some(&default));
+    let build = Place::from(firmware.clone().into_os_string());
+    check_places(&read.iter().chain([&build]).collect::<Vec<_>>(), &[])?;
     let mut piped = None;
-    let firmware = if firmware.as_os_str() == "-" {
-        check_places(&[&Place::Std, key], &[])?;
-        piped.insert(Piped::read()?).file()
-    } else {
-        firmware
-    };
+    let firmware = if build.is_std() { piped.insert(Piped::read()?).file() } else { firmware };
     let signer = args.signer.open(Some(&default))?;
     let mut options = Options::new(firmware, "dist");
     settings.apply(&mut options);

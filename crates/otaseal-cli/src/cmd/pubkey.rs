@@ -1,6 +1,7 @@
 use super::KeyInfo;
 use crate::error::Failure;
 use crate::io::{Content, Place, Sink, check_places};
+use crate::passphrase::PassphraseArgs;
 use crate::report::Outcome;
 use clap::{ArgGroup, Args, ValueEnum};
 use otaseal::emit::{self, Identifier, Mode, RustForm, RustOptions, SelfTest};
@@ -23,6 +24,8 @@ pub(crate) struct Pubkey {
     /// check at start-up
     #[arg(long, value_name = "FILE")]
     private_key: Option<Place>,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
     /// Rust source for a no_std firmware
     #[arg(long)]
     rust: bool,
@@ -107,12 +110,13 @@ impl fmt::Display for Emitted {
 }
 
 pub(crate) fn run(args: &Pubkey) -> Result<Emitted, Failure> {
-    let inputs: Vec<_> = args.key.iter().chain(&args.private_key).collect();
+    let secret = args.passphrase.input();
+    let inputs: Vec<_> = args.key.iter().chain(&args.private_key).chain(&secret).collect();
     let outputs: Vec<_> = args.output.iter().collect();
     check_places(&inputs, &outputs)?;
     let (key, self_test) = match (&args.key, &args.private_key) {
         (_, Some(place)) => {
-            let private = place.private_key()?;
+            let private = place.private_key(&args.passphrase)?;
             let self_test = if args.rust {
                 Some(emit::self_test(&private).map_err(|error| Failure::sign(place, &error))?)
             } else {

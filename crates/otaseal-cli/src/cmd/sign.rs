@@ -106,8 +106,8 @@ pub(crate) fn run(args: &Sign, reporter: &Reporter) -> Result<Signed, Failure> {
         public: args.expect_public.as_ref().map(Place::public_key).transpose()?,
         damaged_too: args.force,
     };
-    let mut inputs = args.signer.inputs();
-    inputs.push(&args.input);
+    let read = args.signer.inputs(None);
+    let inputs: Vec<_> = read.iter().chain([&args.input]).collect();
     check_places(&inputs, &outputs.iter().map(|(_, place)| *place).collect::<Vec<_>>())?;
     let signer = args.signer.open(None)?;
     guard.check_key(&*signer)?;

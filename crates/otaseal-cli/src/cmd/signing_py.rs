@@ -2,6 +2,7 @@ use super::KeyInfo;
 use super::sign::{self, Signed};
 use crate::error::Failure;
 use crate::io::{Place, check_places};
+use crate::passphrase::PassphraseArgs;
 use crate::report::Outcome;
 use crate::signer;
 use clap::{Args, ValueEnum};
@@ -37,6 +38,8 @@ pub(crate) struct SigningPy {
     /// sign: the private key
     #[arg(long, short = 's', value_name = "FILE", required_if_eq("mode", "sign"))]
     privatekey: Option<PathBuf>,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
 }
 
 const PLATFORM_TXT: &str = include_str!("signing_py.txt");
@@ -95,8 +98,9 @@ pub(crate) fn run(args: &SigningPy) -> Result<Done, Failure> {
             outputs.extend(legacy.as_ref().map(|legacy| (Scheme::LegacyBareHash, legacy)));
             let (image, key) = (Place::from(&**image), Place::from(&**key));
             let places: Vec<_> = outputs.iter().map(|(_, place)| *place).collect();
-            check_places(&[&image, &key], &places)?;
-            let signer = signer::open(&key)?;
+            let secret = args.passphrase.input();
+            check_places(&[&image, &key].into_iter().chain(&secret).collect::<Vec<_>>(), &places)?;
+            let signer = signer::open(&key, &args.passphrase)?;
             sign::sign(&image, &outputs, &*signer, AlreadySigned::Refuse, None).map(Done::Signed)
         }
         _ => unreachable!("clap asks for what the mode needs"),

@@ -6,6 +6,7 @@ use super::keys::{beside, read_private, read_public};
 use super::project::Project;
 use crate::emit::{self, EmitError, Mode, RustForm, RustOptions};
 use crate::firmware::Firmware;
+use crate::key::encryption::Protection;
 use crate::key::{KeySize, PrivateKey, PublicKey, pair::PairFiles};
 use crate::known_keys;
 use crate::manifest;
@@ -239,7 +240,7 @@ pub fn keygen(task: &Keygen, note: &mut dyn FnMut(Note)) -> Result<NewKey, Cargo
     }
     let files = PairFiles::stage(&private, &public, task.overwrite)?;
     let key = PrivateKey::generate(task.size).map_err(CargoError::Keygen)?;
-    files.commit(&key)?;
+    files.commit(&key, Protection::None)?;
     if !ignored(&private) {
         note(Note::NotIgnored { path: private.clone() });
     }

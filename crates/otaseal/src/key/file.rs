@@ -123,6 +123,8 @@ pub(super) struct KeyFile {
     pub(super) kind: KeyFileKind,
     armor: Armor,
     pub(super) der: Zeroizing<Vec<u8>>,
+    /// Of OpenSSL's traditional form: its `DEK-Info` header. What is in `der` is then encrypted as a whole.
+    pub(super) dek_info: Option<String>,
 }
 
 /// Why a PEM block cannot be read.
@@ -144,6 +146,7 @@ pub(super) fn classify(bytes: &[u8]) -> Result<Option<KeyFile>, DamagedPem> {
             kind: KeyFileKind::OpensshPublic,
             armor: Armor::Pem,
             der: Zeroizing::default(),
+            dek_info: None,
         }));
     }
     let mut rest =
@@ -158,6 +161,7 @@ pub(super) fn classify(bytes: &[u8]) -> Result<Option<KeyFile>, DamagedPem> {
         kind,
         armor: Armor::Der,
         der: Zeroizing::new(bytes.to_vec()),
+        dek_info: None,
     }))
 }
 
@@ -190,11 +194,10 @@ fn next_block(bytes: &[u8]) -> Result<Option<Block<'_>>, DamagedPem> {
 }
 
 fn from_pem(block: &Block<'_>) -> Result<KeyFile, DamagedPem> {
-    let bare = |kind| Ok(KeyFile { kind, armor: Armor::Pem, der: Zeroizing::default() });
+    let bare = |kind| Ok(KeyFile { kind, armor: Armor::Pem, der: Zeroizing::default(), dek_info: None });
     match block.label {
-        "ENCRYPTED PRIVATE KEY" => return bare(KeyFileKind::EncryptedPkcs8),
         "RSA PRIVATE KEY" if memchr::memmem::find(block.text, b"Proc-Type: 4,ENCRYPTED").is_some() => {
-            return bare(KeyFileKind::EncryptedTraditional);
+            return traditional(block);
         }
         "EC PRIVATE KEY" => return bare(KeyFileKind::EcPrivate),
         "EC PUBLIC KEY" => return bare(KeyFileKind::EcPublic),
@@ -206,17 +209,36 @@ fn from_pem(block: &Block<'_>) -> Result<KeyFile, DamagedPem> {
         "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST" => {
             return bare(KeyFileKind::CertificateRequest);
         }
-        "PRIVATE KEY" | "RSA PRIVATE KEY" | "PUBLIC KEY" | "RSA PUBLIC KEY" => {}
+        "PRIVATE KEY" | "ENCRYPTED PRIVATE KEY" | "RSA PRIVATE KEY" | "PUBLIC KEY" | "RSA PUBLIC KEY" => {}
         _ => return bare(KeyFileKind::OtherPem),
     }
     let der = Zeroizing::new(pem::decode_vec(block.text).map_err(|_| DamagedPem)?.1);
     let kind = match block.label {
         "RSA PRIVATE KEY" => KeyFileKind::Pkcs1Private,
         "RSA PUBLIC KEY" => KeyFileKind::Pkcs1Public,
+        "ENCRYPTED PRIVATE KEY" => KeyFileKind::EncryptedPkcs8,
         "PRIVATE KEY" => pkcs8_kind(&der).ok_or(DamagedPem)?,
         _ => spki_kind(&der).ok_or(DamagedPem)?,
     };
-    Ok(KeyFile { kind, armor: Armor::Pem, der })
+    Ok(KeyFile { kind, armor: Armor::Pem, der, dek_info: None })
+}
+
+/// `Proc-Type` and `DEK-Info` (RFC 1421 section 4.6.1), an empty line, and the encrypted key in base64.
+fn traditional(block: &Block<'_>) -> Result<KeyFile, DamagedPem> {
+    let text = std::str::from_utf8(block.text).map_err(|_| DamagedPem)?.replace("\r\n", "\n");
+    let (headers, body) = text.split_once("\n\n").ok_or(DamagedPem)?;
+    let dek_info = headers.lines().find_map(|line| line.strip_prefix("DEK-Info:")).ok_or(DamagedPem)?;
+    let bare = format!("-----BEGIN {}-----\n{body}", block.label);
+    let der = Zeroizing::new(pem::decode_vec(bare.as_bytes()).map_err(|_| DamagedPem)?.1);
+    let dek_info = Some(dek_info.trim().into());
+    Ok(KeyFile { kind: KeyFileKind::EncryptedTraditional, armor: Armor::Pem, der, dek_info })
+}
+
+/// What was under a passphrase; `None` when it is no private key.
+pub(super) fn unlocked(der: Zeroizing<Vec<u8>>) -> Option<KeyFile> {
+    let kind = pkcs8_kind(&der)
+        .or_else(|| RsaPrivateKeyRef::from_der(&der).is_ok().then_some(KeyFileKind::Pkcs1Private))?;
+    Some(KeyFile { kind, armor: Armor::Der, der, dek_info: None })
 }
 
 fn classify_der(bytes: &[u8]) -> Option<KeyFileKind> {

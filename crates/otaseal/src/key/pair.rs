@@ -1,5 +1,6 @@
 //! A key pair on disk: both files or none.
 
+use super::encryption::Protection;
 use super::{KeyError, PrivateKey};
 use crate::output::{Access, OutputError, Overwrite, Pending};
 use std::fs;
@@ -61,12 +62,13 @@ impl PairFiles {
     /// Writes PKCS#8 PEM and SPKI PEM, then gives both files their names.
     ///
     /// # Errors
-    /// [`PairError::Output`] when the disk fails: then neither name has changed. The public half goes first
+    /// [`PairError::Key`] for a passphrase that cannot be used, [`PairError::Output`] when the disk fails: then neither
+    /// name has changed. The public half goes first
     /// because it can be taken back: a private key that was replaced is lost.
-    pub fn commit(self, key: &PrivateKey) -> Result<(), PairError> {
+    pub fn commit(self, key: &PrivateKey, protection: Protection<'_>) -> Result<(), PairError> {
         let Self { mut private, mut public, overwrite } = self;
         let public_path = public.target().to_owned();
-        fill(&mut private, key.to_pkcs8_pem()?.as_bytes())?;
+        fill(&mut private, key.to_pem(protection)?.as_bytes())?;
         fill(&mut public, key.public().to_spki_pem().as_bytes())?;
         let earlier = match overwrite {
             Overwrite::Refuse => None,
@@ -108,7 +110,7 @@ mod tests {
         let files = PairFiles::stage(&private, &public, Overwrite::Refuse).unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing has its name yet");
         let key = PrivateKey::generate(KeySize::Rsa2048).unwrap();
-        files.commit(&key).unwrap();
+        files.commit(&key, Protection::None).unwrap();
         assert_eq!(names(dir.path()), ["a", "b"]);
         let read = PrivateKey::from_bytes(&fs::read(&private).unwrap()).unwrap();
         assert_eq!(read.public().id(), key.public().id());
@@ -143,7 +145,7 @@ mod tests {
             }
             let files = PairFiles::stage(&private, &public, Overwrite::Replace).unwrap();
             fs::create_dir(&private).unwrap();
-            assert!(files.commit(&key).is_err());
+            assert!(files.commit(&key, Protection::None).is_err());
             assert_eq!(fs::read_to_string(&public).ok().as_deref(), earlier);
             fs::remove_dir(&private).unwrap();
         }

@@ -2,6 +2,7 @@
 
 use super::command::{CommandSigner, SigningCommand};
 use super::file::MAX_KEY_FILE;
+use super::passphrase::Secrets;
 use super::{KeyError, PrivateKey, PublicKey};
 use crate::sign::Signer;
 use std::fs::File;
@@ -60,14 +61,15 @@ impl SourceError {
 }
 
 impl KeySource {
-    /// Opens the source: a signer that holds the key, or reaches what holds it.
+    /// Opens the source: a signer that holds the key, or reaches what holds it. `secrets` is asked when the key
+    /// turns out to need a passphrase.
     ///
     /// # Errors
     /// [`SourceError`].
-    pub fn open(&self) -> Result<Box<dyn Signer>, SourceError> {
+    pub fn open(&self, secrets: &dyn Secrets) -> Result<Box<dyn Signer>, SourceError> {
         match self {
             Self::File(path) => {
-                let key = PrivateKey::from_bytes(&read_file(path)?)
+                let key = PrivateKey::from_bytes_with(&read_file(path)?, &path.display(), secrets)
                     .map_err(|source| SourceError::Key { path: path.clone(), source })?;
                 Ok(Box::new(key))
             }

@@ -1,0 +1,113 @@
+//! Where passphrases and PINs come from: an option, or the person at the terminal. Never the command line itself,
+//! which every user of the machine can read.
+
+use crate::error::Failure;
+use crate::io::Place;
+use clap::Args;
+use otaseal::key::passphrase::{Passphrase, PassphraseSource, SecretError, Secrets};
+use std::io::{self, IsTerminal};
+
+/// Where the passphrase of a key comes from. Without any of these the terminal is asked.
+#[derive(Debug, Default, Args)]
+#[group(id = "passphrase", multiple = false)]
+pub(crate) struct PassphraseArgs {
+    /// Read the key's passphrase from a file, without the line end at its end
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<Place>,
+    /// Read the key's passphrase from an open file descriptor
+    #[arg(long, value_name = "N")]
+    passphrase_fd: Option<u32>,
+    /// Read the key's passphrase from this environment variable
+    #[arg(long, value_name = "NAME")]
+    passphrase_env: Option<String>,
+}
+
+impl PassphraseArgs {
+    fn source(&self) -> Option<PassphraseSource> {
+        source(&self.passphrase_file, self.passphrase_fd, self.passphrase_env.as_ref())
+    }
+
+    /// What is read for the passphrase: none of it may be an output, and only one may be standard input.
+    pub(crate) fn input(&self) -> Option<Place> {
+        place(self.source()?)
+    }
+
+    /// The passphrase that a key gets.
+    pub(crate) fn new_secret(&self, what: &str) -> Result<Passphrase, Failure> {
+        new_secret(self.source(), what)
+    }
+}
+
+impl Secrets for PassphraseArgs {
+    fn secret(&self, what: &str) -> Result<Passphrase, SecretError> {
+        match self.source() {
+            Some(source) => source.read(),
+            None => ask(what),
+        }
+    }
+}
+
+fn source(file: &Option<Place>, descriptor: Option<u32>, name: Option<&String>) -> Option<PassphraseSource> {
+    let file = file.as_ref().map(|place| match place {
+        Place::Std => PassphraseSource::Descriptor(0),
+        Place::Path(path) => PassphraseSource::File(path.clone()),
+    });
+    file.or_else(|| descriptor.map(PassphraseSource::Descriptor))
+        .or_else(|| name.cloned().map(PassphraseSource::Environment))
+}
+
+fn place(source: PassphraseSource) -> Option<Place> {
+    match source {
+        PassphraseSource::File(path) => Some(Place::Path(path)),
+        PassphraseSource::Descriptor(0) => Some(Place::Std),
+        _ => None,
+    }
+}
+
+fn new_secret(source: Option<PassphraseSource>, what: &str) -> Result<Passphrase, Failure> {
+    let passphrase = match source {
+        Some(source) => source.read()?,
+        None => {
+            let first = ask(&format!("new {what}"))?;
+            // What is wrong with it is said before it has to be typed again.
+            first.check_new()?;
+            if ask(&format!("same again, new {what}"))? != first {
+                return Err(Failure::new(
+                    "the two passphrases differ",
+                    "type the same one twice; nothing was written",
+                ));
+            }
+            first
+        }
+    };
+    passphrase.check_new()?;
+    Ok(passphrase)
+}
+
+/// Asks the person at the terminal for what `what` names, as in `passphrase of keys/private.pem`. The terminal is
+/// asked also when standard input is a pipe; where none of the streams is a terminal there is nobody to answer.
+pub(crate) fn ask(what: &str) -> Result<Passphrase, SecretError> {
+    if !io::stdin().is_terminal() && !io::stderr().is_terminal() {
+        return Err(SecretError::NoneGiven);
+    }
+    let mut prompt = what.to_owned();
+    if let Some(first) = prompt.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    match rpassword::prompt_password(format!("{prompt}: ")) {
+        Ok(typed) => Ok(Passphrase::new(typed)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::Interrupted) => {
+            Err(SecretError::NoneGiven)
+        }
+        Err(error) => Err(SecretError::Source {
+            message: format!("the terminal gave no {what}: {error}"),
+            help: SecretError::NoneGiven.help(),
+        }),
+    }
+}
+
+impl From<SecretError> for Failure {
+    fn from(error: SecretError) -> Self {
+        Self::new(&error, error.help())
+    }
+}
