@@ -43,8 +43,10 @@ const FEW_TOKENS: usize = 1 << 13;
 pub(crate) struct Plan {
     search: Search,
     grain: Grain,
-    /// The grain's chunk where there are fewer than [`FEW_TOKENS`] tokens: few places to choose from.
+    /// The grain's chunk where there are fewer than [`FEW_TOKENS`] tokens, and in other stretches shorter than
+    /// [`SMALL`]: fewer places to choose from.
     chunk_of_few: usize,
+    chunk_of_small: usize,
     /// What is done between two rounds of splitting, in order, and after the last.
     rounds: &'static [Passes],
 }
@@ -54,14 +56,16 @@ pub(crate) const DEFAULT: Plan = Plan {
     search: Search { depth: 24, nice: 128 },
     grain: Grain { chunk: 512, patience: 300, finest: 64 },
     chunk_of_few: 512,
+    chunk_of_small: 512,
     rounds: &[Passes { most: 2, shake: 0 }],
 };
 
 /// Until little more is gained, in less than half the time of `zopfli --i15`.
 pub(crate) const MAX: Plan = Plan {
     search: Search { depth: 2000, nice: 258 },
-    grain: Grain { chunk: 64, patience: 450, finest: 1 },
+    grain: Grain { chunk: 96, patience: 450, finest: 1 },
     chunk_of_few: 32,
+    chunk_of_small: 64,
     rounds: &[Passes { most: 4, shake: 0 }, Passes { most: 40, shake: 20 }],
 };
 
@@ -99,6 +103,8 @@ fn search(data: &[u8], start: usize, end: usize, plan: &Plan, threads: NonZero<u
     let mut grain = plan.grain;
     if tokens.len() < FEW_TOKENS {
         grain.chunk = plan.chunk_of_few;
+    } else if stretch.len() < SMALL {
+        grain.chunk = plan.chunk_of_small;
     }
     for &passes in plan.rounds {
         let mut blocks = cut(&tokens, &split::split(&tokens, grain, &known));
