@@ -13,7 +13,7 @@ use std::io;
 use std::path::Path;
 
 /// How the program ends. The numbers are part of the interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Exit {
     /// Done, or judged and accepted.

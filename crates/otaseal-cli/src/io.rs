@@ -46,7 +46,7 @@ impl Place {
         *self == Self::Std
     }
 
-    fn path(&self) -> Option<&Path> {
+    pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Self::Std => None,
             Self::Path(path) => Some(path),

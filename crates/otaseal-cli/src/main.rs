@@ -3,6 +3,7 @@
 //! Exit codes: 0 done or accepted; 1 judged and rejected; 2 wrong usage; 3 could not do it.
 
 mod args;
+mod batch;
 mod cmd;
 mod error;
 mod io;

@@ -24,6 +24,12 @@ pub(crate) trait Outcome: Serialize + Display {
     fn stdout_is_taken(&self) -> bool {
         false
     }
+
+    /// Whether everything was reported line by line already, so that the text is but a closing word, and JSON has
+    /// nothing to add.
+    fn is_reported(&self) -> bool {
+        false
+    }
 }
 
 /// Renders what commands return.
@@ -57,7 +63,9 @@ impl Reporter {
 
     fn outcome<T: Outcome>(&self, outcome: &T) -> Result<(), Failure> {
         let warnings = outcome.warnings();
-        let text = if self.json {
+        let text = if self.json && outcome.is_reported() {
+            String::new()
+        } else if self.json {
             to_json(&WithWarnings { outcome, warnings })
         } else {
             for warning in warnings {
@@ -69,12 +77,34 @@ impl Reporter {
             to_stderr(&text);
             return Ok(());
         }
-        let mut stdout = io::stdout().lock();
-        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-            // The reader has seen enough; the work is done and the exit code says how it went.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            Err(error) => Err(Failure::stdout(&error)),
-            Ok(()) => Ok(()),
+        to_stdout(&text)
+    }
+
+    /// One result of many: a line of JSON, or its warnings and its line of text.
+    pub(crate) fn line(&self, json: &impl Serialize, warnings: &[String], text: &str) -> Result<(), Failure> {
+        if self.json {
+            return self.json_line(json);
+        }
+        for warning in warnings {
+            to_stderr(&format!("warning: {warning}\n"));
+        }
+        if self.quiet { Ok(()) } else { to_stdout(&format!("{text}\n")) }
+    }
+
+    /// One failure of many. Among lines of JSON it is one of them, on standard output.
+    pub(crate) fn failed_line(&self, json: &impl Serialize, failure: &Failure) -> Result<(), Failure> {
+        if self.json {
+            return self.json_line(json);
+        }
+        self.failure(failure);
+        Ok(())
+    }
+
+    /// A line of JSON, where JSON is asked for.
+    pub(crate) fn json_line(&self, json: &impl Serialize) -> Result<(), Failure> {
+        match self.json {
+            true => to_stdout(&(serde_json::to_string(json).unwrap_or_else(|_| "{}".into()) + "\n")),
+            false => Ok(()),
         }
     }
 
@@ -164,6 +194,16 @@ fn to_json(value: &impl Serialize) -> String {
     let mut text = serde_json::to_string_pretty(value).unwrap_or_else(|_| "{}".into());
     text.push('\n');
     text
+}
+
+fn to_stdout(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        // The reader has seen enough; the work is done and the exit code says how it went.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(Failure::stdout(&error)),
+        Ok(()) => Ok(()),
+    }
 }
 
 /// Standard error may be closed; there is nowhere left to say so.

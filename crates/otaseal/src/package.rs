@@ -132,6 +132,23 @@ impl Options {
             metadata: None,
         }
     }
+
+    /// Start of every file name: the one that is set, else the build's name without its ending.
+    ///
+    /// # Errors
+    /// [`PackageError::BaseName`] when it could lead out of the directory.
+    pub fn base(&self) -> Result<String, PackageError> {
+        let name = match &self.base_name {
+            Some(name) => name.clone(),
+            None => {
+                let name = self.firmware.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let stem =
+                    [".elf", ".bin", ".uf2"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+                stem.to_owned()
+            }
+        };
+        if is_file_name(&name) { Ok(name) } else { Err(PackageError::BaseName(name)) }
+    }
 }
 
 /// What was made.
@@ -272,7 +289,7 @@ pub fn package(options: &Options, signer: &dyn Signer) -> Result<Report, Package
     if let Some(mode) = options.expect_flash_mode {
         firmware.expect_flash_mode(mode)?;
     }
-    let base = base_name(options)?;
+    let base = options.base()?;
     let earlier = Earlier::read(&options.out_dir, &base)?;
     let tokens = firmware
         .tokens()
@@ -461,19 +478,6 @@ fn remove(path: &Path) -> Result<(), OutputError> {
         }
         _ => Ok(()),
     }
-}
-
-fn base_name(options: &Options) -> Result<String, PackageError> {
-    let name = match &options.base_name {
-        Some(name) => name.clone(),
-        None => {
-            let name = options.firmware.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let stem =
-                [".elf", ".bin", ".uf2"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
-            stem.to_owned()
-        }
-    };
-    if is_file_name(&name) { Ok(name) } else { Err(PackageError::BaseName(name)) }
 }
 
 /// Whether a name can be joined to a directory and stay in it, on every system.

@@ -1,5 +1,6 @@
 use super::KeyInfo;
 use super::device::FlashArgs;
+use crate::batch::{self, BatchArgs, OneOrMany, Summary};
 use crate::error::Failure;
 use crate::io::{Place, check_places};
 use crate::report::{Outcome, Reporter};
@@ -12,7 +13,7 @@ use otaseal::image::esp8266::FlashMode;
 use otaseal::metadata::{self, Label};
 use otaseal::profile::Profile;
 use otaseal::settings::{self, Settings};
-use otaseal::sign::Scheme;
+use otaseal::sign::{Scheme, Signer};
 use otaseal::{ArtefactKind, Options, Purpose, Report, package};
 use serde::Serialize;
 use std::fmt;
@@ -26,11 +27,17 @@ use tempfile::TempDir;
 /// temporary name before the first gets its own, and the same build and key give the same bytes everywhere.
 ///
 /// An otaseal.toml in the current directory says once what the options say here; an option wins over it.
+///
+/// Many builds are packaged in one run, on all cores, each into a directory of its base name: a line for each, in
+/// their order; with --json, one JSON object on each line. The exit code is that of the worst.
 #[derive(Debug, Args)]
 #[command(mut_arg("key", |key| key.help("The key that signs, as of `otaseal sign` [default: keys/private.pem]")))]
 pub(crate) struct Package {
-    /// The build: .elf or .bin [default: what otaseal.toml says]
-    firmware: Option<PathBuf>,
+    /// The build: .elf or .bin; or many, each packaged into its own directory below --out-dir [default: what
+    /// otaseal.toml says]
+    firmware: Vec<Place>,
+    #[command(flatten)]
+    batch: BatchArgs,
     #[command(flatten)]
     signer: SignerArgs,
     /// Where the package goes; made when it is missing [default: dist]
@@ -142,9 +149,13 @@ impl fmt::Display for Packaged {
     }
 }
 
-pub(crate) fn run(args: &Package, reporter: &Reporter) -> Result<Packaged, Failure> {
+pub(crate) fn run(args: &Package, reporter: &Reporter) -> Result<OneOrMany<Packaged>, Failure> {
     let settings = settings(args.config.as_deref())?;
-    let Some(firmware) = args.firmware.clone().or_else(|| settings.firmware.as_deref().map(relative)) else {
+    if args.firmware.len() > 1 || args.batch.list().is_some() {
+        return many(args, &settings, reporter).map(OneOrMany::Many);
+    }
+    let configured = settings.firmware.as_deref().map(|path| Place::Path(relative(path)));
+    let Some(firmware) = args.firmware.first().cloned().or(configured) else {
         return Err(Failure::usage(
             "no firmware to package",
             "name the .elf or .bin that the build made, or set `firmware` in otaseal.toml",
@@ -152,11 +163,52 @@ pub(crate) fn run(args: &Package, reporter: &Reporter) -> Result<Packaged, Failu
     };
     let default = default_key(&settings);
     let read = args.signer.inputs(Some(&default));
-    let build = Place::from(firmware.clone().into_os_string());
-    check_places(&read.iter().chain([&build]).collect::<Vec<_>>(), &[])?;
+    check_places(&read.iter().chain([&firmware]).collect::<Vec<_>>(), &[])?;
     let mut piped = None;
-    let firmware = if build.is_std() { piped.insert(Piped::read()?).file() } else { firmware };
+    let firmware = match firmware {
+        Place::Path(path) => path,
+        Place::Std => piped.insert(Piped::read()?).file(),
+    };
     let signer = args.signer.open(Some(&default))?;
+    let options = options(args, &settings, firmware)?;
+    let _progress = reporter.progress("packaging");
+    Ok(OneOrMany::One(Box::new(one(&options, &*signer)?)))
+}
+
+fn one(options: &Options, signer: &dyn Signer) -> Result<Packaged, Failure> {
+    let report = package(options, signer)?;
+    Ok(Packaged { report, key: KeyInfo::of(signer.public_key()), remarks: signer.remarks() })
+}
+
+/// One directory holds one package, so each gets its own.
+fn many(args: &Package, settings: &Settings, reporter: &Reporter) -> Result<Summary, Failure> {
+    if args.name.is_some() {
+        return Err(Failure::usage("--name is for one firmware", "leave it away: each is named by its file"));
+    }
+    let default = default_key(settings);
+    let read = args.signer.inputs(Some(&default));
+    check_places(&read.iter().chain(args.batch.list()).collect::<Vec<_>>(), &[])?;
+    let inputs = args.batch.inputs(&args.firmware)?;
+    let common = Options { base_name: None, ..options(args, settings, PathBuf::new())? };
+    let mut each = Vec::with_capacity(inputs.len());
+    for input in &inputs {
+        let mut options = Options { firmware: input.clone(), ..common.clone() };
+        options.out_dir = common.out_dir.join(options.base()?);
+        each.push(options);
+    }
+    batch::check_outputs(std::iter::empty(), each.iter().map(|options| options.out_dir.as_path()))?;
+    let signer = args.signer.open(Some(&default))?;
+    let work = |index: usize, _: &Path| one(&each[index], &*signer);
+    let line = |packaged: &Packaged| {
+        let Report { out_dir, manifest, .. } = &packaged.report;
+        let files: Vec<_> = manifest.artefacts.iter().map(|artefact| artefact.file.as_str()).collect();
+        format!("packaged {}: {}", out_dir.display(), files.join(", "))
+    };
+    batch::run("packaged", &args.batch, &inputs, reporter, work, line)
+}
+
+/// What the options say, and where they say nothing the settings.
+fn options(args: &Package, settings: &Settings, firmware: PathBuf) -> Result<Options, Failure> {
     let mut options = Options::new(firmware, "dist");
     settings.apply(&mut options);
     options.out_dir = args.out_dir.clone().unwrap_or_else(|| relative(&options.out_dir));
@@ -188,9 +240,7 @@ pub(crate) fn run(args: &Package, reporter: &Reporter) -> Result<Packaged, Failu
     let expected =
         args.expect_public.clone().or_else(|| configured.map(|path| Place::from(&*relative(path))));
     options.expect_public = expected.as_ref().map(Place::public_key).transpose()?;
-    let _progress = reporter.progress("packaging");
-    let report = package(&options, &*signer)?;
-    Ok(Packaged { report, key: KeyInfo::of(signer.public_key()), remarks: signer.remarks() })
+    Ok(options)
 }
 
 /// A build from standard input: in a file, because a package says which file it was made from.

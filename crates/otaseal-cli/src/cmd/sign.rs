@@ -1,4 +1,5 @@
 use super::KeyInfo;
+use crate::batch::{self, BatchArgs, OneOrMany, Summary};
 use crate::error::Failure;
 use crate::io::{Content, Place, Sink, check_places};
 use crate::report::{Outcome, Reporter};
@@ -15,22 +16,37 @@ use otaseal::sign::{AlreadySigned, Scheme, SignError, Signer, Target, sign_strea
 use serde::Serialize;
 use std::fmt;
 use std::io::{self, Cursor, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Sign an image
 ///
 /// Writes the image, its signature (RSA PKCS#1 v1.5 with SHA-256) and the signature's length, and gives the file
 /// its name only when the code that runs on the device has accepted it. An earlier output is replaced in one
 /// step. To sign a compressed image, compress first.
+///
+/// Many images are signed in one run, on all cores, with --out-dir: a line for each, in their order; with --json, one
+/// JSON object on each line. The exit code is that of the worst.
 #[derive(Debug, Args)]
 #[command(mut_arg("key", |key| key.required(true)))]
 pub(crate) struct Sign {
-    /// The unsigned image
-    #[arg(value_name = "IN")]
-    input: Place,
+    /// The unsigned image, or many with --out-dir
+    #[arg(value_name = "IN", required_unless_present = "from_list")]
+    inputs: Vec<Place>,
     /// Where the signed image goes
-    #[arg(long, short, value_name = "OUT")]
-    output: Place,
+    #[arg(
+        long,
+        short,
+        value_name = "OUT",
+        required_unless_present = "out_dir",
+        conflicts_with = "from_list"
+    )]
+    output: Option<Place>,
+    /// Directory for the signed images of many inputs, each named as its input with .signed behind; made when it
+    /// is missing
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["output", "legacy"])]
+    out_dir: Option<PathBuf>,
+    #[command(flatten)]
+    batch: BatchArgs,
     #[command(flatten)]
     signer: SignerArgs,
     /// Also write an image for esp8266 core 2.5.0 to 2.5.2, which signs the bare digest
@@ -96,23 +112,85 @@ impl fmt::Display for Signed {
     }
 }
 
-pub(crate) fn run(args: &Sign, reporter: &Reporter) -> Result<Signed, Failure> {
-    let rule = if args.force { AlreadySigned::Allow } else { AlreadySigned::Refuse };
-    let mut outputs = vec![(Scheme::Pkcs1v15Sha256, &args.output)];
-    outputs.extend(args.legacy.as_ref().map(|legacy| (Scheme::LegacyBareHash, legacy)));
+pub(crate) fn run(args: &Sign, reporter: &Reporter) -> Result<OneOrMany<Signed>, Failure> {
     let guard = Guard {
         kind: args.as_kind,
         flash_mode: args.expect_flash_mode,
         public: args.expect_public.as_ref().map(Place::public_key).transpose()?,
         damaged_too: args.force,
     };
+    let rule = if args.force { AlreadySigned::Allow } else { AlreadySigned::Refuse };
+    match (&args.output, &args.out_dir) {
+        (Some(output), _) => {
+            one(args, output, rule, &guard, reporter).map(|signed| OneOrMany::One(Box::new(signed)))
+        }
+        (None, Some(directory)) => many(args, directory, rule, &guard, reporter).map(OneOrMany::Many),
+        (None, None) => unreachable!("clap asks for one of the two"),
+    }
+}
+
+fn one(
+    args: &Sign,
+    output: &Place,
+    rule: AlreadySigned,
+    guard: &Guard,
+    reporter: &Reporter,
+) -> Result<Signed, Failure> {
+    let [input] = &args.inputs[..] else {
+        return Err(Failure::usage(
+            format_args!("{} inputs and one output", args.inputs.len()),
+            "give the directory for the signed images with --out-dir",
+        ));
+    };
+    let mut outputs = vec![(Scheme::Pkcs1v15Sha256, output)];
+    outputs.extend(args.legacy.as_ref().map(|legacy| (Scheme::LegacyBareHash, legacy)));
     let read = args.signer.inputs(None);
-    let inputs: Vec<_> = read.iter().chain([&args.input]).collect();
+    let inputs: Vec<_> = read.iter().chain([input]).collect();
     check_places(&inputs, &outputs.iter().map(|(_, place)| *place).collect::<Vec<_>>())?;
     let signer = args.signer.open(None)?;
     guard.check_key(&*signer)?;
     let _progress = reporter.progress("signing");
-    sign(&args.input, &outputs, &*signer, rule, Some(&guard))
+    sign(input, &outputs, &*signer, rule, Some(guard))
+}
+
+fn many(
+    args: &Sign,
+    directory: &Path,
+    rule: AlreadySigned,
+    guard: &Guard,
+    reporter: &Reporter,
+) -> Result<Summary, Failure> {
+    let read = args.signer.inputs(None);
+    let streams: Vec<_> = read.iter().chain(args.batch.list()).collect();
+    check_places(&streams, &[])?;
+    let inputs = args.batch.inputs(&args.inputs)?;
+    let mut outputs = Vec::with_capacity(inputs.len());
+    for input in &inputs {
+        let Some(name) = input.file_name() else {
+            return Err(Failure::usage(
+                format_args!("{} is no file name", input.display()),
+                "name the images",
+            ));
+        };
+        let mut name = name.to_owned();
+        name.push(".signed");
+        outputs.push(directory.join(name));
+    }
+    let read = inputs.iter().map(PathBuf::as_path).chain(streams.iter().filter_map(|place| place.path()));
+    batch::check_outputs(read, outputs.iter().map(PathBuf::as_path))?;
+    let signer = args.signer.open(None)?;
+    guard.check_key(&*signer)?;
+    std::fs::create_dir_all(directory).map_err(|error| Failure::write(directory, &error))?;
+    let work = |index: usize, input: &Path| {
+        let output = Place::from(&*outputs[index]);
+        sign(&Place::from(input), &[(Scheme::Pkcs1v15Sha256, &output)], &*signer, rule, Some(guard))
+    };
+    let line = |signed: &Signed| {
+        let outputs =
+            signed.outputs.iter().map(|output| format!("{} ({} bytes)", output.file, output.size_bytes));
+        format!("signed   {}", outputs.collect::<Vec<_>>().join(", "))
+    };
+    batch::run("signed", &args.batch, &inputs, reporter, work, line)
 }
 
 /// What is checked before anything is signed.
@@ -141,7 +219,7 @@ impl Guard {
                 None => Ok(Box::new(file)),
             };
         }
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(length as usize);
         let read = file.by_ref().take(MAX_IMAGE as u64).read_to_end(&mut bytes);
         read.map_err(|error| Failure::read(input, &error))?;
         match guard::check_payload(&bytes, self.kind, self.flash_mode) {
