@@ -7,6 +7,7 @@ pub mod command;
 pub mod detached;
 pub mod encryption;
 pub mod file;
+pub mod lint;
 pub mod pair;
 pub mod passphrase;
 pub mod source;
