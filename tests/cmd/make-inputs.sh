@@ -67,4 +67,38 @@ current firmware.bin.signed keys/private.pem 256 signed-twice.bin
 sed 's/small/large/' firmware.bin.signed >changed.bin.signed
 head -c 200 firmware.bin.signed >cut.bin.signed
 tail -c 260 firmware.bin.signed >only-a-trailer.bin
+
+# Signatures that were made elsewhere, of firmware.bin by private.pem: good ones in every form, and what goes wrong.
+mkdir -p signatures
+sign="openssl pkeyutl -sign -inkey keys/private.pem -pkeyopt rsa_padding_mode:pkcs1"
+openssl dgst -sha256 -sign keys/private.pem -out signatures/raw firmware.bin
+openssl base64 -in signatures/raw -out signatures/base64.txt
+od -An -v -tx1 signatures/raw >signatures/hex.txt
+openssl dgst -sha256 -binary firmware.bin | $sign >signatures/bare-digest
+openssl dgst -sha256 -sign keys/other.pem -out signatures/other-key firmware.bin
+openssl dgst -sha256 -sign keys/rsa3072.pem -out signatures/other-size firmware.bin
+openssl dgst -sha256 -sign keys/private.pem -out signatures/other-image homie.bin
+openssl dgst -sha512 -sign keys/private.pem -out signatures/other-hash firmware.bin
+openssl dgst -sha256 -binary firmware.bin | openssl dgst -sha256 -sign keys/private.pem >signatures/hashed-twice
+[ -e signatures/pss ] ||
+    openssl dgst -sha256 -sigopt rsa_padding_mode:pss -sign keys/private.pem -out signatures/pss firmware.bin
+python3 -c 'import sys; sys.stdout.buffer.write(sys.stdin.buffer.read()[::-1])' <signatures/raw >signatures/reversed
+head -c 255 signatures/raw >signatures/cut
+echo 'error: no such key' >signatures/text.txt
+request() {
+    digest=$(openssl dgst -sha256 -r "$1" | cut -c1-64)
+    id=$(openssl pkey -in "$2" -pubout -outform DER | openssl dgst -sha256 -r | cut -c1-64)
+    printf '{"schema": 1, "tool": "by hand", "image": {"file": "%s", "size_bytes": %s, "sha256": "%s"}, ' \
+        "$1" "$(wc -c <"$1")" "$digest"
+    printf '"signature": "pkcs1v15-sha256", "digest_info": "3031300d060960864801650304020105000420%s", ' "$digest"
+    printf '"key": {"id": "%s", "bits": 2048}}\n' "$id"
+}
+request firmware.bin keys/private.pem >signatures/request.json
+request homie.bin keys/private.pem >signatures/request.other-image.json
+request firmware.bin keys/other.pem >signatures/request.other-key.json
+sed 's/"sha256": "../"sha256": "00/' signatures/request.json >signatures/request.changed.json
+sed 's/"schema": 1/"schema": 2/' signatures/request.json >signatures/request.newer.json
+digest=$(openssl dgst -sha256 -r firmware.bin | cut -c1-64)
+printf '{"schema": 1, "tool": "by hand", "signature": "legacy-bare-hash", "image": ' >signatures/request.legacy.json
+printf '{"file": "firmware.bin", "size_bytes": 49, "sha256": "%s"}}\n' "$digest" >>signatures/request.legacy.json
 python3 ../make-device-inputs.py

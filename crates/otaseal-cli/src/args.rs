@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Keygen(cmd::keygen::Keygen),
     Package(cmd::package::Package),
     Sign(cmd::sign::Sign),
+    Digest(cmd::digest::Digest),
+    Attach(cmd::attach::Attach),
     Verify(cmd::verify::Verify),
     Inspect(cmd::inspect::Inspect),
     Identify(cmd::identify::Identify),

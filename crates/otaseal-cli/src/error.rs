@@ -92,7 +92,7 @@ impl Failure {
     pub(crate) fn sign(input: &Place, error: &SignError) -> Self {
         match error {
             SignError::Read(error) => Self::read(input, error),
-            SignError::Empty | SignError::AlreadySigned { .. } => {
+            SignError::Empty | SignError::AlreadySigned { .. } | SignError::OtherImage { .. } => {
                 Self::new(format_args!("{input}: {error}"), error.help())
             }
             _ => Self::new(error, error.help()),

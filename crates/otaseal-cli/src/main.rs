@@ -27,6 +27,8 @@ fn main() -> ExitCode {
         Command::Keygen(args) => reporter.finish(cmd::keygen::run(args, &reporter)),
         Command::Package(args) => reporter.finish(cmd::package::run(args, &reporter)),
         Command::Sign(args) => reporter.finish(cmd::sign::run(args, &reporter)),
+        Command::Digest(args) => reporter.finish(cmd::digest::run(args)),
+        Command::Attach(args) => reporter.finish(cmd::attach::run(args)),
         Command::Verify(args) => reporter.finish(cmd::verify::run(args, &reporter)),
         Command::Identify(args) => reporter.finish(cmd::identify::run(args)),
         Command::Inspect(args) => reporter.finish(cmd::inspect::run(args)),

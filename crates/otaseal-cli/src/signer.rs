@@ -4,8 +4,12 @@ use crate::error::Failure;
 use crate::io::Place;
 use crate::passphrase::PassphraseArgs;
 use clap::Args;
+use otaseal::device::KeyId;
+use otaseal::digest::Sha256Digest;
+use otaseal::guard::Expected;
 use otaseal::key::command::{CommandInput, CommandSigner, SigningCommand};
 use otaseal::key::source::{KeySource, SourceError};
+use otaseal::key::{PublicKey, parse_key_id};
 use otaseal::sign::Signer;
 use std::time::Duration;
 
@@ -59,6 +63,38 @@ impl SignerArgs {
             None => Err(Failure::usage("no key was named", "name the key that signs with --key")),
             Some(place) => open(place, &self.passphrase),
         }
+    }
+}
+
+/// What was said beforehand that is to be signed, and by which key.
+#[derive(Debug, Args)]
+pub(crate) struct ExpectArgs {
+    /// Refuse an input file of another SHA-256 than the build had
+    #[arg(long, value_name = "HEX")]
+    pub(crate) expect_sha256: Option<Sha256Digest>,
+    /// Refuse a key of another key id
+    #[arg(long, value_name = "HEX", value_parser = parse_key_id)]
+    expect_key_id: Option<KeyId>,
+}
+
+impl ExpectArgs {
+    pub(crate) fn expected(&self) -> Expected {
+        Expected { key_id: self.expect_key_id, sha256: self.expect_sha256 }
+    }
+
+    /// Refuses one digest for many inputs.
+    pub(crate) fn check_many(&self) -> Result<(), Failure> {
+        match self.expect_sha256 {
+            None => Ok(()),
+            Some(_) => Err(Failure::usage(
+                "one SHA-256 is expected of many inputs",
+                "give each with its own --expect-sha256, in a run of its own",
+            )),
+        }
+    }
+
+    pub(crate) fn check_key(&self, key: &PublicKey) -> Result<(), Failure> {
+        self.expected().check_key(key).map_err(|error| Failure::new(&error, error.help()))
     }
 }
 

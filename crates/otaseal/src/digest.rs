@@ -1,7 +1,7 @@
 //! SHA-256 and MD5 of what is read, once, in one pass.
 
 use md5::Md5;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::io::{self, Read};
@@ -46,15 +46,37 @@ impl std::str::FromStr for Md5Digest {
 
     /// Reads 32 hexadecimal digits of either case.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const WRONG: &str = "expected the 32 hexadecimal digits of an MD5";
-        let nibble = |digit: u8| char::from(digit).to_digit(16).map(|value| value as u8).ok_or(WRONG);
-        let digits: &[u8; 32] = text.as_bytes().try_into().map_err(|_| WRONG)?;
-        let mut digest = [0; 16];
-        for (byte, pair) in digest.iter_mut().zip(digits.as_chunks::<2>().0) {
-            *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
-        }
-        Ok(Self(digest))
+        from_hex(text).map(Self).ok_or("expected the 32 hexadecimal digits of an MD5")
     }
+}
+
+impl std::str::FromStr for Sha256Digest {
+    type Err = &'static str;
+
+    /// Reads 64 hexadecimal digits of either case.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        from_hex(text).map(Self).ok_or("expected the 64 hexadecimal digits of a SHA-256")
+    }
+}
+
+impl<'de> Deserialize<'de> for Sha256Digest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Exactly `2 * N` hexadecimal digits of either case.
+pub(crate) fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let nibble = |digit: u8| char::from(digit).to_digit(16).map(|value| value as u8);
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if pairs.len() != N || !rest.is_empty() {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        *byte = nibble(*high)? << 4 | nibble(*low)?;
+    }
+    Some(bytes)
 }
 
 /// SHA-256 of bytes in memory.

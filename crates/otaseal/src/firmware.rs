@@ -212,7 +212,7 @@ impl Firmware {
         }
     }
 
-    fn guarded(&self, result: Result<(), GuardError>) -> Result<(), FirmwareError> {
+    pub(crate) fn guarded(&self, result: Result<(), GuardError>) -> Result<(), FirmwareError> {
         result.map_err(|source| FirmwareError::Guard { name: self.source.file.clone(), source })
     }
 

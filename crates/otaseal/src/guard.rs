@@ -4,6 +4,7 @@
 //! A signature says that somebody meant these bytes. These checks are for the bytes that nobody can have meant.
 
 use crate::compress::{self, GunzipError};
+use crate::digest::Sha256Digest;
 use crate::firmware::{self, Firmware, MAX_IMAGE};
 use crate::image::esp8266::{Damage, FlashMode, set_flash_mode};
 use crate::image::{self, Kind};
@@ -94,6 +95,22 @@ pub enum GuardError {
         /// Key id of the key that would sign.
         found: KeyId,
     },
+    /// The key is not the one whose id is expected.
+    #[error("the key id is {found}, {expected} is expected")]
+    OtherKeyId {
+        /// The key id that was expected.
+        expected: KeyId,
+        /// Key id of the key that would sign.
+        found: KeyId,
+    },
+    /// The build is not the one that was expected.
+    #[error("its SHA-256 is {found}, {expected} is expected")]
+    OtherBuild {
+        /// What was expected.
+        expected: Sha256Digest,
+        /// What the file has.
+        found: Sha256Digest,
+    },
 }
 
 impl GuardError {
@@ -116,6 +133,14 @@ impl GuardError {
                 expected.to_string().to_lowercase()
             ),
             Self::NoFlashMode => "leave the flash mode options away for other chips".into(),
+            Self::OtherKeyId { .. } => {
+                "nothing was signed: give the key that belongs to this id (`otaseal pubkey --fingerprint` shows one's)"
+                    .into()
+            }
+            Self::OtherBuild { .. } => {
+                "nothing was signed: take the file from the build whose digest was expected, or find out who changed it"
+                    .into()
+            }
             Self::OtherKey { .. } => {
                 "devices would refuse the result: give the other key, or the public key that belongs to this one"
                     .into()
@@ -126,6 +151,41 @@ impl GuardError {
 
 fn mode_name(byte: u8) -> String {
     FlashMode::from_byte(byte).map_or_else(|| format!("unknown (byte {byte:#04x})"), |mode| mode.to_string())
+}
+
+/// What somebody said beforehand that is to be signed, and by which key: the one who reviewed it, or the job that
+/// built it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Expected {
+    /// Id of the key.
+    pub key_id: Option<KeyId>,
+    /// SHA-256 of the build's file.
+    pub sha256: Option<Sha256Digest>,
+}
+
+impl Expected {
+    /// Checks the key that would sign.
+    ///
+    /// # Errors
+    /// [`GuardError::OtherKeyId`].
+    pub fn check_key(&self, key: &PublicKey) -> Result<(), GuardError> {
+        let found = key.id();
+        match self.key_id.filter(|expected| *expected != found) {
+            Some(expected) => Err(GuardError::OtherKeyId { expected, found }),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks the SHA-256 of the file that would be signed.
+    ///
+    /// # Errors
+    /// [`GuardError::OtherBuild`].
+    pub fn check_build(&self, found: Sha256Digest) -> Result<(), GuardError> {
+        match self.sha256.filter(|expected| *expected != found) {
+            Some(expected) => Err(GuardError::OtherBuild { expected, found }),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Checks a plain image: undamaged, and what it is said to be. A format that is not recognised passes as either.

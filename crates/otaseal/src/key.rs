@@ -12,6 +12,7 @@ pub mod pair;
 pub mod passphrase;
 pub mod source;
 
+use crate::digest::from_hex;
 use crate::key::encryption::EncryptionError;
 use crate::key::file::{KeyFile, KeyFileKind};
 use crate::key::passphrase::{NoSecrets, SecretError, Secrets};
@@ -66,6 +67,14 @@ impl KeySize {
             _ => None,
         }
     }
+}
+
+/// Reads a key id: 64 hexadecimal digits of either case, as it is shown everywhere.
+///
+/// # Errors
+/// What was expected.
+pub fn parse_key_id(text: &str) -> Result<KeyId, &'static str> {
+    from_hex(text).map(KeyId).ok_or("expected the 64 hexadecimal digits of a key id")
 }
 
 /// Why a key cannot be used. The text names what was found; [`KeyError::help`] says what to do.

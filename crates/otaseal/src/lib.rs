@@ -43,6 +43,7 @@ pub mod metadata;
 pub mod output;
 mod package;
 pub mod profile;
+pub mod request;
 pub mod settings;
 pub mod sign;
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::accept::{LeftOut, Target};
 use crate::compress::{CompressError, Effort};
 use crate::digest::{Digests, Hasher};
 use crate::firmware::{Encoding, Firmware, FirmwareError};
-use crate::guard::{self, Content, GuardError};
+use crate::guard::{self, Content, Expected, GuardError};
 use crate::homie::{TokenError, Tokens};
 use crate::image::esp8266::FlashMode;
 use crate::key::PublicKey;
@@ -105,6 +105,8 @@ pub struct Options {
     pub set_flash_mode: Option<FlashMode>,
     /// The public key that the devices have: another key is refused.
     pub expect_public: Option<PublicKey>,
+    /// The key and the build that are meant: others are refused.
+    pub expect: Expected,
     /// What it is made for: an artefact that none of these devices accepts is left out.
     pub target: Target,
     /// Whether the payloads say what they are, inside the signed bytes. The plain artefact, which is not signed,
@@ -128,6 +130,7 @@ impl Options {
             expect_flash_mode: None,
             set_flash_mode: None,
             expect_public: None,
+            expect: Expected::default(),
             target: Target::default(),
             metadata: None,
         }
@@ -282,7 +285,9 @@ pub fn package(options: &Options, signer: &dyn Signer) -> Result<Report, Package
     if let Some(expected) = &options.expect_public {
         guard::expect_public(key, expected)?;
     }
+    options.expect.check_key(key)?;
     let mut firmware = Firmware::load_as(&options.firmware, options.max_gap, options.content)?;
+    firmware.guarded(options.expect.check_build(firmware.source().digests.sha256))?;
     if let Some(mode) = options.set_flash_mode {
         firmware.set_flash_mode(mode)?;
     }

@@ -8,12 +8,12 @@ use crate::image;
 use crate::key::{PrivateKey, PublicKey};
 use crate::verify::{self, JudgeError};
 use otaseal_device::{Reject, layout};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 /// How the digest is padded into a signature.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scheme {
     /// RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017 8.2): every supported device.
@@ -87,6 +87,47 @@ impl Signer for PrivateKey {
     }
 }
 
+/// Signs one image and no other: what was reviewed, or what a signature was asked for elsewhere. It is asked before
+/// the key is.
+pub struct Expecting<'a> {
+    /// Holds the key.
+    pub signer: &'a dyn Signer,
+    /// SHA-256 of the payload.
+    pub sha256: Sha256Digest,
+}
+
+impl Expecting<'_> {
+    fn check(&self, digest: &[u8; 32]) -> Result<(), SignError> {
+        let (expected, found) = (self.sha256, Sha256Digest(*digest));
+        if found == expected { Ok(()) } else { Err(SignError::OtherImage { expected, found }) }
+    }
+}
+
+impl Signer for Expecting<'_> {
+    fn public_key(&self) -> &PublicKey {
+        self.signer.public_key()
+    }
+
+    fn sign_digest(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {
+        self.check(digest)?;
+        self.signer.sign_digest(scheme, digest)
+    }
+
+    fn sign_message(
+        &self,
+        scheme: Scheme,
+        message: &mut dyn Read,
+        digest: &[u8; 32],
+    ) -> Result<Vec<u8>, SignError> {
+        self.check(digest)?;
+        self.signer.sign_message(scheme, message, digest)
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        self.signer.remarks()
+    }
+}
+
 /// Why nothing was signed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -121,7 +162,7 @@ pub enum SignError {
     #[error("the signature is not good: {0}")]
     Mismatch(Mismatch),
     /// The image is not the one that was to be signed.
-    #[error("the image's SHA-256 is {found}, not {expected} as expected")]
+    #[error("its SHA-256 is {found}, {expected} is expected")]
     OtherImage {
         /// What was expected.
         expected: Sha256Digest,
@@ -240,8 +281,11 @@ pub fn sign_stream(
     Ok(Signed { payload_len, sha256, signature_len: signer.public_key().size().bytes() })
 }
 
-/// Refuses what must not be signed, by its last bytes and its length.
-pub(crate) fn check_input(tail: &[u8], total: u64, rule: AlreadySigned) -> Result<(), SignError> {
+/// Refuses what must not be signed, by its last 4 bytes (fewer where there are no more) and its length.
+///
+/// # Errors
+/// [`SignError::Empty`] and [`SignError::AlreadySigned`].
+pub fn check_input(tail: &[u8], total: u64, rule: AlreadySigned) -> Result<(), SignError> {
     if total == 0 {
         return Err(SignError::Empty);
     }

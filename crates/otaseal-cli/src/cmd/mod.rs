@@ -1,8 +1,10 @@
 //! One file per subcommand: its arguments, what it returns, and how that reads.
 
+pub(crate) mod attach;
 pub(crate) mod completions;
 pub(crate) mod compress;
 mod device;
+pub(crate) mod digest;
 pub(crate) mod identify;
 pub(crate) mod inspect;
 pub(crate) mod keygen;

@@ -4,7 +4,7 @@ use crate::batch::{self, BatchArgs, OneOrMany, Summary};
 use crate::error::Failure;
 use crate::io::{Place, check_places};
 use crate::report::{Outcome, Reporter};
-use crate::signer::SignerArgs;
+use crate::signer::{ExpectArgs, SignerArgs};
 use clap::Args;
 use otaseal::compress::Effort;
 use otaseal::firmware::MAX_IMAGE;
@@ -94,6 +94,8 @@ pub(crate) struct Package {
     /// Refuse a key that does not belong to this public key, which the devices have
     #[arg(long, value_name = "FILE")]
     expect_public: Option<Place>,
+    #[command(flatten)]
+    expect: ExpectArgs,
 }
 
 fn artefact(text: &str) -> Result<ArtefactKind, &'static str> {
@@ -185,6 +187,7 @@ fn many(args: &Package, settings: &Settings, reporter: &Reporter) -> Result<Summ
     if args.name.is_some() {
         return Err(Failure::usage("--name is for one firmware", "leave it away: each is named by its file"));
     }
+    args.expect.check_many()?;
     let default = default_key(settings);
     let read = args.signer.inputs(Some(&default));
     check_places(&read.iter().chain(args.batch.list()).collect::<Vec<_>>(), &[])?;
@@ -235,6 +238,7 @@ fn options(args: &Package, settings: &Settings, firmware: PathBuf) -> Result<Opt
     options.content = args.as_kind;
     options.set_flash_mode = args.set_flash_mode;
     options.expect_flash_mode = args.expect_flash_mode;
+    options.expect = args.expect.expected();
     // A configured public key belongs to the configured private one, not to another that is named here.
     let configured = settings.public_key.as_deref().filter(|_| args.signer.named().is_none());
     let expected =

@@ -3,7 +3,7 @@ use crate::batch::{self, BatchArgs, OneOrMany, Summary};
 use crate::error::Failure;
 use crate::io::{Content, Place, Sink, check_places};
 use crate::report::{Outcome, Reporter};
-use crate::signer::SignerArgs;
+use crate::signer::{ExpectArgs, SignerArgs};
 use clap::Args;
 use otaseal::device::layout;
 use otaseal::digest::Sha256Digest;
@@ -12,7 +12,7 @@ use otaseal::guard::{self, Content as Kind, GuardError};
 use otaseal::gzip_lint::{self, Severity};
 use otaseal::image::{self, esp8266::FlashMode};
 use otaseal::key::PublicKey;
-use otaseal::sign::{AlreadySigned, Scheme, SignError, Signer, Target, sign_stream};
+use otaseal::sign::{AlreadySigned, Expecting, Scheme, SignError, Signer, Target, sign_stream};
 use serde::Serialize;
 use std::fmt;
 use std::io::{self, Cursor, Read};
@@ -64,6 +64,8 @@ pub(crate) struct Sign {
     /// Refuse a key that does not belong to this public key, which the devices have
     #[arg(long, value_name = "FILE")]
     expect_public: Option<Place>,
+    #[command(flatten)]
+    expect: ExpectArgs,
 }
 
 #[derive(Debug, Serialize)]
@@ -149,8 +151,15 @@ fn one(
     check_places(&inputs, &outputs.iter().map(|(_, place)| *place).collect::<Vec<_>>())?;
     let signer = args.signer.open(None)?;
     guard.check_key(&*signer)?;
+    args.expect.check_key(signer.public_key())?;
     let _progress = reporter.progress("signing");
-    sign(input, &outputs, &*signer, rule, Some(guard))
+    match args.expect.expect_sha256 {
+        Some(sha256) => {
+            let signer = Expecting { signer: &*signer, sha256 };
+            sign(input, &outputs, &signer, rule, Some(guard))
+        }
+        None => sign(input, &outputs, &*signer, rule, Some(guard)),
+    }
 }
 
 fn many(
@@ -178,8 +187,10 @@ fn many(
     }
     let read = inputs.iter().map(PathBuf::as_path).chain(streams.iter().filter_map(|place| place.path()));
     batch::check_outputs(read, outputs.iter().map(PathBuf::as_path))?;
+    args.expect.check_many()?;
     let signer = args.signer.open(None)?;
     guard.check_key(&*signer)?;
+    args.expect.check_key(signer.public_key())?;
     std::fs::create_dir_all(directory).map_err(|error| Failure::write(directory, &error))?;
     let work = |index: usize, input: &Path| {
         let output = Place::from(&*outputs[index]);
@@ -195,10 +206,10 @@ fn many(
 
 /// What is checked before anything is signed.
 pub(super) struct Guard {
-    kind: Kind,
-    flash_mode: Option<FlashMode>,
-    public: Option<PublicKey>,
-    damaged_too: bool,
+    pub(super) kind: Kind,
+    pub(super) flash_mode: Option<FlashMode>,
+    pub(super) public: Option<PublicKey>,
+    pub(super) damaged_too: bool,
 }
 
 impl Guard {
@@ -258,6 +269,19 @@ fn lint(
     Ok((Box::new(Cursor::new(bytes).chain(reader)), warning))
 }
 
+/// The input, as it may be signed: what a reader of it gives is what was checked.
+pub(super) fn checked(
+    input: &Place,
+    rule: AlreadySigned,
+    guard: Option<&Guard>,
+) -> Result<(Box<dyn Read>, Option<String>), Failure> {
+    let reader = match guard {
+        Some(guard) => guard.open(input)?,
+        None => input.open()?,
+    };
+    lint(input, reader, rule)
+}
+
 /// Signs one input into every output: all of them are verified before the first gets its name. The caller has
 /// checked the places against each other.
 pub(super) fn sign(
@@ -267,11 +291,7 @@ pub(super) fn sign(
     rule: AlreadySigned,
     guard: Option<&Guard>,
 ) -> Result<Signed, Failure> {
-    let reader = match guard {
-        Some(guard) => guard.open(input)?,
-        None => input.open()?,
-    };
-    let (mut reader, warning) = lint(input, reader, rule)?;
+    let (mut reader, warning) = checked(input, rule, guard)?;
     let mut sinks = Vec::new();
     for (scheme, place) in outputs {
         sinks.push((*scheme, Sink::create(place, Content::Binary)?));

@@ -1,0 +1,137 @@
+use super::sign::{Guard, checked};
+use super::{KeyInfo, scheme};
+use crate::error::{Exit, Failure};
+use crate::io::{Content, Place, Sink, check_places};
+use crate::report::Outcome;
+use clap::Args;
+use otaseal::device::layout;
+use otaseal::digest::Sha256Digest;
+use otaseal::guard::Content as Kind;
+use otaseal::key::PublicKey;
+use otaseal::key::detached::{Detached, MAX_SIGNATURE_FILE};
+use otaseal::request::{MAX_REQUEST, SigningRequest};
+use otaseal::sign::{AlreadySigned, Expecting, Scheme, SignError, Signer, sign_stream};
+use serde::Serialize;
+use std::fmt;
+
+/// Put a signature that was made elsewhere on its image
+///
+/// The signature may be raw, or hexadecimal or base64 text. The signed image is judged by the code that runs on the
+/// device before the file gets its name; a signature that is not good is named (another key, padding, hash, image) and
+/// nothing is written: exit code 1.
+#[derive(Debug, Args)]
+pub(crate) struct Attach {
+    /// The unsigned image
+    #[arg(value_name = "IMAGE")]
+    input: Place,
+    /// The signature
+    #[arg(value_name = "SIGNATURE")]
+    signature: Place,
+    /// Public key that must have signed
+    #[arg(long, short, value_name = "FILE")]
+    key: Place,
+    /// Where the signed image goes
+    #[arg(long, short, value_name = "OUT")]
+    output: Place,
+    /// The request that `otaseal digest` wrote: the image and the key must be those that it names
+    #[arg(long, value_name = "FILE")]
+    request: Option<Place>,
+    /// The signature is in the form of esp8266 core 2.5.0 to 2.5.2. A request says it by itself
+    #[arg(long, conflicts_with = "request")]
+    legacy: bool,
+    /// An image that ends in what looks like a signature, or that is damaged
+    #[arg(long)]
+    force: bool,
+    /// What the image is for: firmware or filesystem. A recognised image of the other kind is refused
+    #[arg(long, value_name = "KIND", default_value = "firmware")]
+    as_kind: Kind,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Attached {
+    key: KeyInfo,
+    output: String,
+    signature: Scheme,
+    size_bytes: u64,
+    payload_bytes: u64,
+    payload_sha256: Sha256Digest,
+    #[serde(skip)]
+    warning: Option<String>,
+}
+
+impl Outcome for Attached {
+    fn warnings(&self) -> Vec<String> {
+        self.key.warning().into_iter().chain(self.warning.clone()).collect()
+    }
+
+    fn stdout_is_taken(&self) -> bool {
+        self.output == "-"
+    }
+}
+
+impl fmt::Display for Attached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "signed   {} ({} bytes)", self.output, self.size_bytes)?;
+        writeln!(f, "payload  {} bytes, SHA-256 {}", self.payload_bytes, self.payload_sha256)?;
+        writeln!(f, "key id   {}", self.key)
+    }
+}
+
+fn rejected(message: impl fmt::Display, help: impl fmt::Display) -> Failure {
+    Failure { exit: Exit::Rejected, ..Failure::new(message, help) }
+}
+
+pub(crate) fn run(args: &Attach) -> Result<Attached, Failure> {
+    let mut inputs = vec![&args.input, &args.signature, &args.key];
+    inputs.extend(&args.request);
+    check_places(&inputs, &[&args.output])?;
+    let key = args.key.public_key()?;
+    let request = args.request.as_ref().map(|place| request(place, &key)).transpose()?;
+    let bytes = args.signature.read(MAX_SIGNATURE_FILE)?;
+    let detached = Detached::new(key.clone(), &bytes)
+        .map_err(|error| rejected(format_args!("{}: {error}", args.signature), error.help()))?;
+    let form = request.as_ref().map_or(scheme(args.legacy), |request| request.signature);
+    let expecting =
+        request.as_ref().map(|request| Expecting { signer: &detached, sha256: request.image.sha256 });
+    let signer: &dyn Signer = expecting.as_ref().map_or(&detached, |expecting| expecting);
+
+    let rule = if args.force { AlreadySigned::Allow } else { AlreadySigned::Refuse };
+    let guard = Guard { kind: args.as_kind, flash_mode: None, public: None, damaged_too: args.force };
+    let (mut reader, warning) = checked(&args.input, rule, Some(&guard))?;
+    let mut sink = Sink::create(&args.output, Content::Binary)?;
+    let signed = sign_stream(&mut *reader, &mut [(form, sink.target())], signer, rule);
+    let signed = signed.map_err(|error| match &error {
+        SignError::Write(error) => sink.failed(error),
+        SignError::Mismatch(mismatch) => {
+            rejected(format_args!("{}: {error}", args.signature), mismatch.help())
+        }
+        SignError::OtherImage { expected, found } => rejected(
+            format_args!(
+                "{} is not the image of the request: its SHA-256 is {found}, the signature was asked for {expected}",
+                args.input
+            ),
+            "give the image that `otaseal digest` was run on, byte for byte",
+        ),
+        error => Failure::sign(&args.input, error),
+    })?;
+    sink.commit()?;
+    Ok(Attached {
+        key: KeyInfo::of(&key),
+        output: args.output.name(),
+        signature: form,
+        size_bytes: signed.payload_len + layout::trailer_len(signed.signature_len) as u64,
+        payload_bytes: signed.payload_len,
+        payload_sha256: signed.sha256,
+        warning,
+    })
+}
+
+/// The request, which must be for this key.
+fn request(place: &Place, key: &PublicKey) -> Result<SigningRequest, Failure> {
+    let bytes = place.read(MAX_REQUEST)?;
+    let request = SigningRequest::from_json(&bytes)
+        .map_err(|error| Failure::new(format_args!("{place}: {error}"), error.help()))?;
+    let other = request.check_key(key);
+    other.map_err(|error| rejected(format_args!("{place}: {error}"), error.help()))?;
+    Ok(request)
+}

@@ -1,0 +1,144 @@
+use super::sign::{Guard, checked};
+use super::{KeyInfo, scheme};
+use crate::error::Failure;
+use crate::io::{Content, Place, Sink, check_places};
+use crate::report::Outcome;
+use clap::{Args, ValueEnum};
+use otaseal::digest::{Sha256Digest, sha256};
+use otaseal::firmware::{MAX_IMAGE, unpack};
+use otaseal::guard::Content as Kind;
+use otaseal::homie;
+use otaseal::request::{RequestedImage, SigningRequest};
+use otaseal::sign::{AlreadySigned, Scheme, check_input, digest_info};
+use serde::Serialize;
+use std::fmt;
+use std::io::Read;
+
+/// Ask for a signature that is made elsewhere
+///
+/// Writes a small request (JSON): the image's name, size and SHA-256, its DigestInfo, its Homie tokens, and the key
+/// that must sign. With --raw it writes the very bytes that the signer needs and nothing else. Whatever `otaseal sign`
+/// refuses is refused here too. `otaseal attach` puts the signature that comes back on the image.
+#[derive(Debug, Args)]
+pub(crate) struct Digest {
+    /// The unsigned image
+    #[arg(value_name = "IMAGE")]
+    input: Place,
+    /// Where the request goes [default: standard output]
+    #[arg(long, short, value_name = "OUT")]
+    output: Option<Place>,
+    /// Public key that must sign: the request names it
+    #[arg(long, short, value_name = "FILE", conflicts_with = "raw")]
+    key: Option<Place>,
+    /// Write the bytes alone: digest (32, for a signer that makes the DigestInfo by itself) or digest-info (51, for one
+    /// that only pads)
+    #[arg(long, value_enum, value_name = "WHAT")]
+    raw: Option<Raw>,
+    /// Ask for the form of esp8266 core 2.5.0 to 2.5.2, which signs the bare digest
+    #[arg(long)]
+    legacy: bool,
+    /// An image that ends in what looks like a signature, or that is damaged
+    #[arg(long)]
+    force: bool,
+    /// What the image is for: firmware or filesystem. A recognised image of the other kind is refused
+    #[arg(long, value_name = "KIND", default_value = "firmware")]
+    as_kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Raw {
+    /// SHA-256, 32 bytes
+    Digest,
+    /// DigestInfo of it, 51 bytes
+    DigestInfo,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Asked {
+    output: String,
+    payload_bytes: u64,
+    payload_sha256: Sha256Digest,
+    signature: Scheme,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<KeyInfo>,
+    #[serde(skip)]
+    warnings: Vec<String>,
+}
+
+impl Outcome for Asked {
+    fn warnings(&self) -> Vec<String> {
+        self.key.iter().filter_map(KeyInfo::warning).chain(self.warnings.iter().cloned()).collect()
+    }
+
+    fn stdout_is_taken(&self) -> bool {
+        self.output == "-"
+    }
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.output != "-" {
+            writeln!(f, "request  {}", self.output)?;
+        }
+        writeln!(f, "payload  {} bytes, SHA-256 {}", self.payload_bytes, self.payload_sha256)?;
+        self.key.iter().try_for_each(|key| writeln!(f, "key id   {key}"))
+    }
+}
+
+pub(crate) fn run(args: &Digest) -> Result<Asked, Failure> {
+    if args.legacy && args.raw == Some(Raw::DigestInfo) {
+        return Err(Failure::usage(
+            "the legacy form has no DigestInfo",
+            "ask for --raw digest: that form signs the bare digest",
+        ));
+    }
+    let output = args.output.clone().unwrap_or(Place::Std);
+    let inputs: Vec<_> = args.key.iter().chain([&args.input]).collect();
+    check_places(&inputs, &[&output])?;
+    let key = args.key.as_ref().map(Place::public_key).transpose()?;
+    let rule = if args.force { AlreadySigned::Allow } else { AlreadySigned::Refuse };
+    let guard = Guard { kind: args.as_kind, flash_mode: None, public: None, damaged_too: args.force };
+    let (mut reader, warning) = checked(&args.input, rule, Some(&guard))?;
+    let mut bytes = Vec::new();
+    let read = reader.by_ref().take(MAX_IMAGE as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|error| Failure::read(&args.input, &error))?;
+    if bytes.len() > MAX_IMAGE {
+        let help = "is this the right file? `otaseal sign` signs it where the key is";
+        return Err(Failure::new(format_args!("{} is larger than any firmware", args.input), help));
+    }
+    let total = bytes.len() as u64;
+    check_input(&bytes[bytes.len().saturating_sub(4)..], total, rule)
+        .map_err(|error| Failure::sign(&args.input, &error))?;
+    let payload_sha256 = sha256(&bytes);
+    let mut warnings: Vec<_> = warning.into_iter().collect();
+    let signature = scheme(args.legacy);
+    let (content, made) = match args.raw {
+        Some(Raw::Digest) => (Content::Binary, payload_sha256.0.to_vec()),
+        Some(Raw::DigestInfo) => (Content::Binary, digest_info(&payload_sha256.0).to_vec()),
+        None => {
+            let file = match &args.input {
+                Place::Path(path) => path.file_name().map(|name| name.to_string_lossy().into_owned()),
+                Place::Std => None,
+            };
+            let image = RequestedImage {
+                file: file.unwrap_or_else(|| "-".into()),
+                size_bytes: total,
+                sha256: payload_sha256,
+            };
+            let tokens = match unpack(&bytes).map(|layers| homie::extract(&layers.plain)) {
+                Ok(Ok(tokens)) => tokens,
+                Ok(Err(error)) => {
+                    warnings.push(format!("{}: {error}; the request names no firmware", args.input));
+                    homie::Tokens::default()
+                }
+                Err(_) => homie::Tokens::default(),
+            };
+            let request = SigningRequest::new(image, &tokens, signature, key.as_ref());
+            let json = request.to_json().map_err(|error| Failure::new(error, "nothing was written"))?;
+            (Content::Text, json.into_bytes())
+        }
+    };
+    Sink::create(&output, content)?.put(&made)?;
+    let key = key.as_ref().map(KeyInfo::of);
+    Ok(Asked { output: output.name(), payload_bytes: total, payload_sha256, signature, key, warnings })
+}
