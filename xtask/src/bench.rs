@@ -3,6 +3,7 @@
 //! Runs of the contenders alternate, so that whatever else the machine does meets all of them; what is reported is
 //! the median of each, and the median of the ratios within each round.
 
+mod batch;
 mod corpus;
 mod memory;
 mod speed;
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// Every benchmark, in the order in which all of them run.
-pub(crate) const ALL: &[&str] = &["sign", "verify", "keygen", "compress", "memory", "gigabyte"];
+pub(crate) const ALL: &[&str] = &["sign", "verify", "keygen", "batch", "compress", "memory", "gigabyte"];
 
 /// Runs the named benchmarks, or all.
 ///
@@ -38,6 +39,7 @@ pub(crate) fn run(root: &Path, names: &[&str]) -> Result<String> {
             "sign" => speed::sign(&bench)?,
             "verify" => speed::verify(&bench)?,
             "keygen" => speed::keygen(&bench)?,
+            "batch" => batch::run(root, &bench)?,
             "compress" => corpus::run(root)?,
             "memory" => memory::package(&bench)?,
             _ => memory::gigabyte(&bench)?,

@@ -3,6 +3,8 @@
 //! A key is checked at the door: 2048, 3072 or 4096 bits, e = 65537, RSA. What passes can be used without a
 //! second look; what does not is an error that says what the file holds and what to do.
 
+#[cfg(feature = "aws-lc")]
+mod aws_lc;
 pub mod command;
 pub mod detached;
 pub mod encryption;
@@ -297,6 +299,8 @@ impl PublicKey {
 /// An RSA private key. Its numbers are wiped when it is dropped, and `Debug` shows the key id only.
 pub struct PrivateKey {
     inner: RsaPrivateKey,
+    #[cfg(feature = "aws-lc")]
+    held: aws_lc::Held,
     public: PublicKey,
 }
 
@@ -375,7 +379,12 @@ impl PrivateKey {
         let modulus = inner.n().to_be_bytes_trimmed_vartime();
         let exponent = inner.e().to_be_bytes_trimmed_vartime();
         let public = PublicKey::from_numbers(&modulus, &exponent)?;
-        Ok(Self { inner, public })
+        Ok(Self {
+            inner,
+            #[cfg(feature = "aws-lc")]
+            held: aws_lc::Held::default(),
+            public,
+        })
     }
 
     /// The public half.

@@ -79,6 +79,12 @@ impl Signer for PrivateKey {
     }
 
     fn sign_digest(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {
+        #[cfg(feature = "aws-lc")]
+        if scheme == Scheme::Pkcs1v15Sha256
+            && let Some(signature) = self.sign_by_aws_lc(digest)
+        {
+            return Ok(signature);
+        }
         let padding = match scheme {
             Scheme::Pkcs1v15Sha256 => rsa::Pkcs1v15Sign::new::<sha2::Sha256>(),
             Scheme::LegacyBareHash => rsa::Pkcs1v15Sign::new_unprefixed(),

@@ -3,6 +3,7 @@
 use super::{Bench, Promise, image};
 use crate::Result;
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -59,11 +60,7 @@ pub(super) fn sign(bench: &Bench) -> Result<(String, Promise)> {
     let mut openssl = Command::new("openssl");
     openssl.args(["dgst", "-sha256", "-sign"]).arg(&bench.key);
     openssl.arg("-out").arg(bench.folder.join("signature")).arg(&input);
-    let script = bench.folder.join("signing_stand_in.py");
-    fs::write(&script, SIGNING_PY)?;
-    let mut python = Command::new("python3");
-    python.arg(&script).args(["--mode", "sign", "--bin"]).arg(&input);
-    python.arg("--out").arg(bench.folder.join("image.python")).arg("--privatekey").arg(&bench.key);
+    let python = signing_py(bench, &input, &bench.folder.join("image.python"))?;
     let mut contenders = [
         Contender::new("otaseal sign", ours),
         Contender::new("openssl dgst -sha256 -sign", openssl),
@@ -74,6 +71,16 @@ pub(super) fn sign(bench: &Bench) -> Result<(String, Promise)> {
         return Err("otaseal and OpenSSL signed differently".into());
     }
     Ok((table(&contenders, &ratios), promise(&[(ratios[0], 0.7), (ratios[1], 0.05)], "sign")))
+}
+
+/// The stand-in for `signing.py`, about to sign.
+pub(super) fn signing_py(bench: &Bench, input: &Path, output: &Path) -> Result<Command> {
+    let script = bench.folder.join("signing_stand_in.py");
+    fs::write(&script, SIGNING_PY)?;
+    let mut python = Command::new("python3");
+    python.arg(&script).args(["--mode", "sign", "--bin"]).arg(input).arg("--out").arg(output);
+    python.arg("--privatekey").arg(&bench.key);
+    Ok(python)
 }
 
 /// A new RSA-2048 key: at most 1.0 of `openssl genrsa`.

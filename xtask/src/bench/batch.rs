@@ -1,0 +1,135 @@
+//! A thousand images signed in one run, against a loop of `signing.py` and against OpenSSL's library.
+
+use super::speed::signing_py;
+use super::{Bench, Promise, image};
+use crate::Result;
+use crate::tools::{cargo, run as run_command};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+const IMAGES: u32 = 1000;
+/// Size of each image in bytes.
+const LEN: usize = 400_000;
+/// Each round measures everybody once.
+const ROUNDS: usize = 5;
+/// Runs of `signing.py` in a round: its thousand would take minutes and be a thousand times the same.
+const LOOP: u32 = 10;
+
+/// Images a second of everybody in one round.
+struct Round {
+    rustcrypto: f64,
+    aws_lc: f64,
+    one_thread: f64,
+    signing_py: f64,
+    openssl: f64,
+}
+
+/// One of the rates of a round.
+type Of = fn(&Round) -> f64;
+
+/// Signs a thousand images of 400 kB: at least 100 times as fast as a loop of `signing.py`, and at least 0.9 of what
+/// OpenSSL's library could do in one process, reading and writing nothing.
+pub(super) fn run(root: &Path, bench: &Bench) -> Result<(String, Promise)> {
+    let target = bench.folder.join("aws-lc");
+    let build = ["build", "--release", "--locked", "--package", "otaseal-cli", "--features", "aws-lc"];
+    run_command(cargo(root).args(build).arg("--target-dir").arg(&target))?;
+    let aws_lc = target.join("release").join(format!("otaseal{}", std::env::consts::EXE_SUFFIX));
+
+    let input = bench.folder.join("batch");
+    fs::create_dir_all(&input)?;
+    let mut bytes = image(LEN);
+    let mut list = String::new();
+    for number in 0..IMAGES {
+        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        let file = input.join(format!("{number:04}.bin"));
+        fs::write(&file, &bytes)?;
+        list += &format!("{}\n", file.display());
+    }
+    let names = bench.folder.join("batch.list");
+    fs::write(&names, list)?;
+    let signed = |program: &Path, jobs: Option<&str>| -> Result<f64> {
+        let output = bench.folder.join("batch.signed");
+        let _ = fs::remove_dir_all(&output);
+        let mut command = Command::new(program);
+        command.args(["--quiet", "sign", "--from-list"]).arg(&names).arg("--out-dir").arg(&output);
+        command.arg("--key").arg(&bench.key).args(jobs.map(|jobs| ["--jobs", jobs]).into_iter().flatten());
+        let time = timed(&mut command)?;
+        if fs::read_dir(&output)?.count() != IMAGES as usize {
+            return Err("not every image was signed".into());
+        }
+        Ok(f64::from(IMAGES) / time.as_secs_f64())
+    };
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        let mut python = Duration::ZERO;
+        for _ in 0..LOOP {
+            let output = bench.folder.join("image.python");
+            python += timed(&mut signing_py(bench, &input.join("0000.bin"), &output)?)?;
+        }
+        rounds.push(Round {
+            rustcrypto: signed(&bench.program, None)?,
+            aws_lc: signed(&aws_lc, None)?,
+            one_thread: signed(&aws_lc, Some("1"))?,
+            signing_py: f64::from(LOOP) / python.as_secs_f64(),
+            openssl: openssl()?,
+        });
+    }
+    let rate = |of: Of| median(rounds.iter().map(of));
+    let ratio = |of: Of, to: Of| median(rounds.iter().map(|r| of(r) / to(r)));
+    let mut table = String::from(
+        "| program | images a second | of a loop of signing.py | of OpenSSL's library, one thread, no files |\n\
+         |---|--:|--:|--:|\n",
+    );
+    let lines: [(&str, Of); 5] = [
+        ("`otaseal sign`, RSA by AWS-LC (feature `aws-lc`)", |round| round.aws_lc),
+        ("the same with `--jobs 1`", |round| round.one_thread),
+        ("`otaseal sign`, RSA by RustCrypto (default)", |round| round.rustcrypto),
+        ("OpenSSL's library by `openssl speed`", |round| round.openssl),
+        ("loop of the stand-in for `signing.py`", |round| round.signing_py),
+    ];
+    for (name, of) in lines {
+        let (of_python, of_openssl) = (ratio(of, |round| round.signing_py), ratio(of, |round| round.openssl));
+        table += &format!("| {name} | {:.0} | {of_python:.1} | {of_openssl:.2} |\n", rate(of));
+    }
+    let against_python = ratio(|round| round.aws_lc, |round| round.signing_py);
+    let against_openssl = ratio(|round| round.aws_lc, |round| round.openssl);
+    let promise = match (against_python >= 100.0, against_openssl >= 0.9) {
+        (true, true) => Ok(()),
+        _ => {
+            Err(format!("batch: {against_python:.1} and {against_openssl:.2}, promised at least 100 and 0.9"))
+        }
+    };
+    Ok((table, promise))
+}
+
+fn timed(command: &mut Command) -> Result<Duration> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let start = Instant::now();
+    let status = command.status().map_err(|error| format!("{command:?}: {error}"))?;
+    let time = start.elapsed();
+    if status.success() { Ok(time) } else { Err(format!("{command:?}: {status}").into()) }
+}
+
+/// Images a second that hashing and signing alone would take OpenSSL's library, on one thread.
+fn openssl() -> Result<f64> {
+    // Lines for machines: `+F2:index:bits:signatures a second:…` and `+F:index:name:bytes a second`.
+    let speed = |args: &[&str], start: &str, field: usize| -> Result<f64> {
+        let mut command = Command::new("openssl");
+        let output =
+            command.args(["speed", "-mr", "-seconds", "2"]).args(args).stderr(Stdio::null()).output()?;
+        let text = String::from_utf8(output.stdout)?;
+        let line = text.lines().find(|line| line.starts_with(start)).ok_or("openssl speed said nothing")?;
+        Ok(line.split(':').nth(field).ok_or("openssl speed said too little")?.parse()?)
+    };
+    let signatures = speed(&["rsa2048"], "+F2:", 3)?;
+    let bytes = speed(&["-bytes", &LEN.to_string(), "-evp", "sha256"], "+F:", 3)?;
+    Ok(1.0 / (1.0 / signatures + LEN as f64 / bytes))
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
