@@ -24,6 +24,9 @@ make() {
 }
 make encrypted.pem openssl pkey -in private.pem -aes256 -passout pass:secret
 make encrypted.pkcs1.pem openssl rsa -in private.pem -traditional -aes256 -passout pass:secret
+make scrypt.pem openssl pkcs8 -topk8 -in other.pem -scrypt -passout pass:secret
+make old-scheme.pem openssl pkcs8 -topk8 -in private.pem -v1 PBE-SHA1-3DES -passout pass:secret \
+    -provider legacy -provider default
 make ec.pem openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256
 make small.pem openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024
 make e3.pem openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_keygen_pubexp:3
@@ -32,6 +35,7 @@ for key in ec small e3; do openssl pkey -in $key.pem -pubout -out $key.public.pe
 head -n 12 private.pem >damaged.pem
 sed '3s/./A/g' private.pem >inconsistent.pem
 echo 'not a key' >text.pem
+python3 ../../make-weak-keys.py .
 cd ..
 # What opens encrypted.pem and encrypted.pkcs1.pem, and what does not.
 echo secret >passphrase.txt

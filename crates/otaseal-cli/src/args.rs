@@ -32,6 +32,8 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Keygen(cmd::keygen::Keygen),
+    #[command(subcommand)]
+    Key(cmd::key::Key),
     Package(cmd::package::Package),
     Sign(cmd::sign::Sign),
     Digest(cmd::digest::Digest),

@@ -91,16 +91,16 @@ impl Place {
     }
 
     pub(crate) fn private_key(&self, secrets: &dyn Secrets) -> Result<PrivateKey, Failure> {
-        PrivateKey::from_bytes_with(&self.read_key()?, self, secrets)
+        PrivateKey::from_bytes_with(&self.key_bytes()?, self, secrets)
             .map_err(|error| Failure::key(self, &error))
     }
 
     pub(crate) fn public_key(&self) -> Result<PublicKey, Failure> {
-        PublicKey::from_bytes(&self.read_key()?).map_err(|error| Failure::key(self, &error))
+        PublicKey::from_bytes(&self.key_bytes()?).map_err(|error| Failure::key(self, &error))
     }
 
     /// One buffer that never moves: a vector that grows would leave copies of the key in freed memory.
-    fn read_key(&self) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    pub(crate) fn key_bytes(&self) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_KEY_FILE + 32));
         let read = self.open_key()?.take(MAX_KEY_FILE as u64 + 1).read_to_end(&mut bytes);
         read.map_err(|error| Failure::read(self, &error))?;

@@ -12,6 +12,7 @@ mod report;
 mod signer;
 
 use crate::args::{Cli, Command};
+use crate::cmd::key::Key;
 use crate::report::Reporter;
 use clap::{CommandFactory, FromArgMatches};
 use std::process::ExitCode;
@@ -25,6 +26,10 @@ fn main() -> ExitCode {
     let reporter = Reporter::new(cli.global.json, cli.global.quiet);
     match &cli.command {
         Command::Keygen(args) => reporter.finish(cmd::keygen::run(args, &reporter)),
+        Command::Key(Key::Info(args)) => reporter.finish(cmd::key::info::run(args)),
+        Command::Key(Key::Passwd(args)) => reporter.finish(cmd::key::passwd::run(args)),
+        Command::Key(Key::Convert(args)) => reporter.finish(cmd::key::convert::run(args)),
+        Command::Key(Key::Check(args)) => reporter.finish(cmd::key::check::run(args)),
         Command::Package(args) => reporter.finish(cmd::package::run(args, &reporter)),
         Command::Sign(args) => reporter.finish(cmd::sign::run(args, &reporter)),
         Command::Digest(args) => reporter.finish(cmd::digest::run(args)),

@@ -22,9 +22,29 @@ pub(crate) struct PassphraseArgs {
     passphrase_env: Option<String>,
 }
 
+/// Where a new passphrase comes from. Without any of these the terminal is asked, twice.
+#[derive(Debug, Default, Args)]
+#[group(id = "new_passphrase", multiple = false)]
+pub(crate) struct NewPassphraseArgs {
+    /// Read the new passphrase from a file, without the line end at its end
+    #[arg(long, value_name = "FILE")]
+    new_passphrase_file: Option<Place>,
+    /// Read the new passphrase from an open file descriptor
+    #[arg(long, value_name = "N")]
+    new_passphrase_fd: Option<u32>,
+    /// Read the new passphrase from this environment variable
+    #[arg(long, value_name = "NAME")]
+    new_passphrase_env: Option<String>,
+}
+
 impl PassphraseArgs {
     fn source(&self) -> Option<PassphraseSource> {
         source(&self.passphrase_file, self.passphrase_fd, self.passphrase_env.as_ref())
+    }
+
+    /// Whether an option says where the passphrase is.
+    pub(crate) fn is_given(&self) -> bool {
+        self.source().is_some()
     }
 
     /// What is read for the passphrase: none of it may be an output, and only one may be standard input.
@@ -34,7 +54,7 @@ impl PassphraseArgs {
 
     /// The passphrase that a key gets.
     pub(crate) fn new_secret(&self, what: &str) -> Result<Passphrase, Failure> {
-        new_secret(self.source(), what)
+        new_secret(self.source(), what, "--passphrase")
     }
 }
 
@@ -44,6 +64,27 @@ impl Secrets for PassphraseArgs {
             Some(source) => source.read(),
             None => ask(what),
         }
+    }
+}
+
+impl NewPassphraseArgs {
+    fn source(&self) -> Option<PassphraseSource> {
+        source(&self.new_passphrase_file, self.new_passphrase_fd, self.new_passphrase_env.as_ref())
+    }
+
+    /// Whether an option says where the new passphrase is.
+    pub(crate) fn is_given(&self) -> bool {
+        self.source().is_some()
+    }
+
+    /// What is read for the passphrase: none of it may be an output, and only one may be standard input.
+    pub(crate) fn input(&self) -> Option<Place> {
+        place(self.source()?)
+    }
+
+    /// The passphrase that a key gets.
+    pub(crate) fn new_secret(&self, what: &str) -> Result<Passphrase, Failure> {
+        new_secret(self.source(), what, "--new-passphrase")
     }
 }
 
@@ -64,24 +105,32 @@ fn place(source: PassphraseSource) -> Option<Place> {
     }
 }
 
-fn new_secret(source: Option<PassphraseSource>, what: &str) -> Result<Passphrase, Failure> {
-    let passphrase = match source {
-        Some(source) => source.read()?,
-        None => {
-            let first = ask(&format!("new {what}"))?;
-            // What is wrong with it is said before it has to be typed again.
-            first.check_new()?;
-            if ask(&format!("same again, new {what}"))? != first {
-                return Err(Failure::new(
-                    "the two passphrases differ",
-                    "type the same one twice; nothing was written",
-                ));
-            }
-            first
-        }
-    };
+fn new_secret(source: Option<PassphraseSource>, what: &str, option: &str) -> Result<Passphrase, Failure> {
+    let Some(source) = source else { return ask_twice(what, option) };
+    let passphrase = source.read()?;
     passphrase.check_new()?;
     Ok(passphrase)
+}
+
+fn ask_twice(what: &str, option: &str) -> Result<Passphrase, Failure> {
+    let first = ask(&format!("new {what}")).map_err(|error| match error {
+        SecretError::NoneGiven => Failure::new(
+            "no new passphrase was given",
+            format_args!(
+                "give it with {option}-file, {option}-fd or {option}-env, or run this in a terminal"
+            ),
+        ),
+        error => error.into(),
+    })?;
+    // What is wrong with it is said before it has to be typed again.
+    first.check_new()?;
+    if ask(&format!("same again, new {what}"))? != first {
+        return Err(Failure::new(
+            "the two passphrases differ",
+            "type the same one twice; nothing was written",
+        ));
+    }
+    Ok(first)
 }
 
 /// Asks the person at the terminal for what `what` names, as in `passphrase of keys/private.pem`. The terminal is

@@ -9,6 +9,7 @@ pub mod command;
 pub mod detached;
 pub mod encryption;
 pub mod file;
+pub mod form;
 pub mod lint;
 pub mod pair;
 pub mod passphrase;

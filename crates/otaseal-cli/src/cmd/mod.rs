@@ -7,6 +7,7 @@ mod device;
 pub(crate) mod digest;
 pub(crate) mod identify;
 pub(crate) mod inspect;
+pub(crate) mod key;
 pub(crate) mod keygen;
 pub(crate) mod man;
 pub(crate) mod package;

@@ -72,6 +72,7 @@ pub enum Finding {
         encryption: Encryption,
     },
     /// The size has an end date.
+    #[serde(rename = "good-through-2030")]
     GoodThrough2030,
     /// A check was not possible.
     NotChecked {
@@ -130,7 +131,7 @@ impl fmt::Display for Finding {
             }
             Self::CloseFactors { steps } => write!(
                 f,
-                "the two primes are too close: Fermat's method finds them in {steps} steps, and with them the \
+                "the two primes are too close: Fermat's method finds them at step {steps}, and with them the \
                  private key"
             ),
             Self::Roca => f.write_str(

@@ -1,0 +1,117 @@
+use super::super::KeyInfo;
+use crate::error::{Exit, Failure};
+use crate::io::{Place, check_places};
+use crate::passphrase::PassphraseArgs;
+use crate::report::Outcome;
+use clap::Args;
+use otaseal::key::lint::{self, Finding, Severity};
+use otaseal::key::{KeyError, PrivateKey, PublicKey, file};
+use serde::Serialize;
+use std::fmt;
+
+/// Look for what makes a key unfit for releases
+///
+/// Published keys, moduli that known methods factor (small factors, close primes, ROCA), sizes and exponents that no
+/// device takes; of a private key also its file: whether others may read it, whether git has it. Exits with 1 when
+/// no release may be signed with the key.
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The key: private or public
+    #[arg(value_name = "FILE")]
+    file: Place,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Checked {
+    file: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<KeyInfo>,
+    fit_for_release: bool,
+    findings: Vec<Item>,
+}
+
+#[derive(Debug, Serialize)]
+struct Item {
+    severity: Severity,
+    #[serde(flatten)]
+    finding: Finding,
+    message: String,
+    help: String,
+}
+
+impl Outcome for Checked {
+    fn exit(&self) -> Exit {
+        if self.fit_for_release { Exit::Done } else { Exit::Rejected }
+    }
+}
+
+impl fmt::Display for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(key) = &self.key {
+            writeln!(f, "key id   {key}")?;
+        }
+        for item in &self.findings {
+            let severity = match item.severity {
+                Severity::Refuse => "refused",
+                Severity::Warn => "warning",
+                Severity::Note => "note",
+            };
+            writeln!(f, "{severity:<8} {}", item.message)?;
+            writeln!(f, "         {}", item.help)?;
+        }
+        match self.fit_for_release {
+            true => writeln!(f, "verdict  nothing speaks against releases with this key"),
+            false => writeln!(f, "verdict  no release may be signed with this key"),
+        }
+    }
+}
+
+pub(crate) fn run(args: &Check) -> Result<Checked, Failure> {
+    let secret = args.passphrase.input();
+    check_places(&[&args.file].into_iter().chain(&secret).collect::<Vec<_>>(), &[])?;
+    let bytes = args.file.key_bytes()?;
+    let is_private = file::recognise(&bytes).is_some_and(|found| found.kind.is_private());
+    let read = match is_private {
+        true => {
+            PrivateKey::from_bytes_with(&bytes, &args.file, &args.passphrase).map(|key| key.public().clone())
+        }
+        false => PublicKey::from_bytes(&bytes),
+    };
+    let path = match &args.file {
+        Place::Path(path) if is_private => Some(&**path),
+        _ => None,
+    };
+    let (key, findings) = match read {
+        Ok(key) => {
+            let findings = lint::signing_key(&key, path.map(|path| (path, &**bytes)));
+            (Some(KeyInfo::of(&key)), findings)
+        }
+        // What is a key, and was judged by its numbers.
+        Err(
+            error @ (KeyError::Size { .. }
+            | KeyError::Exponent(_)
+            | KeyError::EvenModulus
+            | KeyError::MultiPrime
+            | KeyError::Inconsistent),
+        ) => {
+            let mut findings = vec![Finding::Unusable { error }];
+            findings.extend(path.map(|path| lint::private_file(path, &bytes)).unwrap_or_default());
+            (None, findings)
+        }
+        Err(error) => return Err(Failure::key(&args.file, &error)),
+    };
+    let mut findings: Vec<_> = findings
+        .into_iter()
+        .map(|finding| Item {
+            severity: finding.severity(),
+            message: finding.to_string(),
+            help: finding.help(),
+            finding,
+        })
+        .collect();
+    findings.sort_by_key(|item| std::cmp::Reverse(item.severity));
+    let fit_for_release = findings.iter().all(|item| item.severity < Severity::Refuse);
+    Ok(Checked { file: args.file.name(), key, fit_for_release, findings })
+}

@@ -1,0 +1,186 @@
+use super::super::KeyInfo;
+use super::{failed, protection};
+use crate::error::Failure;
+use crate::io::{Place, check_places};
+use crate::passphrase::{NewPassphraseArgs, PassphraseArgs};
+use crate::report::Outcome;
+use clap::{Args, ValueEnum};
+use otaseal::key::encryption::{self, Derivation, Encryption};
+use otaseal::key::file::{self, Armor};
+use otaseal::key::form::{PrivateForm, PublicForm};
+use otaseal::key::passphrase::{Passphrase, Secrets};
+use otaseal::key::{PrivateKey, PublicKey};
+use otaseal::output::{self, Access, Overwrite};
+use serde::Serialize;
+use std::cell::RefCell;
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+
+/// Write a key in another form: PKCS#8 or PKCS#1, PEM or DER, encrypted or not, its public half alone
+#[derive(Debug, Args)]
+pub(crate) struct Convert {
+    /// The key: private or public
+    #[arg(value_name = "FILE")]
+    file: Place,
+    /// Where the converted key goes
+    #[arg(long, short, value_name = "OUT")]
+    output: Place,
+    /// Container: PKCS#8 (of a public key SPKI) or PKCS#1
+    #[arg(long = "as", value_name = "FORM", value_enum, default_value = "pkcs8")]
+    container: Container,
+    /// DER in place of PEM
+    #[arg(long)]
+    der: bool,
+    /// Write the public half alone
+    #[arg(long, conflicts_with_all = ["encrypt", "decrypt"])]
+    public: bool,
+    /// Encrypt under the new passphrase; without one under that of FILE
+    #[arg(long)]
+    encrypt: bool,
+    /// Write what was encrypted without a passphrase: whoever can read OUT can sign
+    #[arg(long, conflicts_with = "encrypt")]
+    decrypt: bool,
+    /// How the passphrase becomes a key: scrypt or pbkdf2 [default: scrypt]
+    #[arg(long, value_name = "KDF", requires = "encrypt")]
+    kdf: Option<Derivation>,
+    /// Replace an existing file: a key that is replaced is lost
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+    #[command(flatten)]
+    new_passphrase: NewPassphraseArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Container {
+    Pkcs8,
+    Pkcs1,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Converted {
+    key: KeyInfo,
+    output: String,
+    #[serde(flatten)]
+    holds: file::Recognised,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encryption: Option<Encryption>,
+}
+
+impl Outcome for Converted {
+    fn stdout_is_taken(&self) -> bool {
+        self.output == "-"
+    }
+}
+
+impl fmt::Display for Converted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "wrote    {}: {}", self.output, self.holds)?;
+        if let Some(encryption) = &self.encryption {
+            writeln!(f, "locked   {encryption}")?;
+        }
+        writeln!(f, "key id   {}", self.key)
+    }
+}
+
+/// Remembers what opened the key, so that the same passphrase can protect it again.
+struct Remembered<'a> {
+    secrets: &'a dyn Secrets,
+    passphrase: RefCell<Option<Passphrase>>,
+}
+
+impl Secrets for Remembered<'_> {
+    fn secret(&self, what: &str) -> Result<Passphrase, otaseal::key::passphrase::SecretError> {
+        let passphrase = self.secrets.secret(what)?;
+        *self.passphrase.borrow_mut() = Some(passphrase.clone());
+        Ok(passphrase)
+    }
+}
+
+pub(crate) fn run(args: &Convert) -> Result<Converted, Failure> {
+    let secrets: Vec<_> = args.passphrase.input().into_iter().chain(args.new_passphrase.input()).collect();
+    check_places(&[&args.file].into_iter().chain(&secrets).collect::<Vec<_>>(), &[&args.output])?;
+    if args.encrypt && args.container == Container::Pkcs1 {
+        return Err(Failure::usage(
+            "PKCS#1 is not written encrypted",
+            "its encrypted form protects with one round of MD5: leave --as away, PKCS#8 is what reads everywhere",
+        ));
+    }
+    if args.new_passphrase.is_given() && !args.encrypt {
+        return Err(Failure::usage("a new passphrase is for encrypting", "add --encrypt"));
+    }
+    let wrong = |error| failed(&args.file, &error);
+    let bytes = args.file.key_bytes()?;
+    let armor = if args.der { Armor::Der } else { Armor::Pem };
+    let is_private = file::recognise(&bytes).is_some_and(|found| found.kind.is_private());
+    let remembered = Remembered { secrets: &args.passphrase, passphrase: RefCell::default() };
+    let private = match is_private {
+        true => Some(PrivateKey::from_bytes_with(&bytes, &args.file, &remembered).map_err(wrong)?),
+        false => None,
+    };
+    let public = match &private {
+        Some(key) => key.public().clone(),
+        None => PublicKey::from_bytes(&bytes).map_err(wrong)?,
+    };
+    let (text, access) = match private.filter(|_| !args.public) {
+        Some(key) => {
+            let old = remembered.passphrase.into_inner();
+            let new = new_passphrase(args, old)?;
+            let form = match args.container {
+                Container::Pkcs8 => PrivateForm::Pkcs8(protection(new.as_ref(), args.kdf)),
+                Container::Pkcs1 => PrivateForm::Pkcs1,
+            };
+            (key.encode(form, armor).map_err(wrong)?, Access::OwnerOnly)
+        }
+        None if args.encrypt || args.decrypt => {
+            return Err(Failure::usage(
+                format_args!("{} is a public key", args.file),
+                "there is nothing secret in it: leave --encrypt and --decrypt away",
+            ));
+        }
+        None => {
+            let form = match args.container {
+                Container::Pkcs8 => PublicForm::Spki,
+                Container::Pkcs1 => PublicForm::Pkcs1,
+            };
+            (public.encode(form, armor).map_err(wrong)?.into(), Access::Public)
+        }
+    };
+    let encryption = encryption::describe(&text).map_err(wrong)?;
+    let holds = file::recognise(&text).ok_or_else(|| wrong(otaseal::key::KeyError::NotAKey))?;
+    match &args.output {
+        Place::Path(path) => {
+            let overwrite = if args.force { Overwrite::Replace } else { Overwrite::Refuse };
+            output::write(path, &text, overwrite, access)?;
+        }
+        Place::Std => {
+            let bare = access == Access::OwnerOnly && encryption.is_none();
+            if io::stdout().is_terminal() && (args.der || bare) {
+                return Err(Failure::usage(
+                    "a private key or binary would go to the terminal",
+                    "redirect it, or give a file with -o",
+                ));
+            }
+            let mut stdout = io::stdout().lock();
+            let written = stdout.write_all(&text).and_then(|()| stdout.flush());
+            written.map_err(|error| Failure::stdout(&error))?;
+        }
+    }
+    Ok(Converted { key: KeyInfo::of(&public), output: args.output.name(), holds, encryption })
+}
+
+/// What the converted key is encrypted with. A passphrase is never lost by forgetting an option.
+fn new_passphrase(args: &Convert, old: Option<Passphrase>) -> Result<Option<Passphrase>, Failure> {
+    match old {
+        Some(old) if args.encrypt && !args.new_passphrase.is_given() => Ok(Some(old)),
+        _ if args.encrypt => {
+            args.new_passphrase.new_secret(&format!("passphrase of {}", args.output)).map(Some)
+        }
+        Some(_) if !args.decrypt => Err(Failure::usage(
+            format_args!("{} is encrypted", args.file),
+            "say whether the converted key is: --encrypt or --decrypt",
+        )),
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,102 @@
+use super::super::KeyInfo;
+use super::{failed, protection};
+use crate::error::Failure;
+use crate::io::{Place, check_places};
+use crate::passphrase::{NewPassphraseArgs, PassphraseArgs};
+use crate::report::Outcome;
+use clap::Args;
+use otaseal::key::PrivateKey;
+use otaseal::key::encryption::{self, Derivation, Encryption};
+use otaseal::key::file;
+use otaseal::key::form::PrivateForm;
+use otaseal::key::passphrase::NoSecrets;
+use otaseal::output::{self, Access, Overwrite};
+use serde::Serialize;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Give a private key a passphrase, another one, or none
+///
+/// The file is replaced in one step, by PKCS#8 that only its owner may read, and only when what replaces it was
+/// opened again. Whatever fails, the old file is still there.
+#[derive(Debug, Args)]
+pub(crate) struct Passwd {
+    /// The private key
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+    #[command(flatten)]
+    new_passphrase: NewPassphraseArgs,
+    /// Take the passphrase away: whoever can read the file can sign
+    #[arg(long, conflicts_with_all = ["new_passphrase", "kdf"])]
+    remove: bool,
+    /// How the passphrase becomes a key: scrypt or pbkdf2 [default: scrypt]
+    #[arg(long, value_name = "KDF")]
+    kdf: Option<Derivation>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Changed {
+    key: KeyInfo,
+    file: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encryption: Option<Encryption>,
+}
+
+impl Outcome for Changed {
+    fn warnings(&self) -> Vec<String> {
+        self.key.warning().into_iter().collect()
+    }
+}
+
+impl fmt::Display for Changed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "key id   {}", self.key)?;
+        writeln!(f, "private  {}", self.file)?;
+        match &self.encryption {
+            Some(encryption) => writeln!(f, "locked   {encryption}"),
+            None => writeln!(f, "locked   no: whoever can read the file can sign"),
+        }
+    }
+}
+
+pub(crate) fn run(args: &Passwd) -> Result<Changed, Failure> {
+    let place = Place::from(&*args.file);
+    let secrets: Vec<_> = args.passphrase.input().into_iter().chain(args.new_passphrase.input()).collect();
+    check_places(&secrets.iter().collect::<Vec<_>>(), &[&place])?;
+    let bytes = place.key_bytes()?;
+    let armor = file::recognise(&bytes).map(|found| found.armor);
+    let key = PrivateKey::from_bytes_with(&bytes, &place, &args.passphrase)
+        .map_err(|error| failed(&place, &error))?;
+    let is_locked = encryption::describe(&bytes).map_err(|error| failed(&place, &error))?.is_some();
+    if args.remove && !is_locked {
+        return Err(Failure::new(
+            format_args!("{place} has no passphrase"),
+            "there is nothing to remove; nothing was changed",
+        ));
+    }
+    let new = match args.remove {
+        true => None,
+        false => Some(args.new_passphrase.new_secret(&format!("passphrase of {place}"))?),
+    };
+    let form = PrivateForm::Pkcs8(protection(new.as_ref(), args.kdf));
+    let bytes =
+        key.encode(form, armor.unwrap_or(file::Armor::Pem)).map_err(|error| failed(&place, &error))?;
+    // The old file is the only copy there may be: it goes when the new one is known to open.
+    let again = match &new {
+        Some(passphrase) => PrivateKey::from_bytes_with(&bytes, &place, passphrase),
+        None => PrivateKey::from_bytes_with(&bytes, &place, &NoSecrets),
+    };
+    if again.map_err(|error| failed(&place, &error))?.public() != key.public() {
+        return Err(Failure::new(
+            format_args!("{place}: what was to be written is another key"),
+            "this is a fault of otaseal; nothing was changed",
+        ));
+    }
+    // Behind a link the key itself is replaced, not the link.
+    let target = args.file.canonicalize().map_err(|error| Failure::read(&place, &error))?;
+    output::write(&target, &bytes, Overwrite::Replace, Access::OwnerOnly)?;
+    let encryption = encryption::describe(&bytes).map_err(|error| failed(&place, &error))?;
+    Ok(Changed { key: KeyInfo::of(key.public()), file: place.name(), encryption })
+}
