@@ -53,6 +53,12 @@ printf '\351\001\002\100\000\000\020\100\000\000\020\100\010\000\000\000\001\002
 printf '\000\000\000\000\000\000\000\347' >>esp8266.bin
 head -c 24 esp8266.bin >esp8266-cut.bin
 gzip -9 -n -c homie.bin >homie.bin.gz
+# With the keys that its devices trust, in the forms that builds embed; and one that gives the private key away.
+printf '\000' | cat firmware.bin - keys/public.pem >keyed.bin
+printf '\000' | cat firmware.bin - keys/other.public.pem >keyed.other.bin
+{ cat keyed.bin; openssl pkey -pubin -in keys/other.public.pem -outform DER; } >keyed.both.bin
+printf '\000' | cat firmware.bin - keys/ec.pem >leaky.bin
+gzip -9 -n -c keyed.other.bin >keyed.other.bin.gz
 { cat homie.bin.gz; echo more; } >trailing.gz
 
 # Signed images: payload, signature, length as u32 LE.

@@ -5,6 +5,7 @@
 mod args;
 mod batch;
 mod cmd;
+mod continuity;
 mod error;
 mod io;
 mod passphrase;

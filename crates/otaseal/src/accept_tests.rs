@@ -1,6 +1,7 @@
 //! A package for devices holds what they accept, says so, and says why the rest is missing.
 
 use super::*;
+use crate::continuity::WithoutKey;
 use crate::key::PrivateKey;
 use crate::testing::esp_image;
 use crate::{Options, PackageError, Report, metadata, package};
@@ -23,6 +24,7 @@ impl Bench {
     fn package(&self, profiles: &[&str], change: impl FnOnce(&mut Options)) -> Result<Report, PackageError> {
         let mut options = Options::new(self.dir.path().join("fw.bin"), self.dir.path().join("dist"));
         options.artefacts = ArtefactKind::ALL.to_vec();
+        options.continuity.without_key = WithoutKey::Allow;
         options.target.profiles = profiles.iter().map(|profile| profile.parse().unwrap()).collect();
         change(&mut options);
         package(&options, &self.key)

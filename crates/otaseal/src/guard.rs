@@ -235,27 +235,27 @@ pub fn expect_flash_mode(plain: &[u8], expected: FlashMode) -> Result<(), GuardE
     }
 }
 
-/// Checks a payload as it is about to be signed: the plain image in it, inflated where it is compressed. A gzip that
-/// cannot be inflated is not judged here, unless a flash mode is expected of it.
+/// The plain image in a payload, inflated where it is compressed; `None` for a gzip that cannot be inflated.
+pub fn plain_of(payload: &[u8]) -> Option<Cow<'_, [u8]>> {
+    match compress::is_gzip(payload) {
+        true => compress::gunzip(payload, MAX_IMAGE).ok().map(Cow::Owned),
+        false => Some(Cow::Borrowed(payload)),
+    }
+}
+
+/// Checks the plain image of a payload that is about to be signed, as [`plain_of`] gives it. A gzip that cannot be
+/// inflated is not judged here, unless a flash mode is expected of it.
 ///
 /// # Errors
 /// As [`check`] and [`expect_flash_mode`].
-pub fn check_payload(
-    payload: &[u8],
+pub fn check_plain(
+    plain: Option<&[u8]>,
     content: Content,
     flash_mode: Option<FlashMode>,
 ) -> Result<(), GuardError> {
-    let plain = if compress::is_gzip(payload) {
-        match (compress::gunzip(payload, MAX_IMAGE), flash_mode) {
-            (Ok(plain), _) => Cow::Owned(plain),
-            (Err(_), Some(_)) => return Err(GuardError::NoFlashMode),
-            (Err(_), None) => return Ok(()),
-        }
-    } else {
-        Cow::Borrowed(payload)
-    };
-    check(&plain, content)?;
-    flash_mode.map_or(Ok(()), |mode| expect_flash_mode(&plain, mode))
+    let Some(plain) = plain else { return flash_mode.map_or(Ok(()), |_| Err(GuardError::NoFlashMode)) };
+    check(plain, content)?;
+    flash_mode.map_or(Ok(()), |mode| expect_flash_mode(plain, mode))
 }
 
 /// Checks that a key that would sign is the one whose public half the devices have.

@@ -92,17 +92,27 @@ fn a_payload_is_checked_inside_its_gzip() {
     let build = Firmware::from_bytes("fw.bin", arduino(), 0).unwrap();
     let gzip = build.gzip(Effort::Fast).unwrap();
     for payload in [build.bytes(), gzip.bytes()] {
-        assert_eq!(check_payload(payload, Content::Firmware, Some(FlashMode::Dio)), Ok(()));
-        let other = check_payload(payload, Content::Firmware, Some(FlashMode::Dout));
+        assert_eq!(
+            check_plain(plain_of(payload).as_deref(), Content::Firmware, Some(FlashMode::Dio)),
+            Ok(())
+        );
+        let other = check_plain(plain_of(payload).as_deref(), Content::Firmware, Some(FlashMode::Dout));
         assert!(matches!(other, Err(GuardError::FlashMode { found: 2, .. })));
-        let as_filesystem = check_payload(payload, Content::Filesystem, None);
+        let as_filesystem = check_plain(plain_of(payload).as_deref(), Content::Filesystem, None);
         assert!(matches!(as_filesystem, Err(GuardError::IsFirmware { .. })));
     }
     let cut = compress::gzip(&arduino()[..0x1100], Effort::Fast).unwrap();
-    assert!(matches!(check_payload(&cut, Content::Firmware, None), Err(GuardError::Damaged(_))));
+    assert!(matches!(
+        check_plain(plain_of(&cut).as_deref(), Content::Firmware, None),
+        Err(GuardError::Damaged(_))
+    ));
     let no_gzip = &gzip.bytes()[..40];
-    assert_eq!(check_payload(no_gzip, Content::Firmware, None), Ok(()), "the linter's business");
-    let expected = check_payload(no_gzip, Content::Firmware, Some(FlashMode::Dio));
+    assert_eq!(
+        check_plain(plain_of(no_gzip).as_deref(), Content::Firmware, None),
+        Ok(()),
+        "the linter's business"
+    );
+    let expected = check_plain(plain_of(no_gzip).as_deref(), Content::Firmware, Some(FlashMode::Dio));
     assert_eq!(expected, Err(GuardError::NoFlashMode), "what cannot be seen is not as expected");
     assert_eq!((Content::of(&littlefs()), Content::of(&arduino())), (Content::Filesystem, Content::Firmware));
 }

@@ -25,6 +25,7 @@ pub mod accept;
 #[cfg(feature = "cargo")]
 pub mod cargo;
 pub mod compress;
+pub mod continuity;
 mod deflate;
 pub mod diagnose;
 pub mod digest;

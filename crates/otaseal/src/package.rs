@@ -2,6 +2,7 @@
 
 use crate::accept::{LeftOut, Target};
 use crate::compress::{CompressError, Effort};
+use crate::continuity::{self, Continuity, ContinuityError, WithoutKey};
 use crate::digest::{Digests, Hasher};
 use crate::firmware::{Encoding, Firmware, FirmwareError};
 use crate::guard::{self, Content, Expected, GuardError};
@@ -107,6 +108,9 @@ pub struct Options {
     pub expect_public: Option<PublicKey>,
     /// The key and the build that are meant: others are refused.
     pub expect: Expected,
+    /// What is expected of the public keys in the image. For a release, an image without one is refused unless that
+    /// is allowed here.
+    pub continuity: continuity::Rule,
     /// What it is made for: an artefact that none of these devices accepts is left out.
     pub target: Target,
     /// Whether the payloads say what they are, inside the signed bytes. The plain artefact, which is not signed,
@@ -131,6 +135,7 @@ impl Options {
             set_flash_mode: None,
             expect_public: None,
             expect: Expected::default(),
+            continuity: continuity::Rule::default(),
             target: Target::default(),
             metadata: None,
         }
@@ -167,6 +172,8 @@ pub struct Report {
     /// What was asked for and not made, because no device of the target accepts it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
+    /// What the public keys in the image say.
+    pub continuity: Continuity,
 }
 
 /// Why there is no package.
@@ -179,6 +186,14 @@ pub enum PackageError {
     /// The key is not the one that the devices know.
     #[error(transparent)]
     Key(#[from] GuardError),
+    /// The keys in the image are not what they must be.
+    #[error("{file}: {source}")]
+    Continuity {
+        /// The build.
+        file: String,
+        /// What is wrong with them.
+        source: ContinuityError,
+    },
     /// The Homie tokens contradict each other or break a rule.
     #[error("{file}: {source}")]
     Tokens {
@@ -240,6 +255,7 @@ impl PackageError {
         match self {
             Self::Firmware(error) => error.help(),
             Self::Key(error) => error.help(),
+            Self::Continuity { source, .. } => source.help(),
             Self::Tokens { source, .. } => source.help().to_string(),
             Self::Compress(_) => "no device has that much flash; is this the right file?".into(),
             Self::Sign(error) => error.help().into(),
@@ -294,6 +310,7 @@ pub fn package(options: &Options, signer: &dyn Signer) -> Result<Report, Package
     if let Some(mode) = options.expect_flash_mode {
         firmware.expect_flash_mode(mode)?;
     }
+    let continuity = keys_in(&firmware, key, options)?;
     let base = options.base()?;
     let earlier = Earlier::read(&options.out_dir, &base)?;
     let tokens = firmware
@@ -352,7 +369,16 @@ pub fn package(options: &Options, signer: &dyn Signer) -> Result<Report, Package
     let artefacts = artefacts.into_iter().map(|(_, artefact)| artefact).collect();
     let manifest = manifest_of(&firmware, &tokens, signer, published, options.timestamp, artefacts);
     let removed = stage.commit(&manifest)?;
-    Ok(Report { out_dir: out.clone(), manifest, removed, left_out: refusals })
+    Ok(Report { out_dir: out.clone(), manifest, removed, left_out: refusals, continuity })
+}
+
+fn keys_in(firmware: &Firmware, key: &PublicKey, options: &Options) -> Result<Continuity, PackageError> {
+    let mut rule = options.continuity.clone();
+    if options.purpose == Purpose::Release && rule.without_key == WithoutKey::Judge {
+        rule.without_key = WithoutKey::Refuse;
+    }
+    continuity::check(firmware.bytes(), options.content, Some(key), &rule)
+        .map_err(|source| PackageError::Continuity { file: firmware.source().file.clone(), source })
 }
 
 fn manifest_of(

@@ -38,7 +38,10 @@ impl Bench {
     }
 
     fn options(&self) -> Options {
-        Options::new(self.path("fw.bin"), self.path("dist"))
+        let mut options = Options::new(self.path("fw.bin"), self.path("dist"));
+        // What these builds lack is the business of one test alone.
+        options.continuity.without_key = WithoutKey::Allow;
+        options
     }
 
     fn package(&self, options: &Options) -> Result<Report, PackageError> {
@@ -228,6 +231,23 @@ fn a_published_key_is_marked_and_no_release() {
     assert!(matches!(package(&options, &key), Err(PackageError::PublishedKey { .. })));
     assert!(!bench.path("dist").exists());
     bench.package(&options).unwrap();
+}
+
+#[test]
+fn a_release_needs_the_key_in_the_image() {
+    let bench = Bench::new();
+    let options = Options { continuity: continuity::Rule::default(), ..bench.options() };
+    assert!(bench.package(&options).unwrap().continuity.warning().is_some());
+    let release = Options { purpose: Purpose::Release, ..options };
+    let earlier = bench.listing();
+    let error = bench.package(&release).unwrap_err();
+    assert!(matches!(error, PackageError::Continuity { .. }), "{error}");
+    assert_eq!(bench.listing(), earlier);
+    let allowed = continuity::Rule { without_key: WithoutKey::Allow, ..continuity::Rule::default() };
+    let told = Options { continuity: allowed, ..release.clone() };
+    assert!(bench.package(&told).unwrap().continuity.warning().is_some(), "and never silently");
+    bench.build(&[b"code\0", bench.key.public().to_spki_pem().as_bytes()].concat());
+    assert_eq!(bench.package(&release).unwrap().continuity.warning(), None);
 }
 
 #[test]

@@ -1,5 +1,6 @@
-use super::sign::{Guard, checked};
+use super::sign::{Checked, Guard, checked};
 use super::{KeyInfo, scheme};
+use crate::continuity::ContinuityArgs;
 use crate::error::{Exit, Failure};
 use crate::io::{Content, Place, Sink, check_places};
 use crate::report::Outcome;
@@ -45,6 +46,8 @@ pub(crate) struct Attach {
     /// What the image is for: firmware or filesystem. A recognised image of the other kind is refused
     #[arg(long, value_name = "KIND", default_value = "firmware")]
     as_kind: Kind,
+    #[command(flatten)]
+    continuity: ContinuityArgs,
 }
 
 #[derive(Debug, Serialize)]
@@ -56,12 +59,12 @@ pub(crate) struct Attached {
     payload_bytes: u64,
     payload_sha256: Sha256Digest,
     #[serde(skip)]
-    warning: Option<String>,
+    warnings: Vec<String>,
 }
 
 impl Outcome for Attached {
     fn warnings(&self) -> Vec<String> {
-        self.key.warning().into_iter().chain(self.warning.clone()).collect()
+        self.key.warning().into_iter().chain(self.warnings.clone()).collect()
     }
 
     fn stdout_is_taken(&self) -> bool {
@@ -96,8 +99,13 @@ pub(crate) fn run(args: &Attach) -> Result<Attached, Failure> {
     let signer: &dyn Signer = expecting.as_ref().map_or(&detached, |expecting| expecting);
 
     let rule = if args.force { AlreadySigned::Allow } else { AlreadySigned::Refuse };
-    let guard = Guard { kind: args.as_kind, flash_mode: None, public: None, damaged_too: args.force };
-    let (mut reader, warning) = checked(&args.input, rule, Some(&guard))?;
+    let guard = Guard {
+        kind: Some(args.as_kind),
+        damaged_too: args.force,
+        continuity: args.continuity.rule(),
+        ..Guard::default()
+    };
+    let Checked { mut reader, warnings, .. } = checked(&args.input, rule, &guard, Some(&key))?;
     let mut sink = Sink::create(&args.output, Content::Binary)?;
     let signed = sign_stream(&mut *reader, &mut [(form, sink.target())], signer, rule);
     let signed = signed.map_err(|error| match &error {
@@ -122,7 +130,7 @@ pub(crate) fn run(args: &Attach) -> Result<Attached, Failure> {
         size_bytes: signed.payload_len + layout::trailer_len(signed.signature_len) as u64,
         payload_bytes: signed.payload_len,
         payload_sha256: signed.sha256,
-        warning,
+        warnings,
     })
 }
 

@@ -1,5 +1,6 @@
-use super::sign::{Guard, checked};
+use super::sign::{Checked, Guard, checked};
 use super::{KeyInfo, scheme};
+use crate::continuity::ContinuityArgs;
 use crate::error::Failure;
 use crate::io::{Content, Place, Sink, check_places};
 use crate::report::Outcome;
@@ -43,6 +44,8 @@ pub(crate) struct Digest {
     /// What the image is for: firmware or filesystem. A recognised image of the other kind is refused
     #[arg(long, value_name = "KIND", default_value = "firmware")]
     as_kind: Kind,
+    #[command(flatten)]
+    continuity: ContinuityArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -97,8 +100,13 @@ pub(crate) fn run(args: &Digest) -> Result<Asked, Failure> {
     check_places(&inputs, &[&output])?;
     let key = args.key.as_ref().map(Place::public_key).transpose()?;
     let rule = if args.force { AlreadySigned::Allow } else { AlreadySigned::Refuse };
-    let guard = Guard { kind: args.as_kind, flash_mode: None, public: None, damaged_too: args.force };
-    let (mut reader, warning) = checked(&args.input, rule, Some(&guard))?;
+    let guard = Guard {
+        kind: Some(args.as_kind),
+        damaged_too: args.force,
+        continuity: args.continuity.rule(),
+        ..Guard::default()
+    };
+    let Checked { mut reader, mut warnings, .. } = checked(&args.input, rule, &guard, key.as_ref())?;
     let mut bytes = Vec::new();
     let read = reader.by_ref().take(MAX_IMAGE as u64 + 1).read_to_end(&mut bytes);
     read.map_err(|error| Failure::read(&args.input, &error))?;
@@ -110,7 +118,6 @@ pub(crate) fn run(args: &Digest) -> Result<Asked, Failure> {
     check_input(&bytes[bytes.len().saturating_sub(4)..], total, rule)
         .map_err(|error| Failure::sign(&args.input, &error))?;
     let payload_sha256 = sha256(&bytes);
-    let mut warnings: Vec<_> = warning.into_iter().collect();
     let signature = scheme(args.legacy);
     let (content, made) = match args.raw {
         Some(Raw::Digest) => (Content::Binary, payload_sha256.0.to_vec()),

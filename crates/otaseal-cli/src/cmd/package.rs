@@ -1,6 +1,7 @@
 use super::KeyInfo;
 use super::device::FlashArgs;
 use crate::batch::{self, BatchArgs, OneOrMany, Summary};
+use crate::continuity::ContinuityArgs;
 use crate::error::Failure;
 use crate::io::{Place, check_places};
 use crate::report::{Outcome, Reporter};
@@ -96,6 +97,8 @@ pub(crate) struct Package {
     expect_public: Option<Place>,
     #[command(flatten)]
     expect: ExpectArgs,
+    #[command(flatten)]
+    continuity: ContinuityArgs,
 }
 
 fn artefact(text: &str) -> Result<ArtefactKind, &'static str> {
@@ -115,7 +118,15 @@ pub(crate) struct Packaged {
 
 impl Outcome for Packaged {
     fn warnings(&self) -> Vec<String> {
-        self.key.warning().into_iter().chain(self.remarks.iter().cloned()).collect()
+        let own = self.key.warning().into_iter().chain(self.continuity_warning());
+        own.chain(self.remarks.iter().cloned()).collect()
+    }
+}
+
+impl Packaged {
+    fn continuity_warning(&self) -> Option<String> {
+        let file = &self.report.manifest.source.file;
+        self.report.continuity.warning().map(|warning| format!("{file}: {warning}"))
     }
 }
 
@@ -147,7 +158,8 @@ impl fmt::Display for Packaged {
         if let Some(mode) = manifest.installed.flash_mode {
             writeln!(f, "mode     {mode}")?;
         }
-        writeln!(f, "key id   {}", self.key)
+        writeln!(f, "key id   {}", self.key)?;
+        self.report.continuity.fmt(f)
     }
 }
 
@@ -236,6 +248,7 @@ fn options(args: &Package, settings: &Settings, firmware: PathBuf) -> Result<Opt
     }
     options.purpose = if args.release { Purpose::Release } else { Purpose::Development };
     options.content = args.as_kind;
+    options.continuity = args.continuity.rule();
     options.set_flash_mode = args.set_flash_mode;
     options.expect_flash_mode = args.expect_flash_mode;
     options.expect = args.expect.expected();

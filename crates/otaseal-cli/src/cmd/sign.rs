@@ -1,10 +1,12 @@
 use super::KeyInfo;
 use crate::batch::{self, BatchArgs, OneOrMany, Summary};
+use crate::continuity::ContinuityArgs;
 use crate::error::Failure;
 use crate::io::{Content, Place, Sink, check_places};
 use crate::report::{Outcome, Reporter};
 use crate::signer::{ExpectArgs, SignerArgs};
 use clap::Args;
+use otaseal::continuity::{self, Continuity};
 use otaseal::device::layout;
 use otaseal::digest::Sha256Digest;
 use otaseal::firmware::MAX_IMAGE;
@@ -66,6 +68,8 @@ pub(crate) struct Sign {
     expect_public: Option<Place>,
     #[command(flatten)]
     expect: ExpectArgs,
+    #[command(flatten)]
+    continuity: ContinuityArgs,
 }
 
 #[derive(Debug, Serialize)]
@@ -75,8 +79,11 @@ pub(crate) struct Signed {
     payload_sha256: Sha256Digest,
     signature_bytes: usize,
     outputs: Vec<Output>,
+    /// What the public keys in the image say; absent where it could not be searched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    continuity: Option<Continuity>,
     #[serde(skip)]
-    warning: Option<String>,
+    warnings: Vec<String>,
     /// What the holder of the key said.
     #[serde(skip)]
     remarks: Vec<String>,
@@ -91,7 +98,7 @@ struct Output {
 
 impl Outcome for Signed {
     fn warnings(&self) -> Vec<String> {
-        let own = self.key.warning().into_iter().chain(self.warning.clone());
+        let own = self.key.warning().into_iter().chain(self.warnings.clone());
         own.chain(self.remarks.iter().cloned()).collect()
     }
 
@@ -110,16 +117,18 @@ impl fmt::Display for Signed {
             writeln!(f, "{form}   {} ({} bytes)", output.file, output.size_bytes)?;
         }
         writeln!(f, "payload  {} bytes, SHA-256 {}", self.payload_bytes, self.payload_sha256)?;
-        writeln!(f, "key id   {}", self.key)
+        writeln!(f, "key id   {}", self.key)?;
+        self.continuity.iter().try_for_each(|keys| keys.fmt(f))
     }
 }
 
 pub(crate) fn run(args: &Sign, reporter: &Reporter) -> Result<OneOrMany<Signed>, Failure> {
     let guard = Guard {
-        kind: args.as_kind,
+        kind: Some(args.as_kind),
         flash_mode: args.expect_flash_mode,
         public: args.expect_public.as_ref().map(Place::public_key).transpose()?,
         damaged_too: args.force,
+        continuity: args.continuity.rule(),
     };
     let rule = if args.force { AlreadySigned::Allow } else { AlreadySigned::Refuse };
     match (&args.output, &args.out_dir) {
@@ -156,9 +165,9 @@ fn one(
     match args.expect.expect_sha256 {
         Some(sha256) => {
             let signer = Expecting { signer: &*signer, sha256 };
-            sign(input, &outputs, &signer, rule, Some(guard))
+            sign(input, &outputs, &signer, rule, guard)
         }
-        None => sign(input, &outputs, &*signer, rule, Some(guard)),
+        None => sign(input, &outputs, &*signer, rule, guard),
     }
 }
 
@@ -194,7 +203,7 @@ fn many(
     std::fs::create_dir_all(directory).map_err(|error| Failure::write(directory, &error))?;
     let work = |index: usize, input: &Path| {
         let output = Place::from(&*outputs[index]);
-        sign(&Place::from(input), &[(Scheme::Pkcs1v15Sha256, &output)], &*signer, rule, Some(guard))
+        sign(&Place::from(input), &[(Scheme::Pkcs1v15Sha256, &output)], &*signer, rule, guard)
     };
     let line = |signed: &Signed| {
         let outputs =
@@ -205,14 +214,22 @@ fn many(
 }
 
 /// What is checked before anything is signed.
+#[derive(Default)]
 pub(super) struct Guard {
-    pub(super) kind: Kind,
+    /// What the image is for; without it, only its keys are checked.
+    pub(super) kind: Option<Kind>,
     pub(super) flash_mode: Option<FlashMode>,
     pub(super) public: Option<PublicKey>,
     pub(super) damaged_too: bool,
+    pub(super) continuity: continuity::Rule,
 }
 
 impl Guard {
+    /// Looks at nothing but the public keys in the image.
+    pub(super) fn of_keys(continuity: continuity::Rule) -> Self {
+        Self { continuity, ..Self::default() }
+    }
+
     fn check_key(&self, signer: &dyn Signer) -> Result<(), Failure> {
         let Some(expected) = &self.public else { return Ok(()) };
         guard::expect_public(signer.public_key(), expected)
@@ -221,24 +238,45 @@ impl Guard {
 
     /// Reads and checks the input; gives back the very bytes that were checked. What is larger than any firmware
     /// is streamed and can only be what nobody expects anything of.
-    fn open(&self, input: &Place) -> Result<Box<dyn Read>, Failure> {
+    fn open(
+        &self,
+        input: &Place,
+        signer: Option<&PublicKey>,
+        rule: AlreadySigned,
+    ) -> Result<(Box<dyn Read>, Option<Continuity>), Failure> {
         let (mut file, length) = input.open_seekable()?;
         let refused = |error: GuardError| Failure::new(format_args!("{input}: {error}"), error.help());
         if length > MAX_IMAGE as u64 {
             return match self.flash_mode {
                 Some(_) => Err(refused(GuardError::NoFlashMode)),
-                None => Ok(Box::new(file)),
+                None => Ok((Box::new(file), None)),
             };
         }
         let mut bytes = Vec::with_capacity(length as usize);
         let read = file.by_ref().take(MAX_IMAGE as u64).read_to_end(&mut bytes);
         read.map_err(|error| Failure::read(input, &error))?;
-        match guard::check_payload(&bytes, self.kind, self.flash_mode) {
-            Err(GuardError::Damaged(_)) if self.damaged_too => {}
-            checked => checked.map_err(refused)?,
+        let plain = guard::plain_of(&bytes);
+        match self.kind.map(|kind| guard::check_plain(plain.as_deref(), kind, self.flash_mode)) {
+            Some(Err(GuardError::Damaged(_))) if self.damaged_too => {}
+            Some(checked) => checked.map_err(refused)?,
+            None => {}
         }
-        Ok(Box::new(Cursor::new(bytes)))
+        // What is signed already is refused for that.
+        let to_be_signed = rule == AlreadySigned::Allow || !looks_signed(&bytes);
+        let keys = plain.as_deref().filter(|_| to_be_signed).map(|plain| {
+            let kind = self.kind.unwrap_or_default();
+            continuity::check(plain, kind, signer, &self.continuity)
+                .map_err(|error| Failure::new(format_args!("{input}: {error}"), error.help()))
+        });
+        let keys = keys.transpose()?;
+        drop(plain);
+        Ok((Box::new(Cursor::new(bytes)), keys))
     }
+}
+
+fn looks_signed(bytes: &[u8]) -> bool {
+    let tail = &bytes[bytes.len().saturating_sub(layout::LENGTH_FIELD_LEN)..];
+    image::trailer(tail, bytes.len() as u64).is_some()
 }
 
 /// Looks at a gzip as the boot loader does that will inflate it: one that bricks a device is refused, for what is
@@ -255,10 +293,9 @@ fn lint(
         return Ok((Box::new(Cursor::new(bytes).chain(reader)), None));
     }
     reader.by_ref().take(MAX_IMAGE as u64).read_to_end(&mut bytes).map_err(failed)?;
-    let tail = &bytes[bytes.len().saturating_sub(layout::LENGTH_FIELD_LEN)..];
     let mut warning = None;
     // What is signed already is refused for that.
-    if rule == AlreadySigned::Allow || image::trailer(tail, bytes.len() as u64).is_none() {
+    if rule == AlreadySigned::Allow || !looks_signed(&bytes) {
         match gzip_lint::lint(&bytes).objection() {
             Some(finding) if finding.severity() == Severity::Bricks => {
                 return Err(Failure::new(format_args!("{input}: {finding}"), finding.help()));
@@ -269,17 +306,27 @@ fn lint(
     Ok((Box::new(Cursor::new(bytes).chain(reader)), warning))
 }
 
-/// The input, as it may be signed: what a reader of it gives is what was checked.
+/// An input that may be signed.
+pub(super) struct Checked {
+    /// Gives what was checked.
+    pub(super) reader: Box<dyn Read>,
+    pub(super) warnings: Vec<String>,
+    /// What the public keys in the image say; nothing where it could not be searched.
+    pub(super) continuity: Option<Continuity>,
+}
+
+/// The input, as it may be signed by this key, where it is known.
 pub(super) fn checked(
     input: &Place,
     rule: AlreadySigned,
-    guard: Option<&Guard>,
-) -> Result<(Box<dyn Read>, Option<String>), Failure> {
-    let reader = match guard {
-        Some(guard) => guard.open(input)?,
-        None => input.open()?,
-    };
-    lint(input, reader, rule)
+    guard: &Guard,
+    signer: Option<&PublicKey>,
+) -> Result<Checked, Failure> {
+    let (reader, continuity) = guard.open(input, signer, rule)?;
+    let (reader, warning) = lint(input, reader, rule)?;
+    let keys = continuity.as_ref().and_then(Continuity::warning);
+    let keys = keys.map(|warning| format!("{input}: {warning}"));
+    Ok(Checked { reader, warnings: warning.into_iter().chain(keys).collect(), continuity })
 }
 
 /// Signs one input into every output: all of them are verified before the first gets its name. The caller has
@@ -289,9 +336,10 @@ pub(super) fn sign(
     outputs: &[(Scheme, &Place)],
     signer: &dyn Signer,
     rule: AlreadySigned,
-    guard: Option<&Guard>,
+    guard: &Guard,
 ) -> Result<Signed, Failure> {
-    let (mut reader, warning) = checked(input, rule, guard)?;
+    let Checked { mut reader, warnings, continuity } =
+        checked(input, rule, guard, Some(signer.public_key()))?;
     let mut sinks = Vec::new();
     for (scheme, place) in outputs {
         sinks.push((*scheme, Sink::create(place, Content::Binary)?));
@@ -311,7 +359,8 @@ pub(super) fn sign(
     let size_bytes = signed.payload_len + otaseal::device::layout::trailer_len(signed.signature_len) as u64;
     Ok(Signed {
         key: KeyInfo::of(signer.public_key()),
-        warning,
+        warnings,
+        continuity,
         remarks: signer.remarks(),
         payload_bytes: signed.payload_len,
         payload_sha256: signed.sha256,

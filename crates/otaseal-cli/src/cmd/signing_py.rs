@@ -1,5 +1,6 @@
 use super::KeyInfo;
-use super::sign::{self, Signed};
+use super::sign::{self, Guard, Signed};
+use crate::continuity::ContinuityArgs;
 use crate::error::Failure;
 use crate::io::{Place, check_places};
 use crate::passphrase::PassphraseArgs;
@@ -40,6 +41,8 @@ pub(crate) struct SigningPy {
     privatekey: Option<PathBuf>,
     #[command(flatten)]
     passphrase: PassphraseArgs,
+    #[command(flatten)]
+    continuity: ContinuityArgs,
 }
 
 const PLATFORM_TXT: &str = include_str!("signing_py.txt");
@@ -101,7 +104,8 @@ pub(crate) fn run(args: &SigningPy) -> Result<Done, Failure> {
             let secret = args.passphrase.input();
             check_places(&[&image, &key].into_iter().chain(&secret).collect::<Vec<_>>(), &places)?;
             let signer = signer::open(&key, &args.passphrase)?;
-            sign::sign(&image, &outputs, &*signer, AlreadySigned::Refuse, None).map(Done::Signed)
+            let guard = Guard::of_keys(args.continuity.rule());
+            sign::sign(&image, &outputs, &*signer, AlreadySigned::Refuse, &guard).map(Done::Signed)
         }
         _ => unreachable!("clap asks for what the mode needs"),
     }

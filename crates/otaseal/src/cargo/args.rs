@@ -2,6 +2,7 @@
 
 use super::CargoError;
 use super::tasks::{Keygen, Pubkey, Request, Verify};
+use crate::continuity::WithoutKey;
 use crate::emit::Mode;
 use crate::key::KeySize;
 use crate::output::Overwrite;
@@ -51,6 +52,8 @@ cargo xtask sign [OPTIONS]: build the firmware, package it, verify what was sign
   --effort LEVEL         fast, default or max: how hard to compress
   --max-gap BYTES        largest hole between two ELF sections that is filled
   --release              the package may leave the desk: a key that everybody has is refused
+  --rotate-to KEYID      the firmware brings this key, and its devices are to trust it from now on
+  --allow-no-key         sign firmware that holds no public key: its devices check no further update
   --timestamp SECONDS    time for the manifest, since 1970; also from SOURCE_DATE_EPOCH
   --manifest-path FILE   the project's Cargo.toml
 ";
@@ -120,6 +123,8 @@ fn sign(mut parser: Parser) -> Result<Task, CargoError> {
             "--effort" => request.settings.effort = Some(value(&mut parser)?),
             "--max-gap" => request.settings.max_gap = Some(value(&mut parser)?),
             "--release" => request.purpose = Purpose::Release,
+            "--rotate-to" => request.continuity.rotate_to = Some(value(&mut parser)?),
+            "--allow-no-key" => request.continuity.without_key = WithoutKey::Allow,
             "--timestamp" => request.timestamp = Some(value(&mut parser)?),
             _ => common(argument, &mut parser, &mut request)?,
         }

@@ -68,10 +68,9 @@ fn words(note: &Note) -> String {
              The key was read from {}.\n",
             short(path)
         ),
-        Note::KeyNotInFirmware { key_id } => format!(
-            "warning: the firmware does not carry the key {key_id}: a device that runs it\n         \
-             will not take the next update that this key signs (`cargo xtask pubkey` puts the key in)"
-        ),
+        Note::Continuity { warning } => {
+            format!("warning: {warning}\n         (`cargo xtask pubkey` puts the key in)")
+        }
         Note::NotIgnored { path } => format!(
             "warning: git does not ignore {}: add it to .gitignore before the next commit",
             short(path)

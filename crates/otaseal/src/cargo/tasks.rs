@@ -4,8 +4,8 @@ use super::CargoError;
 use super::build::{Build, build};
 use super::keys::{beside, read_private, read_public};
 use super::project::Project;
+use crate::continuity;
 use crate::emit::{self, EmitError, Mode, RustForm, RustOptions};
-use crate::firmware::Firmware;
 use crate::key::encryption::Protection;
 use crate::key::{KeySize, PrivateKey, PublicKey, pair::PairFiles};
 use crate::known_keys;
@@ -45,10 +45,10 @@ pub enum Note {
         /// Where it is published.
         published_at: &'static str,
     },
-    /// The firmware does not carry the key that signed it.
-    KeyNotInFirmware {
-        /// Its key id.
-        key_id: KeyId,
+    /// The firmware was signed, and what the keys in it say is worth a warning.
+    Continuity {
+        /// A sentence without its full stop.
+        warning: String,
     },
     /// Git would take the private key.
     NotIgnored {
@@ -68,6 +68,8 @@ pub struct Request {
     pub purpose: Purpose,
     /// Seconds since 1970 for the manifest.
     pub timestamp: Option<u64>,
+    /// What is expected of the public keys in the image.
+    pub continuity: continuity::Rule,
 }
 
 /// What [`sign`] made.
@@ -123,11 +125,11 @@ pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<Signed, Car
     options.base_name = Some(base_name);
     options.timestamp = request.timestamp;
     options.purpose = request.purpose;
+    options.continuity.clone_from(&request.continuity);
     project.settings.apply(&mut options);
     let report = package(&options, &keys.private)?;
-    let firmware = Firmware::load(build.path(), options.max_gap).map_err(crate::PackageError::from)?;
-    if !carries(firmware.bytes(), keys.private.public()) {
-        note(Note::KeyNotInFirmware { key_id });
+    if let Some(warning) = report.continuity.warning() {
+        note(Note::Continuity { warning });
     }
     let (public, verified_with) = match keys.public_path {
         Some(path) => (read_public(&path)?, path),
@@ -138,16 +140,6 @@ pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<Signed, Car
         .map(|(file, scheme)| verify_file(&report.out_dir.join(file), &public, scheme))
         .collect::<Result<_, _>>()?;
     Ok(Signed { build, report, key: keys.private_path, verified_with, verified })
-}
-
-/// Whether an image holds the public key in one of the forms that otaseal and the Arduino cores embed: the
-/// modulus in either byte order (SPKI and PKCS#1 DER hold it too), or PEM text.
-fn carries(image: &[u8], key: &PublicKey) -> bool {
-    let swapped: Vec<u8> = key.modulus().iter().rev().copied().collect();
-    let pem = key.to_spki_pem();
-    [key.modulus(), &swapped, pem.trim_end().as_bytes()]
-        .iter()
-        .any(|form| memchr::memmem::find(image, form).is_some())
 }
 
 /// What [`verify`] looks at.

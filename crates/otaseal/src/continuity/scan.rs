@@ -1,0 +1,388 @@
+//! Where in an image keys are, told from the bytes.
+
+use crate::digest::sha256;
+use crate::key::{KeySize, PublicKey};
+use memchr::memmem;
+use otaseal_device::KeyId;
+use serde::Serialize;
+use std::fmt;
+use std::ops::Range;
+
+/// Most keys that are told apart: more is no firmware.
+const MAX_KEYS: usize = 32;
+/// Longest PEM block that is looked at: an RSA-4096 public key has 800 bytes, with indented lines some more.
+const MAX_PEM: usize = 2048;
+/// Longest label of a PEM block.
+const MAX_LABEL: usize = 32;
+
+/// How a key stands in an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Form {
+    /// Text between `-----BEGIN PUBLIC KEY-----` or `RSA PUBLIC KEY` and its end: what the Arduino cores embed.
+    Pem,
+    /// SubjectPublicKeyInfo (RFC 5280 4.1.2.7).
+    SpkiDer,
+    /// RSAPublicKey (RFC 8017 A.1.1).
+    Pkcs1Der,
+    /// The bare modulus, most significant byte first: BearSSL's `br_rsa_public_key`.
+    ModulusBigEndian,
+    /// The bare modulus, least significant byte first: what `otaseal-device` embeds, on every chip in question.
+    ModulusLittleEndian,
+}
+
+/// A public key in an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Located {
+    /// Key id: SHA-256 of the SPKI DER, 64 hexadecimal digits.
+    pub key_id: String,
+    /// Size of the modulus in bits.
+    pub bits: u32,
+    /// How it stands there.
+    pub form: Form,
+    /// Where it begins.
+    pub offset: usize,
+}
+
+/// A private key in an image, of which nothing is kept but what it is and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Private {
+    /// What it is, with its article.
+    pub what: &'static str,
+    /// Where it begins.
+    pub offset: usize,
+}
+
+impl fmt::Display for Private {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at offset {:#x}", self.what, self.offset)
+    }
+}
+
+/// What was found.
+#[derive(Debug, Clone, Default)]
+pub struct Search {
+    /// Public keys, each once, by offset.
+    pub keys: Vec<Located>,
+    /// The first private key.
+    pub private: Option<Private>,
+}
+
+/// Looks for keys in a plain image, in a few linear passes.
+///
+/// Public keys that count as an update key: RSA of 2048, 3072 or 4096 bits with e = 65537, as PEM (`PUBLIC KEY`,
+/// `RSA PUBLIC KEY`), as DER (SPKI, PKCS#1), and in the form of `otaseal-device`, the modulus with its key id. The
+/// keys in `known` are found as a bare modulus too, in either byte order: of any other key that is random bytes.
+///
+/// No update key is what TLS brings along: a certificate, PEM or DER, with the key inside it; keys of other
+/// algorithms. A bare RSA key that is pinned for TLS cannot be told from an update key, and counts as one.
+///
+/// Private keys: PEM of every kind whose label is followed by content (the bare labels are in every TLS library),
+/// and RSA as DER, PKCS#8 or PKCS#1. What hides a key on purpose, or cuts it into pieces, is not found.
+pub fn search(plain: &[u8], known: &[&PublicKey]) -> Search {
+    let mut found = Search::default();
+    pem(plain, &mut found);
+    let certificates = der(plain, known, &mut found);
+    for key in known {
+        let swapped: Vec<u8> = key.modulus().iter().rev().copied().collect();
+        for (bytes, form) in
+            [(key.modulus(), Form::ModulusBigEndian), (&swapped[..], Form::ModulusLittleEndian)]
+        {
+            if found.keys.iter().any(|seen| seen.key_id == key.id().to_string()) {
+                break;
+            }
+            let mut hits = memmem::find_iter(plain, bytes);
+            if let Some(at) = hits.find(|at| !certificates.iter().any(|certificate| certificate.contains(at)))
+            {
+                add(&mut found.keys, key, form, at);
+            }
+        }
+    }
+    if found.keys.is_empty() && found.private.is_none() {
+        device_form(plain, &mut found);
+    }
+    found.keys.sort_by_key(|key| key.offset);
+    found
+}
+
+fn add(keys: &mut Vec<Located>, key: &PublicKey, form: Form, offset: usize) {
+    let key_id = key.id().to_string();
+    if keys.len() < MAX_KEYS && keys.iter().all(|seen| seen.key_id != key_id) {
+        keys.push(Located { key_id, bits: key.size().bits(), form, offset });
+    }
+}
+
+fn add_private(found: &mut Search, what: &'static str, offset: usize) {
+    if found.private.is_none_or(|first| offset < first.offset) {
+        found.private = Some(Private { what, offset });
+    }
+}
+
+fn pem(plain: &[u8], found: &mut Search) {
+    const BEGIN: &[u8] = b"-----BEGIN ";
+    for at in memmem::find_iter(plain, BEGIN) {
+        let rest = &plain[at + BEGIN.len()..];
+        let rest = &rest[..rest.len().min(MAX_PEM)];
+        let Some(label_len) = memmem::find(&rest[..rest.len().min(MAX_LABEL + 5)], b"-----") else {
+            continue;
+        };
+        let (label, body) = (&rest[..label_len], &rest[label_len + 5..]);
+        match label {
+            b"PUBLIC KEY" | b"RSA PUBLIC KEY" => {
+                if let Some(key) = public_pem(label, body) {
+                    add(&mut found.keys, &key, Form::Pem, at);
+                }
+            }
+            b"PRIVATE KEY" if has_content(body) => add_private(found, "a private key (PKCS#8, PEM)", at),
+            b"ENCRYPTED PRIVATE KEY" if has_content(body) => {
+                add_private(found, "an encrypted private key (PKCS#8, PEM)", at);
+            }
+            b"RSA PRIVATE KEY" if has_content(body) => {
+                add_private(found, "an RSA private key (PKCS#1, PEM)", at);
+            }
+            b"EC PRIVATE KEY" if has_content(body) => {
+                add_private(found, "an elliptic-curve private key (PEM)", at);
+            }
+            label if label.ends_with(b"PRIVATE KEY") && has_content(body) => {
+                add_private(found, "a private key (PEM)", at);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Reads a public key whose lines may be indented, as they are in a raw string of the source.
+fn public_pem(label: &[u8], body: &[u8]) -> Option<PublicKey> {
+    let label = std::str::from_utf8(label).ok()?;
+    let end = memmem::find(body, format!("-----END {label}-----").as_bytes())?;
+    let base64: Vec<u8> = body[..end].iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let mut text = format!("-----BEGIN {label}-----\n").into_bytes();
+    for line in base64.chunks(64) {
+        text.extend_from_slice(line);
+        text.push(b'\n');
+    }
+    text.extend_from_slice(format!("-----END {label}-----\n").as_bytes());
+    PublicKey::from_bytes(&text).ok()
+}
+
+/// Whether a label is that of a key and not one of a TLS library's strings: 64 characters of base64, or the headers
+/// of OpenSSL's traditional encryption (RFC 1421 4.6), follow.
+fn has_content(body: &[u8]) -> bool {
+    let mut body = body.iter().copied().filter(|byte| !byte.is_ascii_whitespace());
+    let start: Vec<u8> = body.by_ref().take(64).collect();
+    let base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
+    start.starts_with(b"Proc-Type:") || (start.len() == 64 && start.iter().all(base64))
+}
+
+/// INTEGER 65537: the end of every RSA key that counts, with the modulus right before it.
+const EXPONENT: [u8; 5] = [0x02, 0x03, 0x01, 0x00, 0x01];
+/// INTEGER 0, then a long INTEGER: how the private key begins, its version and the modulus (RFC 8017 A.1.2).
+const PRIVATE: [u8; 5] = [0x02, 0x01, 0x00, 0x02, 0x82];
+/// The same for moduli of 1024 bits.
+const SMALL_PRIVATE: [u8; 7] = [0x02, 0x01, 0x00, 0x02, 0x81, 0x81, 0x00];
+
+/// Finds keys in DER; gives back where there are keys inside certificates.
+fn der(plain: &[u8], known: &[&PublicKey], found: &mut Search) -> Vec<Range<usize>> {
+    let mut certificates = Vec::new();
+    for at in memmem::find_iter(plain, &EXPONENT) {
+        for size in [KeySize::Rsa2048, KeySize::Rsa3072, KeySize::Rsa4096] {
+            let spki = Spki::of(size);
+            let Some(start) = at.checked_sub(spki.prefix.len() + size.bytes()) else { continue };
+            let end = at + EXPONENT.len();
+            let pkcs1 = start + spki.pkcs1_at;
+            let Some(modulus) = plain.get(start + spki.prefix.len()..at) else { continue };
+            if !plain[pkcs1..].starts_with(&spki.prefix[spki.pkcs1_at..]) {
+                continue;
+            }
+            let is_spki = plain[start..].starts_with(&spki.prefix);
+            if is_spki && certificates.len() < MAX_KEYS && in_certificate(plain, start) {
+                certificates.push(start..end);
+                continue;
+            }
+            let (form, offset) = if is_spki { (Form::SpkiDer, start) } else { (Form::Pkcs1Der, pkcs1) };
+            match known.iter().find(|key| key.modulus() == modulus) {
+                Some(key) => add(&mut found.keys, key, form, offset),
+                // Found and counted up to here only, so that a file made of nothing but keys takes no time.
+                None if found.keys.len() < MAX_KEYS => {
+                    if let Ok(key) = PublicKey::from_bytes(&plain[pkcs1..end]) {
+                        add(&mut found.keys, &key, form, offset);
+                    }
+                }
+                None => {}
+            }
+        }
+    }
+    let private = memmem::find_iter(plain, &PRIVATE).chain(memmem::find_iter(plain, &SMALL_PRIVATE));
+    for at in private {
+        if let Some(start) = private_start(plain, at) {
+            add_private(found, "an RSA private key (DER)", start);
+        }
+    }
+    certificates
+}
+
+/// Whether the version at `at` is that of an RSAPrivateKey: the SEQUENCE around it has room for its numbers, which
+/// are the modulus once, the private exponent once and five times half as much; a modulus of a size that is in use
+/// follows, odd and with its highest bit set.
+fn private_start(plain: &[u8], at: usize) -> Option<usize> {
+    let start = at.checked_sub(4)?;
+    let [0x30, 0x82, high, low] = *plain.get(start..at)?.first_chunk::<4>()? else { return None };
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    let integer = plain.get(at + 3..)?;
+    let (size, header) = match *integer.first_chunk::<4>()? {
+        [0x02, 0x81, size, _] => (usize::from(size), 3),
+        [0x02, 0x82, high, low] => (usize::from(u16::from_be_bytes([high, low])), 4),
+        _ => return None,
+    };
+    let (zero, modulus) = integer.get(header..header + size)?.split_first()?;
+    let plausible = *zero == 0
+        && modulus.len() % 8 == 0
+        && modulus.first()? >> 7 == 1
+        && modulus.last()? & 1 == 1
+        && (modulus.len() * 4..modulus.len() * 5 + 64).contains(&length);
+    plausible.then_some(start)
+}
+
+/// Whether the SubjectPublicKeyInfo at `at` is a field of a certificate or of a certificate request (RFC 5280 4.1,
+/// RFC 2986 4.1): two nested SEQUENCEs that begin before it, and whose fields lead to it.
+fn in_certificate(plain: &[u8], at: usize) -> bool {
+    /// Names before the key are seldom longer than some hundred bytes.
+    const REACH: usize = 2048;
+    let from = at.saturating_sub(REACH);
+    memchr::memchr_iter(0x30, &plain[from..at]).any(|start| fields_lead_to(plain, from + start, at))
+}
+
+fn fields_lead_to(plain: &[u8], outer: usize, at: usize) -> bool {
+    let long_sequence = |start: usize| match plain.get(start..)?.first_chunk::<4>()? {
+        [0x30, 0x82, high, low] => Some(usize::from(u16::from_be_bytes([*high, *low]))),
+        _ => None,
+    };
+    let (Some(outer_len), Some(inner_len)) = (long_sequence(outer), long_sequence(outer + 4)) else {
+        return false;
+    };
+    if inner_len + 4 > outer_len || outer + 8 + inner_len <= at {
+        return false;
+    }
+    let mut field = outer + 8;
+    // A certificate has seven fields up to the key, a request three.
+    for _ in 0..7 {
+        if field == at {
+            return true;
+        }
+        let Some(length) = plain.get(field..).and_then(tlv_len) else { return false };
+        field += length;
+    }
+    false
+}
+
+/// Length of a DER value with its header, up to 64 KiB.
+fn tlv_len(bytes: &[u8]) -> Option<usize> {
+    Some(match *bytes.get(1..)? {
+        [short, ..] if short < 0x80 => 2 + usize::from(short),
+        [0x81, length, ..] => 3 + usize::from(length),
+        [0x82, high, low, ..] => 4 + usize::from(u16::from_be_bytes([high, low])),
+        _ => return None,
+    })
+}
+
+/// The bytes of a SubjectPublicKeyInfo before the modulus, which are the same for every key of a size.
+struct Spki {
+    prefix: Vec<u8>,
+    /// Where the PKCS#1 key begins in it.
+    pkcs1_at: usize,
+}
+
+impl Spki {
+    fn of(size: KeySize) -> Self {
+        /// SEQUENCE { rsaEncryption, NULL }: RFC 8017 appendix C, RFC 3279 2.3.1.
+        const ALGORITHM: [u8; 15] =
+            [0x30, 0x0D, 0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x01, 0x05, 0x00];
+        let header = |tag: u8, length: usize| {
+            let [high, low] = (length as u16).to_be_bytes();
+            [tag, 0x82, high, low]
+        };
+        let integer = size.bytes() + 1;
+        let pkcs1 = 4 + integer + EXPONENT.len();
+        let bits = 1 + 4 + pkcs1;
+        let mut prefix = header(0x30, ALGORITHM.len() + 4 + bits).to_vec();
+        prefix.extend(ALGORITHM);
+        prefix.extend(header(0x03, bits));
+        prefix.push(0);
+        let pkcs1_at = prefix.len();
+        prefix.extend(header(0x30, pkcs1));
+        prefix.extend(header(0x02, integer));
+        prefix.push(0);
+        Self { prefix, pkcs1_at }
+    }
+
+    /// The key id of the key with this modulus, big-endian.
+    fn key_id(&self, modulus: &[u8], buffer: &mut Vec<u8>) -> KeyId {
+        buffer.clear();
+        buffer.extend_from_slice(&self.prefix);
+        buffer.extend_from_slice(modulus);
+        buffer.extend(EXPONENT);
+        KeyId(sha256(buffer).0)
+    }
+}
+
+/// Finds keys in the form of `otaseal-device`: the modulus, least significant byte first, and right behind or before
+/// it the key id, which proves it. Only what is as random as a modulus is worth the hash.
+fn device_form(plain: &[u8], found: &mut Search) {
+    /// A modulus spans a whole block of half its size.
+    const BLOCK: usize = 128;
+    /// So many different values are among 64 random bytes in all but one of ten thousand cases (the mean is 57).
+    const RANDOM: u32 = 48;
+    /// Image data that is compressed or encrypted is random as well: there, the search ends.
+    const MAX_BLOCKS: usize = 1024;
+    let sizes = [KeySize::Rsa2048, KeySize::Rsa3072, KeySize::Rsa4096].map(|size| (size, Spki::of(size)));
+    let (mut buffer, mut modulus) = (Vec::new(), Vec::new());
+    let mut blocks = 0;
+    let mut next = 0;
+    for (index, block) in plain.as_chunks::<BLOCK>().0.iter().enumerate() {
+        let at = index * BLOCK;
+        if different(block) < RANDOM || blocks == MAX_BLOCKS {
+            continue;
+        }
+        blocks += 1;
+        // Every offset at which a modulus, an array of words, would have this block as its first whole one.
+        let first = (at + 1).saturating_sub(BLOCK).max(next).next_multiple_of(align_of::<u32>());
+        for start in (first..=at).step_by(align_of::<u32>()) {
+            for (size, spki) in &sizes {
+                let Some(candidate) = plain.get(start..start + size.bytes()) else { continue };
+                if candidate[0] & 1 == 0 || candidate[size.bytes() - 1] >> 7 == 0 {
+                    continue;
+                }
+                let id_after = plain.get(start + size.bytes()..start + size.bytes() + 32);
+                let id_before = start.checked_sub(32).and_then(|from| plain.get(from..start));
+                // Cheaper than the hash: an id is as random as the rest.
+                let ids = [id_after, id_before].into_iter().flatten();
+                let mut ids = ids.filter(|id| memchr::memchr_iter(0, id).count() < 4).peekable();
+                if ids.peek().is_none() {
+                    continue;
+                }
+                modulus.clear();
+                modulus.extend(candidate.iter().rev());
+                let id = spki.key_id(&modulus, &mut buffer);
+                if ids.any(|bytes| bytes == id.0) {
+                    let (key_id, bits) = (id.to_string(), size.bits());
+                    found.keys.push(Located { key_id, bits, form: Form::ModulusLittleEndian, offset: start });
+                    next = start + size.bytes();
+                    if found.keys.len() == MAX_KEYS {
+                        return;
+                    }
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// How many different values half of the bytes have.
+fn different(block: &[u8; 128]) -> u32 {
+    let mut seen = [0u64; 4];
+    for byte in block.iter().step_by(2) {
+        seen[usize::from(byte >> 6)] |= 1 << (byte & 63);
+    }
+    seen.iter().map(|word| word.count_ones()).sum()
+}
