@@ -78,6 +78,11 @@ sed 's/small/large/' firmware.bin.signed >changed.bin.signed
 head -c 200 firmware.bin.signed >cut.bin.signed
 tail -c 260 firmware.bin.signed >only-a-trailer.bin
 
+# A signed image beside another build than it was made from.
+mkdir -p stale
+cp firmware.other.signed stale/firmware.bin.signed
+cp homie.bin stale/firmware.bin
+
 # Signatures that were made elsewhere, of firmware.bin by private.pem: good ones in every form, and what goes wrong.
 mkdir -p signatures
 sign="openssl pkeyutl -sign -inkey keys/private.pem -pkeyopt rsa_padding_mode:pkcs1"

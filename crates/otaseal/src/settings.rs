@@ -15,12 +15,17 @@
 
 use crate::compress::Effort;
 use crate::emit::Identifier;
+use crate::fit::{Flash, FlashLayout};
+use crate::image::esp8266::FlashMode;
+use crate::metadata::{Label, Request};
 use crate::package::{ArtefactKind, Options};
-use serde::{Deserialize, Deserializer};
+use crate::profile::Profile;
+use serde::Deserialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 mod read;
+mod values;
 
 /// Name of the settings file of a project that is not built by Cargo.
 pub const FILE_NAME: &str = "otaseal.toml";
@@ -47,19 +52,19 @@ pub struct Settings {
     /// The `Cargo.toml` of a firmware that belongs to another workspace.
     pub manifest_path: Option<PathBuf>,
     /// The Cargo package that is the firmware.
-    #[serde(deserialize_with = "word")]
+    #[serde(deserialize_with = "values::word")]
     pub package: Option<String>,
     /// Its binary, where it has several.
-    #[serde(deserialize_with = "word")]
+    #[serde(deserialize_with = "values::word")]
     pub bin: Option<String>,
     /// The Cargo profile; `release` when nothing is said.
-    #[serde(deserialize_with = "word")]
+    #[serde(deserialize_with = "values::word")]
     pub profile: Option<String>,
     /// The target it is built for; Cargo's own configuration decides when nothing is said.
-    #[serde(deserialize_with = "word")]
+    #[serde(deserialize_with = "values::word")]
     pub target: Option<String>,
     /// Cargo features to switch on.
-    #[serde(deserialize_with = "words")]
+    #[serde(deserialize_with = "values::words")]
     pub features: Option<Vec<String>>,
     /// How to build where the target's `core` is not installed.
     pub fallback: Option<Fallback>,
@@ -75,10 +80,34 @@ pub struct Settings {
     /// Whether the form of esp8266 core 2.5.0 to 2.5.2 is made too.
     pub legacy: Option<bool>,
     /// How hard to compress.
-    #[serde(deserialize_with = "effort")]
+    #[serde(deserialize_with = "values::parsed")]
     pub effort: Option<Effort>,
     /// Largest hole between two ELF sections that is filled, in bytes.
     pub max_gap: Option<usize>,
+
+    /// Devices that the package is made for: what none of them accepts is left out.
+    #[serde(rename = "for", deserialize_with = "values::parsed_list")]
+    pub devices: Option<Vec<Profile>>,
+    /// Their flash layout, as the Arduino core calls it.
+    #[serde(deserialize_with = "values::parsed")]
+    pub flash_layout: Option<FlashLayout>,
+    /// The mode in which they read their flash.
+    #[serde(deserialize_with = "values::parsed")]
+    pub flash_mode: Option<FlashMode>,
+    /// The flash mode that an image must have.
+    #[serde(deserialize_with = "values::parsed")]
+    pub expect_flash_mode: Option<FlashMode>,
+    /// The flash mode that is written into an image.
+    #[serde(deserialize_with = "values::parsed")]
+    pub set_flash_mode: Option<FlashMode>,
+    /// Whether the payloads say what they are, inside the signed bytes.
+    pub metadata: Option<bool>,
+    /// The board that they say they are for; implies `metadata`.
+    #[serde(deserialize_with = "values::parsed")]
+    pub board: Option<Label>,
+    /// The oldest version that they say may be updated to them; implies `metadata`.
+    #[serde(deserialize_with = "values::parsed")]
+    pub min_base_version: Option<Label>,
 }
 
 /// Every name that [`Settings`] knows.
@@ -102,6 +131,14 @@ const FIELDS: &[&str] = &[
     "legacy",
     "effort",
     "max-gap",
+    "for",
+    "flash-layout",
+    "flash-mode",
+    "expect-flash-mode",
+    "set-flash-mode",
+    "metadata",
+    "board",
+    "min-base-version",
 ];
 
 /// A second way to build, for machines without the target: `core` from source by `-Zbuild-std`.
@@ -115,7 +152,7 @@ pub struct Fallback {
     pub rustc: Option<PathBuf>,
     /// What to build from source, such as `["core"]`. It needs that compiler's `rust-src` and sets
     /// `RUSTC_BOOTSTRAP=1` for this one build.
-    #[serde(deserialize_with = "words")]
+    #[serde(deserialize_with = "values::words")]
     pub build_std: Option<Vec<String>>,
     /// A linker to use there: such toolchains seldom have `rust-lld`.
     pub linker: Option<String>,
@@ -134,10 +171,10 @@ pub struct Emit {
     /// What it is.
     pub kind: EmitKind,
     /// For Rust: the name of a module around it.
-    #[serde(default, deserialize_with = "identifier")]
+    #[serde(default, deserialize_with = "values::parsed")]
     pub module: Option<Identifier>,
     /// For the C header: the name of the array, `signing_pubkey` when nothing is said.
-    #[serde(default, deserialize_with = "identifier")]
+    #[serde(default, deserialize_with = "values::parsed")]
     pub array: Option<Identifier>,
     /// For Rust: whether a signature for the device's self-test joins. It needs the private key.
     #[serde(default)]
@@ -274,6 +311,14 @@ impl Settings {
             legacy: self.legacy.or(other.legacy),
             effort: self.effort.or(other.effort),
             max_gap: self.max_gap.or(other.max_gap),
+            devices: self.devices.or(other.devices),
+            flash_layout: self.flash_layout.or(other.flash_layout),
+            flash_mode: self.flash_mode.or(other.flash_mode),
+            expect_flash_mode: self.expect_flash_mode.or(other.expect_flash_mode),
+            set_flash_mode: self.set_flash_mode.or(other.set_flash_mode),
+            metadata: self.metadata.or(other.metadata),
+            board: self.board.or(other.board),
+            min_base_version: self.min_base_version.or(other.min_base_version),
         }
     }
 
@@ -298,6 +343,29 @@ impl Settings {
         }
         if let Some(max_gap) = self.max_gap {
             options.max_gap = max_gap;
+        }
+        self.apply_devices(options);
+    }
+
+    fn apply_devices(&self, options: &mut Options) {
+        if let Some(devices) = &self.devices {
+            // Everything is tried, and what no device accepts is left out.
+            if self.artefacts.is_none() {
+                options.artefacts = ArtefactKind::ALL.to_vec();
+            }
+            options.target.profiles.clone_from(devices);
+        }
+        if let Some(layout) = self.flash_layout {
+            options.target.flash = Some(Flash { fs_start: layout.fs_start, installed: None });
+            options.target.flash_bytes = Some(layout.flash_bytes);
+        }
+        options.target.flash_mode = self.flash_mode.or(self.expect_flash_mode).or(options.target.flash_mode);
+        options.expect_flash_mode = self.expect_flash_mode.or(options.expect_flash_mode);
+        options.set_flash_mode = self.set_flash_mode.or(options.set_flash_mode);
+        let labelled = self.board.is_some() || self.min_base_version.is_some();
+        if self.metadata.unwrap_or(labelled) {
+            let (board, min_base_version) = (self.board.clone(), self.min_base_version.clone());
+            options.metadata = Some(Request { board, min_base_version });
         }
     }
 
@@ -327,34 +395,6 @@ impl Settings {
             }
         }
     }
-}
-
-/// A name that becomes an argument of cargo: it must not be taken for an option.
-fn check_word(text: &str) -> Result<(), String> {
-    if text.is_empty() || text.starts_with('-') || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(format!("`{}` cannot be a name here", text.escape_debug()));
-    }
-    Ok(())
-}
-
-fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    check_word(&text).map_err(serde::de::Error::custom)?;
-    Ok(Some(text))
-}
-
-fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
-    let list = Vec::<String>::deserialize(deserializer)?;
-    list.iter().try_for_each(|text| check_word(text)).map_err(serde::de::Error::custom)?;
-    Ok(Some(list))
-}
-
-fn effort<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Effort>, D::Error> {
-    String::deserialize(deserializer)?.parse().map(Some).map_err(serde::de::Error::custom)
-}
-
-fn identifier<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Identifier>, D::Error> {
-    String::deserialize(deserializer)?.parse().map(Some).map_err(serde::de::Error::custom)
 }
 
 #[cfg(test)]

@@ -40,6 +40,14 @@ artefacts = ["plain", "gz", "signed", "gz-signed", "legacy-sig"]
 legacy = false
 effort = "max"
 max-gap = 4096
+for = ["esp8266@2.7.4", "homie-mqtt"]
+flash-layout = "4m1m"
+flash-mode = "dout"
+expect-flash-mode = "DIO"
+set-flash-mode = "dio"
+metadata = true
+board = "lamp-2"
+min-base-version = "1.0.0"
 
 [fallback]
 cargo = "/usr/bin/cargo"
@@ -66,6 +74,43 @@ fn every_field_is_known_and_paths_belong_to_the_file() {
     // nothing that the types refuse.
     for field in FIELDS {
         assert!(FULL.contains(&format!("{field} = ")) || FULL.contains(&format!("[{field}]")), "{field}");
+    }
+}
+
+#[test]
+fn what_is_said_of_devices_reaches_the_options() {
+    let mut options = Options::new("x.bin", "dist");
+    read(FILE_NAME, FULL).1.unwrap().apply(&mut options);
+    assert_eq!(
+        options.target.profiles.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["esp8266@2.7.4", "homie-mqtt@3.1.2"]
+    );
+    assert_eq!(options.target.flash_bytes, Some(4 << 20));
+    assert_eq!(options.target.flash_mode, Some(FlashMode::Dout), "not what images are expected to be");
+    assert_eq!(options.expect_flash_mode, Some(FlashMode::Dio));
+    assert_eq!(options.set_flash_mode, Some(FlashMode::Dio));
+    let request = options.metadata.unwrap();
+    assert_eq!(request.board, "lamp-2".parse().ok());
+    assert_eq!(request.min_base_version, "1.0.0".parse().ok());
+
+    let apply = |text: &str| {
+        let mut options = Options::new("x.bin", "dist");
+        read(FILE_NAME, text).1.unwrap().apply(&mut options);
+        options
+    };
+    let all = apply("for = [\"arduino-pico\"]");
+    assert_eq!(all.artefacts, ArtefactKind::ALL, "everything is tried");
+    assert_eq!(apply("expect-flash-mode = \"qio\"").target.flash_mode, Some(FlashMode::Qio));
+    assert!(apply("board = \"b\"").metadata.is_some(), "a board is said in metadata");
+    assert!(apply("metadata = false\nboard = \"b\"").metadata.is_none());
+    for (text, line) in [
+        ("\nfor = [\"esp32\"]", 2),
+        ("flash-layout = \"9m\"", 1),
+        ("name = \"x\"\n\nflash-mode = \"fast\"", 3),
+        ("board = \"../x\"", 1),
+    ] {
+        let SettingsError::Invalid { place, .. } = error(text) else { panic!("{text}") };
+        assert_eq!(place.line, line, "{text}");
     }
 }
 

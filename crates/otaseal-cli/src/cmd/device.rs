@@ -1,6 +1,7 @@
 use crate::error::Failure;
 use clap::Args;
 use otaseal::fit::{Flash, FlashLayout, fs_start_of_device};
+use otaseal::image::esp8266::FlashMode;
 
 /// What is known of a device's flash; the same for every command that asks.
 #[derive(Debug, Args)]
@@ -14,6 +15,9 @@ pub(crate) struct FlashArgs {
     /// Free space in bytes that the device reports (x-ESP8266-free-space), in place of its layout
     #[arg(long, value_name = "BYTES", requires = "installed_size", conflicts_with = "flash_layout")]
     free_space: Option<u32>,
+    /// The mode in which the device reads its flash: qio, qout, dio or dout
+    #[arg(long, value_name = "MODE")]
+    pub(super) flash_mode: Option<FlashMode>,
 }
 
 fn layout(text: &str) -> Result<FlashLayout, String> {

@@ -11,7 +11,7 @@ use otaseal::compress::Effort;
 use otaseal::firmware::MAX_IMAGE;
 use otaseal::guard::Content;
 use otaseal::image::esp8266::FlashMode;
-use otaseal::metadata::{self, Label};
+use otaseal::metadata::Label;
 use otaseal::profile::Profile;
 use otaseal::settings::{self, Settings};
 use otaseal::sign::{Scheme, Signer};
@@ -237,20 +237,28 @@ fn options(args: &Package, settings: &Settings, firmware: PathBuf) -> Result<Opt
     options.effort = args.effort.unwrap_or(options.effort);
     options.max_gap = args.max_gap.unwrap_or(options.max_gap);
     options.timestamp = args.timestamp;
-    if !args.devices.is_empty() && args.artefacts.is_none() {
-        options.artefacts = ArtefactKind::ALL.to_vec();
+    if !args.devices.is_empty() {
+        if args.artefacts.is_none() && settings.artefacts.is_none() {
+            options.artefacts = ArtefactKind::ALL.to_vec();
+        }
+        options.target.profiles.clone_from(&args.devices);
     }
-    options.target.profiles.clone_from(&args.devices);
-    (options.target.flash, options.target.flash_bytes) = args.flash.flash()?;
+    if let (Some(flash), flash_bytes) = args.flash.flash()? {
+        (options.target.flash, options.target.flash_bytes) = (Some(flash), flash_bytes);
+    }
+    // What an image is expected to be is what the devices are.
+    let mode = args.flash.flash_mode.or(args.expect_flash_mode);
+    options.target.flash_mode = mode.or(options.target.flash_mode);
     if args.metadata || args.board.is_some() || args.min_base_version.is_some() {
-        let (board, min_base_version) = (args.board.clone(), args.min_base_version.clone());
-        options.metadata = Some(metadata::Request { board, min_base_version });
+        let request = options.metadata.get_or_insert_default();
+        request.board = args.board.clone().or(request.board.take());
+        request.min_base_version = args.min_base_version.clone().or(request.min_base_version.take());
     }
     options.purpose = if args.release { Purpose::Release } else { Purpose::Development };
     options.content = args.as_kind;
     options.continuity = args.continuity.rule();
-    options.set_flash_mode = args.set_flash_mode;
-    options.expect_flash_mode = args.expect_flash_mode;
+    options.set_flash_mode = args.set_flash_mode.or(options.set_flash_mode);
+    options.expect_flash_mode = args.expect_flash_mode.or(options.expect_flash_mode);
     options.expect = args.expect.expected();
     // A configured public key belongs to the configured private one, not to another that is named here.
     let configured = settings.public_key.as_deref().filter(|_| args.signer.named().is_none());

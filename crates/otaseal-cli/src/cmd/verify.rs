@@ -181,14 +181,14 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Verified, Failur
     let scheme = scheme(args.legacy);
     let verdict = judge_with_any(&mut image, length, &keys, scheme)
         .map_err(|error| Failure::read(&args.image, &error))?;
-    let warnings = match &verdict {
-        Verdict::Accepted { key, .. } => key.warning().into_iter().collect(),
-        Verdict::Rejected { .. } => Vec::new(),
-    };
-    let build = match (&args.of, &verdict) {
-        (Some(path), Verdict::Accepted { .. }) => Some(compare(&mut image, &args.image, path)?),
-        _ => None,
-    };
+    let (mut warnings, mut build) = (Vec::new(), None);
+    if let Verdict::Accepted { key, .. } = &verdict {
+        warnings.extend(key.warning());
+        build = args.of.as_ref().map(|path| compare(&mut image, &args.image, path)).transpose()?;
+        if args.of.is_none() {
+            warnings.extend(stale(&mut image, &args.image));
+        }
+    }
     Ok(Verified::Here(Judged { image: args.image.name(), scheme, verdict, build, warnings }))
 }
 
@@ -202,6 +202,20 @@ fn compare(image: &mut File, place: &Place, path: &Path) -> Result<Build, Failur
         Failure::new(format_args!("{place}: {error}"), "compress the build again with `otaseal compress`")
     })?;
     Ok(Build { file: path.display().to_string(), origin })
+}
+
+/// What to say of an image that lies beside another build than it was made from: upload scripts take it for that
+/// build. Nothing is said of what cannot be read as a build, which nobody named.
+fn stale(image: &mut File, place: &Place) -> Option<String> {
+    let path = place.path()?;
+    let name = path.file_name()?.to_str()?;
+    let name = name.strip_suffix(".signed").or_else(|| name.strip_suffix(".legacy_sig"))?;
+    let build = path.with_file_name(name.strip_suffix(".gz").unwrap_or(name));
+    if !build.is_file() {
+        return None;
+    }
+    let Build { file, origin: Origin::Other } = compare(image, place, &build).ok()? else { return None };
+    Some(format!("{place} was not made from {file}, which lies beside it: one of them is stale"))
 }
 
 /// A filesystem image is compared as one: which it is says the file, there is nothing to refuse here.

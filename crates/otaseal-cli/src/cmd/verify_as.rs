@@ -4,7 +4,6 @@ use crate::io::Place;
 use crate::report::Outcome;
 use clap::Args;
 use otaseal::firmware::MAX_IMAGE;
-use otaseal::image::esp8266::FlashMode;
 use otaseal::key::PublicKey;
 use otaseal::profile::{Device, Judgement, Profile, Verdict, judge};
 use serde::Serialize;
@@ -19,16 +18,6 @@ pub(crate) struct AsDevice {
     pub(crate) profile: Option<Profile>,
     #[command(flatten)]
     flash: FlashArgs,
-    /// The mode in which the device reads its flash: qio, qout, dio or dout
-    #[arg(long, value_name = "MODE", value_parser = flash_mode, requires = "profile")]
-    flash_mode: Option<FlashMode>,
-}
-
-fn flash_mode(text: &str) -> Result<FlashMode, &'static str> {
-    (0..4)
-        .filter_map(FlashMode::from_byte)
-        .find(|mode| mode.to_string().eq_ignore_ascii_case(text))
-        .ok_or("expected qio, qout, dio or dout")
 }
 
 #[derive(Debug, Serialize)]
@@ -84,8 +73,12 @@ pub(crate) fn run(
         return Err(Failure::usage("a device has one key", "give --key once with --as"));
     }
     let (flash, flash_bytes) = args.flash.flash()?;
-    let device =
-        Device { flash, flash_bytes, flash_mode: args.flash_mode, ..Device::new(profile, keys.first()) };
+    let device = Device {
+        flash,
+        flash_bytes,
+        flash_mode: args.flash.flash_mode,
+        ..Device::new(profile, keys.first())
+    };
     let bytes = image.read(MAX_IMAGE)?;
     if bytes.len() > MAX_IMAGE {
         return Err(Failure::new(
