@@ -37,16 +37,57 @@ pub const fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'+')
 }
 
+/// Why a value of good bytes cannot be the name of a file or a topic everywhere. Whoever packages a firmware refuses
+/// it, so the macros do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameFault {
+    /// A leading `.` (hidden file, `.`, `..`) or `-` (read as an option by programs that are given the name).
+    Lead,
+    /// A trailing `.`, which Windows drops: two names would be one file.
+    TrailingDot,
+    /// The name of a Windows device, alone or before a dot.
+    Reserved,
+}
+
+/// What is wrong with a value as a name; nothing with an empty one.
+///
+/// Source of the reserved names: Microsoft, "Naming Files, Paths, and Namespaces": reserved with any extension and in
+/// any case.
+#[must_use]
+pub const fn name_fault(value: &[u8]) -> Option<NameFault> {
+    match value {
+        [b'.' | b'-', ..] => return Some(NameFault::Lead),
+        [.., b'.'] => return Some(NameFault::TrailingDot),
+        _ => {}
+    }
+    let (stem, letters) = match value {
+        [a, b, c, rest @ ..] => {
+            (rest, [a.to_ascii_uppercase(), b.to_ascii_uppercase(), c.to_ascii_uppercase()])
+        }
+        _ => return None,
+    };
+    let reserved = match (&letters, stem) {
+        (b"CON" | b"PRN" | b"AUX" | b"NUL", [] | [b'.', ..]) => true,
+        (b"COM" | b"LPT", [digit] | [digit, b'.', ..]) => digit.is_ascii_digit(),
+        _ => false,
+    };
+    if reserved { Some(NameFault::Reserved) } else { None }
+}
+
 /// One token; the macros call this while compiling.
 ///
 /// # Panics
 ///
-/// When the value is empty, longer than `max`, holds a byte that [`is_token_byte`] refuses, or `T` is not its
-/// length and [`TOKEN_OVERHEAD`]. In a constant, that is a compile error.
+/// When the value is empty, longer than `max`, holds a byte that [`is_token_byte`] refuses, has a [`name_fault`], or
+/// `T` is not its length and [`TOKEN_OVERHEAD`]. In a constant, that is a compile error.
 #[must_use]
 pub const fn token<const T: usize>(left: [u8; 5], value: &str, right: [u8; 5], max: usize) -> [u8; T] {
     assert!(!value.is_empty(), "a Homie token must not be empty");
     assert!(value.len() <= max, "a Homie token is too long: name 32, version 16, brand 21 bytes");
+    assert!(
+        name_fault(value.as_bytes()).is_none(),
+        "a Homie token must not start with a dot or a dash, end with a dot, or be a Windows device name"
+    );
     assert!(
         matches!(T.checked_sub(TOKEN_OVERHEAD), Some(len) if len == value.len()),
         "the token's length is its value's and eleven"
@@ -92,6 +133,10 @@ const fn put<'a>(mut out: &'a mut [u8], mut bytes: &[u8]) -> &'a mut [u8] {
 ///
 /// ```compile_fail
 /// otaseal_device::homie_firmware!("a/b", "1.4.0");
+/// ```
+///
+/// ```compile_fail
+/// otaseal_device::homie_firmware!("nul.bin", "1.4.0");
 /// ```
 #[macro_export]
 macro_rules! homie_firmware {

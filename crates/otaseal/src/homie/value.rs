@@ -1,6 +1,6 @@
 use std::fmt;
 
-use otaseal_device::homie::{BRAND_MAX, NAME_MAX, VERSION_MAX, is_token_byte};
+use otaseal_device::homie::{BRAND_MAX, NAME_MAX, NameFault, VERSION_MAX, is_token_byte, name_fault};
 use serde::Serialize;
 
 /// The rule that a name, version or brand breaks. Reads as the end of a sentence whose subject is the value.
@@ -46,27 +46,17 @@ fn check(value: &[u8], limit: usize) -> Result<&str, ValueError> {
     if let Some(position) = value.iter().position(|&byte| !is_token_byte(byte)) {
         return Err(ValueError::Byte { byte: value[position], position });
     }
-    match (value.first(), value.last()) {
-        (None, _) | (_, None) => return Err(ValueError::Empty),
-        (Some(b'.' | b'-'), _) => return Err(ValueError::Lead),
-        (_, Some(b'.')) => return Err(ValueError::TrailingDot),
-        _ => {}
+    if value.is_empty() {
+        return Err(ValueError::Empty);
     }
-    if is_windows_device(value) {
-        return Err(ValueError::Reserved);
+    match name_fault(value) {
+        Some(NameFault::Lead) => return Err(ValueError::Lead),
+        Some(NameFault::TrailingDot) => return Err(ValueError::TrailingDot),
+        Some(NameFault::Reserved) => return Err(ValueError::Reserved),
+        None => {}
     }
     // Token bytes are ASCII, so the fallback is never taken.
     Ok(std::str::from_utf8(value).unwrap_or_default())
-}
-
-/// Source: Microsoft, "Naming Files, Paths, and Namespaces": reserved with any extension and in any case.
-fn is_windows_device(value: &[u8]) -> bool {
-    let stem = value.split(|&byte| byte == b'.').next().unwrap_or_default();
-    match stem.to_ascii_uppercase().as_slice() {
-        b"CON" | b"PRN" | b"AUX" | b"NUL" => true,
-        [b'C', b'O', b'M', digit] | [b'L', b'P', b'T', digit] => digit.is_ascii_digit(),
-        _ => false,
-    }
 }
 
 macro_rules! value {
