@@ -8,15 +8,18 @@ use otaseal::device::KeyId;
 use otaseal::digest::Sha256Digest;
 use otaseal::guard::Expected;
 use otaseal::key::command::{CommandInput, CommandSigner, SigningCommand};
+use otaseal::key::pkcs11::{MODULE_VARIABLE, Pkcs11Uri, UriError};
 use otaseal::key::source::{KeySource, SourceError};
 use otaseal::key::{PublicKey, parse_key_id};
 use otaseal::sign::Signer;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Which key signs.
 #[derive(Debug, Args)]
 pub(crate) struct SignerArgs {
-    /// Private key: PKCS#8 or PKCS#1, PEM or DER. With --signer-cmd the public key
+    /// Private key: a file (PKCS#8 or PKCS#1, PEM or DER), or a key in a token (pkcs11:token=NAME;object=NAME). With
+    /// --signer-cmd the public key
     #[arg(long, short, value_name = "KEY")]
     key: Option<Place>,
     /// Command that signs, run without a shell: it gets the DigestInfo on standard input and writes the signature to
@@ -30,6 +33,9 @@ pub(crate) struct SignerArgs {
     /// Seconds that the command may take; then it is killed [default: 60]
     #[arg(long, value_name = "SECONDS", requires = "signer_cmd", value_parser = seconds)]
     signer_timeout: Option<Duration>,
+    /// The token's PKCS#11 library, where the key's URI names none
+    #[arg(long, value_name = "FILE", env = MODULE_VARIABLE, hide_env = true)]
+    pkcs11_module: Option<PathBuf>,
     #[command(flatten)]
     passphrase: PassphraseArgs,
 }
@@ -48,7 +54,8 @@ impl SignerArgs {
 
     /// What is read to sign: none of it may be an output, and only one may be standard input.
     pub(crate) fn inputs(&self, default: Option<&Place>) -> Vec<Place> {
-        self.key.as_ref().or(default).into_iter().cloned().chain(self.passphrase.input()).collect()
+        let file = self.key.as_ref().or(default).filter(|key| uri(key).is_none());
+        file.into_iter().cloned().chain(self.passphrase.input()).collect()
     }
 
     /// Opens the key that was named, or else this one.
@@ -61,7 +68,7 @@ impl SignerArgs {
         }
         match self.key.as_ref().or(default) {
             None => Err(Failure::usage("no key was named", "name the key that signs with --key")),
-            Some(place) => open(place, &self.passphrase),
+            Some(place) => open(place, self.pkcs11_module.as_deref(), &self.passphrase),
         }
     }
 }
@@ -98,8 +105,31 @@ impl ExpectArgs {
     }
 }
 
+/// The PKCS#11 URI that a key is named by, if it is one and no file.
+fn uri(place: &Place) -> Option<&str> {
+    place.path()?.to_str().filter(|text| Pkcs11Uri::is_one(text))
+}
+
+/// Whether a key is a file that can be there or not.
+pub(crate) fn is_file(path: &Path) -> bool {
+    !path.to_str().is_some_and(Pkcs11Uri::is_one)
+}
+
+/// Reads a PKCS#11 URI of the command line.
+pub(crate) fn parse_uri(text: &str) -> Result<Box<Pkcs11Uri>, Failure> {
+    text.parse().map(Box::new).map_err(|error: UriError| Failure::usage(&error, error.help()))
+}
+
 /// Opens a key by its place.
-pub(crate) fn open(place: &Place, passphrase: &PassphraseArgs) -> Result<Box<dyn Signer>, Failure> {
+pub(crate) fn open(
+    place: &Place,
+    module: Option<&Path>,
+    passphrase: &PassphraseArgs,
+) -> Result<Box<dyn Signer>, Failure> {
+    if let Some(text) = uri(place) {
+        let (uri, module) = (parse_uri(text)?, module.map(Path::to_owned));
+        return Ok(KeySource::Pkcs11 { uri, module }.open(passphrase)?);
+    }
     match place {
         Place::Std => Ok(Box::new(place.private_key(passphrase)?)),
         Place::Path(path) => Ok(KeySource::File(path.clone()).open(passphrase)?),

@@ -13,6 +13,7 @@ pub mod form;
 pub mod lint;
 pub mod pair;
 pub mod passphrase;
+pub mod pkcs11;
 pub mod source;
 
 use crate::digest::from_hex;
@@ -235,7 +236,7 @@ impl PublicKey {
     }
 
     /// `modulus` and `exponent` big-endian without leading zeros.
-    fn from_numbers(modulus: &[u8], exponent: &[u8]) -> Result<Self, KeyError> {
+    pub(crate) fn from_numbers(modulus: &[u8], exponent: &[u8]) -> Result<Self, KeyError> {
         let Some(&top) = modulus.first() else { return Err(KeyError::Inconsistent) };
         let bits = (modulus.len() as u32 * 8).saturating_sub(top.leading_zeros());
         let size = KeySize::from_bits(bits).ok_or(KeyError::Size { bits })?;

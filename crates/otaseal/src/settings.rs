@@ -17,6 +17,7 @@ use crate::compress::Effort;
 use crate::emit::Identifier;
 use crate::fit::{Flash, FlashLayout};
 use crate::image::esp8266::FlashMode;
+use crate::key::pkcs11::Pkcs11Uri;
 use crate::metadata::{Label, Request};
 use crate::package::{ArtefactKind, Options};
 use crate::profile::Profile;
@@ -38,7 +39,7 @@ const MAX_FILE: u64 = 1024 * 1024;
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Settings {
-    /// The private key.
+    /// The private key: a file, or a PKCS#11 URI.
     pub key: Option<PathBuf>,
     /// The public key; when nothing is said, `public.pem` beside the private one.
     pub public_key: Option<PathBuf>,
@@ -381,7 +382,10 @@ impl Settings {
             &mut self.out_dir,
         ];
         for path in paths.into_iter().flatten() {
-            *path = base.join(&*path);
+            // A key in a token is no file.
+            if !path.to_str().is_some_and(Pkcs11Uri::is_one) {
+                *path = base.join(&*path);
+            }
         }
         for emit in self.emit.iter_mut().flatten() {
             emit.path = base.join(&emit.path);

@@ -3,10 +3,13 @@ use crate::error::Failure;
 use crate::io::{Place, check_places};
 use crate::passphrase::PassphraseArgs;
 use crate::report::{Outcome, Reporter};
-use clap::Args;
+#[cfg(feature = "pkcs11")]
+use crate::signer::parse_uri;
+use clap::{ArgGroup, Args};
 use otaseal::key::encryption::{Derivation, Protection};
 use otaseal::key::pair::{PairError, PairFiles};
 use otaseal::key::passphrase::Passphrase;
+use otaseal::key::pkcs11::{self, MODULE_VARIABLE};
 use otaseal::key::{KeyError, KeySize, PrivateKey};
 use otaseal::output::{Access, Overwrite, Pending};
 use serde::Serialize;
@@ -21,7 +24,9 @@ use zeroize::Zeroizing;
 /// none. Keep a copy of the private half where it cannot get lost: devices that trust the public half take
 /// updates from nobody else.
 #[derive(Debug, Args)]
-#[command(mut_group("passphrase", |group| group.requires("encrypt")))]
+#[command(group(ArgGroup::new("under_a_secret").args(["encrypt", "key"])))]
+#[command(group(ArgGroup::new("private_half").args(["private", "key"])))]
+#[command(mut_group("passphrase", |group| group.requires("under_a_secret")))]
 pub(crate) struct Keygen {
     /// Size of the modulus in bits: 2048, 3072 or 4096
     #[arg(long, value_name = "BITS", default_value = "2048", value_parser = size)]
@@ -33,8 +38,15 @@ pub(crate) struct Keygen {
     #[arg(long, value_name = "FILE", requires = "public")]
     private: Option<Place>,
     /// File for the public half, in place of DIR/public.pem
-    #[arg(long, value_name = "FILE", requires = "private")]
+    #[arg(long, value_name = "FILE", requires = "private_half")]
     public: Option<Place>,
+    /// Make the key inside a token, which it never leaves (pkcs11:token=NAME;object=NAME). Its public half goes to a
+    /// file; the options for passphrases give the PIN
+    #[arg(long, short, value_name = "URI", conflicts_with_all = ["force", "kdf"])]
+    key: Option<String>,
+    /// The token's PKCS#11 library, where the URI names none
+    #[arg(long, value_name = "FILE", env = MODULE_VARIABLE, hide_env = true)]
+    pkcs11_module: Option<PathBuf>,
     /// Replace existing files: a private key that is replaced is lost
     #[arg(long)]
     force: bool,
@@ -75,6 +87,9 @@ impl fmt::Display for Made {
 }
 
 pub(crate) fn run(args: &Keygen, reporter: &Reporter) -> Result<Made, Failure> {
+    if let Some(uri) = &args.key {
+        return in_token(args, uri, reporter);
+    }
     let (private, public) = match (&args.private, &args.public) {
         (Some(private), Some(public)) => (private.clone(), public.clone()),
         _ => {
@@ -149,6 +164,41 @@ impl Keygen {
     fn pem(&self, key: &PrivateKey, passphrase: Option<&Passphrase>) -> Result<Zeroizing<String>, Failure> {
         key.to_pem(self.protection(passphrase)).map_err(|error| key_failed(&error))
     }
+}
+
+#[cfg(feature = "pkcs11")]
+fn in_token(args: &Keygen, uri: &str, reporter: &Reporter) -> Result<Made, Failure> {
+    let uri = parse_uri(uri)?;
+    let public = match &args.public {
+        Some(place) => place.clone(),
+        None => {
+            std::fs::create_dir_all(&args.out_dir).map_err(|error| Failure::write(&args.out_dir, &error))?;
+            args.out_dir.join("public.pem").as_path().into()
+        }
+    };
+    check_places(&args.passphrase.input().iter().collect::<Vec<_>>(), &[&public])?;
+    // It is known that the file can be written before the token has a key that nobody knows.
+    let file = match &public {
+        Place::Path(path) => Some(Pending::create(path, Overwrite::Refuse, Access::Public)?),
+        Place::Std => None,
+    };
+    let key = {
+        let _progress = reporter.progress("making a key in the token");
+        pkcs11::generate(&uri, args.pkcs11_module.as_deref(), &args.passphrase, args.bits)
+            .map_err(|error| Failure::new(&error, error.help()))?
+    };
+    match file {
+        Some(file) => fill(file, key.to_spki_pem().as_bytes())?,
+        None => to_stdout(key.to_spki_pem().as_bytes())?,
+    }
+    let public = public.name();
+    Ok(Made { key: KeyInfo::of(&key), private: uri.to_string(), encrypted: false, public })
+}
+
+#[cfg(not(feature = "pkcs11"))]
+fn in_token(_: &Keygen, _: &str, _: &Reporter) -> Result<Made, Failure> {
+    let error = pkcs11::Pkcs11Error::NotBuilt;
+    Err(Failure::new(&error, error.help()))
 }
 
 fn key_failed(error: &KeyError) -> Failure {

@@ -5,7 +5,7 @@ use crate::continuity::ContinuityArgs;
 use crate::error::Failure;
 use crate::io::{Place, check_places};
 use crate::report::{Outcome, Reporter};
-use crate::signer::{ExpectArgs, SignerArgs};
+use crate::signer::{self, ExpectArgs, SignerArgs};
 use clap::Args;
 use otaseal::compress::Effort;
 use otaseal::firmware::MAX_IMAGE;
@@ -302,7 +302,7 @@ fn settings(named: Option<&Path>) -> Result<Settings, Failure> {
 fn default_key(settings: &Settings) -> Place {
     let own = settings.key.as_deref().map_or_else(|| PathBuf::from("keys/private.pem"), relative);
     match &settings.example_key {
-        Some(example) if !own.exists() => Place::Path(relative(example)),
+        Some(example) if signer::is_file(&own) && !own.exists() => Place::Path(relative(example)),
         _ => Place::Path(own),
     }
 }

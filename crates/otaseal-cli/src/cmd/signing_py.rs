@@ -103,7 +103,7 @@ pub(crate) fn run(args: &SigningPy) -> Result<Done, Failure> {
             let places: Vec<_> = outputs.iter().map(|(_, place)| *place).collect();
             let secret = args.passphrase.input();
             check_places(&[&image, &key].into_iter().chain(&secret).collect::<Vec<_>>(), &places)?;
-            let signer = signer::open(&key, &args.passphrase)?;
+            let signer = signer::open(&key, None, &args.passphrase)?;
             let guard = Guard::of_keys(args.continuity.rule());
             sign::sign(&image, &outputs, &*signer, AlreadySigned::Refuse, &guard).map(Done::Signed)
         }

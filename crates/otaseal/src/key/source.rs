@@ -3,6 +3,7 @@
 use super::command::{CommandSigner, SigningCommand};
 use super::file::MAX_KEY_FILE;
 use super::passphrase::Secrets;
+use super::pkcs11::{Pkcs11Error, Pkcs11Uri};
 use super::{KeyError, PrivateKey, PublicKey};
 use crate::sign::Signer;
 use std::fs::File;
@@ -22,6 +23,13 @@ pub enum KeySource {
         command: SigningCommand,
         /// SPKI or PKCS#1, PEM or DER.
         public: PathBuf,
+    },
+    /// A key in a token.
+    Pkcs11 {
+        /// Its name.
+        uri: Box<Pkcs11Uri>,
+        /// The token's library, where the URI names none.
+        module: Option<PathBuf>,
     },
 }
 
@@ -45,6 +53,9 @@ pub enum SourceError {
         /// What it holds instead.
         source: KeyError,
     },
+    /// The token gave no key.
+    #[error(transparent)]
+    Pkcs11(#[from] Pkcs11Error),
 }
 
 impl SourceError {
@@ -56,6 +67,7 @@ impl SourceError {
             }
             Self::Read { .. } => "check that the file is there and that you may read it".into(),
             Self::Key { source, .. } => source.help(),
+            Self::Pkcs11(error) => error.help(),
         }
     }
 }
@@ -78,6 +90,12 @@ impl KeySource {
                     .map_err(|source| SourceError::Key { path: public.clone(), source })?;
                 Ok(Box::new(CommandSigner::new(command.clone(), key)))
             }
+            #[cfg(feature = "pkcs11")]
+            Self::Pkcs11 { uri, module } => {
+                Ok(Box::new(super::pkcs11::Pkcs11Signer::open(uri, module.as_deref(), secrets)?))
+            }
+            #[cfg(not(feature = "pkcs11"))]
+            Self::Pkcs11 { .. } => Err(Pkcs11Error::NotBuilt.into()),
         }
     }
 
@@ -85,6 +103,7 @@ impl KeySource {
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::File(path) | Self::Command { public: path, .. } => Some(path),
+            Self::Pkcs11 { .. } => None,
         }
     }
 }

@@ -1,0 +1,542 @@
+//! A key in a token, opened.
+
+use super::{PIN_VARIABLE, Pkcs11Error, Pkcs11Uri, module};
+use crate::key::PublicKey;
+use crate::key::passphrase::{Passphrase, PassphraseSource, Secrets};
+use crate::sign::{Scheme, SignError, Signer, digest_info};
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::error::{Error, RvError};
+use cryptoki::mechanism::{Mechanism, MechanismType};
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
+use cryptoki::session::{Session, UserType};
+use cryptoki::slot::{Slot, TokenInfo};
+use cryptoki::types::AuthPin;
+use std::fmt;
+use std::io::Read;
+use std::path::Path;
+use std::sync::{Condvar, Mutex, PoisonError};
+
+/// A token: found, and its user logged in.
+pub(super) struct Token {
+    context: Pkcs11,
+    slot: Slot,
+    /// What messages call it.
+    pub(super) name: String,
+    pub(super) uri: String,
+    pin: Option<AuthPin>,
+    /// Holds the login, which ends with an application's last session.
+    pub(super) session: Session,
+}
+
+/// A private key in a token.
+pub(super) struct Key {
+    object: ObjectHandle,
+    name: String,
+    public: PublicKey,
+    way: Way,
+}
+
+/// What kind of session.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    Use,
+    Change,
+}
+
+/// What a key or a token is called in messages.
+pub(super) struct Named<'a> {
+    pub(super) label: &'a str,
+    pub(super) id: &'a [u8],
+}
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let label: String = self.label.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect();
+        write!(f, "`{label}` (id ")?;
+        match self.id {
+            [] => f.write_str("none")?,
+            id => id.iter().take(64).try_for_each(|byte| write!(f, "%{byte:02X}"))?,
+        }
+        f.write_str(")")
+    }
+}
+
+impl Token {
+    /// Loads the module, finds the token, logs in.
+    pub(super) fn open(
+        uri: &Pkcs11Uri,
+        module: Option<&Path>,
+        secrets: &dyn Secrets,
+        access: Access,
+    ) -> Result<Self, Pkcs11Error> {
+        let path = module::find(uri, module)?;
+        let context = Pkcs11::new(&path).map_err(|error| {
+            let why = match error {
+                Error::LibraryLoading(error) => error.to_string(),
+                Error::MissingSymbol(name) => format!("it has no {name}: it is no PKCS#11 module"),
+                error => in_short(&error),
+            };
+            Pkcs11Error::Load { path: path.clone(), why }
+        })?;
+        match context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
+            // Two keys of one module are opened by one process.
+            Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
+            Err(error) => return Err(failed("the module could not be started", &error)),
+        }
+        let (slot, info) = find_slot(&context, uri)?;
+        let name = token_name(slot, &info);
+        let opened = match access {
+            Access::Use => context.open_ro_session(slot),
+            Access::Change => context.open_rw_session(slot),
+        };
+        let session = opened.map_err(|error| failed(&format!("{name} could not be opened"), &error))?;
+        let mut token = Self { context, slot, name, uri: uri.to_string(), pin: None, session };
+        token.log_in(uri, &info, secrets)?;
+        Ok(token)
+    }
+
+    fn log_in(
+        &mut self,
+        uri: &Pkcs11Uri,
+        info: &TokenInfo,
+        secrets: &dyn Secrets,
+    ) -> Result<(), Pkcs11Error> {
+        if !info.login_required() {
+            return Ok(());
+        }
+        let token = || self.name.clone();
+        if info.user_pin_locked() {
+            return Err(Pkcs11Error::Locked { token: token() });
+        }
+        // A reader with a keypad of its own asks by itself.
+        if !info.protected_authentication_path() {
+            let pin = pin(uri, &self.name, secrets)?;
+            let text = std::str::from_utf8(pin.expose()).map_err(|_| Pkcs11Error::PinText)?;
+            self.pin = Some(AuthPin::new(text.into()));
+        }
+        match self.session.login(UserType::User, self.pin.as_ref()) {
+            Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
+            Err(Error::Pkcs11(RvError::PinLocked, _)) => Err(Pkcs11Error::Locked { token: token() }),
+            Err(Error::Pkcs11(RvError::PinIncorrect | RvError::PinLenRange | RvError::PinInvalid, _)) => {
+                let now = self.context.get_token_info(self.slot).ok();
+                if now.as_ref().is_some_and(TokenInfo::user_pin_locked) {
+                    return Err(Pkcs11Error::Locked { token: token() });
+                }
+                let last = now.is_some_and(|now| now.user_pin_final_try());
+                Err(Pkcs11Error::WrongPin { token: token(), last })
+            }
+            Err(error) => Err(failed(&format!("{} let nobody in", self.name), &error)),
+        }
+    }
+
+    /// Objects of a class that the URI names, with what messages call them.
+    pub(super) fn find(
+        &self,
+        class: ObjectClass,
+        uri: &Pkcs11Uri,
+    ) -> Result<Vec<(ObjectHandle, String)>, Pkcs11Error> {
+        let mut template = vec![Attribute::Class(class)];
+        template.extend(uri.object.as_ref().map(|label| Attribute::Label(label.clone().into_bytes())));
+        template.extend(uri.id.as_ref().map(|id| Attribute::Id(id.clone())));
+        let failed = |error| failed(&format!("{} could not be searched", self.name), &error);
+        let found = self.session.find_objects(&template).map_err(failed)?;
+        Ok(found.into_iter().map(|object| (object, self.name_of(object))).collect())
+    }
+
+    fn name_of(&self, object: ObjectHandle) -> String {
+        let (mut label, mut id) = (String::new(), Vec::new());
+        for attribute in self.attributes(object, &[AttributeType::Label, AttributeType::Id]) {
+            match attribute {
+                Attribute::Label(bytes) => label = String::from_utf8_lossy(&bytes).into_owned(),
+                Attribute::Id(bytes) => id = bytes,
+                _ => {}
+            }
+        }
+        Named { label: &label, id: &id }.to_string()
+    }
+
+    /// Attributes that the token tells; those that it does not tell are left out.
+    pub(super) fn attributes(&self, object: ObjectHandle, wanted: &[AttributeType]) -> Vec<Attribute> {
+        self.session.get_attributes(object, wanted).unwrap_or_default()
+    }
+
+    /// The private key that the URI names, and what is to be known of it.
+    pub(super) fn key(&self, uri: &Pkcs11Uri) -> Result<Key, Pkcs11Error> {
+        let (object, name) = self.private_key(uri)?;
+        let public = self.public_key(object, &name)?;
+        let way = self.way(object, &name)?;
+        Ok(Key { object, name, public, way })
+    }
+
+    pub(super) fn remove(&self, objects: [ObjectHandle; 2]) {
+        for object in objects {
+            // What cannot be removed stays; the caller says that the key is not to be used.
+            let _ = self.session.destroy_object(object);
+        }
+    }
+
+    fn private_key(&self, uri: &Pkcs11Uri) -> Result<(ObjectHandle, String), Pkcs11Error> {
+        let mut found = self.find(ObjectClass::PRIVATE_KEY, uri)?;
+        let (token, searched) = (self.name.clone(), self.uri.clone());
+        let names =
+            |found: Vec<(ObjectHandle, String)>| found.into_iter().map(|(_, name)| name).take(20).collect();
+        match found.len() {
+            0 => {
+                let all = self.find(ObjectClass::PRIVATE_KEY, &Pkcs11Uri::default())?;
+                Err(Pkcs11Error::NoKey { token, uri: searched, found: names(all) })
+            }
+            1 => Ok(found.remove(0)),
+            _ => Err(Pkcs11Error::Keys { token, uri: searched, found: names(found) }),
+        }
+    }
+
+    /// The public half, from the private object (every RSA key knows its modulus, and most tell it) or from the public
+    /// object with the same identifier.
+    fn public_key(&self, private: ObjectHandle, key: &str) -> Result<PublicKey, Pkcs11Error> {
+        let (mut numbers, mut id) = (Numbers::default(), Vec::new());
+        let wanted = [
+            AttributeType::KeyType,
+            AttributeType::Id,
+            AttributeType::Modulus,
+            AttributeType::PublicExponent,
+        ];
+        for attribute in self.attributes(private, &wanted) {
+            match attribute {
+                Attribute::KeyType(kind) if kind != KeyType::RSA => {
+                    return Err(Pkcs11Error::NotRsa { token: self.name.clone(), key: key.to_owned() });
+                }
+                Attribute::Id(bytes) => id = bytes,
+                attribute => numbers.take(attribute),
+            }
+        }
+        if !numbers.complete() && !id.is_empty() {
+            let wanted = Pkcs11Uri { id: Some(id), ..Pkcs11Uri::default() };
+            for (object, _) in self.find(ObjectClass::PUBLIC_KEY, &wanted)?.into_iter().take(1) {
+                for attribute in
+                    self.attributes(object, &[AttributeType::Modulus, AttributeType::PublicExponent])
+                {
+                    numbers.take(attribute);
+                }
+            }
+        }
+        let (token, key) = (self.name.clone(), key.to_owned());
+        match numbers.complete() {
+            true => PublicKey::from_numbers(trimmed(&numbers.modulus), trimmed(&numbers.exponent))
+                .map_err(|source| Pkcs11Error::Key { token, key, source }),
+            false => Err(Pkcs11Error::NoPublicKey { token, key }),
+        }
+    }
+
+    fn way(&self, private: ObjectHandle, key: &str) -> Result<Way, Pkcs11Error> {
+        let offered = self
+            .context
+            .get_mechanism_list(self.slot)
+            .map_err(|error| failed(&format!("{} does not say what it can", self.name), &error))?;
+        let wanted = [AttributeType::AlwaysAuthenticate, AttributeType::AllowedMechanisms];
+        let (mut allowed, mut always) = (None, false);
+        for attribute in self.attributes(private, &wanted) {
+            match attribute {
+                Attribute::AllowedMechanisms(list) if !list.is_empty() => allowed = Some(list),
+                Attribute::AlwaysAuthenticate(value) => always = value,
+                _ => {}
+            }
+        }
+        let can = |mechanism: &MechanismType| {
+            offered.contains(mechanism) && allowed.as_ref().is_none_or(|list| list.contains(mechanism))
+        };
+        // A key that wants its PIN for every signature wants it between two calls that the crate makes as one for
+        // CKM_RSA_PKCS.
+        if can(&MechanismType::RSA_PKCS) && !always {
+            return Ok(Way::Padding);
+        }
+        if can(&MechanismType::SHA256_RSA_PKCS) {
+            return Ok(Way::Hashing { pin_each_time: always });
+        }
+        Err(Pkcs11Error::NoMechanism { token: self.name.clone(), key: key.to_owned() })
+    }
+}
+
+/// Big-endian numbers of an RSA key.
+#[derive(Default)]
+struct Numbers {
+    modulus: Vec<u8>,
+    exponent: Vec<u8>,
+}
+
+impl Numbers {
+    fn take(&mut self, attribute: Attribute) {
+        match attribute {
+            Attribute::Modulus(bytes) => self.modulus = bytes,
+            Attribute::PublicExponent(bytes) => self.exponent = bytes,
+            _ => {}
+        }
+    }
+
+    fn complete(&self) -> bool {
+        !self.modulus.is_empty() && !self.exponent.is_empty()
+    }
+}
+
+/// Some tokens write a leading zero.
+fn trimmed(number: &[u8]) -> &[u8] {
+    &number[number.iter().take_while(|&&byte| byte == 0).count()..]
+}
+
+/// The PIN: the URI's file, the environment variable, or whoever knows.
+fn pin(uri: &Pkcs11Uri, token: &str, secrets: &dyn Secrets) -> Result<Passphrase, Pkcs11Error> {
+    Ok(match &uri.pin_source {
+        Some(path) => PassphraseSource::File(path.clone()).read()?,
+        None if std::env::var_os(PIN_VARIABLE).is_some() => {
+            PassphraseSource::Environment(PIN_VARIABLE.into()).read()?
+        }
+        None => secrets.secret(&format!("PIN of {token}"))?,
+    })
+}
+
+fn find_slot(context: &Pkcs11, uri: &Pkcs11Uri) -> Result<(Slot, TokenInfo), Pkcs11Error> {
+    let unlisted = |error| failed("the module does not list its tokens", &error);
+    let (mut matching, mut all) = (Vec::new(), Vec::new());
+    for slot in context.get_slots_with_token().map_err(unlisted)? {
+        // A token that was pulled out in between.
+        let Ok(info) = context.get_token_info(slot) else { continue };
+        if !info.token_initialized() {
+            continue;
+        }
+        all.push(token_name(slot, &info));
+        if is_meant(context, slot, &info, uri) {
+            matching.push((slot, info));
+        }
+    }
+    let searched = uri.to_string();
+    match matching.len() {
+        0 => Err(Pkcs11Error::NoToken { uri: searched, found: all }),
+        1 => Ok(matching.remove(0)),
+        _ => {
+            let found = matching.iter().map(|(slot, info)| token_name(*slot, info)).collect();
+            Err(Pkcs11Error::Tokens { uri: searched, found })
+        }
+    }
+}
+
+fn is_meant(context: &Pkcs11, slot: Slot, info: &TokenInfo, uri: &Pkcs11Uri) -> bool {
+    let same = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
+    let token = same(&uri.token, info.label())
+        && same(&uri.manufacturer, info.manufacturer_id())
+        && same(&uri.model, info.model())
+        && same(&uri.serial, info.serial_number())
+        && uri.slot_id.is_none_or(|id| id == slot.id());
+    if !token || (uri.slot_description.is_none() && uri.slot_manufacturer.is_none()) {
+        return token;
+    }
+    context.get_slot_info(slot).is_ok_and(|info| {
+        same(&uri.slot_description, info.slot_description())
+            && same(&uri.slot_manufacturer, info.manufacturer_id())
+    })
+}
+
+fn token_name(slot: Slot, info: &TokenInfo) -> String {
+    let clean = |text: &str| -> String { text.chars().filter(|c| !c.is_control()).collect() };
+    let (label, serial) = (clean(info.label()), clean(info.serial_number()));
+    format!("token `{label}` (serial {serial}, slot {})", slot.id())
+}
+
+pub(super) fn failed(what: &str, error: &Error) -> Pkcs11Error {
+    Pkcs11Error::Module { what: what.into(), why: in_short(error) }
+}
+
+/// As PKCS#11 calls it, without the paragraph that the crate adds.
+fn in_short(error: &Error) -> String {
+    match error {
+        Error::Pkcs11(value, function) => format!("{value:?} in C_{function:?}"),
+        error => error.to_string(),
+    }
+}
+
+/// How a token signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// It pads what it is given: `CKM_RSA_PKCS`.
+    Padding,
+    /// It must be given the whole message: `CKM_SHA256_RSA_PKCS`.
+    Hashing {
+        /// Whether the PIN is wanted for every signature (`CKA_ALWAYS_AUTHENTICATE`).
+        pin_each_time: bool,
+    },
+}
+
+/// A key in a token. Threads that sign at once get a session each, as long as the token has some.
+pub struct Pkcs11Signer {
+    token: Mutex<Token>,
+    sessions: Sessions,
+    name: String,
+    pin: Option<AuthPin>,
+    key: ObjectHandle,
+    way: Way,
+    public: PublicKey,
+}
+
+impl fmt::Debug for Pkcs11Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pkcs11Signer({}, {})", self.name, self.public.id())
+    }
+}
+
+impl Pkcs11Signer {
+    /// Opens the key that the URI names: loads the module (the URI's, else this one, else that of
+    /// [`super::MODULE_VARIABLE`], else p11-kit's), logs in with the PIN (of the URI's `pin-source`, else of
+    /// [`PIN_VARIABLE`], else what `secrets` says), and reads the public half.
+    ///
+    /// # Errors
+    /// [`Pkcs11Error`]. A wrong PIN is tried once.
+    pub fn open(uri: &Pkcs11Uri, module: Option<&Path>, secrets: &dyn Secrets) -> Result<Self, Pkcs11Error> {
+        let token = Token::open(uri, module, secrets, Access::Use)?;
+        let key = token.key(uri)?;
+        Ok(Self::of(token, key))
+    }
+
+    pub(super) fn of(mut token: Token, key: Key) -> Self {
+        let Key { object, name, public, way } = key;
+        // The PIN is kept only where it is needed again.
+        let pin = token.pin.take().filter(|_| way == Way::Hashing { pin_each_time: true });
+        let name = format!("{name} in {}", token.name);
+        Self { sessions: Sessions::default(), token: Mutex::new(token), name, pin, key: object, way, public }
+    }
+
+    /// Removes objects from the token, as far as it lets them go.
+    pub(super) fn remove(&self, objects: [ObjectHandle; 2]) {
+        self.token.lock().unwrap_or_else(PoisonError::into_inner).remove(objects);
+    }
+
+    fn refused(&self, message: impl fmt::Display, help: &str) -> SignError {
+        SignError::Refused { message: format!("{}: {message}", self.name), help: help.into() }
+    }
+
+    fn in_session<T>(&self, work: impl FnOnce(&Session) -> Result<T, SignError>) -> Result<T, SignError> {
+        let open = || {
+            let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+            token.context.open_ro_session(token.slot)
+        };
+        let session = self.sessions.get(open).map_err(|error| self.unsigned(&error))?;
+        match work(&session) {
+            Ok(done) => {
+                self.sessions.put(Some(session));
+                Ok(done)
+            }
+            Err(error) => {
+                // A half-made signature would stand in the way of the next.
+                drop(session);
+                self.sessions.put(None);
+                Err(error)
+            }
+        }
+    }
+
+    fn unsigned(&self, error: &Error) -> SignError {
+        self.refused(in_short(error), "nothing was written; check the token with its own tool")
+    }
+
+    fn pad(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {
+        let info = digest_info(digest);
+        let content: &[u8] = match scheme {
+            Scheme::Pkcs1v15Sha256 => &info,
+            Scheme::LegacyBareHash => digest,
+        };
+        self.in_session(|session| {
+            session.sign(&Mechanism::RsaPkcs, self.key, content).map_err(|error| self.unsigned(&error))
+        })
+    }
+
+    fn hash(&self, message: &mut dyn Read, pin_each_time: bool) -> Result<Vec<u8>, SignError> {
+        let unsigned = |error: Error| self.unsigned(&error);
+        self.in_session(|session| {
+            session.sign_init(&Mechanism::Sha256RsaPkcs, self.key).map_err(unsigned)?;
+            if pin_each_time {
+                session.login(UserType::ContextSpecific, self.pin.as_ref()).map_err(unsigned)?;
+            }
+            let mut failure = None;
+            crate::digest::each_chunk(message, |chunk| {
+                session.sign_update(chunk).map_err(|error| {
+                    failure = Some(error);
+                    std::io::ErrorKind::Other.into()
+                })
+            })
+            .map_err(|error| failure.take().map_or(SignError::Read(error), |error| self.unsigned(&error)))?;
+            session.sign_final().map_err(unsigned)
+        })
+    }
+}
+
+impl Signer for Pkcs11Signer {
+    fn public_key(&self) -> &PublicKey {
+        &self.public
+    }
+
+    fn sign_digest(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {
+        match self.way {
+            Way::Padding => self.pad(scheme, digest),
+            Way::Hashing { .. } => Err(self.refused(
+                "this token hashes by itself (CKM_SHA256_RSA_PKCS) and cannot sign a digest",
+                "give it the image: `otaseal sign` and `otaseal package` do",
+            )),
+        }
+    }
+
+    fn sign_message(
+        &self,
+        scheme: Scheme,
+        message: &mut dyn Read,
+        digest: &[u8; 32],
+    ) -> Result<Vec<u8>, SignError> {
+        match (self.way, scheme) {
+            (Way::Padding, _) => self.pad(scheme, digest),
+            (Way::Hashing { pin_each_time }, Scheme::Pkcs1v15Sha256) => self.hash(message, pin_each_time),
+            (Way::Hashing { .. }, Scheme::LegacyBareHash) => Err(self.refused(
+                "this token writes a DigestInfo always (CKM_SHA256_RSA_PKCS), which the legacy form has not",
+                "leave the legacy form away, or sign it with a key that offers CKM_RSA_PKCS",
+            )),
+        }
+    }
+}
+
+/// Sessions that nobody uses at the moment. More are opened on demand; where the token has no more, a thread waits for
+/// another's.
+#[derive(Default)]
+struct Sessions {
+    state: Mutex<Idle>,
+    returned: Condvar,
+}
+
+#[derive(Default)]
+struct Idle {
+    sessions: Vec<Session>,
+    in_use: usize,
+}
+
+impl Sessions {
+    fn get(&self, open: impl Fn() -> Result<Session, Error>) -> Result<Session, Error> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(session) = state.sessions.pop() {
+                state.in_use += 1;
+                return Ok(session);
+            }
+            match open() {
+                Ok(session) => {
+                    state.in_use += 1;
+                    return Ok(session);
+                }
+                Err(Error::Pkcs11(RvError::SessionCount, _)) if state.in_use > 0 => {
+                    state = self.returned.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn put(&self, session: Option<Session>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.in_use -= 1;
+        state.sessions.extend(session);
+        self.returned.notify_one();
+    }
+}
