@@ -6,6 +6,7 @@
 mod error;
 #[cfg(feature = "pkcs11")]
 mod generate;
+#[cfg(feature = "pkcs11")]
 mod module;
 #[cfg(feature = "pkcs11")]
 mod token;
