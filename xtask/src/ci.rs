@@ -43,7 +43,7 @@ pub(crate) fn run_all(root: &Path) -> Result<()> {
         run(cargo(root).env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--workspace", "--no-deps"]))?;
         Ok(String::new())
     })?;
-    step("every fuzz target runs for twenty seconds", &["c++"], || fuzz::run(root, 20))?;
+    step("every fuzz target runs for a minute", &["c++"], || fuzz::run(root, 60))?;
     step("AWS-LC signs the same bytes", &["cc"], || {
         run(cargo(root).args(["test", "-p", "otaseal", "--features", "aws-lc", "--locked", "--lib", "aws_lc"]))?;
         Ok(String::new())
