@@ -5,6 +5,7 @@
 
 mod batch;
 mod corpus;
+mod device;
 mod memory;
 mod speed;
 
@@ -14,7 +15,8 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// Every benchmark, in the order in which all of them run.
-pub(crate) const ALL: &[&str] = &["sign", "verify", "keygen", "batch", "compress", "memory", "gigabyte"];
+pub(crate) const ALL: &[&str] =
+    &["sign", "verify", "keygen", "batch", "device", "compress", "memory", "gigabyte"];
 
 /// Runs the named benchmarks, or all.
 ///
@@ -40,6 +42,7 @@ pub(crate) fn run(root: &Path, names: &[&str]) -> Result<String> {
             "verify" => speed::verify(&bench)?,
             "keygen" => speed::keygen(&bench)?,
             "batch" => batch::run(root, &bench)?,
+            "device" => device::run(&bench)?,
             "compress" => corpus::run(root)?,
             "memory" => memory::package(&bench)?,
             _ => memory::gigabyte(&bench)?,

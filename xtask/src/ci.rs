@@ -45,7 +45,16 @@ pub(crate) fn run_all(root: &Path) -> Result<()> {
     })?;
     step("every fuzz target runs for a minute", &["c++"], || fuzz::run(root, 60))?;
     step("AWS-LC signs the same bytes", &["cc"], || {
-        run(cargo(root).args(["test", "-p", "otaseal", "--features", "aws-lc", "--locked", "--lib", "aws_lc"]))?;
+        run(cargo(root).args([
+            "test",
+            "-p",
+            "otaseal",
+            "--features",
+            "aws-lc",
+            "--locked",
+            "--lib",
+            "aws_lc",
+        ]))?;
         Ok(String::new())
     })?;
     step("dependencies", &["cargo-deny"], || {

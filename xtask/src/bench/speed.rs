@@ -31,14 +31,14 @@ with open(args.out, "wb") as file:
 "#;
 
 /// One program with its arguments.
-struct Contender {
+pub(super) struct Contender {
     name: &'static str,
     command: Command,
-    times: Vec<Duration>,
+    pub(super) times: Vec<Duration>,
 }
 
 impl Contender {
-    fn new(name: &'static str, mut command: Command) -> Self {
+    pub(super) fn new(name: &'static str, mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         Self { name, command, times: Vec::with_capacity(ROUNDS) }
     }
@@ -128,7 +128,7 @@ pub(super) fn verify(bench: &Bench) -> Result<(String, Promise)> {
 }
 
 /// Runs everybody once per round; returns, for each but the first, the median of first / other within a round.
-fn race(contenders: &mut [Contender]) -> Result<Vec<f64>> {
+pub(super) fn race(contenders: &mut [Contender]) -> Result<Vec<f64>> {
     for contender in contenders.iter_mut() {
         // Once for the caches.
         contender.run()?;
@@ -153,13 +153,13 @@ fn race(contenders: &mut [Contender]) -> Result<Vec<f64>> {
         .collect())
 }
 
-fn median(times: &[Duration]) -> Duration {
+pub(super) fn median(times: &[Duration]) -> Duration {
     let mut times = times.to_vec();
     times.sort_unstable();
     times[times.len() / 2]
 }
 
-fn table(contenders: &[Contender], ratios: &[f64]) -> String {
+pub(super) fn table(contenders: &[Contender], ratios: &[f64]) -> String {
     let mut text = String::from("| program | median of 50 | best | otaseal / this |\n|---|---|---|---|\n");
     let ratios = [None].into_iter().chain(ratios.iter().map(Some));
     for (contender, ratio) in contenders.iter().zip(ratios) {
