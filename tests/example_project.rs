@@ -46,7 +46,7 @@ fn another_project_signs_with_the_xtask_of_the_readme() {
     project.ok(&["pubkey"]);
     project.ok(&["pubkey", "--check"]);
 
-    let signed = project.ok(&["sign", "--release", "--name", "lamp"]);
+    let signed = project.ok(&["sign", "--release", "--ledger", "ledger.jsonl", "--name", "lamp"]);
     assert!(!text(&signed.stderr).contains("warning:"), "{}", text(&signed.stderr));
     assert!(text(&signed.stdout).contains("lamp.bin.gz.signed  verified"), "{}", text(&signed.stdout));
     project.ok(&["verify", "--name", "lamp"]);

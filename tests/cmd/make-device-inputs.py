@@ -1,6 +1,8 @@
 """Makes those of tests/cmd/in that take more than a shell: needs littlefs-python (PyPI). Run by make-inputs.sh."""
 
 import gzip
+import hashlib
+import json
 import struct
 
 from littlefs import LittleFS
@@ -56,3 +58,27 @@ write(
         for number, (at, data) in enumerate(pages)
     ),
 )
+
+# A ledger of three signatures, and what may become of it.
+lines, before = [], "0" * 64
+for number, name in enumerate(["lamp", "door", "=lamp, \"old\""], 1):
+    record = {
+        "seq": number,
+        "prev": before,
+        "time": f"2026-11-2{number}T07:45:00Z",
+        "input": {"file": f"{name}.bin", "size_bytes": 100, "sha256": hashlib.sha256(name.encode()).hexdigest()},
+        "output": {"file": f"{name}.signed", "size_bytes": 360, "sha256": hashlib.sha256(b"signed").hexdigest()},
+        "signature": "pkcs1v15-sha256",
+        "key_id": ("ab", "cd")[number % 2] * 32,
+        "tool": "otaseal 0.1.0",
+        "git_commit": "1" * 40,
+        "build_id": f"CI_PIPELINE_ID={number}",
+        "who": "builder@example",
+    }
+    line = json.dumps(record, separators=(",", ":")).encode()
+    lines.append(line + b"\n")
+    before = hashlib.sha256(line).hexdigest()
+write("ledger.jsonl", b"".join(lines))
+write("ledger.torn.jsonl", b"".join(lines)[:-200])
+write("ledger.changed.jsonl", b"".join(lines).replace(b"door.bin", b"d00r.bin"))
+write("ledger.gap.jsonl", lines[0] + lines[2])

@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Digest(cmd::digest::Digest),
     Attach(cmd::attach::Attach),
     Verify(cmd::verify::Verify),
+    #[command(subcommand)]
+    Ledger(cmd::ledger::Ledger),
     Inspect(cmd::inspect::Inspect),
     Identify(cmd::identify::Identify),
     Strip(cmd::strip::Strip),

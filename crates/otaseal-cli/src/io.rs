@@ -4,7 +4,7 @@ use crate::error::Failure;
 use otaseal::key::file::MAX_KEY_FILE;
 use otaseal::key::passphrase::Secrets;
 use otaseal::key::{PrivateKey, PublicKey};
-use otaseal::output::{Access, Overwrite, Pending, same_file};
+use otaseal::output::{Access, Overwrite, Pending, same_place};
 use otaseal::sign::Target;
 use std::ffi::OsString;
 use std::fmt;
@@ -144,13 +144,15 @@ pub(crate) fn check_places(inputs: &[&Place], outputs: &[&Place]) -> Result<(), 
     }
     for (index, output) in outputs.iter().enumerate() {
         let Some(path) = output.path() else { continue };
-        if let Some(input) = inputs.iter().find(|input| input.path().is_some_and(|other| same(path, other))) {
+        if let Some(input) =
+            inputs.iter().find(|input| input.path().is_some_and(|other| same_place(path, other)))
+        {
             return Err(Failure::usage(
                 format_args!("{input} is both input and output"),
                 "give the output another name: an input is never overwritten",
             ));
         }
-        if outputs[..index].iter().any(|other| other.path().is_some_and(|other| same(path, other))) {
+        if outputs[..index].iter().any(|other| other.path().is_some_and(|other| same_place(path, other))) {
             return Err(Failure::usage(
                 format_args!("{} is named for two outputs", path.display()),
                 "give each output its own name",
@@ -158,15 +160,6 @@ pub(crate) fn check_places(inputs: &[&Place], outputs: &[&Place]) -> Result<(), 
         }
     }
     Ok(())
-}
-
-/// Whether two names are one file, also when it is not there yet.
-fn same(one: &Path, other: &Path) -> bool {
-    let place = |path: &Path| {
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Some((parent.canonicalize().ok()?, path.file_name()?.to_owned()))
-    };
-    same_file(one, other) || place(one).is_some_and(|one| place(other) == Some(one))
 }
 
 /// Whether what goes to standard output could upset a terminal.

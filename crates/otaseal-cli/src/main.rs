@@ -8,12 +8,14 @@ mod cmd;
 mod continuity;
 mod error;
 mod io;
+mod ledger;
 mod passphrase;
 mod report;
 mod signer;
 
 use crate::args::{Cli, Command};
 use crate::cmd::key::Key;
+use crate::cmd::ledger::Ledger;
 use crate::report::Reporter;
 use clap::{CommandFactory, FromArgMatches};
 use std::process::ExitCode;
@@ -36,6 +38,9 @@ fn main() -> ExitCode {
         Command::Digest(args) => reporter.finish(cmd::digest::run(args)),
         Command::Attach(args) => reporter.finish(cmd::attach::run(args)),
         Command::Verify(args) => reporter.finish(cmd::verify::run(args, &reporter)),
+        Command::Ledger(Ledger::Verify(args)) => reporter.finish(cmd::ledger::verify(args)),
+        Command::Ledger(Ledger::Show(args)) => reporter.finish(cmd::ledger::show(args)),
+        Command::Ledger(Ledger::Export(args)) => reporter.finish(cmd::ledger::export(args)),
         Command::Identify(args) => reporter.finish(cmd::identify::run(args)),
         Command::Inspect(args) => reporter.finish(cmd::inspect::run(args)),
         Command::Strip(args) => reporter.finish(cmd::strip::run(args)),

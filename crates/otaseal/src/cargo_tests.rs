@@ -57,6 +57,11 @@ impl Project {
 fn a_build_of_another_tool_is_packaged_and_verified() {
     let project = Project::new("firmware = \"lamp.bin\"\nlegacy = true").with_key("other.pem", "other.pem");
     let (code, out, err) = project.run("sign --release --allow-no-key");
+    assert!(code == 3 && err.contains("a release needs a ledger"), "{out}{err}");
+    let ledger = project.path("ledger.jsonl");
+    let (code, out, err) =
+        project.run(&format!("sign --release --allow-no-key --ledger {}", ledger.display()));
+    assert_eq!(crate::ledger::verify(&ledger, None).unwrap().records, 3);
     assert_eq!((code, out.matches("  verified\n").count()), (0, 3), "{out}{err}");
     assert!(err.contains("no public key was found"), "{err}");
     assert!(project.path("target/otaseal/lamp/manifest.json").exists());

@@ -39,6 +39,7 @@ pub mod homie;
 pub mod image;
 pub mod key;
 pub mod known_keys;
+pub mod ledger;
 pub mod manifest;
 pub mod metadata;
 pub mod output;

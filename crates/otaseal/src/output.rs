@@ -202,6 +202,15 @@ pub fn same_file(one: &Path, other: &Path) -> bool {
     }
 }
 
+/// Whether two paths name one file, also one that is not there yet: the same name in the same directory.
+pub fn same_place(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Some((parent.canonicalize().ok()?, path.file_name()?.to_owned()))
+    };
+    same_file(one, other) || place(one).is_some_and(|one| place(other) == Some(one))
+}
+
 #[cfg(unix)]
 fn same_inode(one: &Path, other: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;

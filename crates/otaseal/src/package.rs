@@ -10,9 +10,10 @@ use crate::homie::{TokenError, Tokens};
 use crate::image::esp8266::FlashMode;
 use crate::key::PublicKey;
 use crate::known_keys;
+use crate::ledger::{self, Appended, Ledger, LedgerError, NamedDigest};
 use crate::manifest::{self, Artefact, Installed, Manifest};
 use crate::metadata;
-use crate::output::{Access, OutputError, Overwrite, Pending, same_file};
+use crate::output::{Access, OutputError, Overwrite, Pending, same_file, same_place};
 use crate::profile::Profile;
 use crate::sign::{Scheme, SignError, Signer};
 use serde::{Deserialize, Serialize};
@@ -111,6 +112,8 @@ pub struct Options {
     /// What is expected of the public keys in the image. For a release, an image without one is refused unless that
     /// is allowed here.
     pub continuity: continuity::Rule,
+    /// Where every signature is entered. A release without one is refused.
+    pub ledger: Option<Ledger>,
     /// What it is made for: an artefact that none of these devices accepts is left out.
     pub target: Target,
     /// Whether the payloads say what they are, inside the signed bytes. The plain artefact, which is not signed,
@@ -136,6 +139,7 @@ impl Options {
             expect_public: None,
             expect: Expected::default(),
             continuity: continuity::Rule::default(),
+            ledger: None,
             target: Target::default(),
             metadata: None,
         }
@@ -174,6 +178,9 @@ pub struct Report {
     pub left_out: Vec<LeftOut>,
     /// What the public keys in the image say.
     pub continuity: Continuity,
+    /// What was entered into the ledger.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<Appended>,
 }
 
 /// Why there is no package.
@@ -219,6 +226,12 @@ pub enum PackageError {
         /// Where it is published.
         published_at: &'static str,
     },
+    /// A release without a ledger.
+    #[error("a release needs a ledger of what was signed")]
+    NoLedger,
+    /// The signatures were not entered, so there are none.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// The base name cannot be a file name.
     #[error("`{0}` cannot be used as a file name")]
     BaseName(String),
@@ -242,7 +255,7 @@ pub enum PackageError {
     #[error("no artefact was asked for")]
     NothingToMake,
     /// The build lies where an artefact would go.
-    #[error("{} is the build itself and would be overwritten", .0.display())]
+    #[error("{} is the build or the ledger itself and would be overwritten", .0.display())]
     Overlap(PathBuf),
     /// The manifest could not be put into JSON.
     #[error("the manifest could not be written: {0}")]
@@ -263,6 +276,11 @@ impl PackageError {
             Self::PublishedKey { .. } => {
                 "anybody can sign with it: make a key of your own with `otaseal keygen`".into()
             }
+            Self::NoLedger => {
+                "name it with --ledger FILE, or once for all in the settings: ledger = \"ledger.jsonl\""
+                    .into()
+            }
+            Self::Ledger(error) => error.help().into(),
             Self::BaseName(_) => "use letters, digits and - _ . +, not starting with a dot".into(),
             Self::Occupied { .. } => "one directory holds one package: choose another --out-dir".into(),
             Self::NothingFor { .. } => {
@@ -291,6 +309,9 @@ pub fn package(options: &Options, signer: &dyn Signer) -> Result<Report, Package
     let published = known_keys::published_at(key.id());
     if let (Purpose::Release, Some(published_at)) = (options.purpose, published) {
         return Err(PackageError::PublishedKey { key_id: key.id().to_string(), published_at });
+    }
+    if options.purpose == Purpose::Release && options.ledger.is_none() {
+        return Err(PackageError::NoLedger);
     }
     let mut kinds = options.artefacts.clone();
     kinds.sort();
@@ -322,6 +343,7 @@ pub fn package(options: &Options, signer: &dyn Signer) -> Result<Report, Package
     let mut stage = Stage {
         out_dir: out,
         firmware: &options.firmware,
+        ledger: options.ledger.as_ref().map(Ledger::path),
         source: firmware.source().digests,
         earlier,
         files: Vec::new(),
@@ -368,8 +390,27 @@ pub fn package(options: &Options, signer: &dyn Signer) -> Result<Report, Package
     artefacts.sort_by_key(|(kind, _)| *kind);
     let artefacts = artefacts.into_iter().map(|(_, artefact)| artefact).collect();
     let manifest = manifest_of(&firmware, &tokens, signer, published, options.timestamp, artefacts);
+    let entered = enter(options, &manifest, key)?;
     let removed = stage.commit(&manifest)?;
-    Ok(Report { out_dir: out.clone(), manifest, removed, left_out: refusals, continuity })
+    let (out_dir, ledger) = (out.clone(), entered);
+    Ok(Report { out_dir, manifest, removed, left_out: refusals, continuity, ledger })
+}
+
+/// Enters every signature of the package, before the first file gets its name.
+fn enter(options: &Options, manifest: &Manifest, key: &PublicKey) -> Result<Option<Appended>, PackageError> {
+    let Some(ledger) = &options.ledger else { return Ok(None) };
+    let source = &manifest.source;
+    let entry = |artefact: &Artefact| {
+        let digests = artefact.digests;
+        Some(ledger::Entry {
+            input: NamedDigest::new(&*source.file, source.digests.size_bytes, source.digests.sha256),
+            output: NamedDigest::new(&*artefact.file, digests.size_bytes, digests.sha256),
+            signature: artefact.signature?,
+            key_id: key.id(),
+        })
+    };
+    let entries: Vec<_> = manifest.artefacts.iter().filter_map(entry).collect();
+    Ok(if entries.is_empty() { None } else { Some(ledger.append(&entries)?) })
 }
 
 fn keys_in(firmware: &Firmware, key: &PublicKey, options: &Options) -> Result<Continuity, PackageError> {
@@ -409,6 +450,7 @@ fn manifest_of(
 struct Stage<'a> {
     out_dir: &'a Path,
     firmware: &'a Path,
+    ledger: Option<&'a Path>,
     /// Of the build as it was read.
     source: Digests,
     earlier: Earlier,
@@ -434,6 +476,9 @@ impl Stage<'_> {
             digests: hasher.finish(),
         };
         let path = self.out_dir.join(&file);
+        if self.ledger.is_some_and(|ledger| same_place(&path, ledger)) {
+            return Err(PackageError::Overlap(path));
+        }
         if same_file(&path, self.firmware) {
             // Packaging `x.bin` in its own directory: the plain artefact is the build, byte for byte, unless the
             // flash mode was set.

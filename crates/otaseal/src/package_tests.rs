@@ -44,6 +44,10 @@ impl Bench {
         options
     }
 
+    fn ledger(&self) -> Ledger {
+        Ledger::new(self.path("ledger.jsonl"), ledger::Origin::default())
+    }
+
     fn package(&self, options: &Options) -> Result<Report, PackageError> {
         package(options, &self.key)
     }
@@ -229,6 +233,9 @@ fn a_published_key_is_marked_and_no_release() {
     fs::remove_dir_all(bench.path("dist")).unwrap();
     let options = Options { purpose: Purpose::Release, ..bench.options() };
     assert!(matches!(package(&options, &key), Err(PackageError::PublishedKey { .. })));
+    assert!(matches!(bench.package(&options), Err(PackageError::NoLedger)));
+    let options = Options { ledger: Some(bench.ledger()), ..options };
+    assert!(matches!(package(&options, &key), Err(PackageError::PublishedKey { .. })));
     assert!(!bench.path("dist").exists());
     bench.package(&options).unwrap();
 }
@@ -238,7 +245,7 @@ fn a_release_needs_the_key_in_the_image() {
     let bench = Bench::new();
     let options = Options { continuity: continuity::Rule::default(), ..bench.options() };
     assert!(bench.package(&options).unwrap().continuity.warning().is_some());
-    let release = Options { purpose: Purpose::Release, ..options };
+    let release = Options { purpose: Purpose::Release, ledger: Some(bench.ledger()), ..options };
     let earlier = bench.listing();
     let error = bench.package(&release).unwrap_err();
     assert!(matches!(error, PackageError::Continuity { .. }), "{error}");
@@ -248,6 +255,34 @@ fn a_release_needs_the_key_in_the_image() {
     assert!(bench.package(&told).unwrap().continuity.warning().is_some(), "and never silently");
     bench.build(&[b"code\0", bench.key.public().to_spki_pem().as_bytes()].concat());
     assert_eq!(bench.package(&release).unwrap().continuity.warning(), None);
+}
+
+#[test]
+fn every_signature_is_entered_before_a_file_has_its_name() {
+    let bench = Bench::new();
+    let options = Options { ledger: Some(bench.ledger()), ..bench.options() };
+    let report = bench.package(&options).unwrap();
+    let mut entered = Vec::new();
+    let head =
+        ledger::walk(&bench.path("ledger.jsonl"), &mut |record, _| entered.push(record.clone())).unwrap();
+    assert_eq!(report.ledger.unwrap().head, head);
+    let outputs: Vec<_> = entered.iter().map(|record| record.output.file.as_str()).collect();
+    assert_eq!(outputs, ["fw.bin.signed", "fw.bin.gz.signed"]);
+    for record in &entered {
+        let file = bench.out(&record.output.file);
+        assert_eq!(record.output.sha256, crate::digest::sha256(&file).to_string());
+        assert_eq!(record.input.sha256, bench.manifest()["source"]["sha256"]);
+    }
+    // A ledger that cannot be written leaves the earlier package as it is.
+    let before = bench.manifest();
+    bench.build(b"second");
+    let missing = Ledger::new(bench.path("missing/ledger"), ledger::Origin::default());
+    let failed = bench.package(&Options { ledger: Some(missing), ..options.clone() }).unwrap_err();
+    assert!(matches!(failed, PackageError::Ledger(_)), "{failed}");
+    assert_eq!(bench.manifest(), before);
+    // Nor may a package replace its own ledger.
+    let own = Ledger::new(bench.path("dist/fw.bin.signed"), ledger::Origin::default());
+    assert!(bench.package(&Options { ledger: Some(own), ..options }).is_err());
 }
 
 #[test]

@@ -109,6 +109,9 @@ pub struct Settings {
     /// The oldest version that they say may be updated to them; implies `metadata`.
     #[serde(deserialize_with = "values::parsed")]
     pub min_base_version: Option<Label>,
+
+    /// The ledger that every signature is entered into.
+    pub ledger: Option<PathBuf>,
 }
 
 /// Every name that [`Settings`] knows.
@@ -140,6 +143,7 @@ const FIELDS: &[&str] = &[
     "metadata",
     "board",
     "min-base-version",
+    "ledger",
 ];
 
 /// A second way to build, for machines without the target: `core` from source by `-Zbuild-std`.
@@ -320,6 +324,7 @@ impl Settings {
             metadata: self.metadata.or(other.metadata),
             board: self.board.or(other.board),
             min_base_version: self.min_base_version.or(other.min_base_version),
+            ledger: self.ledger.or(other.ledger),
         }
     }
 
@@ -380,6 +385,7 @@ impl Settings {
             &mut self.manifest_path,
             &mut self.prebuilt,
             &mut self.out_dir,
+            &mut self.ledger,
         ];
         for path in paths.into_iter().flatten() {
             // A key in a token is no file.

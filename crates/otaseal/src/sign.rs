@@ -221,7 +221,7 @@ pub trait Target: Read + Write + Seek {}
 impl<T: Read + Write + Seek> Target for T {}
 
 /// What was signed.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Signed {
     /// Length of the input, which is the payload of every output, in bytes.
     pub payload_len: u64,
@@ -229,6 +229,15 @@ pub struct Signed {
     pub sha256: Sha256Digest,
     /// Length of each signature in bytes.
     pub signature_len: usize,
+    /// SHA-256 of each output, in the order of the targets.
+    pub output_sha256: Vec<Sha256Digest>,
+}
+
+impl Signed {
+    /// Length of each output in bytes.
+    pub fn output_len(&self) -> u64 {
+        self.payload_len + layout::trailer_len(self.signature_len) as u64
+    }
 }
 
 /// Signs what `input` gives into each target, in constant memory: the input is read once, each target is
@@ -262,12 +271,14 @@ pub fn sign_stream(
         Some(error) => SignError::Write(error),
         None => SignError::Read(error),
     })?;
-    let sha256 = Sha256Digest(hasher.finalize().into());
+    let sha256 = Sha256Digest(hasher.clone().finalize().into());
+    let mut output_sha256 = Vec::with_capacity(targets.len());
     check_input(&tail, payload_len, already_signed)?;
     for (scheme, target) in targets.iter_mut() {
         target.rewind().map_err(SignError::Write)?;
         let mut message = Read::take(&mut **target, payload_len);
         let trailer = trailer(signer, *scheme, &mut message, &sha256.0)?;
+        output_sha256.push(Sha256Digest(hasher.clone().chain_update(&trailer).finalize().into()));
         target.seek(SeekFrom::Start(payload_len)).map_err(SignError::Write)?;
         target.write_all(&trailer).and_then(|()| target.flush()).map_err(SignError::Write)?;
         target.rewind().map_err(SignError::Write)?;
@@ -284,7 +295,7 @@ pub fn sign_stream(
             return Err(SignError::Write(io::ErrorKind::UnexpectedEof.into()));
         }
     }
-    Ok(Signed { payload_len, sha256, signature_len: signer.public_key().size().bytes() })
+    Ok(Signed { payload_len, sha256, signature_len: signer.public_key().size().bytes(), output_sha256 })
 }
 
 /// Refuses what must not be signed, by its last 4 bytes (fewer where there are no more) and its length.

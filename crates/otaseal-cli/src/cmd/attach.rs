@@ -1,8 +1,10 @@
+use super::package::settings;
 use super::sign::{Checked, Guard, checked};
 use super::{KeyInfo, scheme};
 use crate::continuity::ContinuityArgs;
 use crate::error::{Exit, Failure};
 use crate::io::{Content, Place, Sink, check_places};
+use crate::ledger::{self, Entered, LedgerArgs};
 use crate::report::Outcome;
 use clap::Args;
 use otaseal::device::layout;
@@ -48,6 +50,8 @@ pub(crate) struct Attach {
     as_kind: Kind,
     #[command(flatten)]
     continuity: ContinuityArgs,
+    #[command(flatten)]
+    ledger: LedgerArgs,
 }
 
 #[derive(Debug, Serialize)]
@@ -58,13 +62,16 @@ pub(crate) struct Attached {
     size_bytes: u64,
     payload_bytes: u64,
     payload_sha256: Sha256Digest,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ledger: Option<Entered>,
     #[serde(skip)]
     warnings: Vec<String>,
 }
 
 impl Outcome for Attached {
     fn warnings(&self) -> Vec<String> {
-        self.key.warning().into_iter().chain(self.warnings.clone()).collect()
+        let entered = self.ledger.as_ref().and_then(Entered::warning);
+        self.key.warning().into_iter().chain(self.warnings.clone()).chain(entered).collect()
     }
 
     fn stdout_is_taken(&self) -> bool {
@@ -76,7 +83,8 @@ impl fmt::Display for Attached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "signed   {} ({} bytes)", self.output, self.size_bytes)?;
         writeln!(f, "payload  {} bytes, SHA-256 {}", self.payload_bytes, self.payload_sha256)?;
-        writeln!(f, "key id   {}", self.key)
+        writeln!(f, "key id   {}", self.key)?;
+        self.ledger.iter().try_for_each(|entered| entered.fmt(f))
     }
 }
 
@@ -85,8 +93,10 @@ fn rejected(message: impl fmt::Display, help: impl fmt::Display) -> Failure {
 }
 
 pub(crate) fn run(args: &Attach) -> Result<Attached, Failure> {
+    let ledger = args.ledger.open(&settings(None)?, args.input.path());
+    let ledger_place = ledger::place(ledger.as_ref());
     let mut inputs = vec![&args.input, &args.signature, &args.key];
-    inputs.extend(&args.request);
+    inputs.extend(args.request.iter().chain(&ledger_place));
     check_places(&inputs, &[&args.output])?;
     let key = args.key.public_key()?;
     let request = args.request.as_ref().map(|place| request(place, &key)).transpose()?;
@@ -122,6 +132,7 @@ pub(crate) fn run(args: &Attach) -> Result<Attached, Failure> {
         ),
         error => Failure::sign(&args.input, error),
     })?;
+    let entered = ledger::enter(ledger.as_ref(), &args.input, &signed, &[(form, &args.output)], &key)?;
     sink.commit()?;
     Ok(Attached {
         key: KeyInfo::of(&key),
@@ -130,6 +141,7 @@ pub(crate) fn run(args: &Attach) -> Result<Attached, Failure> {
         size_bytes: signed.payload_len + layout::trailer_len(signed.signature_len) as u64,
         payload_bytes: signed.payload_len,
         payload_sha256: signed.sha256,
+        ledger: entered,
         warnings,
     })
 }

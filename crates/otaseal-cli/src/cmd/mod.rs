@@ -9,6 +9,7 @@ pub(crate) mod identify;
 pub(crate) mod inspect;
 pub(crate) mod key;
 pub(crate) mod keygen;
+pub(crate) mod ledger;
 pub(crate) mod man;
 pub(crate) mod package;
 pub(crate) mod pubkey;

@@ -4,6 +4,7 @@ use crate::batch::{self, BatchArgs, OneOrMany, Summary};
 use crate::continuity::ContinuityArgs;
 use crate::error::Failure;
 use crate::io::{Place, check_places};
+use crate::ledger::{Entered, LedgerArgs};
 use crate::report::{Outcome, Reporter};
 use crate::signer::{self, ExpectArgs, SignerArgs};
 use clap::Args;
@@ -99,6 +100,8 @@ pub(crate) struct Package {
     expect: ExpectArgs,
     #[command(flatten)]
     continuity: ContinuityArgs,
+    #[command(flatten)]
+    ledger: LedgerArgs,
 }
 
 fn artefact(text: &str) -> Result<ArtefactKind, &'static str> {
@@ -111,6 +114,8 @@ pub(crate) struct Packaged {
     report: Report,
     #[serde(skip)]
     key: KeyInfo,
+    #[serde(skip)]
+    entered: Option<Entered>,
     /// What the holder of the key said.
     #[serde(skip)]
     remarks: Vec<String>,
@@ -119,7 +124,9 @@ pub(crate) struct Packaged {
 impl Outcome for Packaged {
     fn warnings(&self) -> Vec<String> {
         let own = self.key.warning().into_iter().chain(self.continuity_warning());
-        own.chain(self.remarks.iter().cloned()).collect()
+        own.chain(self.entered.as_ref().and_then(Entered::warning))
+            .chain(self.remarks.iter().cloned())
+            .collect()
     }
 }
 
@@ -159,7 +166,8 @@ impl fmt::Display for Packaged {
             writeln!(f, "mode     {mode}")?;
         }
         writeln!(f, "key id   {}", self.key)?;
-        self.report.continuity.fmt(f)
+        self.report.continuity.fmt(f)?;
+        self.entered.iter().try_for_each(|entered| entered.fmt(f))
     }
 }
 
@@ -191,7 +199,9 @@ pub(crate) fn run(args: &Package, reporter: &Reporter) -> Result<OneOrMany<Packa
 
 fn one(options: &Options, signer: &dyn Signer) -> Result<Packaged, Failure> {
     let report = package(options, signer)?;
-    Ok(Packaged { report, key: KeyInfo::of(signer.public_key()), remarks: signer.remarks() })
+    let entered = options.ledger.as_ref().zip(report.ledger.clone());
+    let entered = entered.map(|(ledger, appended)| Entered::new(ledger, appended));
+    Ok(Packaged { report, key: KeyInfo::of(signer.public_key()), entered, remarks: signer.remarks() })
 }
 
 /// One directory holds one package, so each gets its own.
@@ -257,6 +267,7 @@ fn options(args: &Package, settings: &Settings, firmware: PathBuf) -> Result<Opt
     options.purpose = if args.release { Purpose::Release } else { Purpose::Development };
     options.content = args.as_kind;
     options.continuity = args.continuity.rule();
+    options.ledger = args.ledger.open(settings, Some(&options.firmware));
     options.set_flash_mode = args.set_flash_mode.or(options.set_flash_mode);
     options.expect_flash_mode = args.expect_flash_mode.or(options.expect_flash_mode);
     options.expect = args.expect.expected();
@@ -287,7 +298,7 @@ impl Piped {
 }
 
 /// The file that was named, or the one in the current directory if there is one.
-fn settings(named: Option<&Path>) -> Result<Settings, Failure> {
+pub(super) fn settings(named: Option<&Path>) -> Result<Settings, Failure> {
     let path = match named {
         Some(path) => path,
         // A link that leads nowhere is a settings file that cannot be read, not the absence of one.

@@ -1,8 +1,10 @@
 use super::KeyInfo;
+use super::package::settings;
 use crate::batch::{self, BatchArgs, OneOrMany, Summary};
 use crate::continuity::ContinuityArgs;
 use crate::error::Failure;
 use crate::io::{Content, Place, Sink, check_places};
+use crate::ledger::{self, Entered, LedgerArgs};
 use crate::report::{Outcome, Reporter};
 use crate::signer::{ExpectArgs, SignerArgs};
 use clap::Args;
@@ -14,6 +16,7 @@ use otaseal::guard::{self, Content as Kind, GuardError};
 use otaseal::gzip_lint::{self, Severity};
 use otaseal::image::{self, esp8266::FlashMode};
 use otaseal::key::PublicKey;
+use otaseal::ledger::Ledger;
 use otaseal::sign::{AlreadySigned, Expecting, Scheme, SignError, Signer, Target, sign_stream};
 use serde::Serialize;
 use std::fmt;
@@ -70,6 +73,8 @@ pub(crate) struct Sign {
     expect: ExpectArgs,
     #[command(flatten)]
     continuity: ContinuityArgs,
+    #[command(flatten)]
+    ledger: LedgerArgs,
 }
 
 #[derive(Debug, Serialize)]
@@ -82,6 +87,8 @@ pub(crate) struct Signed {
     /// What the public keys in the image say; absent where it could not be searched.
     #[serde(skip_serializing_if = "Option::is_none")]
     continuity: Option<Continuity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ledger: Option<Entered>,
     #[serde(skip)]
     warnings: Vec<String>,
     /// What the holder of the key said.
@@ -99,6 +106,7 @@ struct Output {
 impl Outcome for Signed {
     fn warnings(&self) -> Vec<String> {
         let own = self.key.warning().into_iter().chain(self.warnings.clone());
+        let own = own.chain(self.ledger.as_ref().and_then(Entered::warning));
         own.chain(self.remarks.iter().cloned()).collect()
     }
 
@@ -118,7 +126,8 @@ impl fmt::Display for Signed {
         }
         writeln!(f, "payload  {} bytes, SHA-256 {}", self.payload_bytes, self.payload_sha256)?;
         writeln!(f, "key id   {}", self.key)?;
-        self.continuity.iter().try_for_each(|keys| keys.fmt(f))
+        self.continuity.iter().try_for_each(|keys| keys.fmt(f))?;
+        self.ledger.iter().try_for_each(|entered| entered.fmt(f))
     }
 }
 
@@ -155,7 +164,8 @@ fn one(
     };
     let mut outputs = vec![(Scheme::Pkcs1v15Sha256, output)];
     outputs.extend(args.legacy.as_ref().map(|legacy| (Scheme::LegacyBareHash, legacy)));
-    let read = args.signer.inputs(None);
+    let ledger = args.ledger.open(&settings(None)?, input.path());
+    let read: Vec<_> = args.signer.inputs(None).into_iter().chain(ledger::place(ledger.as_ref())).collect();
     let inputs: Vec<_> = read.iter().chain([input]).collect();
     check_places(&inputs, &outputs.iter().map(|(_, place)| *place).collect::<Vec<_>>())?;
     let signer = args.signer.open(None)?;
@@ -165,9 +175,9 @@ fn one(
     match args.expect.expect_sha256 {
         Some(sha256) => {
             let signer = Expecting { signer: &*signer, sha256 };
-            sign(input, &outputs, &signer, rule, guard)
+            sign(input, &outputs, &signer, rule, guard, ledger.as_ref())
         }
-        None => sign(input, &outputs, &*signer, rule, guard),
+        None => sign(input, &outputs, &*signer, rule, guard, ledger.as_ref()),
     }
 }
 
@@ -178,7 +188,8 @@ fn many(
     guard: &Guard,
     reporter: &Reporter,
 ) -> Result<Summary, Failure> {
-    let read = args.signer.inputs(None);
+    let ledger = args.ledger.open(&settings(None)?, args.inputs.first().and_then(Place::path));
+    let read: Vec<_> = args.signer.inputs(None).into_iter().chain(ledger::place(ledger.as_ref())).collect();
     let streams: Vec<_> = read.iter().chain(args.batch.list()).collect();
     check_places(&streams, &[])?;
     let inputs = args.batch.inputs(&args.inputs)?;
@@ -203,7 +214,14 @@ fn many(
     std::fs::create_dir_all(directory).map_err(|error| Failure::write(directory, &error))?;
     let work = |index: usize, input: &Path| {
         let output = Place::from(&*outputs[index]);
-        sign(&Place::from(input), &[(Scheme::Pkcs1v15Sha256, &output)], &*signer, rule, guard)
+        sign(
+            &Place::from(input),
+            &[(Scheme::Pkcs1v15Sha256, &output)],
+            &*signer,
+            rule,
+            guard,
+            ledger.as_ref(),
+        )
     };
     let line = |signed: &Signed| {
         let outputs =
@@ -337,6 +355,7 @@ pub(super) fn sign(
     signer: &dyn Signer,
     rule: AlreadySigned,
     guard: &Guard,
+    ledger: Option<&Ledger>,
 ) -> Result<Signed, Failure> {
     let Checked { mut reader, warnings, continuity } =
         checked(input, rule, guard, Some(signer.public_key()))?;
@@ -353,14 +372,16 @@ pub(super) fn sign(
         }
         error => Failure::sign(input, &error),
     })?;
+    let entered = ledger::enter(ledger, input, &signed, outputs, signer.public_key())?;
     for (_, sink) in sinks {
         sink.commit()?;
     }
-    let size_bytes = signed.payload_len + otaseal::device::layout::trailer_len(signed.signature_len) as u64;
+    let size_bytes = signed.output_len();
     Ok(Signed {
         key: KeyInfo::of(signer.public_key()),
         warnings,
         continuity,
+        ledger: entered,
         remarks: signer.remarks(),
         payload_bytes: signed.payload_len,
         payload_sha256: signed.sha256,

@@ -1,8 +1,10 @@
 use super::KeyInfo;
+use super::package::settings;
 use super::sign::{self, Guard, Signed};
 use crate::continuity::ContinuityArgs;
 use crate::error::Failure;
 use crate::io::{Place, check_places};
+use crate::ledger::{self, LedgerArgs};
 use crate::passphrase::PassphraseArgs;
 use crate::report::Outcome;
 use crate::signer;
@@ -43,6 +45,8 @@ pub(crate) struct SigningPy {
     passphrase: PassphraseArgs,
     #[command(flatten)]
     continuity: ContinuityArgs,
+    #[command(flatten)]
+    ledger: LedgerArgs,
 }
 
 const PLATFORM_TXT: &str = include_str!("signing_py.txt");
@@ -59,7 +63,7 @@ enum Mode {
 #[serde(untagged)]
 pub(crate) enum Done {
     Header(Header),
-    Signed(Signed),
+    Signed(Box<Signed>),
 }
 
 #[derive(Debug, Serialize)]
@@ -101,11 +105,15 @@ pub(crate) fn run(args: &SigningPy) -> Result<Done, Failure> {
             outputs.extend(legacy.as_ref().map(|legacy| (Scheme::LegacyBareHash, legacy)));
             let (image, key) = (Place::from(&**image), Place::from(&**key));
             let places: Vec<_> = outputs.iter().map(|(_, place)| *place).collect();
-            let secret = args.passphrase.input();
-            check_places(&[&image, &key].into_iter().chain(&secret).collect::<Vec<_>>(), &places)?;
+            let ledger = args.ledger.open(&settings(None)?, image.path());
+            let read: Vec<_> =
+                args.passphrase.input().into_iter().chain(ledger::place(ledger.as_ref())).collect();
+            check_places(&[&image, &key].into_iter().chain(&read).collect::<Vec<_>>(), &places)?;
             let signer = signer::open(&key, None, &args.passphrase)?;
             let guard = Guard::of_keys(args.continuity.rule());
-            sign::sign(&image, &outputs, &*signer, AlreadySigned::Refuse, &guard).map(Done::Signed)
+            let rule = AlreadySigned::Refuse;
+            sign::sign(&image, &outputs, &*signer, rule, &guard, ledger.as_ref())
+                .map(|signed| Done::Signed(Box::new(signed)))
         }
         _ => unreachable!("clap asks for what the mode needs"),
     }

@@ -51,9 +51,11 @@ cargo xtask sign [OPTIONS]: build the firmware, package it, verify what was sign
   --legacy               also the form of esp8266 core 2.5.0 to 2.5.2
   --effort LEVEL         fast, default or max: how hard to compress
   --max-gap BYTES        largest hole between two ELF sections that is filled
-  --release              the package may leave the desk: a key that everybody has is refused
+  --release              the package may leave the desk: it needs a ledger, and a key of your own
   --rotate-to KEYID      the firmware brings this key, and its devices are to trust it from now on
   --allow-no-key         sign firmware that holds no public key: its devices check no further update
+  --ledger FILE          enter every signature here before a signed file gets its name
+  --build-id ID          what the build is called in the ledger [what the CI system calls it]
   --timestamp SECONDS    time for the manifest, since 1970; also from SOURCE_DATE_EPOCH
   --manifest-path FILE   the project's Cargo.toml
 ";
@@ -125,6 +127,8 @@ fn sign(mut parser: Parser) -> Result<Task, CargoError> {
             "--release" => request.purpose = Purpose::Release,
             "--rotate-to" => request.continuity.rotate_to = Some(value(&mut parser)?),
             "--allow-no-key" => request.continuity.without_key = WithoutKey::Allow,
+            "--ledger" => request.settings.ledger = Some(path(&mut parser)?),
+            "--build-id" => request.build_id = Some(value(&mut parser)?),
             "--timestamp" => request.timestamp = Some(value(&mut parser)?),
             _ => common(argument, &mut parser, &mut request)?,
         }

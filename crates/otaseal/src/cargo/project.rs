@@ -1,6 +1,7 @@
 //! What Cargo and the settings know of a project.
 
 use super::CargoError;
+use crate::ledger::{Ledger, Origin};
 use crate::settings::Settings;
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 use std::path::{Path, PathBuf};
@@ -79,6 +80,12 @@ impl Project {
         }
         let stem = self.settings.firmware.as_deref().and_then(Path::file_stem);
         Ok(stem.unwrap_or_default().to_string_lossy().into_owned())
+    }
+
+    /// Where signatures are entered.
+    pub(super) fn ledger(&self, build_id: Option<&str>) -> Option<Ledger> {
+        let path = self.settings.ledger.as_ref()?;
+        Some(Ledger::new(path, Origin::of_environment(&self.root).with_build_id(build_id)))
     }
 
     /// The directory of the package.

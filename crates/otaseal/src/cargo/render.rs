@@ -71,6 +71,9 @@ fn words(note: &Note) -> String {
         Note::Continuity { warning } => {
             format!("warning: {warning}\n         (`cargo xtask pubkey` puts the key in)")
         }
+        Note::LedgerRecovered { recovered } => {
+            format!("warning: the ledger ended in an unfinished line; it was moved to {}", recovered.file)
+        }
         Note::NotIgnored { path } => format!(
             "warning: git does not ignore {}: add it to .gitignore before the next commit",
             short(path)
@@ -100,6 +103,13 @@ fn signed(signed: &Signed, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{:>9}  {}{verified}", made.digests.size_bytes, made.file)?;
     }
     writeln!(out, "{:>9}  {}", "", crate::manifest::FILE_NAME)?;
+    if let Some(entered) = &signed.report.ledger {
+        writeln!(
+            out,
+            "ledger     {} lines, the last has SHA-256 {}",
+            entered.head.records, entered.head.sha256
+        )?;
+    }
     for removed in &signed.report.removed {
         writeln!(out, "removed    {removed} (of the earlier package)")?;
     }

@@ -9,6 +9,7 @@ use crate::emit::{self, EmitError, Mode, RustForm, RustOptions};
 use crate::key::encryption::Protection;
 use crate::key::{KeySize, PrivateKey, PublicKey, pair::PairFiles};
 use crate::known_keys;
+use crate::ledger::Recovered;
 use crate::manifest;
 use crate::output::{OutputError, Overwrite, Written};
 use crate::package::{ArtefactKind, Options, Purpose, Report, package};
@@ -50,6 +51,11 @@ pub enum Note {
         /// A sentence without its full stop.
         warning: String,
     },
+    /// The ledger ended in an unfinished line, which was moved aside.
+    LedgerRecovered {
+        /// Where it is.
+        recovered: Recovered,
+    },
     /// Git would take the private key.
     NotIgnored {
         /// The private key.
@@ -70,6 +76,8 @@ pub struct Request {
     pub timestamp: Option<u64>,
     /// What is expected of the public keys in the image.
     pub continuity: continuity::Rule,
+    /// What the build is called in the ledger; by default what the CI system calls it.
+    pub build_id: Option<String>,
 }
 
 /// What [`sign`] made.
@@ -126,10 +134,14 @@ pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<Signed, Car
     options.timestamp = request.timestamp;
     options.purpose = request.purpose;
     options.continuity.clone_from(&request.continuity);
+    options.ledger = project.ledger(request.build_id.as_deref());
     project.settings.apply(&mut options);
     let report = package(&options, &keys.private)?;
     if let Some(warning) = report.continuity.warning() {
         note(Note::Continuity { warning });
+    }
+    if let Some(recovered) = report.ledger.as_ref().and_then(|entered| entered.recovered.clone()) {
+        note(Note::LedgerRecovered { recovered });
     }
     let (public, verified_with) = match keys.public_path {
         Some(path) => (read_public(&path)?, path),

@@ -1,0 +1,219 @@
+//! Reading a ledger: whether it is whole, what is in it.
+
+use crate::error::{Exit, Failure};
+use crate::io::{Content, Place, Sink};
+use crate::report::Outcome;
+use clap::{Args, Subcommand, ValueEnum};
+use otaseal::digest::Sha256Digest;
+use otaseal::ledger::{self, Head, Record};
+use serde::Serialize;
+use std::fmt::{self, Write};
+use std::path::PathBuf;
+
+/// Read the ledger of signatures
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ledger {
+    Verify(Verify),
+    Show(Show),
+    Export(Export),
+}
+
+/// Check that no line was changed, taken out or put in
+///
+/// Prints the number of lines and the SHA-256 of the last: noted elsewhere, it shows later that the end was not cut
+/// off either.
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// The ledger
+    file: PathBuf,
+    /// A line with this SHA-256 must be there: the last line of the ledger at some earlier time
+    #[arg(long, value_name = "HEX")]
+    contains: Option<Sha256Digest>,
+}
+
+/// Show what was signed
+///
+/// With a filter, exit code 1 says that there is no such line.
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// The ledger
+    file: PathBuf,
+    /// Only what has this SHA-256, or its first digits, as input or output
+    #[arg(long, value_name = "HEX", value_parser = hexadecimal)]
+    sha256: Option<String>,
+    /// Only what this key signed: its key id, or the first digits
+    #[arg(long, value_name = "HEX", value_parser = hexadecimal)]
+    key_id: Option<String>,
+}
+
+/// Write the ledger in another form, for other programs
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// The ledger
+    file: PathBuf,
+    /// The form
+    #[arg(long, value_enum, default_value = "json")]
+    format: Format,
+    /// Where it goes
+    #[arg(long, short, value_name = "OUT", default_value = "-")]
+    output: Place,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// An array with every line as it stands in the ledger
+    Json,
+    /// A table, RFC 4180
+    Csv,
+}
+
+fn hexadecimal(text: &str) -> Result<String, &'static str> {
+    match (4..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err("expected 4 to 64 hexadecimal digits"),
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Verified {
+    ledger: PathBuf,
+    #[serde(flatten)]
+    head: Head,
+}
+
+impl Outcome for Verified {}
+
+impl fmt::Display for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "intact   {} ({} lines)", self.ledger.display(), self.head.records)?;
+        writeln!(f, "SHA-256  {} (of the last line)", self.head.sha256)
+    }
+}
+
+pub(crate) fn verify(args: &Verify) -> Result<Verified, Failure> {
+    let head = ledger::verify(&args.file, args.contains)?;
+    Ok(Verified { ledger: args.file.clone(), head })
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Shown {
+    records: Vec<Record>,
+    #[serde(skip)]
+    filtered: bool,
+}
+
+impl Outcome for Shown {
+    fn exit(&self) -> Exit {
+        if self.filtered && self.records.is_empty() { Exit::Rejected } else { Exit::Done }
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.records.is_empty() {
+            return writeln!(f, "no such line");
+        }
+        for record in &self.records {
+            let Record { seq, time, input, output, key_id, .. } = record;
+            // Names are somebody's input: no control character reaches the terminal.
+            let (from, to) = (input.file.escape_debug(), output.file.escape_debug());
+            writeln!(f, "{seq:<8} {time}  {from} -> {to}")?;
+            writeln!(f, "         input    {}", input.sha256.escape_debug())?;
+            writeln!(f, "         output   {}", output.sha256.escape_debug())?;
+            writeln!(f, "         key id   {}", key_id.escape_debug())?;
+            let said = [("by", &record.who), ("commit", &record.git_commit), ("build", &record.build_id)];
+            for (what, text) in said {
+                text.iter().try_for_each(|text| writeln!(f, "         {what:8} {}", text.escape_debug()))?;
+            }
+            if let Some(recovered) = &record.recovered {
+                writeln!(
+                    f,
+                    "         after    an unfinished line, now in {}",
+                    recovered.file.escape_debug()
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn show(args: &Show) -> Result<Shown, Failure> {
+    let mut records = Vec::new();
+    let begins =
+        |text: &str, start: &Option<String>| start.as_deref().is_none_or(|start| text.starts_with(start));
+    ledger::walk(&args.file, &mut |record, _| {
+        let digest =
+            begins(&record.input.sha256, &args.sha256) || begins(&record.output.sha256, &args.sha256);
+        if digest && begins(&record.key_id, &args.key_id) {
+            records.push(record.clone());
+        }
+    })?;
+    Ok(Shown { records, filtered: args.sha256.is_some() || args.key_id.is_some() })
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Exported {
+    output: String,
+    #[serde(flatten)]
+    head: Head,
+}
+
+impl Outcome for Exported {
+    fn stdout_is_taken(&self) -> bool {
+        self.output == "-"
+    }
+}
+
+impl fmt::Display for Exported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "exported {} lines", self.head.records)
+    }
+}
+
+pub(crate) fn export(args: &Export) -> Result<Exported, Failure> {
+    let mut text = String::new();
+    let head = match args.format {
+        Format::Json => {
+            let head = ledger::walk(&args.file, &mut |record, line| {
+                text.push_str(if record.seq == 1 { "[\n" } else { ",\n" });
+                text.push_str(line);
+            })?;
+            text.push_str(if head.records == 0 { "[]\n" } else { "\n]\n" });
+            head
+        }
+        Format::Csv => {
+            text.push_str("seq,time,input,input_sha256,output,output_sha256,signature,key_id,tool,git_commit,build_id,who\r\n");
+            ledger::walk(&args.file, &mut |record, _| row(&mut text, record))?
+        }
+    };
+    Sink::create(&args.output, Content::Text)?.put(text.as_bytes())?;
+    Ok(Exported { output: args.output.name(), head })
+}
+
+/// One line of the table. RFC 4180: every field in quotes, a quote doubled. A text that a spreadsheet would take for a
+/// formula gets an apostrophe in front.
+fn row(table: &mut String, record: &Record) {
+    let empty = String::new();
+    let or_empty = |text: &Option<String>| text.clone().unwrap_or_else(|| empty.clone());
+    let signature = serde_json::to_value(record.signature).ok();
+    let fields = [
+        record.seq.to_string(),
+        record.time.clone(),
+        record.input.file.clone(),
+        record.input.sha256.clone(),
+        record.output.file.clone(),
+        record.output.sha256.clone(),
+        signature.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default(),
+        record.key_id.clone(),
+        record.tool.clone(),
+        or_empty(&record.git_commit),
+        or_empty(&record.build_id),
+        or_empty(&record.who),
+    ];
+    for (index, field) in fields.iter().enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        let formula = if field.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
+        let _ = write!(table, "{comma}\"{formula}{}\"", field.replace('"', "\"\""));
+    }
+    table.push_str("\r\n");
+}

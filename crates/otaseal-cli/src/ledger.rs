@@ -1,0 +1,102 @@
+//! The ledger: the options of every command that signs, and entering what was signed.
+
+use crate::error::{Exit, Failure};
+use crate::io::Place;
+use clap::Args;
+use otaseal::key::PublicKey;
+use otaseal::ledger::{Entry, Ledger, LedgerError, NamedDigest, Origin, Recovered};
+use otaseal::settings::Settings;
+use otaseal::sign::{Scheme, Signed};
+use serde::Serialize;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Where signatures are entered.
+#[derive(Debug, Args)]
+pub(crate) struct LedgerArgs {
+    /// Enter every signature here before the signed file gets its name; made when it is missing [default: what
+    /// otaseal.toml says]
+    #[arg(long, value_name = "FILE")]
+    ledger: Option<PathBuf>,
+    /// What the build is called in the ledger [default: what the CI system calls it]
+    #[arg(long, value_name = "ID")]
+    build_id: Option<String>,
+}
+
+impl LedgerArgs {
+    /// The ledger that was named, or else the settings'. `source` is a file of the tree whose commit is entered.
+    pub(crate) fn open(&self, settings: &Settings, source: Option<&Path>) -> Option<Ledger> {
+        let path = self.ledger.as_ref().or(settings.ledger.as_ref())?;
+        let directory = source.and_then(Path::parent).unwrap_or(Path::new(""));
+        let origin = Origin::of_environment(directory).with_build_id(self.build_id.as_deref());
+        Some(Ledger::new(path, origin))
+    }
+}
+
+/// The place of a ledger, so that it is taken for no output.
+pub(crate) fn place(ledger: Option<&Ledger>) -> Option<Place> {
+    ledger.map(|ledger| Place::from(ledger.path()))
+}
+
+/// What was entered.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Entered {
+    file: String,
+    /// Number of the last line.
+    seq: u64,
+    /// Its SHA-256.
+    sha256: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recovered: Option<Recovered>,
+}
+
+impl Entered {
+    pub(crate) fn new(ledger: &Ledger, appended: otaseal::ledger::Appended) -> Self {
+        Self {
+            file: ledger.path().display().to_string(),
+            seq: appended.head.records,
+            sha256: appended.head.sha256.to_string(),
+            recovered: appended.recovered,
+        }
+    }
+
+    pub(crate) fn warning(&self) -> Option<String> {
+        let Recovered { file, size_bytes, .. } = self.recovered.as_ref()?;
+        Some(format!(
+            "the ledger ended in an unfinished line of {size_bytes} bytes: somebody was interrupted while signing; it \
+             was moved to {file}"
+        ))
+    }
+}
+
+impl fmt::Display for Entered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "ledger   {}, line {}", self.file, self.seq)
+    }
+}
+
+/// Enters what was signed into each output, which must not have its name yet.
+pub(crate) fn enter(
+    ledger: Option<&Ledger>,
+    input: &Place,
+    signed: &Signed,
+    outputs: &[(Scheme, &Place)],
+    key: &PublicKey,
+) -> Result<Option<Entered>, Failure> {
+    let Some(ledger) = ledger else { return Ok(None) };
+    let entry = |((signature, place), digest): (&(Scheme, &Place), _)| Entry {
+        input: NamedDigest::new(input.name(), signed.payload_len, signed.sha256),
+        output: NamedDigest::new(place.name(), signed.output_len(), digest),
+        signature: *signature,
+        key_id: key.id(),
+    };
+    let entries: Vec<_> = outputs.iter().zip(signed.output_sha256.iter().copied()).map(entry).collect();
+    Ok(Some(Entered::new(ledger, ledger.append(&entries)?)))
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        let failure = Self::new(&error, error.help());
+        if error.is_verdict() { Self { exit: Exit::Rejected, ..failure } } else { failure }
+    }
+}

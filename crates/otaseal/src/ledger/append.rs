@@ -1,0 +1,204 @@
+//! Entering signatures: one lock, one write, one wait for the disk, however many there are.
+
+use super::{Entry, FIRST, Head, Ledger, LedgerError, MAX_LINE, Record, Recovered};
+use crate::digest::sha256;
+use crate::output::{self, Access, Overwrite};
+use fd_lock::RwLock;
+use serde::Serialize;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// How every line begins.
+const START: &[u8] = b"{\"seq\":";
+
+/// What was entered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Appended {
+    /// The ledger's end now.
+    pub head: Head,
+    /// An unfinished line that was found and moved aside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovered: Option<Recovered>,
+}
+
+impl Ledger {
+    /// Enters signatures. When this returns they are on the disk; the signed files may get their names then, and not
+    /// before. Several processes and threads may do this at once.
+    ///
+    /// An unfinished last line, which is what a power cut or a `kill -9` leaves, is moved to a file beside the
+    /// ledger, and the next line says so. Of the lines before, only the last is looked at: [`super::verify`] checks
+    /// all of them.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; nothing was entered then.
+    pub fn append(&self, entries: &[Entry]) -> Result<Appended, LedgerError> {
+        let failed = |action| move |source| LedgerError::Io { path: self.path.clone(), action, source };
+        let mut lock = self.open().map_err(failed("written"))?;
+        loop {
+            let mut guard = match lock.write() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                other => other.map_err(failed("locked"))?,
+            };
+            // Whoever moved the file away while this waited must not get the lines: they would be lost.
+            if is_at(&guard, &self.path) {
+                return self.append_locked(&mut guard, entries);
+            }
+            drop(guard);
+            lock = self.open().map_err(failed("written"))?;
+        }
+    }
+
+    fn open(&self) -> io::Result<RwLock<File>> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&self.path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+        }
+        Ok(RwLock::new(file))
+    }
+
+    fn append_locked(&self, file: &mut File, entries: &[Entry]) -> Result<Appended, LedgerError> {
+        let failed = |action| move |source| LedgerError::Io { path: self.path.clone(), action, source };
+        let tail = self.tail(file)?;
+        let mut recovered = None;
+        if !tail.torn.is_empty() {
+            recovered = Some(self.move_aside(&tail.torn)?);
+            file.set_len(tail.whole).map_err(failed("written"))?;
+        }
+        let appended = Appended { recovered: recovered.clone(), head: tail.head };
+        let (head, text) = self.lines(tail.head, entries, recovered);
+        let written = file
+            .seek(SeekFrom::Start(tail.whole))
+            .and_then(|_| file.write_all(text.as_bytes()))
+            .and_then(|()| file.sync_data());
+        if let Err(source) = written {
+            // What was written in part would be moved aside by the next one; rather leave nothing.
+            let _ = file.set_len(tail.whole);
+            return Err(failed("written")(source));
+        }
+        if tail.head.records == 0 {
+            sync_directory(&self.path).map_err(failed("written"))?;
+        }
+        Ok(Appended { head, ..appended })
+    }
+
+    fn lines(&self, mut head: Head, entries: &[Entry], mut recovered: Option<Recovered>) -> (Head, String) {
+        let time = now();
+        let mut text = String::new();
+        for entry in entries {
+            let record = Record {
+                seq: head.records + 1,
+                prev: head.sha256.to_string(),
+                time: time.clone(),
+                input: entry.input.clone(),
+                output: entry.output.clone(),
+                signature: entry.signature,
+                key_id: entry.key_id.to_string(),
+                tool: concat!("otaseal ", env!("CARGO_PKG_VERSION")).into(),
+                git_commit: self.origin.git_commit.clone(),
+                build_id: self.origin.build_id.clone(),
+                who: self.origin.who.clone(),
+                recovered: recovered.take(),
+            };
+            // Strings, numbers and structures of them: always JSON, and a line end is escaped in it.
+            let line = serde_json::to_string(&record).unwrap_or_default();
+            head = Head { records: record.seq, sha256: sha256(line.as_bytes()) };
+            text.push_str(&line);
+            text.push('\n');
+        }
+        (head, text)
+    }
+
+    /// The last whole line, and what follows it.
+    fn tail(&self, file: &mut File) -> Result<Tail, LedgerError> {
+        let failed = |source| LedgerError::Io { path: self.path.clone(), action: "read", source };
+        let not_a_ledger = || LedgerError::NotALedger(self.path.clone());
+        let length = file.seek(SeekFrom::End(0)).map_err(failed)?;
+        // Room for an unfinished line and the one before it.
+        let from = length.saturating_sub(2 * (MAX_LINE as u64 + 1));
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(from)).and_then(|_| file.read_to_end(&mut bytes)).map_err(failed)?;
+        let end = memchr::memrchr(b'\n', &bytes).map_or(0, |at| at + 1);
+        let torn = bytes.split_off(end);
+        if torn.len() > MAX_LINE || (end == 0 && from > 0) || !could_be_torn(&torn) {
+            return Err(not_a_ledger());
+        }
+        let head = match bytes.split_last() {
+            None => Head { records: 0, sha256: FIRST },
+            Some((_, lines)) => {
+                let start = memchr::memrchr(b'\n', lines).map_or(0, |at| at + 1);
+                let line = &lines[start..];
+                let record: Record = serde_json::from_slice(line).map_err(|_| not_a_ledger())?;
+                // No ledger has so many lines that their number does not fit.
+                record.seq.checked_add(u64::from(u32::MAX)).ok_or_else(not_a_ledger)?;
+                Head { records: record.seq, sha256: sha256(line) }
+            }
+        };
+        Ok(Tail { whole: from + end as u64, torn, head })
+    }
+
+    /// Writes what is no whole line to a file of its own, before it is cut off.
+    fn move_aside(&self, torn: &[u8]) -> Result<Recovered, LedgerError> {
+        let digest = sha256(torn);
+        let mut name = self.path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".torn-{}", &digest.to_string()[..16]));
+        let path = self.path.with_file_name(&name);
+        // For its owner alone means: on the disk before anything goes on.
+        output::write(&path, torn, Overwrite::Replace, Access::OwnerOnly).map_err(|error| {
+            LedgerError::Io { path: path.clone(), action: "written", source: io::Error::other(error) }
+        })?;
+        Ok(Recovered {
+            file: name.to_string_lossy().into_owned(),
+            size_bytes: torn.len() as u64,
+            sha256: digest.to_string(),
+        })
+    }
+}
+
+struct Tail {
+    /// Length of all whole lines.
+    whole: u64,
+    torn: Vec<u8>,
+    head: Head,
+}
+
+/// Whether this can be the start of a line: or zeros, to which some file systems extend a file in a power cut.
+/// Anything else is a file of somebody else's, named by mistake.
+fn could_be_torn(bytes: &[u8]) -> bool {
+    let length = bytes.len().min(START.len());
+    bytes[..length] == START[..length] || bytes.iter().all(|byte| *byte == 0)
+}
+
+/// Now, in UTC, to the second.
+fn now() -> String {
+    let now = jiff::Timestamp::now();
+    jiff::Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
+}
+
+/// Whether the open file is still what the path names.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
+        _ => false,
+    }
+}
+
+/// Elsewhere an open file cannot be moved away.
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> bool {
+    true
+}
+
+/// A new file's name is on the disk when its directory is.
+#[cfg(unix)]
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).map(PathBuf::from);
+    File::open(directory.unwrap_or_else(|| ".".into()))?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_directory(_: &Path) -> io::Result<()> {
+    Ok(())
+}
