@@ -48,6 +48,7 @@ set-flash-mode = "dio"
 metadata = true
 board = "lamp-2"
 min-base-version = "1.0.0"
+ledger = "ledger.jsonl"
 
 [fallback]
 cargo = "/usr/bin/cargo"
@@ -64,6 +65,7 @@ fn every_field_is_known_and_paths_belong_to_the_file() {
     assert_eq!(settings.key, at("keys/private.pem"));
     assert_eq!(settings.firmware, at("build/firmware.bin"));
     assert_eq!(settings.out_dir, at("dist"));
+    assert_eq!(settings.ledger, at("ledger.jsonl"));
     assert_eq!(settings.effort, Some(Effort::Max));
     let fallback = settings.fallback.unwrap();
     assert_eq!(fallback.rustc, Some("rustc-web".into()), "a bare name is looked up in PATH");
