@@ -22,7 +22,8 @@ fn bench() -> Bench {
     bench.openssl("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key.pem");
     bench.openssl("pkey -in key.pem -pubout -out public.pem");
     bench.openssl(&format!("pkcs8 -topk8 -in key.pem -scrypt -passout pass:{PASSPHRASE} -out locked.pem"));
-    bench.write("image.bin", &common::firmware(5000));
+    // A firmware that has the key: it is not what is looked at here.
+    bench.write("image.bin", &[common::firmware(5000), bench.read("public.pem")].concat());
     bench
 }
 
@@ -128,5 +129,88 @@ fn a_descriptor_may_be_a_file_a_pipe_or_standard_input() {
         &bench,
         "cat image.bin | otaseal sign - -o - --key locked.pem --passphrase-fd 3 3< passphrase",
     );
-    assert!(shown.status.success() && shown.stdout.len() == 5000 + 260);
+    assert!(shown.status.success() && shown.stdout.len() == bench.read("image.bin").len() + 260);
+}
+
+/// For development every key may sign, and what is wrong with it is said; a release is refused.
+#[cfg(unix)]
+#[test]
+fn a_key_that_lies_open_is_a_warning_and_no_release() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = bench();
+    let sign = ["sign", "image.bin", "-o", "image.signed", "--key", "key.pem"];
+    let package = ["package", "image.bin", "--key", "key.pem"];
+    let py = [
+        "signing-py",
+        "--mode",
+        "sign",
+        "--bin",
+        "image.bin",
+        "--out",
+        "py.signed",
+        "--privatekey",
+        "key.pem",
+    ];
+    let run = |finding: Option<&str>| {
+        for args in [&sign[..], &package, &py] {
+            let output = bench.ok(args);
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            match finding {
+                Some(finding) => {
+                    assert!(stderr.contains(&format!("warning: {finding}")), "{args:?}: {stderr}")
+                }
+                None => assert!(!stderr.contains("key.pem"), "{args:?}: {stderr}"),
+            }
+        }
+        for args in [&sign[..], &package] {
+            let args = [args, &["--release", "--ledger", "ledger.jsonl"]].concat();
+            match finding {
+                Some(finding) => {
+                    let output = bench.fails(3, &args);
+                    let stderr = String::from_utf8_lossy(&output.stderr);
+                    let refused = format!("error: no release may be signed with this key: {finding}");
+                    assert!(stderr.starts_with(&refused), "{args:?}: {stderr}");
+                }
+                None => drop(bench.ok(&args)),
+            }
+        }
+        let code = if finding.is_some() { 1 } else { 0 };
+        let check = bench.otaseal(&["key", "check", "key.pem"]);
+        assert_eq!(check.status.code(), Some(code), "{}", String::from_utf8_lossy(&check.stdout));
+    };
+    let mode = |mode| {
+        fs::set_permissions(bench.path("key.pem"), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(0o600);
+    run(None);
+    mode(0o644);
+    run(Some("key.pem can be read by others than its owner (mode 0644)"));
+    mode(0o600);
+    bench.run("git", &["init", "-q"]);
+    run(None);
+    bench.run("git", &["add", "key.pem"]);
+    let path = bench.path("key.pem").canonicalize().unwrap();
+    run(Some(&format!("{} is tracked by git", path.display())));
+}
+
+/// Without git, or with one that does not work, nobody knows: a release says so.
+#[cfg(unix)]
+#[test]
+fn what_could_not_be_checked_is_said() {
+    let bench = bench();
+    fs::create_dir(bench.path(".git")).unwrap();
+    let sign = ["sign", "image.bin", "-o", "image.signed", "--key", "key.pem", "--release", "--ledger", "l"];
+    for (path, words) in [
+        ("/nowhere".to_owned(), "git could not be started"),
+        (std::env::var("PATH").unwrap(), "git could not say"),
+    ] {
+        let output =
+            Command::new(OTASEAL).args(sign).env("PATH", path).current_dir(bench.dir()).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{stderr}");
+        assert!(
+            stderr.contains("not checked: whether git has the file") && stderr.contains(words),
+            "{stderr}"
+        );
+    }
 }

@@ -9,6 +9,7 @@ mod continuity;
 mod error;
 mod io;
 mod ledger;
+mod linted;
 mod passphrase;
 mod report;
 mod signer;

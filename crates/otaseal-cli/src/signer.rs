@@ -2,8 +2,10 @@
 
 use crate::error::Failure;
 use crate::io::Place;
+use crate::linted::linted;
 use crate::passphrase::PassphraseArgs;
 use clap::Args;
+use otaseal::Purpose;
 use otaseal::device::KeyId;
 use otaseal::digest::Sha256Digest;
 use otaseal::guard::Expected;
@@ -58,8 +60,14 @@ impl SignerArgs {
         file.into_iter().cloned().chain(self.passphrase.input()).collect()
     }
 
-    /// Opens the key that was named, or else this one.
-    pub(crate) fn open(&self, default: Option<&Place>) -> Result<Box<dyn Signer>, Failure> {
+    /// Opens the key that was named, or else this one, when nothing speaks against it.
+    pub(crate) fn open(&self, default: Option<&Place>, purpose: Purpose) -> Result<Box<dyn Signer>, Failure> {
+        let signer = self.open_any(default)?;
+        let named = self.key.as_ref().or(default).filter(|_| self.signer_cmd.is_none());
+        linted(signer, named, purpose)
+    }
+
+    fn open_any(&self, default: Option<&Place>) -> Result<Box<dyn Signer>, Failure> {
         if let (Some(command), Some(key)) = (&self.signer_cmd, &self.key) {
             let mut command = command.clone();
             command.input = self.signer_cmd_input.unwrap_or(command.input);

@@ -9,6 +9,7 @@ use crate::guard::{self, Content, Expected, GuardError};
 use crate::homie::{TokenError, Tokens};
 use crate::image::esp8266::FlashMode;
 use crate::key::PublicKey;
+use crate::key::lint;
 use crate::known_keys;
 use crate::ledger::{self, Appended, Ledger, LedgerError, NamedDigest};
 use crate::manifest::{self, Artefact, Installed, Manifest};
@@ -218,20 +219,15 @@ pub enum PackageError {
     /// A file could not be written.
     #[error(transparent)]
     Output(#[from] OutputError),
-    /// A release with a key whose private half everybody has.
-    #[error("the private half of the key {key_id} is published ({published_at})")]
-    PublishedKey {
-        /// The key id.
-        key_id: String,
-        /// Where it is published.
-        published_at: &'static str,
-    },
     /// A release without a ledger.
     #[error("a release needs a ledger of what was signed")]
     NoLedger,
     /// The signatures were not entered, so there are none.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// A release with a key that is unfit for it.
+    #[error(transparent)]
+    KeyRefused(#[from] lint::Refused),
     /// The base name cannot be a file name.
     #[error("`{0}` cannot be used as a file name")]
     BaseName(String),
@@ -273,14 +269,12 @@ impl PackageError {
             Self::Compress(_) => "no device has that much flash; is this the right file?".into(),
             Self::Sign(error) => error.help().into(),
             Self::Output(error) => error.help().into(),
-            Self::PublishedKey { .. } => {
-                "anybody can sign with it: make a key of your own with `otaseal keygen`".into()
-            }
             Self::NoLedger => {
                 "name it with --ledger FILE, or once for all in the settings: ledger = \"ledger.jsonl\""
                     .into()
             }
             Self::Ledger(error) => error.help().into(),
+            Self::KeyRefused(refused) => refused.help(),
             Self::BaseName(_) => "use letters, digits and - _ . +, not starting with a dot".into(),
             Self::Occupied { .. } => "one directory holds one package: choose another --out-dir".into(),
             Self::NothingFor { .. } => {
@@ -306,9 +300,9 @@ impl PackageError {
 /// [`PackageError`]; nothing has its name yet then, except after a failure of the disk in the final renames.
 pub fn package(options: &Options, signer: &dyn Signer) -> Result<Report, PackageError> {
     let key = signer.public_key();
-    let published = known_keys::published_at(key.id());
-    if let (Purpose::Release, Some(published_at)) = (options.purpose, published) {
-        return Err(PackageError::PublishedKey { key_id: key.id().to_string(), published_at });
+    if options.purpose == Purpose::Release {
+        // The numbers alone: a signer may have no file.
+        lint::judge(lint::public_key(key), Purpose::Release)?;
     }
     if options.purpose == Purpose::Release && options.ledger.is_none() {
         return Err(PackageError::NoLedger);
@@ -389,7 +383,14 @@ pub fn package(options: &Options, signer: &dyn Signer) -> Result<Report, Package
     refusals.sort_by_key(|artefact| artefact.kind);
     artefacts.sort_by_key(|(kind, _)| *kind);
     let artefacts = artefacts.into_iter().map(|(_, artefact)| artefact).collect();
-    let manifest = manifest_of(&firmware, &tokens, signer, published, options.timestamp, artefacts);
+    let manifest = manifest_of(
+        &firmware,
+        &tokens,
+        signer,
+        known_keys::published_at(key.id()),
+        options.timestamp,
+        artefacts,
+    );
     let entered = enter(options, &manifest, key)?;
     let removed = stage.commit(&manifest)?;
     let (out_dir, ledger) = (out.clone(), entered);

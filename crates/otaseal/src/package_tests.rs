@@ -232,10 +232,10 @@ fn a_published_key_is_marked_and_no_release() {
     assert_eq!(bench.manifest()["example_key"], true);
     fs::remove_dir_all(bench.path("dist")).unwrap();
     let options = Options { purpose: Purpose::Release, ..bench.options() };
-    assert!(matches!(package(&options, &key), Err(PackageError::PublishedKey { .. })));
+    assert!(matches!(package(&options, &key), Err(PackageError::KeyRefused(_))));
     assert!(matches!(bench.package(&options), Err(PackageError::NoLedger)));
     let options = Options { ledger: Some(bench.ledger()), ..options };
-    assert!(matches!(package(&options, &key), Err(PackageError::PublishedKey { .. })));
+    assert!(matches!(package(&options, &key), Err(PackageError::KeyRefused(_))));
     assert!(!bench.path("dist").exists());
     bench.package(&options).unwrap();
 }

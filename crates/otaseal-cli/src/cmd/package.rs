@@ -63,7 +63,7 @@ pub(crate) struct Package {
     /// Time for the manifest, in seconds since 1970; without it the manifest has none
     #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH")]
     timestamp: Option<u64>,
-    /// Refuse a key whose private half is published
+    /// Refuse a key that is unfit for a release: published, factored by known methods, readable by others, in git
     #[arg(long)]
     release: bool,
     /// Make only what these devices accept, of everything there is or of --artefacts: esp8266@VERSION,
@@ -106,6 +106,12 @@ pub(crate) struct Package {
 
 fn artefact(text: &str) -> Result<ArtefactKind, &'static str> {
     serde_json::from_value(text.into()).map_err(|_| "expected plain, gz, signed, gz-signed or legacy-sig")
+}
+
+impl Package {
+    fn purpose(&self) -> Purpose {
+        if self.release { Purpose::Release } else { Purpose::Development }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -191,7 +197,7 @@ pub(crate) fn run(args: &Package, reporter: &Reporter) -> Result<OneOrMany<Packa
         Place::Path(path) => path,
         Place::Std => piped.insert(Piped::read()?).file(),
     };
-    let signer = args.signer.open(Some(&default))?;
+    let signer = args.signer.open(Some(&default), args.purpose())?;
     let options = options(args, &settings, firmware)?;
     let _progress = reporter.progress("packaging");
     Ok(OneOrMany::One(Box::new(one(&options, &*signer)?)))
@@ -222,7 +228,7 @@ fn many(args: &Package, settings: &Settings, reporter: &Reporter) -> Result<Summ
         each.push(options);
     }
     batch::check_outputs(std::iter::empty(), each.iter().map(|options| options.out_dir.as_path()))?;
-    let signer = args.signer.open(Some(&default))?;
+    let signer = args.signer.open(Some(&default), args.purpose())?;
     let work = |index: usize, _: &Path| one(&each[index], &*signer);
     let line = |packaged: &Packaged| {
         let Report { out_dir, manifest, .. } = &packaged.report;
@@ -264,7 +270,7 @@ fn options(args: &Package, settings: &Settings, firmware: PathBuf) -> Result<Opt
         request.board = args.board.clone().or(request.board.take());
         request.min_base_version = args.min_base_version.clone().or(request.min_base_version.take());
     }
-    options.purpose = if args.release { Purpose::Release } else { Purpose::Development };
+    options.purpose = args.purpose();
     options.content = args.as_kind;
     options.continuity = args.continuity.rule();
     options.ledger = args.ledger.open(settings, Some(&options.firmware));

@@ -18,6 +18,7 @@ use otaseal::image::{self, esp8266::FlashMode};
 use otaseal::key::PublicKey;
 use otaseal::ledger::Ledger;
 use otaseal::sign::{AlreadySigned, Expecting, Scheme, SignError, Signer, Target, sign_stream};
+use otaseal::{PackageError, Purpose};
 use serde::Serialize;
 use std::fmt;
 use std::io::{self, Cursor, Read};
@@ -75,6 +76,25 @@ pub(crate) struct Sign {
     continuity: ContinuityArgs,
     #[command(flatten)]
     ledger: LedgerArgs,
+    /// Refuse a key that is unfit for a release: published, factored by known methods, readable by others, in git. Needs
+    /// a ledger
+    #[arg(long)]
+    release: bool,
+}
+
+impl Sign {
+    fn purpose(&self) -> Purpose {
+        if self.release { Purpose::Release } else { Purpose::Development }
+    }
+
+    /// The ledger of this run; a release needs one.
+    fn ledger(&self, input: Option<&Path>) -> Result<Option<Ledger>, Failure> {
+        let ledger = self.ledger.open(&settings(None)?, input);
+        match (&ledger, self.purpose()) {
+            (None, Purpose::Release) => Err(PackageError::NoLedger.into()),
+            _ => Ok(ledger),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -164,11 +184,11 @@ fn one(
     };
     let mut outputs = vec![(Scheme::Pkcs1v15Sha256, output)];
     outputs.extend(args.legacy.as_ref().map(|legacy| (Scheme::LegacyBareHash, legacy)));
-    let ledger = args.ledger.open(&settings(None)?, input.path());
+    let ledger = args.ledger(input.path())?;
     let read: Vec<_> = args.signer.inputs(None).into_iter().chain(ledger::place(ledger.as_ref())).collect();
     let inputs: Vec<_> = read.iter().chain([input]).collect();
     check_places(&inputs, &outputs.iter().map(|(_, place)| *place).collect::<Vec<_>>())?;
-    let signer = args.signer.open(None)?;
+    let signer = args.signer.open(None, args.purpose())?;
     guard.check_key(&*signer)?;
     args.expect.check_key(signer.public_key())?;
     let _progress = reporter.progress("signing");
@@ -188,7 +208,7 @@ fn many(
     guard: &Guard,
     reporter: &Reporter,
 ) -> Result<Summary, Failure> {
-    let ledger = args.ledger.open(&settings(None)?, args.inputs.first().and_then(Place::path));
+    let ledger = args.ledger(args.inputs.first().and_then(Place::path))?;
     let read: Vec<_> = args.signer.inputs(None).into_iter().chain(ledger::place(ledger.as_ref())).collect();
     let streams: Vec<_> = read.iter().chain(args.batch.list()).collect();
     check_places(&streams, &[])?;
@@ -208,7 +228,7 @@ fn many(
     let read = inputs.iter().map(PathBuf::as_path).chain(streams.iter().filter_map(|place| place.path()));
     batch::check_outputs(read, outputs.iter().map(PathBuf::as_path))?;
     args.expect.check_many()?;
-    let signer = args.signer.open(None)?;
+    let signer = args.signer.open(None, args.purpose())?;
     guard.check_key(&*signer)?;
     args.expect.check_key(signer.public_key())?;
     std::fs::create_dir_all(directory).map_err(|error| Failure::write(directory, &error))?;

@@ -5,10 +5,12 @@ use crate::continuity::ContinuityArgs;
 use crate::error::Failure;
 use crate::io::{Place, check_places};
 use crate::ledger::{self, LedgerArgs};
+use crate::linted::linted;
 use crate::passphrase::PassphraseArgs;
 use crate::report::Outcome;
 use crate::signer;
 use clap::{Args, ValueEnum};
+use otaseal::Purpose;
 use otaseal::emit;
 use otaseal::output::Written;
 use otaseal::sign::{AlreadySigned, Scheme};
@@ -110,6 +112,7 @@ pub(crate) fn run(args: &SigningPy) -> Result<Done, Failure> {
                 args.passphrase.input().into_iter().chain(ledger::place(ledger.as_ref())).collect();
             check_places(&[&image, &key].into_iter().chain(&read).collect::<Vec<_>>(), &places)?;
             let signer = signer::open(&key, None, &args.passphrase)?;
+            let signer = linted(signer, Some(&key), Purpose::Development)?;
             let guard = Guard::of_keys(args.continuity.rule());
             let rule = AlreadySigned::Refuse;
             sign::sign(&image, &outputs, &*signer, rule, &guard, ledger.as_ref())

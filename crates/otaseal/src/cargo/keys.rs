@@ -85,7 +85,7 @@ pub(super) fn read_public(path: &Path) -> Result<PublicKey, CargoError> {
     PublicKey::from_bytes(&read(path)?).map_err(|source| CargoError::Key { path: path.into(), source })
 }
 
-fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, CargoError> {
+pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, CargoError> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_KEY_FILE + 1));
     let read = File::open(path).and_then(|file| file.take(MAX_KEY_FILE as u64 + 1).read_to_end(&mut bytes));
     match read {

@@ -68,6 +68,7 @@ fn words(note: &Note) -> String {
              The key was read from {}.\n",
             short(path)
         ),
+        Note::Key(finding) => format!("warning: {finding}\n         ({})", finding.help()),
         Note::Continuity { warning } => {
             format!("warning: {warning}\n         (`cargo xtask pubkey` puts the key in)")
         }

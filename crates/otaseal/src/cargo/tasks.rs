@@ -2,13 +2,13 @@
 
 use super::CargoError;
 use super::build::{Build, build};
-use super::keys::{beside, read_private, read_public};
+use super::keys::{beside, read, read_private, read_public};
 use super::project::Project;
 use crate::continuity;
 use crate::emit::{self, EmitError, Mode, RustForm, RustOptions};
 use crate::key::encryption::Protection;
+use crate::key::lint::{self, Finding};
 use crate::key::{KeySize, PrivateKey, PublicKey, pair::PairFiles};
-use crate::known_keys;
 use crate::ledger::Recovered;
 use crate::manifest;
 use crate::output::{OutputError, Overwrite, Written};
@@ -46,6 +46,8 @@ pub enum Note {
         /// Where it is published.
         published_at: &'static str,
     },
+    /// Something else is wrong with the key that signs.
+    Key(Finding),
     /// The firmware was signed, and what the keys in it say is worth a warning.
     Continuity {
         /// A sentence without its full stop.
@@ -121,12 +123,13 @@ pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<Signed, Car
     // Before the build: a missing key need not cost a minute of compiling.
     let keys = project.keys()?;
     let key_id = keys.private.public().id();
-    if let Some(published_at) = known_keys::published_at(key_id) {
-        if request.purpose == Purpose::Release {
-            let key_id = key_id.to_string();
-            return Err(crate::PackageError::PublishedKey { key_id, published_at }.into());
-        }
-        note(Note::PublishedKey { path: keys.private_path.clone(), key_id, published_at });
+    let path = &keys.private_path;
+    let findings = lint::signing_key(keys.private.public(), Some((path, &read(path)?)));
+    for finding in lint::judge(findings, request.purpose).map_err(crate::PackageError::from)? {
+        note(match finding {
+            Finding::Published { at } => Note::PublishedKey { path: path.clone(), key_id, published_at: at },
+            finding => Note::Key(finding),
+        });
     }
     let build = build(&project, note)?;
     let mut options = Options::new(build.path(), out_dir);

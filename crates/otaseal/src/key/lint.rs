@@ -8,6 +8,7 @@ mod modulus;
 use super::encryption::{self, Encryption};
 use super::{KeyError, KeySize, PublicKey};
 use crate::known_keys;
+use crate::package::Purpose;
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -193,6 +194,42 @@ pub fn signing_key(key: &PublicKey, file: Option<(&Path, &[u8])>) -> Vec<Finding
         findings.extend(private_file(path, bytes));
     }
     findings
+}
+
+/// Why no release may be signed with a key: every finding that says so.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no release may be signed with this key: {}", list(.0))]
+pub struct Refused(Vec<Finding>);
+
+fn list(findings: &[Finding]) -> String {
+    findings.iter().map(Finding::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl Refused {
+    /// What the user can do about it.
+    pub fn help(&self) -> String {
+        let mut helps: Vec<_> = self.0.iter().map(Finding::help).collect();
+        helps.dedup();
+        helps.join("; ")
+    }
+}
+
+/// Whether this key may sign, and what its user should know although it may. For development every key may; in a
+/// release also what could not be checked is worth knowing.
+///
+/// # Errors
+/// [`Refused`], for a release alone.
+pub fn judge(findings: Vec<Finding>, purpose: Purpose) -> Result<Vec<Finding>, Refused> {
+    let (refused, rest): (Vec<_>, Vec<_>) =
+        findings.into_iter().partition(|finding| finding.severity() == Severity::Refuse);
+    let worth_saying = |finding: &Finding| match finding {
+        Finding::NotChecked { .. } => purpose == Purpose::Release,
+        other => other.severity() == Severity::Warn,
+    };
+    match purpose {
+        Purpose::Release if !refused.is_empty() => Err(Refused(refused)),
+        _ => Ok(refused.into_iter().chain(rest.into_iter().filter(worth_saying)).collect()),
+    }
 }
 
 #[cfg(unix)]

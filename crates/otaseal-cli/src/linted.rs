@@ -1,0 +1,62 @@
+//! A key is looked at before it signs: what speaks against it stops a release, and is a warning everywhere else.
+
+use crate::error::Failure;
+use crate::io::Place;
+use otaseal::Purpose;
+use otaseal::key::PublicKey;
+use otaseal::key::lint::{self, Finding};
+use otaseal::sign::{Scheme, SignError, Signer};
+use std::io::Read;
+
+/// A signer whose key has findings.
+struct Linted {
+    signer: Box<dyn Signer>,
+    warnings: Vec<String>,
+}
+
+impl Signer for Linted {
+    fn public_key(&self) -> &PublicKey {
+        self.signer.public_key()
+    }
+
+    fn sign_digest(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {
+        self.signer.sign_digest(scheme, digest)
+    }
+
+    fn sign_message(
+        &self,
+        scheme: Scheme,
+        message: &mut dyn Read,
+        digest: &[u8; 32],
+    ) -> Result<Vec<u8>, SignError> {
+        self.signer.sign_message(scheme, message, digest)
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        self.warnings.iter().cloned().chain(self.signer.remarks()).collect()
+    }
+}
+
+/// Refuses a release with a key that is unfit for it; otherwise says what is wrong with the key. `place` is where the
+/// private key was read from, if it was.
+pub(crate) fn linted(
+    signer: Box<dyn Signer>,
+    place: Option<&Place>,
+    purpose: Purpose,
+) -> Result<Box<dyn Signer>, Failure> {
+    let path = place.and_then(Place::path).filter(|path| path.is_file());
+    let bytes = path.map(|path| Place::from(path).key_bytes()).transpose()?;
+    let file = path.zip(bytes.as_ref().map(|bytes| &***bytes));
+    let findings = lint::judge(lint::signing_key(signer.public_key(), file), purpose)
+        .map_err(|refused| Failure::new(&refused, refused.help()))?;
+    // Of a published key every report warns already.
+    let warnings: Vec<_> = findings
+        .iter()
+        .filter(|finding| !matches!(finding, Finding::Published { .. }))
+        .map(|finding| format!("{finding}; {}", finding.help()))
+        .collect();
+    Ok(match warnings.is_empty() {
+        true => signer,
+        false => Box::new(Linted { signer, warnings }),
+    })
+}
