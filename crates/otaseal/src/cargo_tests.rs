@@ -1,5 +1,8 @@
 use super::*;
+use crate::key::encryption::{Derivation, Protection};
+use crate::key::passphrase::Passphrase;
 use crate::key::{KeySize, PrivateKey};
+use crate::output::{Access, Overwrite};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,7 +33,10 @@ impl Project {
     /// The project's own key pair, made faster than a new one.
     fn with_key(self, name: &str, public: &str) -> Self {
         fs::create_dir_all(self.path("keys")).unwrap();
-        fs::copy(workspace().join("fixtures/keys").join(name), self.path("keys/private.pem")).unwrap();
+        let private = fs::read(workspace().join("fixtures/keys").join(name)).unwrap();
+        // Git gives everybody leave to read what it checks out, which is a finding.
+        crate::output::write(&self.path("keys/private.pem"), &private, Overwrite::Replace, Access::OwnerOnly)
+            .unwrap();
         let key = fs::read(workspace().join("fixtures/keys").join(public)).unwrap();
         let key = PrivateKey::from_bytes(&key).unwrap();
         fs::write(self.path("keys/public.pem"), key.public().to_spki_pem()).unwrap();
@@ -70,6 +76,47 @@ fn a_build_of_another_tool_is_packaged_and_verified() {
     let image = project.path("target/otaseal/lamp/lamp.bin.legacy_sig");
     assert_eq!(project.run(&format!("verify --legacy {}", image.display())).0, 0);
     assert_eq!(project.run(&format!("verify {}", image.display())).0, 1, "the form must be named");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_key_that_lies_open_is_a_warning_and_no_release() {
+    use std::os::unix::fs::PermissionsExt;
+    let project = Project::new("firmware = \"lamp.bin\"").with_key("other.pem", "other.pem");
+    let open = fs::Permissions::from_mode(0o644);
+    fs::set_permissions(project.path("keys/private.pem"), open).unwrap();
+    let (code, _, err) = project.run("sign --allow-no-key");
+    assert!(code == 0 && err.contains("can be read by others than its owner (mode 0644)"), "{err}");
+    let (code, _, err) = project.run("sign --allow-no-key --release");
+    assert!(code == 3 && err.contains("no release may be signed with this key"), "{err}");
+}
+
+#[test]
+fn an_encrypted_key_takes_its_passphrase_from_a_file() {
+    let project = Project::new("firmware = \"lamp.bin\"").with_key("other.pem", "other.pem");
+    let key = PrivateKey::from_bytes(&fs::read(project.path("keys/private.pem")).unwrap()).unwrap();
+    let passphrase = Passphrase::new("a secret");
+    let pem = key.to_pem(Protection::Passphrase(&passphrase, Derivation::Pbkdf2)).unwrap();
+    let path = project.path("keys/private.pem");
+    crate::output::write(&path, pem.as_bytes(), Overwrite::Replace, Access::OwnerOnly).unwrap();
+    fs::write(project.path("right"), "a secret\n").unwrap();
+    fs::write(project.path("wrong"), "another\n").unwrap();
+    let run = |file: &str| {
+        project.run(&format!("sign --allow-no-key --passphrase-file {}", project.path(file).display()))
+    };
+    let (code, _, err) = project.run("sign --allow-no-key");
+    assert!(
+        code == 3 && err.contains("no passphrase was given") && err.contains("--passphrase-file"),
+        "{err}"
+    );
+    let (code, _, err) = run("wrong");
+    assert!(code == 3 && err.contains("the passphrase is wrong"), "{err}");
+    let (code, _, err) = run("missing");
+    assert!(code == 3 && err.contains("could not be read from"), "{err}");
+    assert_eq!(run("right").0, 0);
+    let (code, _, err) = project.run("sign --passphrase-fd 3 --passphrase-env X");
+    assert!(code == 2 && err.contains("one place"), "{err}");
+    assert_eq!(project.run("sign --passphrase-word secret").0, 2);
 }
 
 #[test]

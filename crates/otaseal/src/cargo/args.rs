@@ -5,6 +5,7 @@ use super::tasks::{Keygen, Pubkey, Request, Verify};
 use crate::continuity::WithoutKey;
 use crate::emit::Mode;
 use crate::key::KeySize;
+use crate::key::passphrase::PassphraseSource;
 use crate::output::Overwrite;
 use crate::package::Purpose;
 use lexopt::{Arg, Parser, ValueExt};
@@ -45,13 +46,15 @@ cargo xtask sign [OPTIONS]: build the firmware, package it, verify what was sign
   --features A,B         Cargo features
   --firmware FILE        package this build (.elf or .bin) instead of building
   --key FILE             private key [keys/private.pem]
+  --passphrase-file FILE, --passphrase-fd N, --passphrase-env NAME
+                         where the passphrase of an encrypted key is
   --public-key FILE      public key to verify with [public.pem beside the private one]
   --out-dir DIR          where the package goes [target/otaseal/NAME]
   --name NAME            start of every file name
   --legacy               also the form of esp8266 core 2.5.0 to 2.5.2
   --effort LEVEL         fast, default or max: how hard to compress
   --max-gap BYTES        largest hole between two ELF sections that is filled
-  --release              the package may leave the desk: it needs a ledger, and a key of your own
+  --release              the package may leave the desk: it needs a ledger, and a key that is fit for it
   --rotate-to KEYID      the firmware brings this key, and its devices are to trust it from now on
   --allow-no-key         sign firmware that holds no public key: its devices check no further update
   --ledger FILE          enter every signature here before a signed file gets its name
@@ -74,6 +77,8 @@ const PUBKEY_HELP: &str = "\
 cargo xtask pubkey [OPTIONS]: write the public key into the sources that the settings name (`emit`)
 
   --check                write nothing; exit 3 when a file is not up to date
+  --passphrase-file FILE, --passphrase-fd N, --passphrase-env NAME
+                         where the passphrase of an encrypted key is
   --key FILE             private key [keys/private.pem]
   --public-key FILE      public key [public.pem beside the private one]
   --manifest-path FILE   the project's Cargo.toml
@@ -124,6 +129,7 @@ fn sign(mut parser: Parser) -> Result<Task, CargoError> {
             "--legacy" => request.settings.legacy = Some(true),
             "--effort" => request.settings.effort = Some(value(&mut parser)?),
             "--max-gap" => request.settings.max_gap = Some(value(&mut parser)?),
+            name if name.starts_with("--passphrase-") => passphrase(name, &mut parser, &mut request)?,
             "--release" => request.purpose = Purpose::Release,
             "--rotate-to" => request.continuity.rotate_to = Some(value(&mut parser)?),
             "--allow-no-key" => request.continuity.without_key = WithoutKey::Allow,
@@ -160,6 +166,7 @@ fn pubkey(mut parser: Parser) -> Result<Task, CargoError> {
         match argument.name.as_str() {
             "--help" => return Ok(Task::Help(PUBKEY_HELP)),
             "--check" => task.mode = Mode::Check,
+            name if name.starts_with("--passphrase-") => passphrase(name, &mut parser, &mut task.request)?,
             _ => common(argument, &mut parser, &mut task.request)?,
         }
     }
@@ -196,6 +203,20 @@ fn next(parser: &mut Parser) -> Result<Option<Argument>, CargoError> {
         Arg::Long(name) => Argument { name: format!("--{name}"), value: OsString::new() },
         Arg::Value(value) => Argument { name: VALUE.into(), value },
     }))
+}
+
+/// Where a passphrase is: one place, and never the command line itself.
+fn passphrase(name: &str, parser: &mut Parser, request: &mut Request) -> Result<(), CargoError> {
+    let source = match name {
+        "--passphrase-file" => PassphraseSource::File(path(parser)?),
+        "--passphrase-fd" => PassphraseSource::Descriptor(value(parser)?),
+        "--passphrase-env" => PassphraseSource::Environment(word(parser)?),
+        other => return Err(CargoError::Usage(format!("there is no option `{other}`"))),
+    };
+    match request.passphrase.replace(source) {
+        None => Ok(()),
+        Some(_) => Err(CargoError::Usage("the passphrase can come from one place only".into())),
+    }
 }
 
 /// What every task takes.

@@ -3,6 +3,7 @@
 use super::CargoError;
 use super::project::Project;
 use crate::key::file::MAX_KEY_FILE;
+use crate::key::passphrase::{NoSecrets, Secrets};
 use crate::key::{KeyError, PrivateKey, PublicKey};
 use std::fs::File;
 use std::io::Read;
@@ -35,9 +36,9 @@ impl Project {
     }
 
     /// The key that signs, with the public half that goes with it.
-    pub(super) fn keys(&self) -> Result<Keys, CargoError> {
+    pub(super) fn keys(&self, secrets: &dyn Secrets) -> Result<Keys, CargoError> {
         let private_path = self.usable_private_path()?;
-        let private = read_private(&private_path)?;
+        let private = read_private(&private_path, secrets)?;
         let is_example = self.settings.example_key.as_ref() == Some(&private_path);
         let public_path = match &self.settings.public_key {
             // The configured public key belongs to the project's own private key.
@@ -67,7 +68,7 @@ impl Project {
         let public = beside(&private);
         match public.exists() {
             true => Ok((read_public(&public)?, public)),
-            false => Ok((read_private(&private)?.public().clone(), private)),
+            false => Ok((read_private(&private, &NoSecrets)?.public().clone(), private)),
         }
     }
 }
@@ -77,8 +78,9 @@ pub(super) fn beside(private: &Path) -> PathBuf {
     private.with_file_name("public.pem")
 }
 
-pub(super) fn read_private(path: &Path) -> Result<PrivateKey, CargoError> {
-    PrivateKey::from_bytes(&read(path)?).map_err(|source| CargoError::Key { path: path.into(), source })
+pub(super) fn read_private(path: &Path, secrets: &dyn Secrets) -> Result<PrivateKey, CargoError> {
+    PrivateKey::from_bytes_with(&read(path)?, &path.display(), secrets)
+        .map_err(|source| CargoError::Key { path: path.into(), source })
 }
 
 pub(super) fn read_public(path: &Path) -> Result<PublicKey, CargoError> {

@@ -2,12 +2,13 @@
 
 use super::CargoError;
 use super::build::{Build, build};
-use super::keys::{beside, read, read_private, read_public};
+use super::keys::{beside, read, read_public};
 use super::project::Project;
 use crate::continuity;
 use crate::emit::{self, EmitError, Mode, RustForm, RustOptions};
 use crate::key::encryption::Protection;
 use crate::key::lint::{self, Finding};
+use crate::key::passphrase::{PassphraseSource, Secrets};
 use crate::key::{KeySize, PrivateKey, PublicKey, pair::PairFiles};
 use crate::ledger::Recovered;
 use crate::manifest;
@@ -76,6 +77,8 @@ pub struct Request {
     pub purpose: Purpose,
     /// Seconds since 1970 for the manifest.
     pub timestamp: Option<u64>,
+    /// Where the private key's passphrase is, if it has one.
+    pub passphrase: Option<PassphraseSource>,
     /// What is expected of the public keys in the image.
     pub continuity: continuity::Rule,
     /// What the build is called in the ledger; by default what the CI system calls it.
@@ -121,7 +124,7 @@ pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<Signed, Car
     let out_dir = project.out_dir()?;
     let base_name = project.base_name()?;
     // Before the build: a missing key need not cost a minute of compiling.
-    let keys = project.keys()?;
+    let keys = project.keys(&request.passphrase)?;
     let key_id = keys.private.public().id();
     let path = &keys.private_path;
     let findings = lint::signing_key(keys.private.public(), Some((path, &read(path)?)));
@@ -283,7 +286,7 @@ pub fn pubkey(task: &Pubkey) -> Result<Vec<(PathBuf, Written)>, CargoError> {
     let (key, _) = project.public_key()?;
     let mut done = Vec::new();
     for file in list {
-        let written = match emitted(file, &key, &project)? {
+        let written = match emitted(file, &key, &project, &request.passphrase)? {
             Text::Source(text) => emit::place(&file.path, &text, task.mode, "cargo xtask pubkey")?,
             Text::Bytes(bytes) => place_bytes(&file.path, &bytes, task.mode)?,
         };
@@ -297,7 +300,12 @@ enum Text {
     Bytes(Vec<u8>),
 }
 
-fn emitted(file: &Emit, key: &PublicKey, project: &Project) -> Result<Text, CargoError> {
+fn emitted(
+    file: &Emit,
+    key: &PublicKey,
+    project: &Project,
+    secrets: &dyn Secrets,
+) -> Result<Text, CargoError> {
     let wrong = |what| Err(CargoError::EmitSetting { path: file.path.clone(), what });
     let is_rust = matches!(file.kind, EmitKind::Rust | EmitKind::RustDevice);
     if !is_rust && (file.module.is_some() || file.self_test) {
@@ -309,7 +317,7 @@ fn emitted(file: &Emit, key: &PublicKey, project: &Project) -> Result<Text, Carg
     Ok(match file.kind {
         EmitKind::Rust | EmitKind::RustDevice => {
             let self_test = match file.self_test {
-                true => Some(emit::self_test(&self_test_key(key, project)?)?),
+                true => Some(emit::self_test(&self_test_key(key, project, secrets)?)?),
                 false => None,
             };
             let form = if file.kind == EmitKind::Rust { RustForm::Standalone } else { RustForm::Device };
@@ -328,9 +336,13 @@ fn emitted(file: &Emit, key: &PublicKey, project: &Project) -> Result<Text, Carg
 }
 
 /// The private key of the public key that is emitted: a vector by another key would brick the device's self-test.
-fn self_test_key(public: &PublicKey, project: &Project) -> Result<PrivateKey, CargoError> {
-    let keys = project.keys()?;
-    let private = read_private(&keys.private_path)?;
+fn self_test_key(
+    public: &PublicKey,
+    project: &Project,
+    secrets: &dyn Secrets,
+) -> Result<PrivateKey, CargoError> {
+    let keys = project.keys(secrets)?;
+    let private = keys.private;
     if private.public() == public {
         return Ok(private);
     }

@@ -198,6 +198,13 @@ impl PassphraseSource {
     }
 }
 
+/// What a command line named; without a name nobody knows.
+impl Secrets for Option<PassphraseSource> {
+    fn secret(&self, _: &str) -> Result<Passphrase, SecretError> {
+        self.as_ref().map_or(Err(SecretError::NoneGiven), PassphraseSource::read)
+    }
+}
+
 /// One buffer that never moves: a vector that grows would leave copies of the passphrase in freed memory.
 fn read(from: io::Result<impl Read>) -> io::Result<Zeroizing<Vec<u8>>> {
     let limit = MAX_PASSPHRASE + 3;
