@@ -328,23 +328,33 @@ impl Spki {
 
 /// Finds keys in the form of `otaseal-device`: the modulus, least significant byte first, and right behind or before
 /// it the key id, which proves it. Only what is as random as a modulus is worth the hash.
+///
+/// Data that are compressed or encrypted are random as well, and there every offset would cost three hashes. A key has
+/// an end of such a run within its own length, so only the ends of a run are looked at: a key that lies between two
+/// such runs without anything else beside it is not found.
 fn device_form(plain: &[u8], found: &mut Search) {
     /// A modulus spans a whole block of half its size.
     const BLOCK: usize = 128;
     /// So many different values are among 64 random bytes in all but one of ten thousand cases (the mean is 57).
     const RANDOM: u32 = 48;
-    /// Image data that is compressed or encrypted is random as well: there, the search ends.
+    /// Blocks at either end of a random run that are looked at: a key of 4096 bits, its id and a self-test signature.
+    const END: usize = 10;
+    /// Blocks that are looked at in all.
     const MAX_BLOCKS: usize = 1024;
     let sizes = [KeySize::Rsa2048, KeySize::Rsa3072, KeySize::Rsa4096].map(|size| (size, Spki::of(size)));
     let (mut buffer, mut modulus) = (Vec::new(), Vec::new());
-    let mut blocks = 0;
     let mut next = 0;
-    for (index, block) in plain.as_chunks::<BLOCK>().0.iter().enumerate() {
+    let random: Vec<bool> =
+        plain.as_chunks::<BLOCK>().0.iter().map(|block| different(block) >= RANDOM).collect();
+    let mut from = 0;
+    let ends = random.chunk_by(|one, other| one == other).flat_map(|run| {
+        let whole = from..from + run.len();
+        from = whole.end;
+        let near_an_end = move |block: &usize| block - whole.start < END || whole.end - block <= END;
+        (whole.end - run.len()..whole.end).filter(near_an_end).filter(|_| run[0])
+    });
+    for index in ends.take(MAX_BLOCKS) {
         let at = index * BLOCK;
-        if different(block) < RANDOM || blocks == MAX_BLOCKS {
-            continue;
-        }
-        blocks += 1;
         // Every offset at which a modulus, an array of words, would have this block as its first whole one.
         let first = (at + 1).saturating_sub(BLOCK).max(next).next_multiple_of(align_of::<u32>());
         for start in (first..=at).step_by(align_of::<u32>()) {
