@@ -289,3 +289,32 @@ fn a_key_says_itself_what_it_may_be_used_for() {
     tokens.ok(&["sign", "image.bin", "-o", "signed", "--key", "pkcs11:object=hashes"]);
     refused(&bench, &tokens, "pkcs11:object=other", &["offers neither CKM_RSA_PKCS nor CKM_SHA256_RSA_PKCS"]);
 }
+
+/// `cargo xtask`, as a project without this program has it.
+#[test]
+fn the_cargo_hook_makes_and_uses_a_key_in_a_token() {
+    let Some(module) = module() else { return };
+    let bench = bench();
+    let tokens = Tokens::new(&bench, module);
+    tokens.make("Release");
+    bench.write("pin", format!("{PIN}\n").as_bytes());
+    let (image, package) = (bench.path("image.bin"), bench.path("package"));
+    let (public, pin) = (bench.path("public.pem"), bench.path("pin"));
+    fs::remove_file(&public).unwrap();
+    let key = format!("pkcs11:token=Release;object=hook?module-path={}", tokens.module());
+    let xtask = |task: &str, options: &[&std::ffi::OsStr]| {
+        let mut cargo = tokens.command(env!("CARGO"));
+        cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).env_remove("SOURCE_DATE_EPOCH");
+        cargo.args(["run", "--quiet", "--package", "xtask", "--", task, "--key", &key, "--passphrase-file"]);
+        let output = cargo.arg(&pin).arg("--public-key").arg(&public).args(options).output().unwrap();
+        let said = text(&output);
+        assert!(output.status.success() && !said.contains(PIN), "{task}: {said}");
+        said
+    };
+    xtask("keygen", &[]);
+    let options = ["--allow-no-key", "--name", "lamp", "--firmware"].map(std::ffi::OsStr::new);
+    let places = [image.as_os_str(), "--out-dir".as_ref(), package.as_os_str()];
+    let said = xtask("sign", &[&options[..], &places].concat());
+    assert!(said.contains("lamp.bin.gz.signed  verified"), "{said}");
+    bench.ok(&["verify", "package/lamp.bin.signed", "--key", "public.pem"]);
+}

@@ -159,6 +159,40 @@ fn the_example_key_stands_in_with_a_warning_and_never_for_a_release() {
 }
 
 #[test]
+fn another_key_or_build_than_expected_is_refused() {
+    let project = Project::new("firmware = \"lamp.bin\"").with_key("other.pem", "other.pem");
+    let key = PrivateKey::from_bytes(&fs::read(project.path("keys/private.pem")).unwrap()).unwrap();
+    let (id, digest) = (key.public().id(), crate::digest::sha256(&[0x5a; 4096]));
+    let sign = |digest: &str, id: &str| {
+        project.run(&format!("sign --allow-no-key --expect-sha256 {digest} --expect-key-id {id}"))
+    };
+    let (id, digest) = (id.to_string(), digest.to_string());
+    assert_eq!(sign(&digest, &id).0, 0);
+    let (code, _, err) = sign(&id, &id);
+    assert!(code == 3 && err.contains(&format!("{id} is expected")), "{err}");
+    let (code, _, err) = sign(&digest, &digest);
+    assert!(code == 3 && err.contains(&format!("the key id is {id}, {digest} is expected")), "{err}");
+    assert_eq!(sign("12", &id).0, 2);
+    assert_eq!(sign(&digest, "12").0, 2);
+}
+
+#[test]
+fn a_key_in_a_token_is_no_file() {
+    let example = workspace().join("keys.example/private.pem").display().to_string();
+    // The example key never stands in for it.
+    let settings = "key = \"pkcs11:token=Release;object=firmware?module-path=/missing.so\"";
+    let project = Project::new(&format!("firmware = \"lamp.bin\"\n{settings}\nexample-key = '{example}'"));
+    let (code, _, err) = project.run("sign");
+    let why = if cfg!(feature = "pkcs11") { "/missing.so could not be loaded" } else { "without PKCS#11" };
+    assert!(code == 3 && err.contains(why), "{err}");
+    let (code, _, err) = project.run("sign --key pkcs11:object=a;colour=red");
+    assert!(code == 3 && err.contains("`colour`"), "{err}");
+    assert_eq!(project.run("keygen").0, 3);
+    assert_eq!(project.run("keygen --key file.pem --passphrase-env NAME").0, 2);
+    assert!(!project.path("keys/private.pem").exists());
+}
+
+#[test]
 fn a_damaged_key_has_no_stand_in() {
     let example = workspace().join("keys.example/private.pem").display().to_string();
     let project = Project::new(&format!("firmware = \"lamp.bin\"\nexample-key = '{example}'"));

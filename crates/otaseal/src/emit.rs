@@ -92,7 +92,7 @@ pub struct SelfTest(Vec<u8>);
 /// What the signer says.
 pub fn self_test(signer: &dyn Signer) -> Result<SelfTest, SignError> {
     let digest = crate::digest::sha256(SELF_TEST_MESSAGE);
-    let signature = signer.sign_digest(Scheme::Pkcs1v15Sha256, &digest.0)?;
+    let signature = signer.sign_message(Scheme::Pkcs1v15Sha256, &mut &SELF_TEST_MESSAGE[..], &digest.0)?;
     let image = [SELF_TEST_MESSAGE, &signature, &otaseal_device::layout::length_field(signature.len())];
     crate::verify::judge_bytes(&image.concat(), signer.public_key(), Scheme::Pkcs1v15Sha256)
         .map_err(SignError::SelfCheck)?;

@@ -4,8 +4,9 @@ use super::CargoError;
 use super::tasks::{Keygen, Pubkey, Request, Verify};
 use crate::continuity::WithoutKey;
 use crate::emit::Mode;
-use crate::key::KeySize;
 use crate::key::passphrase::PassphraseSource;
+use crate::key::pkcs11::Pkcs11Uri;
+use crate::key::{KeySize, parse_key_id};
 use crate::output::Overwrite;
 use crate::package::Purpose;
 use lexopt::{Arg, Parser, ValueExt};
@@ -45,9 +46,9 @@ cargo xtask sign [OPTIONS]: build the firmware, package it, verify what was sign
   --target TRIPLE        what to build for
   --features A,B         Cargo features
   --firmware FILE        package this build (.elf or .bin) instead of building
-  --key FILE             private key [keys/private.pem]
+  --key FILE             private key [keys/private.pem]: a file, or a key in a token (pkcs11:token=NAME;object=NAME)
   --passphrase-file FILE, --passphrase-fd N, --passphrase-env NAME
-                         where the passphrase of an encrypted key is
+                         where the passphrase of an encrypted key is, or the PIN of a token
   --public-key FILE      public key to verify with [public.pem beside the private one]
   --out-dir DIR          where the package goes [target/otaseal/NAME]
   --name NAME            start of every file name
@@ -59,6 +60,8 @@ cargo xtask sign [OPTIONS]: build the firmware, package it, verify what was sign
   --allow-no-key         sign firmware that holds no public key: its devices check no further update
   --ledger FILE          enter every signature here before a signed file gets its name
   --build-id ID          what the build is called in the ledger [what the CI system calls it]
+  --expect-sha256 HEX    refuse a build of another SHA-256
+  --expect-key-id HEX    refuse a key of another key id
   --timestamp SECONDS    time for the manifest, since 1970; also from SOURCE_DATE_EPOCH
   --manifest-path FILE   the project's Cargo.toml
 ";
@@ -67,7 +70,9 @@ const KEYGEN_HELP: &str = "\
 cargo xtask keygen [OPTIONS]: make the project's RSA key pair
 
   --bits 2048|3072|4096  size [2048]
-  --key FILE             where the private key goes [keys/private.pem]
+  --key FILE             where the private key goes [keys/private.pem]: a file, or into a token (pkcs11:…)
+  --passphrase-file FILE, --passphrase-fd N, --passphrase-env NAME
+                         where the PIN of the token is
   --public-key FILE      where the public key goes [public.pem beside it]
   --force                replace a key that is there: devices that trust it take no more updates
   --manifest-path FILE   the project's Cargo.toml
@@ -78,8 +83,8 @@ cargo xtask pubkey [OPTIONS]: write the public key into the sources that the set
 
   --check                write nothing; exit 3 when a file is not up to date
   --passphrase-file FILE, --passphrase-fd N, --passphrase-env NAME
-                         where the passphrase of an encrypted key is
-  --key FILE             private key [keys/private.pem]
+                         where the passphrase of an encrypted key is, or the PIN of a token
+  --key FILE             private key [keys/private.pem]: a file, or a key in a token (pkcs11:token=NAME;object=NAME)
   --public-key FILE      public key [public.pem beside the private one]
   --manifest-path FILE   the project's Cargo.toml
 ";
@@ -135,6 +140,13 @@ fn sign(mut parser: Parser) -> Result<Task, CargoError> {
             "--allow-no-key" => request.continuity.without_key = WithoutKey::Allow,
             "--ledger" => request.settings.ledger = Some(path(&mut parser)?),
             "--build-id" => request.build_id = Some(value(&mut parser)?),
+            "--expect-sha256" => request.expect.sha256 = Some(value(&mut parser)?),
+            "--expect-key-id" => {
+                let id: String = value(&mut parser)?;
+                let id = parse_key_id(&id)
+                    .map_err(|what| CargoError::Usage(format!("--expect-key-id: {what}")))?;
+                request.expect.key_id = Some(id);
+            }
             "--timestamp" => request.timestamp = Some(value(&mut parser)?),
             _ => common(argument, &mut parser, &mut request)?,
         }
@@ -154,6 +166,7 @@ fn keygen(mut parser: Parser) -> Result<Task, CargoError> {
                     .ok_or_else(|| CargoError::Usage(format!("{bits} bits: a key has 2048, 3072 or 4096")))?;
             }
             "--force" => task.overwrite = Overwrite::Replace,
+            name if name.starts_with("--passphrase-") => passphrase(name, &mut parser, &mut task.request)?,
             _ => common(argument, &mut parser, &mut task.request)?,
         }
     }
@@ -225,7 +238,7 @@ fn common(argument: Argument, parser: &mut Parser, request: &mut Request) -> Res
     match argument.name.as_str() {
         "--manifest-path" => request.manifest_path = Some(path(parser)?),
         "--package" => settings.package = Some(word(parser)?),
-        "--key" => settings.key = Some(path(parser)?),
+        "--key" => settings.key = Some(key(parser)?),
         "--public-key" => settings.public_key = Some(path(parser)?),
         "--out-dir" => settings.out_dir = Some(path(parser)?),
         "--name" => settings.name = Some(word(parser)?),
@@ -248,6 +261,15 @@ fn path(parser: &mut Parser) -> Result<PathBuf, CargoError> {
     // Relative to where the command was typed, not to where a build is run.
     let given = parser.value().map_err(usage)?;
     std::path::absolute(&given).map_err(|_| CargoError::Usage("a path is empty".into()))
+}
+
+/// A file, or a key in a token, which is no file.
+fn key(parser: &mut Parser) -> Result<PathBuf, CargoError> {
+    let given = parser.value().map_err(usage)?;
+    match given.to_str().is_some_and(Pkcs11Uri::is_one) {
+        true => Ok(given.into()),
+        false => std::path::absolute(&given).map_err(|_| CargoError::Usage("a path is empty".into())),
+    }
 }
 
 fn word(parser: &mut Parser) -> Result<String, CargoError> {

@@ -1,6 +1,9 @@
 //! Why a task of [`crate::cargo`] did not end well.
 
 use crate::emit::EmitError;
+use crate::guard::GuardError;
+use crate::key::pkcs11::UriError;
+use crate::key::source::SourceError;
 use crate::key::{KeyError, pair::PairError};
 use crate::output::OutputError;
 use crate::package::PackageError;
@@ -91,6 +94,15 @@ pub enum CargoError {
         /// What it is instead.
         source: KeyError,
     },
+    /// The token gave no key.
+    #[error(transparent)]
+    Source(SourceError),
+    /// The key's name is no PKCS#11 URI that can be used.
+    #[error(transparent)]
+    Uri(#[from] UriError),
+    /// The key or the build is not the one that is meant.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
     /// No key could be made.
     #[error(transparent)]
     Keygen(KeyError),
@@ -174,6 +186,9 @@ impl CargoError {
             Self::NoKey(_) => "make one with `cargo xtask keygen`".into(),
             Self::Read { .. } => "check that it is there and that you may read it".into(),
             Self::Key { source, .. } | Self::Keygen(source) => source.help(),
+            Self::Source(error) => error.help(),
+            Self::Uri(error) => error.help().into(),
+            Self::Guard(error) => error.help(),
             Self::Pair(error) => error.help(),
             Self::KeyPair { public_id, private_id, .. } => format!(
                 "the private key's id is {private_id}, the other's {public_id}; \

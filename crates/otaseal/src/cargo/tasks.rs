@@ -2,10 +2,11 @@
 
 use super::CargoError;
 use super::build::{Build, build};
-use super::keys::{beside, read, read_public};
+use super::keys::{in_token, read, read_public};
 use super::project::Project;
 use crate::continuity;
 use crate::emit::{self, EmitError, Mode, RustForm, RustOptions};
+use crate::guard::Expected;
 use crate::key::encryption::Protection;
 use crate::key::lint::{self, Finding};
 use crate::key::passphrase::{PassphraseSource, Secrets};
@@ -15,7 +16,7 @@ use crate::manifest;
 use crate::output::{OutputError, Overwrite, Written};
 use crate::package::{ArtefactKind, Options, Purpose, Report, package};
 use crate::settings::{Emit, EmitKind, Settings};
-use crate::sign::Scheme;
+use crate::sign::{Scheme, Signer};
 use crate::verify::{JudgeError, judge};
 use otaseal_device::KeyId;
 use std::fs::{self, File};
@@ -77,7 +78,9 @@ pub struct Request {
     pub purpose: Purpose,
     /// Seconds since 1970 for the manifest.
     pub timestamp: Option<u64>,
-    /// Where the private key's passphrase is, if it has one.
+    /// The key and the build that are meant: others are refused.
+    pub expect: Expected,
+    /// Where the private key's passphrase is, if it has one, or the PIN of its token.
     pub passphrase: Option<PassphraseSource>,
     /// What is expected of the public keys in the image.
     pub continuity: continuity::Rule,
@@ -93,7 +96,7 @@ pub struct Signed {
     pub build: Build,
     /// The package.
     pub report: Report,
-    /// The private key's file.
+    /// The private key's file, or its PKCS#11 URI.
     pub key: PathBuf,
     /// The file that the signatures were verified with: the public key, where there is one.
     pub verified_with: PathBuf,
@@ -125,9 +128,13 @@ pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<Signed, Car
     let base_name = project.base_name()?;
     // Before the build: a missing key need not cost a minute of compiling.
     let keys = project.keys(&request.passphrase)?;
-    let key_id = keys.private.public().id();
+    let public = keys.signer.public_key();
+    request.expect.check_key(public)?;
+    let key_id = public.id();
     let path = &keys.private_path;
-    let findings = lint::signing_key(keys.private.public(), Some((path, &read(path)?)));
+    // Of a key in a token there is no file to look at.
+    let bytes = if in_token(path).is_some() { None } else { Some(read(path)?) };
+    let findings = lint::signing_key(public, bytes.as_ref().map(|bytes| (path.as_path(), &bytes[..])));
     for finding in lint::judge(findings, request.purpose).map_err(crate::PackageError::from)? {
         note(match finding {
             Finding::Published { at } => Note::PublishedKey { path: path.clone(), key_id, published_at: at },
@@ -140,9 +147,10 @@ pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<Signed, Car
     options.timestamp = request.timestamp;
     options.purpose = request.purpose;
     options.continuity.clone_from(&request.continuity);
+    options.expect = request.expect;
     options.ledger = project.ledger(request.build_id.as_deref());
     project.settings.apply(&mut options);
-    let report = package(&options, &keys.private)?;
+    let report = package(&options, &*keys.signer)?;
     if let Some(warning) = report.continuity.warning() {
         note(Note::Continuity { warning });
     }
@@ -151,7 +159,7 @@ pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<Signed, Car
     }
     let (public, verified_with) = match keys.public_path {
         Some(path) => (read_public(&path)?, path),
-        None => (keys.private.public().clone(), keys.private_path.clone()),
+        None => (keys.signer.public_key().clone(), keys.private_path.clone()),
     };
     let signed = report.manifest.artefacts.iter().filter_map(|made| Some((&made.file, made.signature?)));
     let verified = signed
@@ -242,7 +250,15 @@ pub fn keygen(task: &Keygen, note: &mut dyn FnMut(Note)) -> Result<NewKey, Cargo
     let request = &task.request;
     let project = Project::load_for_keys(request.manifest_path.as_deref(), &request.settings)?;
     let private = project.private_path();
-    let public = project.settings.public_key.clone().unwrap_or_else(|| beside(&private));
+    let public = project.settings.public_key.clone().unwrap_or_else(|| project.beside(&private));
+    if let Some(uri) = in_token(&private) {
+        let key = new_in_token(uri, &public, task)?;
+        return Ok(NewKey { private, public, key });
+    }
+    if request.passphrase.is_some() {
+        let why = "a key that is made here is not encrypted: `otaseal keygen --encrypt` makes one that is";
+        return Err(CargoError::Usage(why.into()));
+    }
     for path in [&private, &public] {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(|source| OutputError::Io { path: parent.into(), source })?;
@@ -255,6 +271,29 @@ pub fn keygen(task: &Keygen, note: &mut dyn FnMut(Note)) -> Result<NewKey, Cargo
         note(Note::NotIgnored { path: private.clone() });
     }
     Ok(NewKey { private, public, key: key.public().clone() })
+}
+
+/// Makes the key inside its token, and writes its public half.
+#[cfg(feature = "pkcs11")]
+fn new_in_token(uri: &str, public: &Path, task: &Keygen) -> Result<PublicKey, CargoError> {
+    use crate::output::{Access, Pending};
+    use std::io::Write;
+    let failed = |source| OutputError::Io { path: public.into(), source };
+    if let Some(parent) = public.parent() {
+        fs::create_dir_all(parent).map_err(failed)?;
+    }
+    // It is known that the file can be written before the token has a key that nobody knows.
+    let mut file = Pending::create(public, task.overwrite, Access::Public)?;
+    let key = crate::key::pkcs11::generate(&uri.parse()?, None, &task.request.passphrase, task.size)
+        .map_err(|error| CargoError::Source(error.into()))?;
+    file.write_all(key.to_spki_pem().as_bytes()).map_err(failed)?;
+    file.commit()?;
+    Ok(key)
+}
+
+#[cfg(not(feature = "pkcs11"))]
+fn new_in_token(_: &str, _: &Path, _: &Keygen) -> Result<PublicKey, CargoError> {
+    Err(CargoError::Source(crate::key::pkcs11::Pkcs11Error::NotBuilt.into()))
 }
 
 /// Whether git leaves a file alone: it is ignored, or there is no git here.
@@ -317,7 +356,7 @@ fn emitted(
     Ok(match file.kind {
         EmitKind::Rust | EmitKind::RustDevice => {
             let self_test = match file.self_test {
-                true => Some(emit::self_test(&self_test_key(key, project, secrets)?)?),
+                true => Some(emit::self_test(&*self_test_key(key, project, secrets)?)?),
                 false => None,
             };
             let form = if file.kind == EmitKind::Rust { RustForm::Standalone } else { RustForm::Device };
@@ -340,16 +379,16 @@ fn self_test_key(
     public: &PublicKey,
     project: &Project,
     secrets: &dyn Secrets,
-) -> Result<PrivateKey, CargoError> {
+) -> Result<Box<dyn Signer>, CargoError> {
     let keys = project.keys(secrets)?;
-    let private = keys.private;
-    if private.public() == public {
-        return Ok(private);
+    let private_id = keys.signer.public_key().id();
+    if keys.signer.public_key() == public {
+        return Ok(keys.signer);
     }
     Err(CargoError::KeyPair {
         public: project.public_key()?.1,
         public_id: public.id(),
-        private_id: private.public().id(),
+        private_id,
         private: keys.private_path,
     })
 }
