@@ -8,6 +8,7 @@ mod corpus;
 mod device;
 mod memory;
 mod speed;
+mod token;
 
 use crate::Result;
 use crate::tools::{cargo, run as run_command};
@@ -16,7 +17,7 @@ use std::{env, fs};
 
 /// Every benchmark, in the order in which all of them run.
 pub(crate) const ALL: &[&str] =
-    &["sign", "verify", "keygen", "batch", "device", "compress", "memory", "gigabyte"];
+    &["sign", "verify", "keygen", "batch", "pkcs11", "device", "compress", "memory", "gigabyte"];
 
 /// Runs the named benchmarks, or all.
 ///
@@ -42,6 +43,7 @@ pub(crate) fn run(root: &Path, names: &[&str]) -> Result<String> {
             "verify" => speed::verify(&bench)?,
             "keygen" => speed::keygen(&bench)?,
             "batch" => batch::run(root, &bench)?,
+            "pkcs11" => token::run(&bench)?,
             "device" => device::run(&bench)?,
             "compress" => corpus::run(root)?,
             "memory" => memory::package(&bench)?,
