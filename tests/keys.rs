@@ -214,3 +214,145 @@ fn what_could_not_be_checked_is_said() {
         );
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn no_core_dump_holds_a_key() {
+    use std::io::Write;
+    let bench = bench();
+    let command =
+        format!("ulimit -c unlimited 2>/dev/null; exec {OTASEAL} sign - -o image.signed --key key.pem");
+    let mut shell = Command::new("sh");
+    let mut child = shell
+        .args(["-c", &command])
+        .current_dir(bench.dir())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"a part of an image").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let limits = fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+    drop(stdin);
+    assert!(child.wait().unwrap().success());
+}
+
+/// The private numbers, as Python prints them: hexadecimal, decimal, and base64 of their bytes.
+const NUMBERS: &str = "
+import base64
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+n = load_pem_private_key(open('key.pem', 'rb').read(), None).private_numbers()
+for x in (n.p, n.q, n.d, n.dmp1, n.dmq1, n.iqmp):
+    raw = x.to_bytes((x.bit_length() + 7) // 8, 'big')
+    print('%x' % x); print(x); print(base64.b64encode(raw).decode()); print(base64.b64encode(raw[1:]).decode())
+";
+
+/// Every piece of text that would give the key or the passphrase away.
+fn secrets(bench: &Bench) -> Vec<String> {
+    let text = String::from_utf8(bench.python(NUMBERS, &[]).stdout).unwrap();
+    // From the middle, because the ends could be cut off.
+    let mut secrets: Vec<_> = text.lines().map(|line| line[40..72].to_owned()).collect();
+    for form in ["pkey -in key.pem", "rsa -in key.pem -traditional"] {
+        let pem = String::from_utf8(bench.openssl(form).stdout).unwrap();
+        let lines: Vec<_> = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        // The first lines hold the modulus, which is public.
+        secrets.extend(lines[8..lines.len() - 1].iter().map(|line| line[16..48].to_owned()));
+    }
+    secrets.push(PASSPHRASE.into());
+    secrets
+}
+
+/// Every command, with a key and its passphrase: nothing of either is shown, nor written to another file than one that
+/// is to hold the key.
+#[test]
+fn nothing_shows_the_passphrase_or_the_key() {
+    if !python_with("cryptography") {
+        return;
+    }
+    let bench = bench();
+    let secrets = secrets(&bench);
+    assert!(secrets.len() > 40);
+    bench.write("passphrase", PASSPHRASE.as_bytes());
+    bench.write("wrong", b"another");
+    bench.openssl(&format!("rsa -in key.pem -traditional -aes256 -passout pass:{PASSPHRASE} -out old.pem"));
+    let mut runs = 0;
+    for key in ["locked.pem", "old.pem", "key.pem"] {
+        let p = |file| ["--passphrase-file", file];
+        for passphrase in [&p("passphrase")[..], &p("wrong"), &["--passphrase-env", "SECRET"], &[]] {
+            for (command, key_files) in [
+                (&["sign", "image.bin", "-o", "signed", "--key", key][..], &[][..]),
+                (
+                    &["sign", "image.bin", "-o", "signed", "--key", key, "--release", "--ledger", "ledger"],
+                    &[],
+                ),
+                (&["package", "image.bin", "--key", key], &[]),
+                (&["pubkey", "--private-key", key, "--rust", "-o", "key.rs"], &[]),
+                (&["pubkey", "--private-key", key, "--pem"], &[]),
+                (&["key", "info", key], &[]),
+                (&["key", "check", key], &[]),
+                (&["key", "convert", key, "--public", "-o", "half.pem"], &[]),
+                (&["key", "convert", key, "--encrypt", "-o", "again.pem"], &[]),
+                (&["key", "convert", key, "--decrypt", "-o", "bare.pem"], &["bare.pem"]),
+                (&["key", "passwd", key, "--remove"], &["locked.pem", "old.pem"]),
+                (&["key", "passwd", key, "--new-passphrase-file", "passphrase"], &[]),
+                (&["keygen", "--encrypt", "--private", "new.pem", "--public", "new.public.pem"], &[]),
+                (
+                    &[
+                        "signing-py",
+                        "--mode",
+                        "sign",
+                        "--bin",
+                        "image.bin",
+                        "--out",
+                        "s",
+                        "--privatekey",
+                        key,
+                    ],
+                    &[],
+                ),
+                (&["signing-py", "--mode", "header", "--out", "h", "--publickey", key], &[]),
+                (&["inspect", key], &[]),
+            ] {
+                for json in [&[][..], &["--json"]] {
+                    let before = [key, "key.pem"].map(|name| bench.read(name));
+                    let takes = !matches!(command[0], "inspect") && !command.contains(&"header");
+                    let given = if takes { passphrase } else { &[] };
+                    let output = Command::new(OTASEAL)
+                        .args([command, given, json].concat())
+                        .env("SECRET", PASSPHRASE)
+                        .env("RUST_BACKTRACE", "full")
+                        .current_dir(bench.dir())
+                        .output()
+                        .unwrap();
+                    let mut shown = vec![("its output".to_owned(), [output.stdout, output.stderr].concat())];
+                    let holds = ["key.pem", "passphrase"];
+                    for entry in fs::read_dir(bench.dir()).unwrap() {
+                        let path = entry.unwrap().path();
+                        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+                        let may = holds.contains(&&*name) || key_files.contains(&&*name);
+                        if path.is_file() && !may {
+                            shown.push((name, fs::read(path).unwrap()));
+                        }
+                    }
+                    for (place, bytes) in shown {
+                        let text = String::from_utf8_lossy(&bytes);
+                        let secret = secrets.iter().find(|secret| text.contains(secret.as_str()));
+                        assert!(secret.is_none(), "{command:?} {given:?} {json:?}: {secret:?} is in {place}");
+                    }
+                    // What changed is put back, what was made goes.
+                    for name in ["bare.pem", "again.pem", "half.pem", "new.pem", "new.public.pem"] {
+                        let _ = fs::remove_file(bench.path(name));
+                    }
+                    bench.write(key, &before[0]);
+                    bench.write("key.pem", &before[1]);
+                    runs += 1;
+                }
+            }
+        }
+    }
+    assert!(runs > 300, "only {runs} runs");
+}

@@ -23,6 +23,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     report::install_panic_hook();
+    passphrase::forbid_core_dumps();
     let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => return report::usage(&error),

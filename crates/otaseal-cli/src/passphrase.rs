@@ -160,3 +160,15 @@ impl From<SecretError> for Failure {
         Self::new(&error, error.help())
     }
 }
+
+/// A key is in memory as long as this runs: what is written to the disk when it crashes must not have it.
+#[cfg(unix)]
+pub(crate) fn forbid_core_dumps() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Core).maximum;
+    // Where the system refuses, everything else still works.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum });
+}
+
+#[cfg(not(unix))]
+pub(crate) fn forbid_core_dumps() {}
