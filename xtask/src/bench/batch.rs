@@ -1,7 +1,7 @@
 //! A thousand images signed in one run, against a loop of `signing.py` and against OpenSSL's library.
 
 use super::speed::signing_py;
-use super::{Bench, Promise, image};
+use super::{Bench, Promise, firmware};
 use crate::Result;
 use crate::tools::{cargo, run as run_command};
 use std::fs;
@@ -39,7 +39,7 @@ pub(super) fn run(root: &Path, bench: &Bench) -> Result<(String, Promise)> {
 
     let input = bench.folder.join("batch");
     fs::create_dir_all(&input)?;
-    let mut bytes = image(LEN);
+    let mut bytes = firmware(LEN, &bench.public)?;
     let mut list = String::new();
     for number in 0..IMAGES {
         bytes[..4].copy_from_slice(&number.to_be_bytes());

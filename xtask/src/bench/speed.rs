@@ -1,6 +1,6 @@
 //! Whole processes against each other, by the clock on the wall.
 
-use super::{Bench, Promise, image};
+use super::{Bench, Promise, firmware, image};
 use crate::Result;
 use std::fs;
 use std::path::Path;
@@ -54,7 +54,7 @@ impl Contender {
 /// Signing 400 kB: at most 0.05 of `signing.py`, at most 0.7 of `openssl dgst -sign`.
 pub(super) fn sign(bench: &Bench) -> Result<(String, Promise)> {
     let (input, output) = (bench.folder.join("image.bin"), bench.folder.join("image.signed"));
-    fs::write(&input, image(IMAGE))?;
+    fs::write(&input, firmware(IMAGE, &bench.public)?)?;
     let mut ours = Command::new(&bench.program);
     ours.args(["--quiet", "sign"]).arg(&input).arg("-o").arg(&output).arg("--key").arg(&bench.key);
     let mut openssl = Command::new("openssl");

@@ -339,11 +339,11 @@ fn device_form(plain: &[u8], found: &mut Search) {
     const RANDOM: u32 = 48;
     /// Blocks at either end of a random run that are looked at: a key of 4096 bits, its id and a self-test signature.
     const END: usize = 10;
-    /// Blocks that are looked at in all.
-    const MAX_BLOCKS: usize = 1024;
+    /// Hashes in all, about a millisecond of them: code has few random blocks, and this is for what has many.
+    const MAX_HASHES: usize = 4096;
     let sizes = [KeySize::Rsa2048, KeySize::Rsa3072, KeySize::Rsa4096].map(|size| (size, Spki::of(size)));
     let (mut buffer, mut modulus) = (Vec::new(), Vec::new());
-    let mut next = 0;
+    let (mut next, mut hashes) = (0, 0);
     let random: Vec<bool> =
         plain.as_chunks::<BLOCK>().0.iter().map(|block| different(block) >= RANDOM).collect();
     let mut from = 0;
@@ -353,7 +353,7 @@ fn device_form(plain: &[u8], found: &mut Search) {
         let near_an_end = move |block: &usize| block - whole.start < END || whole.end - block <= END;
         (whole.end - run.len()..whole.end).filter(near_an_end).filter(|_| run[0])
     });
-    for index in ends.take(MAX_BLOCKS) {
+    for index in ends {
         let at = index * BLOCK;
         // Every offset at which a modulus, an array of words, would have this block as its first whole one.
         let first = (at + 1).saturating_sub(BLOCK).max(next).next_multiple_of(align_of::<u32>());
@@ -370,6 +370,10 @@ fn device_form(plain: &[u8], found: &mut Search) {
                 let mut ids = ids.filter(|id| memchr::memchr_iter(0, id).count() < 4).peekable();
                 if ids.peek().is_none() {
                     continue;
+                }
+                hashes += 1;
+                if hashes > MAX_HASHES {
+                    return;
                 }
                 modulus.clear();
                 modulus.extend(candidate.iter().rev());
