@@ -19,7 +19,7 @@ use crate::digest::Sha256Digest;
 use crate::sign::{Scheme, SignError, Signer, digest_info};
 use crate::text::excerpt;
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError, mpsc};
@@ -173,6 +173,7 @@ struct Running {
 impl Running {
     #[cfg(unix)]
     fn start(mut command: Command) -> io::Result<Self> {
+        use std::io::IsTerminal;
         use std::os::unix::process::CommandExt;
         let grouped = !io::stdin().is_terminal() && !io::stderr().is_terminal();
         if grouped {

@@ -8,6 +8,7 @@ use crate::key::{KeyError, KeySize, PublicKey};
 use crate::sign::{Scheme, Signer};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
+use cryptoki::types::Ulong;
 use std::path::Path;
 
 /// Makes an RSA key inside the token that the URI names, under its `object` (which it must have) and its `id` (random
@@ -38,7 +39,8 @@ pub fn generate(
         return Err(Pkcs11Error::Exists { token: name, found });
     }
     let named = || [Attribute::Label(label.clone().into_bytes()), Attribute::Id(id.clone())];
-    let bits = u64::from(size.bits()).into();
+    // The type is 32 bits wide on Windows.
+    let bits = Ulong::try_from(size.bytes() * 8).map_err(|error| failed("the key is too large", &error))?;
     let mut public = vec![
         Attribute::Token(true),
         Attribute::Private(false),
