@@ -183,6 +183,10 @@ fn a_key_is_made_inside_the_token_and_never_leaves_it() {
     }
     let usage = listed.lines().find(|line| line.contains("Usage")).unwrap();
     assert!(usage.contains("sign") && !usage.contains("decrypt") && !usage.contains("unwrap"), "{usage}");
+    let told = tokens.ok(&["pubkey", "--private-key", key, "--pem"]);
+    assert!(told.stdout == bench.read("new.pem"));
+    let source = text(&tokens.ok(&["pubkey", "--private-key", key, "--rust"]));
+    assert!(source.contains("SELF_TEST"), "{source}");
     // OpenSC reads the same public key, and OpenSSL accepts what it signs.
     tokens.tool("Release", &["--read-object", "--type", "pubkey", "--label", "fleet 2", "-o", "public.der"]);
     bench.openssl("pkey -pubin -in public.der -inform DER -out theirs.pem");

@@ -26,7 +26,7 @@ pub(crate) struct SignerArgs {
     key: Option<Place>,
     /// Command that signs, run without a shell: it gets the DigestInfo on standard input and writes the signature to
     /// standard output (raw, hexadecimal or base64)
-    #[arg(long, value_name = "COMMAND", value_parser = SigningCommand::parse, requires = "key")]
+    #[arg(long, value_name = "COMMAND", value_parser = SigningCommand::parse, requires = "key", conflicts_with = "passphrase")]
     signer_cmd: Option<SigningCommand>,
     /// What the command gets: digest-info (51 bytes, for what only pads) or digest (32 bytes, for what makes the
     /// DigestInfo by itself) [default: digest-info]

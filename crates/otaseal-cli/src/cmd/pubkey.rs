@@ -3,6 +3,7 @@ use crate::error::Failure;
 use crate::io::{Content, Place, Sink, check_places};
 use crate::passphrase::PassphraseArgs;
 use crate::report::Outcome;
+use crate::signer;
 use clap::{ArgGroup, Args, ValueEnum};
 use otaseal::emit::{self, Identifier, Mode, RustForm, RustOptions, SelfTest};
 use otaseal::key::PublicKey;
@@ -20,8 +21,8 @@ use std::fmt;
 pub(crate) struct Pubkey {
     /// Public key: SPKI or PKCS#1, PEM or DER
     key: Option<Place>,
-    /// Derive the public key from this private key. Rust source then also holds a signature that the device can
-    /// check at start-up
+    /// Derive the public key from this private key, a file or a key in a token (pkcs11:token=NAME;object=NAME). Rust
+    /// source then also holds a signature that the device can check at start-up
     #[arg(long, value_name = "FILE")]
     private_key: Option<Place>,
     #[command(flatten)]
@@ -116,13 +117,13 @@ pub(crate) fn run(args: &Pubkey) -> Result<Emitted, Failure> {
     check_places(&inputs, &outputs)?;
     let (key, self_test) = match (&args.key, &args.private_key) {
         (_, Some(place)) => {
-            let private = place.private_key(&args.passphrase)?;
+            let signer = signer::open(place, None, &args.passphrase)?;
             let self_test = if args.rust {
-                Some(emit::self_test(&private).map_err(|error| Failure::sign(place, &error))?)
+                Some(emit::self_test(&*signer).map_err(|error| Failure::sign(place, &error))?)
             } else {
                 None
             };
-            (private.public().clone(), self_test)
+            (signer.public_key().clone(), self_test)
         }
         (Some(place), None) => (place.public_key()?, None),
         (None, None) => unreachable!("clap asks for one of the two"),

@@ -416,7 +416,10 @@ impl Pkcs11Signer {
             let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
             token.context.open_ro_session(token.slot)
         };
-        let session = self.sessions.get(open).map_err(|error| self.unsigned(&error))?;
+        let Some(session) = self.sessions.get(open).map_err(|error| self.unsigned(&error))? else {
+            // A token with one session only: that of the login.
+            return work(&self.token.lock().unwrap_or_else(PoisonError::into_inner).session);
+        };
         match work(&session) {
             Ok(done) => {
                 self.sessions.put(Some(session));
@@ -513,21 +516,23 @@ struct Idle {
 }
 
 impl Sessions {
-    fn get(&self, open: impl Fn() -> Result<Session, Error>) -> Result<Session, Error> {
+    /// None when the token has no session beside that of the login.
+    fn get(&self, open: impl Fn() -> Result<Session, Error>) -> Result<Option<Session>, Error> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(session) = state.sessions.pop() {
                 state.in_use += 1;
-                return Ok(session);
+                return Ok(Some(session));
             }
             match open() {
                 Ok(session) => {
                     state.in_use += 1;
-                    return Ok(session);
+                    return Ok(Some(session));
                 }
                 Err(Error::Pkcs11(RvError::SessionCount, _)) if state.in_use > 0 => {
                     state = self.returned.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
+                Err(Error::Pkcs11(RvError::SessionCount, _)) => return Ok(None),
                 Err(error) => return Err(error),
             }
         }
