@@ -3,6 +3,9 @@
 import gzip
 import hashlib
 import json
+import os
+import shutil
+import subprocess
 import struct
 
 from littlefs import LittleFS
@@ -82,3 +85,62 @@ write("ledger.jsonl", b"".join(lines))
 write("ledger.torn.jsonl", b"".join(lines)[:-200])
 write("ledger.changed.jsonl", b"".join(lines).replace(b"door.bin", b"d00r.bin"))
 write("ledger.gap.jsonl", lines[0] + lines[2])
+
+# A package as otaseal makes it, signed by OpenSSL, and the release of it, whole and tampered with.
+
+
+def digests(data):
+    sums = {"md5": hashlib.md5(data).hexdigest(), "sha256": hashlib.sha256(data).hexdigest()}
+    return {"size_bytes": len(data), **sums}
+
+
+def openssl_signature(data):
+    sign = ["openssl", "dgst", "-sha256", "-sign", "keys/other.pem"]
+    return subprocess.run(sign, input=data, capture_output=True, check=True).stdout
+
+
+os.makedirs("package", exist_ok=True)
+key_id = "f165868a86706d92449da65e699b0b814f1738646f8fd6e4f64c15560aee5ede"
+plain = open("keyed.other.bin", "rb").read()
+signed = plain + openssl_signature(plain) + struct.pack("<I", 256)
+artefacts = {"lamp.bin": plain, "lamp.bin.signed": signed}
+manifest = {
+    "schema": 1,
+    "tool": "otaseal 0.1.0",
+    "name": None,
+    "version": None,
+    "source": {"file": "lamp.bin", **digests(plain)},
+    "installed": {"size_bytes": len(plain), **digests(plain)},
+    "key": {"id": key_id, "bits": 2048},
+    "carries": [key_id],
+    "artefacts": [
+        {
+            "file": name,
+            "encoding": "plain",
+            "signature": "pkcs1v15-sha256" if name.endswith("signed") else None,
+            **digests(data),
+        }
+        for name, data in artefacts.items()
+    ],
+}
+files = {**artefacts, "manifest.json": (json.dumps(manifest, indent=2) + "\n").encode()}
+for name, data in files.items():
+    write(f"package/{name}", data)
+entry = {
+    **json.loads(lines[0]),
+    "input": {"file": "lamp.bin", "size_bytes": len(plain), "sha256": digests(plain)["sha256"]},
+    "output": {"file": "lamp.bin.signed", "size_bytes": len(signed), "sha256": digests(signed)["sha256"]},
+    "key_id": key_id,
+}
+write("ledger.lamp.jsonl", json.dumps(entry, separators=(",", ":")).encode() + b"\n")
+index = "".join(f"{digests(data)['sha256']}  {name}\n" for name, data in sorted(files.items())).encode()
+for release in ["release", "release.changed", "release.more", "release.signature"]:
+    shutil.rmtree(release, ignore_errors=True)
+    os.makedirs(release)
+    for name, data in {**files, "index.sha256": index, "index.sha256.sig": openssl_signature(index)}.items():
+        write(f"{release}/{name}", data)
+write("release.changed/lamp.bin.signed", plain)
+write("release.more/notes.txt", b"not listed")
+write("release.signature/index.sha256", index.replace(b"lamp.bin\n", b"lamp.exe\n"))
+shutil.copytree("package", "package.changed", dirs_exist_ok=True)
+write("package.changed/lamp.bin", plain + b"!")

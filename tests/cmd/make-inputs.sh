@@ -116,4 +116,10 @@ sed 's/"schema": 1/"schema": 2/' signatures/request.json >signatures/request.new
 digest=$(openssl dgst -sha256 -r firmware.bin | cut -c1-64)
 printf '{"schema": 1, "tool": "by hand", "signature": "legacy-bare-hash", "image": ' >signatures/request.legacy.json
 printf '{"file": "firmware.bin", "size_bytes": 49, "sha256": "%s"}}\n' "$digest" >>signatures/request.legacy.json
+# Releases of a rotation from private.pem to other.pem: what devices run, bridges, what the new key signs.
+mkdir -p rotation
+current keyed.bin keys/private.pem 256 rotation/1.0.signed
+current keyed.other.bin keys/private.pem 256 rotation/bridge.signed
+current keyed.both.bin keys/private.pem 256 rotation/both.signed
+current keyed.other.bin.gz keys/other.pem 256 rotation/2.0.gz.signed
 python3 ../make-device-inputs.py

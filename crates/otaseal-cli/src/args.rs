@@ -34,13 +34,16 @@ pub(crate) enum Command {
     Keygen(cmd::keygen::Keygen),
     #[command(subcommand)]
     Key(cmd::key::Key),
-    Package(cmd::package::Package),
-    Sign(cmd::sign::Sign),
+    Package(Box<cmd::package::Package>),
+    Sign(Box<cmd::sign::Sign>),
     Digest(cmd::digest::Digest),
     Attach(cmd::attach::Attach),
     Verify(cmd::verify::Verify),
     #[command(subcommand)]
     Ledger(cmd::ledger::Ledger),
+    #[command(subcommand)]
+    Rotate(cmd::rotate::Rotate),
+    Release(cmd::release::Release),
     Inspect(cmd::inspect::Inspect),
     Identify(cmd::identify::Identify),
     Strip(cmd::strip::Strip),

@@ -7,6 +7,7 @@ mod batch;
 mod cmd;
 mod continuity;
 mod error;
+mod evidence;
 mod io;
 mod ledger;
 mod linted;
@@ -17,6 +18,7 @@ mod signer;
 use crate::args::{Cli, Command};
 use crate::cmd::key::Key;
 use crate::cmd::ledger::Ledger;
+use crate::cmd::rotate::Rotate;
 use crate::report::Reporter;
 use clap::{CommandFactory, FromArgMatches};
 use std::process::ExitCode;
@@ -43,6 +45,8 @@ fn main() -> ExitCode {
         Command::Ledger(Ledger::Verify(args)) => reporter.finish(cmd::ledger::verify(args)),
         Command::Ledger(Ledger::Show(args)) => reporter.finish(cmd::ledger::show(args)),
         Command::Ledger(Ledger::Export(args)) => reporter.finish(cmd::ledger::export(args)),
+        Command::Rotate(Rotate::Plan(args)) => reporter.finish(cmd::rotate::plan(args)),
+        Command::Release(args) => reporter.finish(cmd::release::run(args, &reporter)),
         Command::Identify(args) => reporter.finish(cmd::identify::run(args)),
         Command::Inspect(args) => reporter.finish(cmd::inspect::run(args)),
         Command::Strip(args) => reporter.finish(cmd::strip::run(args)),

@@ -22,6 +22,7 @@
 //! The library never prints and never asks: what there is to say is in the values and errors it returns.
 
 pub mod accept;
+pub mod bundle;
 #[cfg(feature = "cargo")]
 pub mod cargo;
 pub mod compress;
@@ -31,6 +32,7 @@ pub mod diagnose;
 pub mod digest;
 pub mod elf;
 pub mod emit;
+pub mod evidence;
 pub mod firmware;
 pub mod fit;
 pub mod guard;
@@ -46,6 +48,7 @@ pub mod output;
 mod package;
 pub mod profile;
 pub mod request;
+pub mod rotate;
 pub mod settings;
 pub mod sign;
 #[cfg(test)]

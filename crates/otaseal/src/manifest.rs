@@ -5,6 +5,7 @@
 mod release;
 
 use crate::digest::{Digests, Md5Digest, Sha256Digest};
+use crate::evidence::{Advisory, Sbom, SupportDate};
 use crate::firmware::{Encoding, Source};
 use crate::image::esp8266::FlashMode;
 use crate::image::{self, Kind};
@@ -44,9 +45,23 @@ pub struct Manifest {
     pub key: Key,
     /// Whether that key's private half is published with otaseal: then the signatures prove nothing.
     pub example_key: bool,
+    /// Ids of the update keys in the image, by where they stand in it: what its devices trust.
+    pub carries: Vec<String>,
     /// Seconds since 1970-01-01 UTC, only when asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<u64>,
+    /// The last day of support.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub support_until: Option<SupportDate>,
+    /// Whether it mends a vulnerability.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub security: Option<bool>,
+    /// Where the vulnerability is described.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advisory: Option<Advisory>,
+    /// Software bill of materials, beside this file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sbom: Option<Sbom>,
     /// Every file that was made beside this one, by file name.
     pub artefacts: Vec<Artefact>,
 }
@@ -157,6 +172,7 @@ pub(crate) fn listed_files(json: &[u8]) -> Vec<String> {
         schema: u32,
         tool: String,
         artefacts: Vec<EarlierArtefact>,
+        sbom: Option<EarlierArtefact>,
     }
     #[derive(serde::Deserialize)]
     struct EarlierArtefact {
@@ -164,7 +180,7 @@ pub(crate) fn listed_files(json: &[u8]) -> Vec<String> {
     }
     match serde_json::from_slice::<Earlier>(json) {
         Ok(earlier) if earlier.schema == SCHEMA && earlier.tool.starts_with("otaseal ") => {
-            earlier.artefacts.into_iter().map(|artefact| artefact.file).collect()
+            earlier.artefacts.into_iter().chain(earlier.sbom).map(|artefact| artefact.file).collect()
         }
         _ => Vec::new(),
     }

@@ -211,6 +211,14 @@ pub fn same_place(one: &Path, other: &Path) -> bool {
     same_file(one, other) || place(one).is_some_and(|one| place(other) == Some(one))
 }
 
+/// Whether a name can be joined to a directory and stay in it, on every system.
+pub(crate) fn is_file_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 200
+        && !name.starts_with(['.', '-'])
+        && name.chars().all(|letter| letter.is_alphanumeric() || "-_.+ @()".contains(letter))
+}
+
 #[cfg(unix)]
 fn same_inode(one: &Path, other: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;

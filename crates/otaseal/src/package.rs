@@ -4,6 +4,7 @@ use crate::accept::{LeftOut, Target};
 use crate::compress::{CompressError, Effort};
 use crate::continuity::{self, Continuity, ContinuityError, WithoutKey};
 use crate::digest::{Digests, Hasher};
+use crate::evidence::{self, Evidence, Sbom, SbomError};
 use crate::firmware::{Encoding, Firmware, FirmwareError};
 use crate::guard::{self, Content, Expected, GuardError};
 use crate::homie::{TokenError, Tokens};
@@ -14,7 +15,7 @@ use crate::known_keys;
 use crate::ledger::{self, Appended, Ledger, LedgerError, NamedDigest};
 use crate::manifest::{self, Artefact, Installed, Manifest};
 use crate::metadata;
-use crate::output::{Access, OutputError, Overwrite, Pending, same_file, same_place};
+use crate::output::{Access, OutputError, Overwrite, Pending, is_file_name, same_file, same_place};
 use crate::profile::Profile;
 use crate::sign::{Scheme, SignError, Signer};
 use serde::{Deserialize, Serialize};
@@ -113,6 +114,8 @@ pub struct Options {
     /// What is expected of the public keys in the image. For a release, an image without one is refused unless that
     /// is allowed here.
     pub continuity: continuity::Rule,
+    /// What the manifest says of the release beside its bytes. A bill of materials is copied into the package.
+    pub evidence: Evidence,
     /// Where every signature is entered. A release without one is refused.
     pub ledger: Option<Ledger>,
     /// What it is made for: an artefact that none of these devices accepts is left out.
@@ -140,6 +143,7 @@ impl Options {
             expect_public: None,
             expect: Expected::default(),
             continuity: continuity::Rule::default(),
+            evidence: Evidence::default(),
             ledger: None,
             target: Target::default(),
             metadata: None,
@@ -219,6 +223,9 @@ pub enum PackageError {
     /// A file could not be written.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// The bill of materials cannot be used.
+    #[error(transparent)]
+    Sbom(#[from] SbomError),
     /// A release without a ledger.
     #[error("a release needs a ledger of what was signed")]
     NoLedger,
@@ -273,6 +280,7 @@ impl PackageError {
                 "name it with --ledger FILE, or once for all in the settings: ledger = \"ledger.jsonl\""
                     .into()
             }
+            Self::Sbom(error) => error.help().into(),
             Self::Ledger(error) => error.help().into(),
             Self::KeyRefused(refused) => refused.help(),
             Self::BaseName(_) => "use letters, digits and - _ . +, not starting with a dot".into(),
@@ -326,6 +334,7 @@ pub fn package(options: &Options, signer: &dyn Signer) -> Result<Report, Package
         firmware.expect_flash_mode(mode)?;
     }
     let continuity = keys_in(&firmware, key, options)?;
+    let sbom = options.evidence.sbom.as_deref().map(evidence::read_sbom).transpose()?;
     let base = options.base()?;
     let earlier = Earlier::read(&options.out_dir, &base)?;
     let tokens = firmware
@@ -383,14 +392,11 @@ pub fn package(options: &Options, signer: &dyn Signer) -> Result<Report, Package
     refusals.sort_by_key(|artefact| artefact.kind);
     artefacts.sort_by_key(|(kind, _)| *kind);
     let artefacts = artefacts.into_iter().map(|(_, artefact)| artefact).collect();
-    let manifest = manifest_of(
-        &firmware,
-        &tokens,
-        signer,
-        known_keys::published_at(key.id()),
-        options.timestamp,
-        artefacts,
-    );
+    let published = known_keys::published_at(key.id());
+    let mut manifest = manifest_of(&firmware, &tokens, signer, published, &continuity, options, artefacts);
+    if let Some(bytes) = sbom {
+        manifest.sbom = Some(stage.sbom(sbom_name(&base), &bytes)?);
+    }
     let entered = enter(options, &manifest, key)?;
     let removed = stage.commit(&manifest)?;
     let (out_dir, ledger) = (out.clone(), entered);
@@ -428,7 +434,8 @@ fn manifest_of(
     tokens: &Tokens,
     signer: &dyn Signer,
     published: Option<&str>,
-    timestamp: Option<u64>,
+    continuity: &Continuity,
+    options: &Options,
     artefacts: Vec<Artefact>,
 ) -> Manifest {
     let key = signer.public_key();
@@ -442,7 +449,12 @@ fn manifest_of(
         installed: Installed::of(firmware.bytes()),
         key: manifest::Key { id: key.id().to_string(), bits: key.size().bits() },
         example_key: published.is_some(),
-        timestamp,
+        carries: continuity.keys().iter().map(|key| key.key_id.clone()).collect(),
+        timestamp: options.timestamp,
+        support_until: options.evidence.support_until,
+        security: options.evidence.security,
+        advisory: options.evidence.advisory.clone(),
+        sbom: None,
         artefacts,
     }
 }
@@ -494,6 +506,15 @@ impl Stage<'_> {
         Ok(artefact)
     }
 
+    fn sbom(&mut self, file: String, bytes: &[u8]) -> Result<Sbom, OutputError> {
+        let path = self.out_dir.join(&file);
+        let mut pending = Pending::create(&path, Overwrite::Replace, Access::Public)?;
+        pending.write_all(bytes).map_err(|source| OutputError::Io { path, source })?;
+        let sbom = Sbom::new(file.clone(), bytes);
+        self.files.push((file, pending));
+        Ok(sbom)
+    }
+
     /// Gives every file its name; returns the names of stale files that were removed.
     fn commit(self, manifest: &Manifest) -> Result<Vec<String>, PackageError> {
         let path = self.out_dir.join(manifest::FILE_NAME);
@@ -515,7 +536,10 @@ impl Stage<'_> {
 
     /// What the earlier package has and the new one has not.
     fn stale(&self, manifest: &Manifest) -> Vec<String> {
-        let kept = |name: &String| manifest.artefacts.iter().any(|artefact| artefact.file == *name);
+        let sbom = manifest.sbom.as_ref().map(|sbom| &sbom.file);
+        let kept = |name: &String| {
+            sbom == Some(name) || manifest.artefacts.iter().any(|artefact| artefact.file == *name)
+        };
         let is_build = |name: &String| same_file(&self.out_dir.join(name), self.firmware);
         self.earlier.files.iter().filter(|name| !kept(name) && !is_build(name)).cloned().collect()
     }
@@ -534,8 +558,10 @@ impl Earlier {
         let Ok(json) = fs::read(out_dir.join(manifest::FILE_NAME)) else {
             return Ok(Self { files: Vec::new() });
         };
-        let ours =
-            |name: &str| ArtefactKind::ALL.iter().any(|kind| name.strip_suffix(kind.suffix()) == Some(base));
+        let ours = |name: &str| {
+            name == sbom_name(base)
+                || ArtefactKind::ALL.iter().any(|kind| name.strip_suffix(kind.suffix()) == Some(base))
+        };
         let artefact = |name: &str| {
             is_file_name(name) && ArtefactKind::ALL.iter().any(|kind| name.ends_with(kind.suffix()))
         };
@@ -548,6 +574,11 @@ impl Earlier {
     }
 }
 
+/// File name of the bill of materials in a package.
+fn sbom_name(base: &str) -> String {
+    format!("{base}.sbom.json")
+}
+
 fn remove(path: &Path) -> Result<(), OutputError> {
     match fs::remove_file(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
@@ -555,14 +586,6 @@ fn remove(path: &Path) -> Result<(), OutputError> {
         }
         _ => Ok(()),
     }
-}
-
-/// Whether a name can be joined to a directory and stay in it, on every system.
-fn is_file_name(name: &str) -> bool {
-    !name.is_empty()
-        && name.len() <= 200
-        && !name.starts_with(['.', '-'])
-        && name.chars().all(|letter| letter.is_alphanumeric() || "-_.+ @()".contains(letter))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@
 
 use crate::compress::Effort;
 use crate::emit::Identifier;
+use crate::evidence::{Advisory, SupportDate};
 use crate::fit::{Flash, FlashLayout};
 use crate::image::esp8266::FlashMode;
 use crate::key::pkcs11::Pkcs11Uri;
@@ -110,6 +111,16 @@ pub struct Settings {
     #[serde(deserialize_with = "values::parsed")]
     pub min_base_version: Option<Label>,
 
+    /// The last day of support, for the manifest.
+    #[serde(deserialize_with = "values::parsed")]
+    pub support_until: Option<SupportDate>,
+    /// Whether the release mends a vulnerability, for the manifest.
+    pub security: Option<bool>,
+    /// Where the vulnerability is described, for the manifest.
+    #[serde(deserialize_with = "values::parsed")]
+    pub advisory: Option<Advisory>,
+    /// Software bill of materials that joins the package.
+    pub sbom: Option<PathBuf>,
     /// The ledger that every signature is entered into.
     pub ledger: Option<PathBuf>,
 }
@@ -143,6 +154,10 @@ const FIELDS: &[&str] = &[
     "metadata",
     "board",
     "min-base-version",
+    "support-until",
+    "security",
+    "advisory",
+    "sbom",
     "ledger",
 ];
 
@@ -324,6 +339,10 @@ impl Settings {
             metadata: self.metadata.or(other.metadata),
             board: self.board.or(other.board),
             min_base_version: self.min_base_version.or(other.min_base_version),
+            support_until: self.support_until.or(other.support_until),
+            security: self.security.or(other.security),
+            advisory: self.advisory.or(other.advisory),
+            sbom: self.sbom.or(other.sbom),
             ledger: self.ledger.or(other.ledger),
         }
     }
@@ -350,6 +369,11 @@ impl Settings {
         if let Some(max_gap) = self.max_gap {
             options.max_gap = max_gap;
         }
+        let evidence = &mut options.evidence;
+        evidence.support_until = self.support_until.or(evidence.support_until);
+        evidence.security = self.security.or(evidence.security);
+        evidence.advisory = self.advisory.clone().or(evidence.advisory.take());
+        evidence.sbom = self.sbom.clone().or(evidence.sbom.take());
         self.apply_devices(options);
     }
 
@@ -385,6 +409,7 @@ impl Settings {
             &mut self.manifest_path,
             &mut self.prebuilt,
             &mut self.out_dir,
+            &mut self.sbom,
             &mut self.ledger,
         ];
         for path in paths.into_iter().flatten() {

@@ -48,6 +48,10 @@ set-flash-mode = "dio"
 metadata = true
 board = "lamp-2"
 min-base-version = "1.0.0"
+support-until = "2030-12-31"
+security = true
+advisory = "https://example.com/1"
+sbom = "sbom.json"
 ledger = "ledger.jsonl"
 
 [fallback]
@@ -66,6 +70,7 @@ fn every_field_is_known_and_paths_belong_to_the_file() {
     assert_eq!(settings.firmware, at("build/firmware.bin"));
     assert_eq!(settings.out_dir, at("dist"));
     assert_eq!(settings.ledger, at("ledger.jsonl"));
+    assert_eq!(settings.sbom, at("sbom.json"));
     assert_eq!(settings.effort, Some(Effort::Max));
     let fallback = settings.fallback.unwrap();
     assert_eq!(fallback.rustc, Some("rustc-web".into()), "a bare name is looked up in PATH");

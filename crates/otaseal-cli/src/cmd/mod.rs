@@ -13,6 +13,8 @@ pub(crate) mod ledger;
 pub(crate) mod man;
 pub(crate) mod package;
 pub(crate) mod pubkey;
+pub(crate) mod release;
+pub(crate) mod rotate;
 pub(crate) mod sign;
 pub(crate) mod signing_py;
 pub(crate) mod strip;

@@ -3,6 +3,7 @@ use super::device::FlashArgs;
 use crate::batch::{self, BatchArgs, OneOrMany, Summary};
 use crate::continuity::ContinuityArgs;
 use crate::error::Failure;
+use crate::evidence::EvidenceArgs;
 use crate::io::{Place, check_places};
 use crate::ledger::{Entered, LedgerArgs};
 use crate::report::{Outcome, Reporter};
@@ -102,6 +103,8 @@ pub(crate) struct Package {
     continuity: ContinuityArgs,
     #[command(flatten)]
     ledger: LedgerArgs,
+    #[command(flatten)]
+    evidence: EvidenceArgs,
 }
 
 fn artefact(text: &str) -> Result<ArtefactKind, &'static str> {
@@ -165,6 +168,9 @@ impl fmt::Display for Packaged {
                 let (suffix, device) = (artefact.kind.suffix(), refusal.profile);
                 writeln!(f, "left out {suffix}: {device}: {}", refusal.verdict)?;
             }
+        }
+        if let Some(sbom) = &manifest.sbom {
+            writeln!(f, "         {}, bill of materials", sbom.file)?;
         }
         removed.iter().try_for_each(|file| writeln!(f, "removed  {file} (of the earlier package)"))?;
         writeln!(f, "MD5      {} (what a device reports once it runs this)", manifest.installed.md5)?;
@@ -273,6 +279,7 @@ fn options(args: &Package, settings: &Settings, firmware: PathBuf) -> Result<Opt
     options.purpose = args.purpose();
     options.content = args.as_kind;
     options.continuity = args.continuity.rule();
+    args.evidence.apply(&mut options.evidence);
     options.ledger = args.ledger.open(settings, Some(&options.firmware));
     options.set_flash_mode = args.set_flash_mode.or(options.set_flash_mode);
     options.expect_flash_mode = args.expect_flash_mode.or(options.expect_flash_mode);

@@ -58,6 +58,10 @@ cargo xtask sign [OPTIONS]: build the firmware, package it, verify what was sign
   --release              the package may leave the desk: it needs a ledger, and a key that is fit for it
   --rotate-to KEYID      the firmware brings this key, and its devices are to trust it from now on
   --allow-no-key         sign firmware that holds no public key: its devices check no further update
+  --support-until DAY    last day of support, for the manifest: YYYY-MM-DD
+  --security             the release mends a vulnerability
+  --advisory URL         where it is described
+  --sbom-file FILE       bill of materials that joins the package
   --ledger FILE          enter every signature here before a signed file gets its name
   --build-id ID          what the build is called in the ledger [what the CI system calls it]
   --expect-sha256 HEX    refuse a build of another SHA-256
@@ -138,6 +142,10 @@ fn sign(mut parser: Parser) -> Result<Task, CargoError> {
             "--release" => request.purpose = Purpose::Release,
             "--rotate-to" => request.continuity.rotate_to = Some(value(&mut parser)?),
             "--allow-no-key" => request.continuity.without_key = WithoutKey::Allow,
+            "--support-until" => request.settings.support_until = Some(value(&mut parser)?),
+            "--security" => request.settings.security = Some(true),
+            "--advisory" => request.settings.advisory = Some(value(&mut parser)?),
+            "--sbom-file" => request.settings.sbom = Some(path(&mut parser)?),
             "--ledger" => request.settings.ledger = Some(path(&mut parser)?),
             "--build-id" => request.build_id = Some(value(&mut parser)?),
             "--expect-sha256" => request.expect.sha256 = Some(value(&mut parser)?),

@@ -3,6 +3,7 @@
 use super::SCHEMA;
 use crate::digest::Md5Digest;
 use crate::image::esp8266::FlashMode;
+use crate::output::is_file_name;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -18,10 +19,15 @@ pub struct Release {
     pub version: Option<String>,
     /// File name of the build.
     pub source: String,
+    /// Id of the key that signed.
+    pub key_id: Option<String>,
+    /// Ids of the update keys in the image, where the manifest says them.
+    pub carries: Option<Vec<String>>,
     md5: Md5Digest,
     flash_mode: Option<FlashMode>,
     by_flash_mode: BTreeMap<FlashMode, Md5Digest>,
     artefacts: Vec<(String, Md5Digest)>,
+    signed: Vec<String>,
 }
 
 /// What an MD5 is in a release.
@@ -74,6 +80,13 @@ struct Form {
     source: Source,
     installed: Installed,
     artefacts: Vec<Artefact>,
+    key: Option<Key>,
+    carries: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Key {
+    id: String,
 }
 
 #[derive(Deserialize)]
@@ -93,6 +106,7 @@ struct Installed {
 struct Artefact {
     file: String,
     md5: String,
+    signature: Option<String>,
 }
 
 impl Release {
@@ -108,12 +122,17 @@ impl Release {
         if form.schema != SCHEMA {
             return Err(ReleaseError::Schema { found: form.schema });
         }
+        let signed = form.artefacts.iter().filter(|artefact| artefact.signature.is_some());
+        let signed = signed.map(|artefact| artefact.file.clone()).filter(|file| is_file_name(file)).collect();
         let by_flash_mode = form.installed.md5_by_flash_mode.into_iter();
         let artefacts = form.artefacts.into_iter();
         Ok(Self {
             name: form.name,
             version: form.version,
             source: form.source.file,
+            key_id: form.key.map(|key| key.id),
+            carries: form.carries,
+            signed,
             md5: digest(&form.installed.md5)?,
             flash_mode: form.installed.flash_mode,
             by_flash_mode: by_flash_mode
@@ -123,6 +142,11 @@ impl Release {
                 .map(|artefact| Ok((artefact.file, digest(&artefact.md5)?)))
                 .collect::<Result<_, ReleaseError>>()?,
         })
+    }
+
+    /// Names of the signed files, none of which leads out of the manifest's directory.
+    pub fn signed_files(&self) -> impl Iterator<Item = &str> {
+        self.signed.iter().map(String::as_str)
     }
 
     /// What an MD5 is in this release, if it is anything.

@@ -1,0 +1,93 @@
+use crate::error::{Exit, Failure};
+use crate::io::{Place, check_places};
+use crate::report::{Outcome, Reporter};
+use crate::signer::SignerArgs;
+use clap::Args;
+use otaseal::bundle::{self, Bundle, BundleError, Request};
+use serde::Serialize;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Bundle the evidence of a release into one signed directory, or check one
+///
+/// Takes the directory of a package. Every digest in it is checked, every signature judged, and each must be in the
+/// ledger; manifest, artefacts, their digests, the lines of the ledger and the verdicts are put into a new directory,
+/// whose index is signed: openssl and sha256sum can check it.
+///
+/// With --check, DIR is such a directory: exit code 1 names the first file that is not as it was signed.
+#[derive(Debug, Args)]
+#[command(mut_arg("key", |key| key.required(true).help("The key that signs the evidence; with --check, its public half")))]
+pub(crate) struct Release {
+    /// The directory of the package; with --check, that of the release
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// The directory that is made
+    #[arg(long, short, value_name = "OUT", required_unless_present = "check")]
+    output: Option<PathBuf>,
+    /// Check the directory of a release
+    #[arg(long, conflicts_with_all = ["output", "ledger", "firmware_key", "signer_cmd"])]
+    check: bool,
+    #[command(flatten)]
+    signer: SignerArgs,
+    /// The ledger that the package's signatures were entered into
+    #[arg(long, value_name = "FILE", required_unless_present = "check")]
+    ledger: Option<PathBuf>,
+    /// Public key that the package was signed by, where another key signs the evidence
+    #[arg(long, value_name = "FILE")]
+    firmware_key: Option<Place>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Released {
+    #[serde(flatten)]
+    bundle: Bundle,
+    #[serde(skip)]
+    checked: bool,
+    #[serde(skip)]
+    remarks: Vec<String>,
+}
+
+impl Outcome for Released {
+    fn warnings(&self) -> Vec<String> {
+        let one_key = self.bundle.firmware_key && !self.checked;
+        let one_key = one_key.then(|| {
+            "the index of files is signed by the firmware's own key: a device that installs any bytes (arduino-pico) \
+             would take it for firmware; keep a key of its own for evidence, and name the firmware's with --firmware-key"
+                .to_owned()
+        });
+        one_key.into_iter().chain(self.remarks.iter().cloned()).collect()
+    }
+}
+
+impl fmt::Display for Released {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = if self.checked { "intact  " } else { "release " };
+        writeln!(f, "{verb} {}", self.bundle.directory.display())?;
+        self.bundle.files.iter().try_for_each(|file| writeln!(f, "         {file}"))?;
+        writeln!(f, "key id   {}", self.bundle.key_id)
+    }
+}
+
+pub(crate) fn run(args: &Release, reporter: &Reporter) -> Result<Released, Failure> {
+    if args.check {
+        let Some(key) = args.signer.named() else { unreachable!("clap asks for the key") };
+        let bundle = bundle::check(&args.directory, &key.public_key()?)?;
+        return Ok(Released { bundle, checked: true, remarks: Vec::new() });
+    }
+    let (Some(out), Some(ledger)) = (&args.output, &args.ledger) else { unreachable!("clap asks for both") };
+    let read: Vec<_> = args.signer.inputs(None).into_iter().chain(args.firmware_key.clone()).collect();
+    check_places(&read.iter().collect::<Vec<_>>(), &[])?;
+    let signer = args.signer.open(None)?;
+    let named = args.firmware_key.as_ref().map(Place::public_key).transpose()?;
+    let firmware_key = named.as_ref().unwrap_or(signer.public_key());
+    let _progress = reporter.progress("bundling");
+    let bundle = bundle::make(Request { package: &args.directory, out, ledger, firmware_key }, &*signer)?;
+    Ok(Released { bundle, checked: false, remarks: signer.remarks() })
+}
+
+impl From<BundleError> for Failure {
+    fn from(error: BundleError) -> Self {
+        let failure = Self::new(&error, error.help());
+        if error.is_verdict() { Self { exit: Exit::Rejected, ..failure } } else { failure }
+    }
+}

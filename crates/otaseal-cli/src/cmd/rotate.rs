@@ -1,0 +1,74 @@
+//! Replacing the key.
+
+use crate::error::{Exit, Failure};
+use crate::io::{Place, check_places};
+use crate::report::Outcome;
+use clap::{Args, Subcommand};
+use otaseal::rotate::{self, Plan as Planned, ReadError, Reason};
+use serde::Serialize;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Replace the key that devices trust
+#[derive(Debug, Subcommand)]
+pub(crate) enum Rotate {
+    Plan(Plan),
+}
+
+/// Say which devices take which update, and what must be sent to them first
+///
+/// A device trusts the keys in the release that it runs. Given the releases that are out there, and those that are to
+/// be sent, as images or as the manifest.json of their packages, this says what becomes of the devices that run each.
+/// Exit code 1 says that some are not reached by any update.
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    /// The releases
+    #[arg(value_name = "RELEASE", required = true)]
+    releases: Vec<PathBuf>,
+    /// Public key that is to be replaced
+    #[arg(long, value_name = "FILE")]
+    old: Place,
+    /// Public key that replaces it
+    #[arg(long, value_name = "FILE")]
+    new: Place,
+    /// Somebody else has, or may have, the old private key
+    #[arg(long)]
+    compromised: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Made(Planned);
+
+impl Outcome for Made {
+    fn exit(&self) -> Exit {
+        if self.0.complete { Exit::Done } else { Exit::Rejected }
+    }
+}
+
+impl fmt::Display for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+pub(crate) fn plan(args: &Plan) -> Result<Made, Failure> {
+    check_places(&[&args.old, &args.new], &[])?;
+    let (old, new) = (args.old.public_key()?, args.new.public_key()?);
+    if old.id() == new.id() {
+        return Err(Failure::usage(
+            format_args!("{} and {} are the same key", args.old, args.new),
+            "make the new key first: `otaseal keygen`",
+        ));
+    }
+    let releases =
+        args.releases.iter().map(|path| rotate::read(path, &old, &new)).collect::<Result<_, _>>()?;
+    let reason = if args.compromised { Reason::Compromised } else { Reason::Planned };
+    Ok(Made(rotate::plan(&old, &new, reason, releases)))
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        Self::new(&error, error.help())
+    }
+}

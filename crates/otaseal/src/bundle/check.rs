@@ -1,0 +1,89 @@
+//! Whether a bundle is what was signed: every file, no other file.
+
+use super::{Bundle, BundleError, INDEX, SIGNATURE, digest_of, judge_index};
+use crate::digest::Sha256Digest;
+use crate::key::PublicKey;
+use crate::manifest;
+use crate::output::is_file_name;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+
+/// Largest index, in bytes: some thousand files.
+const MAX_INDEX: u64 = 1 << 20;
+/// Largest signature, in bytes.
+const MAX_SIGNATURE: u64 = 1024;
+
+/// Checks the directory of a release: the signature of its index, the digest of every file in it, and that there is no
+/// other.
+///
+/// It does not judge the images again: their digests are those that were judged.
+///
+/// # Errors
+/// [`BundleError`]: the first thing that is not as it was signed, by name.
+pub fn check(directory: &Path, key: &PublicKey) -> Result<Bundle, BundleError> {
+    let index = bounded(&directory.join(INDEX), MAX_INDEX)?;
+    let signature = bounded(&directory.join(SIGNATURE), MAX_SIGNATURE)?;
+    judge_index(&index, &signature, key).map_err(BundleError::Signature)?;
+    let files = parse(&index)?;
+    for (name, digest) in &files {
+        let path = directory.join(name);
+        let file = || name.clone();
+        match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_file() => {}
+            // A link could lead to what is right now, and to something else later.
+            Ok(_) => return Err(BundleError::Changed { file: file(), list: "the index" }),
+            Err(_) => return Err(BundleError::Missing { file: file(), list: "the index" }),
+        }
+        if digest_of(&path)? != *digest {
+            return Err(BundleError::Changed { file: file(), list: "the index" });
+        }
+    }
+    let unread = |source| BundleError::Read { path: directory.into(), source };
+    for entry in fs::read_dir(directory).map_err(unread)? {
+        let name = entry.map_err(unread)?.file_name().to_string_lossy().into_owned();
+        if name != INDEX && name != SIGNATURE && !files.contains_key(&name) {
+            return Err(BundleError::Unlisted(name));
+        }
+    }
+    if !files.contains_key(manifest::FILE_NAME) {
+        return Err(BundleError::Missing { file: manifest::FILE_NAME.into(), list: "every release" });
+    }
+    Ok(Bundle {
+        directory: directory.into(),
+        files: files.into_keys().collect(),
+        key_id: key.id().to_string(),
+        firmware_key: false,
+    })
+}
+
+/// Reads the lines of `sha256sum`: digest, two spaces, name.
+fn parse(index: &[u8]) -> Result<BTreeMap<String, Sha256Digest>, BundleError> {
+    let wrong = |line, what| BundleError::Index { line, what };
+    let text = std::str::from_utf8(index).map_err(|_| wrong(1, "it is not UTF-8"))?;
+    let mut files = BTreeMap::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let (digest, name) =
+            line.split_once("  ").ok_or_else(|| wrong(number, "it is no digest and name"))?;
+        let digest = digest.parse().map_err(|_| wrong(number, "its digest is none"))?;
+        // Signed or not, a name never leads out of the directory.
+        if !is_file_name(name) || name == INDEX || name == SIGNATURE {
+            return Err(wrong(number, "its name is none that a release has"));
+        }
+        if files.insert(name.to_owned(), digest).is_some() {
+            return Err(wrong(number, "the name is there twice"));
+        }
+    }
+    Ok(files)
+}
+
+fn bounded(path: &Path, limit: u64) -> Result<Vec<u8>, BundleError> {
+    let failed = |source| BundleError::Read { path: path.into(), source };
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes)).map_err(failed)?;
+    match bytes.len() as u64 > limit {
+        true => Err(failed(std::io::ErrorKind::FileTooLarge.into())),
+        false => Ok(bytes),
+    }
+}

@@ -1,0 +1,317 @@
+//! Replacing the key: which devices take which update, and what must be sent first.
+//!
+//! A signed image holds one signature, and a device judges it by the keys in the release that it runs. So a new key
+//! reaches a device in a release that the *old* key signed and that carries the new one: the bridge. When the old key
+//! is no secret any more there is no bridge: whoever has the key can send one too, and a device that trusts it can be
+//! believed nothing.
+
+mod read;
+
+use crate::key::PublicKey;
+use serde::Serialize;
+use std::fmt;
+
+pub use self::read::{ReadError, read};
+
+/// Why the key is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// In good time: the old key is still a secret.
+    Planned,
+    /// Somebody else has, or may have, the old key.
+    Compromised,
+}
+
+/// Which of the two keys signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum SignedBy {
+    /// The old key.
+    Old,
+    /// The new key.
+    New,
+    /// Neither.
+    Other,
+    /// It has no signature.
+    Nobody,
+}
+
+/// How it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proof {
+    /// The image was searched, and its signature judged by the device's own code.
+    Image,
+    /// The manifest says so.
+    Manifest,
+}
+
+/// The update keys in a release.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Carries {
+    /// The old key.
+    pub old: bool,
+    /// The new key.
+    pub new: bool,
+    /// Ids of other keys.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
+}
+
+/// A release: what a group of devices runs, and what may be sent to others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Release {
+    /// The file that was given.
+    pub file: String,
+    /// Name and version of the firmware, where they are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub firmware: Option<String>,
+    /// The keys in it; nothing where the manifest does not say.
+    pub carries: Option<Carries>,
+    /// Who signed it.
+    pub signed_by: SignedBy,
+    /// How that is known.
+    pub proof: Proof,
+}
+
+impl Release {
+    /// Whether devices that trust the old key take it, and trust the new one afterwards.
+    fn is_bridge(&self) -> bool {
+        self.signed_by == SignedBy::Old && self.carries.as_ref().is_some_and(|carries| carries.new)
+    }
+}
+
+/// What becomes of the devices that run a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "fate", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Fate {
+    /// They take what the new key signs.
+    Ready,
+    /// They trust the old key alone and take these bridges. Where there is none, one has to be made.
+    Bridge {
+        /// The bridges that were shown, those first that were proved.
+        by: Vec<String>,
+    },
+    /// They trust both keys, of which one is compromised: a release that the new key signs and that carries it alone
+    /// ends that, unless somebody else was there first.
+    Retire {
+        /// The releases that were shown and do.
+        by: Vec<String>,
+    },
+    /// They check nothing: they take this update as well as anybody else's.
+    Unchecked,
+    /// They take nothing that either key signs, or nothing that can be believed: only by hand.
+    Stranded {
+        /// Why.
+        why: &'static str,
+    },
+    /// What they trust is not known.
+    Unknown,
+}
+
+/// The devices that run one release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Group {
+    /// What they run.
+    pub runs: Release,
+    /// Which of the releases that were shown they take.
+    pub takes: Vec<String>,
+    /// What becomes of them.
+    #[serde(flatten)]
+    pub fate: Fate,
+}
+
+/// The plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Plan {
+    /// Why.
+    pub reason: Reason,
+    /// Id of the old key.
+    pub old: String,
+    /// Id of the new key.
+    pub new: String,
+    /// The devices, by what they run.
+    pub groups: Vec<Group>,
+    /// What to do, in order.
+    pub steps: Vec<String>,
+    /// Whether every group is reached.
+    pub complete: bool,
+}
+
+/// Plans the replacement of one key by another, from the releases that devices run and those that may be sent.
+pub fn plan(old: &PublicKey, new: &PublicKey, reason: Reason, releases: Vec<Release>) -> Plan {
+    let named = |wanted: &dyn Fn(&Release) -> bool| {
+        let mut found: Vec<_> = releases.iter().filter(|release| wanted(release)).collect();
+        found.sort_by_key(|release| release.proof == Proof::Manifest);
+        found.iter().map(|release| release.file.clone()).collect::<Vec<_>>()
+    };
+    let bridges = named(&Release::is_bridge);
+    let clean = named(&|release: &Release| {
+        release.signed_by == SignedBy::New
+            && release.carries.as_ref().is_some_and(|carries| carries.new && !carries.old)
+    });
+    let fate = |release: &Release| {
+        let Some(carries) = &release.carries else { return Fate::Unknown };
+        match (carries.old, carries.new, reason) {
+            (true, true, Reason::Compromised) => Fate::Retire { by: clean.clone() },
+            (true, false, Reason::Compromised) => Fate::Stranded {
+                why: "they trust the compromised key alone: what comes to them may be anybody's, also a bridge",
+            },
+            (_, true, _) => Fate::Ready,
+            (true, false, Reason::Planned) => Fate::Bridge { by: bridges.clone() },
+            (false, false, _) if carries.others.is_empty() => Fate::Unchecked,
+            (false, false, _) => Fate::Stranded { why: "they trust another key than these two" },
+        }
+    };
+    let takes = |release: &Release| {
+        let Some(carries) = &release.carries else { return Vec::new() };
+        let unchecked = *carries == Carries::default();
+        named(&|sent: &Release| match sent.signed_by {
+            SignedBy::Old => carries.old || unchecked,
+            SignedBy::New => carries.new || unchecked,
+            SignedBy::Other | SignedBy::Nobody => unchecked,
+        })
+    };
+    let groups: Vec<_> = releases
+        .iter()
+        .map(|release| Group { runs: release.clone(), takes: takes(release), fate: fate(release) })
+        .collect();
+    let lost = |group: &Group| matches!(group.fate, Fate::Stranded { .. } | Fate::Unknown);
+    let complete = !groups.iter().any(lost);
+    let proved = releases.iter().any(|release| release.is_bridge() && release.proof == Proof::Image);
+    let steps = match reason {
+        Reason::Planned => planned(&groups, &bridges, proved, new),
+        Reason::Compromised => compromised(&groups, &clean),
+    };
+    Plan { reason, old: old.id().to_string(), new: new.id().to_string(), groups, steps, complete }
+}
+
+fn files<'g>(groups: &'g [Group], wanted: impl Fn(&Fate) -> bool + 'g) -> String {
+    let files = groups.iter().filter(|group| wanted(&group.fate)).map(|group| group.runs.file.as_str());
+    files.collect::<Vec<_>>().join(", ")
+}
+
+fn planned(groups: &[Group], bridges: &[String], proved: bool, new: &PublicKey) -> Vec<String> {
+    let mut steps = Vec::new();
+    let waiting = files(groups, |fate| matches!(fate, Fate::Bridge { .. }));
+    if !waiting.is_empty() {
+        steps.push(match (bridges.first(), proved) {
+            (None, _) => format!(
+                "make the bridge: a release that carries the new key, signed by the old one (--key OLD --rotate-to {}); \
+                 show it to this command, which proves it",
+                new.id()
+            ),
+            (Some(bridge), false) => format!("show the image of {bridge}: its manifest alone proves no bridge"),
+            (Some(bridge), true) => format!("the bridge is {bridge}: signed by the old key, carries the new one"),
+        });
+        steps.push(format!("send the bridge to devices that run {waiting}"));
+        steps.push("wait until they all report it: what the new key signs is refused by the others".into());
+    }
+    steps.push("from then on sign with the new key, and leave the old one out of the builds".into());
+    by_hand(groups, &mut steps);
+    if !waiting.is_empty() {
+        let keep =
+            "keep the old key until the last device is over: without it, the bridge cannot be made again";
+        steps.push(keep.into());
+    }
+    steps
+}
+
+fn compromised(groups: &[Group], clean: &[String]) -> Vec<String> {
+    let mut steps = vec!["sign nothing with the old key any more, and build it into nothing".to_owned()];
+    let both = files(groups, |fate| matches!(fate, Fate::Retire { .. }));
+    if !both.is_empty() {
+        steps.push(match clean.first() {
+            Some(file) => format!("send {file} at once to devices that run {both}: it carries the new key alone"),
+            None => format!(
+                "make a release that carries the new key alone, signed by it, and send it at once to devices that run \
+                 {both}"
+            ),
+        });
+        steps.push(
+            "one that does not report it, or reports what you did not send, counts as taken over".into(),
+        );
+    }
+    by_hand(groups, &mut steps);
+    steps
+}
+
+fn by_hand(groups: &[Group], steps: &mut Vec<String>) {
+    let lost = files(groups, |fate| matches!(fate, Fate::Stranded { .. }));
+    if !lost.is_empty() {
+        steps.push(format!("reflash by hand, over a cable, the devices that run {lost}"));
+    }
+    let unknown = files(groups, |fate| matches!(fate, Fate::Unknown));
+    if !unknown.is_empty() {
+        steps.push(format!("find the images of {unknown}: their manifests do not say which keys they carry"));
+    }
+    let unchecked = files(groups, |fate| matches!(fate, Fate::Unchecked));
+    if !unchecked.is_empty() {
+        steps.push(format!(
+            "devices that run {unchecked} check no signature: they take the next release as it is, and until then \
+             anybody's"
+        ));
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reason = match self.reason {
+            Reason::Planned => "",
+            Reason::Compromised => " (compromised: no bridge can be believed)",
+        };
+        writeln!(f, "old key  {}{reason}\nnew key  {}", self.old, self.new)?;
+        for Group { runs, takes, fate } in &self.groups {
+            let firmware = runs.firmware.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+            writeln!(f, "\n{}{firmware}", runs.file)?;
+            let signed = match runs.signed_by {
+                SignedBy::Old => "the old key",
+                SignedBy::New => "the new key",
+                SignedBy::Other => "another key",
+                SignedBy::Nobody => "nobody",
+            };
+            let known = match runs.proof {
+                Proof::Image => "",
+                Proof::Manifest => ", says its manifest",
+            };
+            writeln!(f, "  carries  {}, signed by {signed}{known}", trusted(runs.carries.as_ref()))?;
+            let takes = if takes.is_empty() { "none of these".into() } else { takes.join(", ") };
+            writeln!(f, "  takes    {takes}")?;
+            let fate = match fate {
+                Fate::Ready => "ready for the new key".into(),
+                Fate::Bridge { by } if by.is_empty() => "needs a bridge, which is not there yet".into(),
+                Fate::Bridge { by } => format!("needs the bridge {}", by.join(" or ")),
+                Fate::Retire { by } if by.is_empty() => {
+                    "needs a release of the new key alone, which is not there yet".into()
+                }
+                Fate::Retire { by } => format!("needs {}, at once", by.join(" or ")),
+                Fate::Unchecked => "checks no signature".into(),
+                Fate::Stranded { why } => format!("STRANDED: {why}"),
+                Fate::Unknown => "not known: show the image".into(),
+            };
+            writeln!(f, "  devices  {fate}")?;
+        }
+        writeln!(f)?;
+        for (number, step) in (1..).zip(&self.steps) {
+            writeln!(f, "{number}. {step}")?;
+        }
+        Ok(())
+    }
+}
+
+fn trusted(carries: Option<&Carries>) -> String {
+    let Some(carries) = carries else { return "unknown keys".into() };
+    let known = [(carries.old, "the old key"), (carries.new, "the new key")];
+    let mut keys: Vec<_> =
+        known.iter().filter(|(there, _)| *there).map(|(_, name)| (*name).to_owned()).collect();
+    keys.extend(carries.others.iter().map(|id| format!("{}…", id.get(..16).unwrap_or(id))));
+    if keys.is_empty() { "no key".into() } else { keys.join(" and ") }
+}
+
+#[cfg(test)]
+#[path = "rotate_tests.rs"]
+mod tests;
