@@ -9,6 +9,7 @@ mod scan;
 use crate::guard::Content;
 use crate::image::{self, Kind, uf2};
 use crate::key::{KeyError, PublicKey};
+use crate::package::Purpose;
 use otaseal_device::KeyId;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -23,6 +24,18 @@ pub struct Rule {
     pub rotate_to: Option<NextKey>,
     /// What becomes of an image without a key.
     pub without_key: WithoutKey,
+}
+
+impl Rule {
+    /// The same, stricter where it is for a release: nothing is let through that only deserves a warning, unless it is
+    /// allowed by name.
+    #[must_use]
+    pub fn for_purpose(mut self, purpose: Purpose) -> Self {
+        if purpose == Purpose::Release && self.without_key == WithoutKey::Judge {
+            self.without_key = WithoutKey::Refuse;
+        }
+        self
+    }
 }
 
 /// The key that a release brings to the devices.

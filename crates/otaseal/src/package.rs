@@ -2,7 +2,7 @@
 
 use crate::accept::{LeftOut, Target};
 use crate::compress::{CompressError, Effort};
-use crate::continuity::{self, Continuity, ContinuityError, WithoutKey};
+use crate::continuity::{self, Continuity, ContinuityError};
 use crate::digest::{Digests, Hasher};
 use crate::evidence::{self, Evidence, Sbom, SbomError};
 use crate::firmware::{Encoding, Firmware, FirmwareError};
@@ -421,10 +421,7 @@ fn enter(options: &Options, manifest: &Manifest, key: &PublicKey) -> Result<Opti
 }
 
 fn keys_in(firmware: &Firmware, key: &PublicKey, options: &Options) -> Result<Continuity, PackageError> {
-    let mut rule = options.continuity.clone();
-    if options.purpose == Purpose::Release && rule.without_key == WithoutKey::Judge {
-        rule.without_key = WithoutKey::Refuse;
-    }
+    let rule = options.continuity.clone().for_purpose(options.purpose);
     continuity::check(firmware.bytes(), options.content, Some(key), &rule)
         .map_err(|source| PackageError::Continuity { file: firmware.source().file.clone(), source })
 }

@@ -1,6 +1,7 @@
 //! A package is judged by OpenSSL, gzip and a JSON reader that know nothing of otaseal.
 
 use super::*;
+use crate::continuity::WithoutKey;
 use crate::diagnose::Mismatch;
 use crate::key::{KeySize, PrivateKey};
 use crate::testing::openssl;

@@ -3,6 +3,7 @@ use crate::io::{Place, check_places};
 use crate::report::{Outcome, Reporter};
 use crate::signer::SignerArgs;
 use clap::Args;
+use otaseal::Purpose;
 use otaseal::bundle::{self, Bundle, BundleError, Request};
 use serde::Serialize;
 use std::fmt;
@@ -77,7 +78,7 @@ pub(crate) fn run(args: &Release, reporter: &Reporter) -> Result<Released, Failu
     let (Some(out), Some(ledger)) = (&args.output, &args.ledger) else { unreachable!("clap asks for both") };
     let read: Vec<_> = args.signer.inputs(None).into_iter().chain(args.firmware_key.clone()).collect();
     check_places(&read.iter().collect::<Vec<_>>(), &[])?;
-    let signer = args.signer.open(None)?;
+    let signer = args.signer.open(None, Purpose::Release)?;
     let named = args.firmware_key.as_ref().map(Place::public_key).transpose()?;
     let firmware_key = named.as_ref().unwrap_or(signer.public_key());
     let _progress = reporter.progress("bundling");

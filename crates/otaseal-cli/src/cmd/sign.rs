@@ -8,7 +8,7 @@ use crate::ledger::{self, Entered, LedgerArgs};
 use crate::report::{Outcome, Reporter};
 use crate::signer::{ExpectArgs, SignerArgs};
 use clap::Args;
-use otaseal::continuity::{self, Continuity};
+use otaseal::continuity::{self, Continuity, ContinuityError, WithoutKey};
 use otaseal::device::layout;
 use otaseal::digest::Sha256Digest;
 use otaseal::firmware::MAX_IMAGE;
@@ -157,7 +157,7 @@ pub(crate) fn run(args: &Sign, reporter: &Reporter) -> Result<OneOrMany<Signed>,
         flash_mode: args.expect_flash_mode,
         public: args.expect_public.as_ref().map(Place::public_key).transpose()?,
         damaged_too: args.force,
-        continuity: args.continuity.rule(),
+        continuity: args.continuity.rule().for_purpose(args.purpose()),
     };
     let rule = if args.force { AlreadySigned::Allow } else { AlreadySigned::Refuse };
     match (&args.output, &args.out_dir) {
@@ -274,6 +274,12 @@ impl Guard {
             .map_err(|error| Failure::new(&error, error.help()))
     }
 
+    /// A release whose keys cannot be looked at.
+    fn unseen(input: &Place, what: &str) -> Failure {
+        let error = ContinuityError::NoKey { found: what.into() };
+        Failure::new(format_args!("{input}: {error}"), error.help())
+    }
+
     /// Reads and checks the input; gives back the very bytes that were checked. What is larger than any firmware
     /// is streamed and can only be what nobody expects anything of.
     fn open(
@@ -287,6 +293,9 @@ impl Guard {
         if length > MAX_IMAGE as u64 {
             return match self.flash_mode {
                 Some(_) => Err(refused(GuardError::NoFlashMode)),
+                None if self.continuity.without_key == WithoutKey::Refuse => {
+                    Err(Self::unseen(input, "larger than any firmware"))
+                }
                 None => Ok((Box::new(file), None)),
             };
         }
@@ -307,6 +316,9 @@ impl Guard {
                 .map_err(|error| Failure::new(format_args!("{input}: {error}"), error.help()))
         });
         let keys = keys.transpose()?;
+        if plain.is_none() && self.continuity.without_key == WithoutKey::Refuse {
+            return Err(Self::unseen(input, "a gzip that cannot be inflated"));
+        }
         drop(plain);
         Ok((Box::new(Cursor::new(bytes)), keys))
     }
