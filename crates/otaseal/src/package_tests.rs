@@ -3,7 +3,10 @@
 use super::*;
 use crate::continuity::WithoutKey;
 use crate::diagnose::Mismatch;
+use crate::firmware::FirmwareError;
+use crate::guard::GuardError;
 use crate::key::{KeySize, PrivateKey};
+use crate::sign::SignError;
 use crate::testing::openssl;
 use serde_json::Value;
 use std::process::Command;
