@@ -308,8 +308,6 @@ fn pbes2(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<(Encryption, pbes2::P
         pbes2::AES_128_CBC_OID => ("AES-128-CBC", 16),
         pbes2::AES_192_CBC_OID => ("AES-192-CBC", 16),
         pbes2::AES_256_CBC_OID => ("AES-256-CBC", 16),
-        pbes2::AES_128_GCM_OID => ("AES-128-GCM", 12),
-        pbes2::AES_256_GCM_OID => ("AES-256-GCM", 12),
         pbes2::DES_EDE3_CBC_OID => ("DES-EDE3-CBC", 8),
         oid => return Err(unsupported("PBES2", oid)),
     };

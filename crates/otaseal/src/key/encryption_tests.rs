@@ -295,11 +295,9 @@ fn costs_without_bound_are_refused() {
 fn parameters_that_fit_nothing_are_damage() {
     let salt = tlv(4, &[&[1; 8]]);
     let count = integer(&[1, 0]);
-    for (cipher, lengths) in [
-        (AES, &[0, 1, 8, 12, 15, 17, 32][..]),
-        ("1.2.840.113549.3.7", &[0, 1, 7, 9, 16]),
-        ("2.16.840.1.101.3.4.1.46", &[0, 11, 13, 16]),
-    ] {
+    for (cipher, lengths) in
+        [(AES, &[0, 1, 8, 12, 15, 17, 32][..]), ("1.2.840.113549.3.7", &[0, 1, 7, 9, 16])]
+    {
         for &length in lengths {
             let file = pbes2_file(PBKDF2, &[&salt, &count], cipher, &vec![0; length]);
             assert_eq!(refused(&file), EncryptionError::Damaged, "{cipher}, {length}");
