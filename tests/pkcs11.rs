@@ -198,6 +198,15 @@ fn a_key_is_made_inside_the_token_and_never_leaves_it() {
     bench.ok(&["verify", "signed", "--key", "new.pem"]);
     tokens.ok(&["package", "image.bin", "--key", key, "--expect-public", "new.pem", "--out-dir", "package"]);
 
+    // A release, by the key that the settings name.
+    bench.write("otaseal.toml", format!("key = '{key}'\nledger = 'ledger.jsonl'\n").as_bytes());
+    let release = ["package", "image.bin", "--release", "--allow-no-key", "--out-dir", "release"];
+    tokens.ok(&release);
+    bench.ok(&["verify", "release/image.bin.signed", "--key", "new.pem"]);
+    let words = ["sign", "image.bin", "-o", "signed", "--release", "--allow-no-key", "--key", key];
+    tokens.ok(&words);
+    fs::remove_file(bench.path("otaseal.toml")).unwrap();
+
     // Nothing is ever replaced, in the token or beside it.
     let again = tokens.otaseal(&["keygen", "--key", key, "--public", "out"]);
     says(&bench, key, &again, 3, &["has a key of that name already", "`fleet 2`"]);
