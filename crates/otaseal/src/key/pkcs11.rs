@@ -9,6 +9,8 @@ mod generate;
 #[cfg(feature = "pkcs11")]
 mod module;
 #[cfg(feature = "pkcs11")]
+mod signer;
+#[cfg(feature = "pkcs11")]
 mod token;
 pub mod uri;
 
@@ -16,7 +18,7 @@ pub use error::Pkcs11Error;
 #[cfg(feature = "pkcs11")]
 pub use generate::generate;
 #[cfg(feature = "pkcs11")]
-pub use token::Pkcs11Signer;
+pub use signer::Pkcs11Signer;
 pub use uri::{Pkcs11Uri, UriError};
 
 /// Environment variable with the PIN. A `pin-source` in the URI is taken first.
