@@ -160,6 +160,10 @@ fn the_pin_comes_from_a_file_the_environment_or_an_option() {
         let output =
             command.args(["sign", "image.bin", "-o", "out", "--key", key]).args(options).output().unwrap();
         let said = text(&output);
+        if said.contains("no PKCS#11 module is named") && std::env::var_os("CI").is_none() {
+            eprintln!("SKIPPED: p11-kit's proxy is not installed");
+            continue;
+        }
         assert!(output.status.success() && !said.contains(PIN), "{key} {options:?}: {said}");
         let signed = bench.read("out");
         assert!(signed[20_001..20_257] == bench.read("signature"), "{key}");
