@@ -46,14 +46,14 @@ fn another_project_signs_with_the_xtask_of_the_readme() {
     project.ok(&["pubkey"]);
     project.ok(&["pubkey", "--check"]);
 
-    let signed = project.ok(&["sign", "--release", "--ledger", "ledger.jsonl", "--name", "lamp"]);
+    let signed = project.ok(&["sign", "--release", "--ledger", "ledger.jsonl", "--sbom", "--name", "lamp"]);
     assert!(!text(&signed.stderr).contains("warning:"), "{}", text(&signed.stderr));
     assert!(text(&signed.stdout).contains("lamp.bin.gz.signed  verified"), "{}", text(&signed.stdout));
     project.ok(&["verify", "--name", "lamp"]);
 
     let package = project.target().join("otaseal/lamp");
     let names = ["lamp.bin", "lamp.bin.gz", "lamp.bin.signed", "lamp.bin.gz.signed", "lamp.bin.legacy_sig"];
-    for name in names.iter().chain(&["manifest.json"]) {
+    for name in names.iter().chain(&["lamp.sbom.json", "manifest.json"]) {
         assert!(package.join(name).is_file(), "{name}");
     }
     let manifest = fs::read_to_string(package.join("manifest.json")).unwrap();

@@ -21,6 +21,7 @@ mod error;
 mod keys;
 mod project;
 mod render;
+mod sbom;
 mod tasks;
 
 pub use build::Build;

@@ -61,6 +61,7 @@ cargo xtask sign [OPTIONS]: build the firmware, package it, verify what was sign
   --support-until DAY    last day of support, for the manifest: YYYY-MM-DD
   --security             the release mends a vulnerability
   --advisory URL         where it is described
+  --sbom                 make a bill of materials (CycloneDX) of what Cargo resolved; it joins the package
   --sbom-file FILE       bill of materials that joins the package
   --ledger FILE          enter every signature here before a signed file gets its name
   --build-id ID          what the build is called in the ledger [what the CI system calls it]
@@ -145,6 +146,7 @@ fn sign(mut parser: Parser) -> Result<Task, CargoError> {
             "--support-until" => request.settings.support_until = Some(value(&mut parser)?),
             "--security" => request.settings.security = Some(true),
             "--advisory" => request.settings.advisory = Some(value(&mut parser)?),
+            "--sbom" => request.sbom = true,
             "--sbom-file" => request.settings.sbom = Some(path(&mut parser)?),
             "--ledger" => request.settings.ledger = Some(path(&mut parser)?),
             "--build-id" => request.build_id = Some(value(&mut parser)?),

@@ -144,6 +144,9 @@ pub enum CargoError {
         /// What does not fit.
         what: &'static str,
     },
+    /// A bill of materials of what Cargo does not build.
+    #[error("only a firmware that Cargo builds has a bill of materials that can be made here")]
+    NoSbom,
     /// There is nothing to verify.
     #[error("{} has no signed package", .0.display())]
     NothingSigned(PathBuf),
@@ -203,6 +206,9 @@ impl CargoError {
                  emit = [{ path = \"src/ota_key.rs\", kind = \"rust-device\" }]"
                 .into(),
             Self::EmitSetting { .. } => "docs/settings.md says which field goes with which kind".into(),
+            Self::NoSbom => {
+                "make it with the tool that builds the firmware, and name it with --sbom-file".into()
+            }
             Self::NothingSigned(_) => "make one with `cargo xtask sign`, or name the image".into(),
             Self::Rejected { .. } => "do not ship it: this key did not sign these bytes".into(),
             Self::Report(_) => "the work itself was done".into(),

@@ -4,6 +4,7 @@ use super::CargoError;
 use super::build::{Build, build};
 use super::keys::{in_token, read, read_public};
 use super::project::Project;
+use super::sbom;
 use crate::continuity;
 use crate::emit::{self, EmitError, Mode, RustForm, RustOptions};
 use crate::guard::Expected;
@@ -84,6 +85,8 @@ pub struct Request {
     pub passphrase: Option<PassphraseSource>,
     /// What is expected of the public keys in the image.
     pub continuity: continuity::Rule,
+    /// Whether a bill of materials of a Cargo firmware is made, and joins the package.
+    pub sbom: bool,
     /// What the build is called in the ledger; by default what the CI system calls it.
     pub build_id: Option<String>,
 }
@@ -150,6 +153,9 @@ pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<Signed, Car
     options.expect = request.expect;
     options.ledger = project.ledger(request.build_id.as_deref());
     project.settings.apply(&mut options);
+    if request.sbom {
+        options.evidence.sbom = Some(bill_of_materials(&project, request.timestamp)?);
+    }
     let report = package(&options, &*keys.signer)?;
     if let Some(warning) = report.continuity.warning() {
         note(Note::Continuity { warning });
@@ -166,6 +172,17 @@ pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<Signed, Car
         .map(|(file, scheme)| verify_file(&report.out_dir.join(file), &public, scheme))
         .collect::<Result<_, _>>()?;
     Ok(Signed { build, report, key: keys.private_path, verified_with, verified })
+}
+
+/// Makes the bill of materials beside the packages; only a firmware that Cargo builds has one.
+fn bill_of_materials(project: &Project, timestamp: Option<u64>) -> Result<PathBuf, CargoError> {
+    let Some(firmware) = &project.firmware else { return Err(CargoError::NoSbom) };
+    let directory = project.target_directory.join("otaseal");
+    fs::create_dir_all(&directory).map_err(|source| OutputError::Io { path: directory.clone(), source })?;
+    let path = directory.join(format!("{}.cdx.json", project.base_name()?));
+    let text = sbom::generate(firmware, &project.settings, timestamp)?;
+    crate::output::write_if_changed(&path, text.as_bytes())?;
+    Ok(path)
 }
 
 /// What [`verify`] looks at.
