@@ -46,7 +46,7 @@ fn the_terminal_is_asked_and_shows_nothing_of_the_answer() {
     let sign = ["sign", "image.bin", "-o", "image.signed", "--key", "locked.pem"];
     let (code, shown) = on_a_terminal(&bench, &[("Passphrase of locked.pem: ", PASSPHRASE)], &sign);
     assert_eq!(code, Some(0), "{shown}");
-    assert!(!shown.contains(PASSPHRASE), "{shown}");
+    assert!(!shown.contains(PASSPHRASE) && shown.ends_with("echo on\n"), "{shown}");
     bench.ok(&["verify", "image.signed", "--key", "public.pem"]);
 
     fs::remove_file(bench.path("image.signed")).unwrap();
@@ -55,6 +55,9 @@ fn the_terminal_is_asked_and_shows_nothing_of_the_answer() {
         assert_eq!(code, Some(3), "{shown}");
         assert!(shown.contains("the passphrase is wrong") && !bench.path("image.signed").exists(), "{shown}");
     }
+    let (code, shown) = on_a_terminal(&bench, &[("Passphrase of locked.pem: ", "^C")], &sign);
+    assert!(code == Some(128 + 2) && shown.ends_with("echo on\n"), "{code:?} {shown}");
+    assert!(!bench.path("image.signed").exists());
     // A key that needs none: nobody is asked.
     let (code, shown) =
         on_a_terminal(&bench, &[], &["sign", "image.bin", "-o", "image.signed", "--key", "key.pem"]);
@@ -89,6 +92,25 @@ fn a_new_passphrase_is_typed_twice() {
     let (code, shown) = on_a_terminal(&bench, &answers, &passwd);
     assert_eq!(code, Some(0), "{shown}");
     bench.run("openssl", &["pkey", "-in", "new.pem", "-passin", "pass:another one", "-noout"]);
+}
+
+/// What `passwd` leaves is the owner's alone, behind a link as well.
+#[cfg(unix)]
+#[test]
+fn a_changed_passphrase_closes_the_file_and_keeps_the_link() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = bench();
+    bench.write("new", b"a better one");
+    fs::set_permissions(bench.path("key.pem"), fs::Permissions::from_mode(0o644)).unwrap();
+    std::os::unix::fs::symlink("key.pem", bench.path("link.pem")).unwrap();
+    bench.ok(&["key", "passwd", "link.pem", "--new-passphrase-file", "new"]);
+    assert!(fs::symlink_metadata(bench.path("link.pem")).unwrap().is_symlink());
+    assert_eq!(fs::metadata(bench.path("key.pem")).unwrap().permissions().mode() & 0o7777, 0o600);
+    bench.run(
+        "openssl",
+        &["pkey", "-in", "key.pem", "-passin", "pass:a better one", "-pubout", "-out", "half"],
+    );
+    assert_eq!(bench.read("half"), bench.read("public.pem"));
 }
 
 /// `otaseal ARGS` by a shell, which opens descriptors.

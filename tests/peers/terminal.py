@@ -2,14 +2,16 @@
 
 usage: terminal.py PROMPT ANSWER [PROMPT ANSWER...] -- PROGRAM [ARGUMENT...]
 
-Each ANSWER is typed, with Return behind it, when PROMPT was seen. What the terminal showed goes to standard output;
-the exit code is the program's, 124 when a prompt did not come within 20 seconds.
+Each ANSWER is typed, with Return behind it, when PROMPT was seen; ^C is Ctrl-C. What the terminal showed goes to
+standard output, and at last whether it shows what is typed. The exit code is the program's, 128 and the signal that
+ended it, 124 when a prompt did not come within 20 seconds.
 """
 
 import os
 import pty
 import select
 import sys
+import termios
 import time
 
 split = sys.argv.index("--")
@@ -34,7 +36,7 @@ while True:
         seen = at + len(prompt)
         # The program hides what is typed after it has asked.
         time.sleep(0.2)
-        os.write(terminal, answer.encode() + b"\n")
+        os.write(terminal, b"\x03" if answer == "^C" else answer.encode() + b"\n")
     if time.monotonic() > deadline:
         os.kill(child, 9)
         os.waitpid(child, 0)
@@ -42,4 +44,6 @@ while True:
         sys.exit(124)
 _, status = os.waitpid(child, 0)
 sys.stdout.write(shown.decode(errors="replace"))
-sys.exit(os.waitstatus_to_exitcode(status))
+print("echo", "on" if termios.tcgetattr(terminal)[3] & termios.ECHO else "off")
+code = os.waitstatus_to_exitcode(status)
+sys.exit(code if code >= 0 else 128 - code)

@@ -143,11 +143,9 @@ pub(crate) fn ask(what: &str) -> Result<Passphrase, SecretError> {
     if let Some(first) = prompt.get_mut(..1) {
         first.make_ascii_uppercase();
     }
-    match rpassword::prompt_password(format!("{prompt}: ")) {
+    match hidden(&format!("{prompt}: ")) {
         Ok(typed) => Ok(Passphrase::new(typed)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::Interrupted) => {
-            Err(SecretError::NoneGiven)
-        }
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(SecretError::NoneGiven),
         Err(error) => Err(SecretError::Source {
             message: format!("the terminal gave no {what}: {error}"),
             help: SecretError::NoneGiven.help(),
@@ -159,6 +157,36 @@ impl From<SecretError> for Failure {
     fn from(error: SecretError) -> Self {
         Self::new(&error, error.help())
     }
+}
+
+/// Reads a line that the terminal does not show. `rpassword` turns Ctrl-C into SIGINT while the echo is off; ended
+/// there, the program would leave the terminal so. It ends when the echo is back.
+#[cfg(unix)]
+fn hidden(prompt: &str) -> io::Result<String> {
+    use signal_hook::consts::SIGINT;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, OnceLock};
+    static ENDS_AT_ONCE: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    let ends_at_once = match ENDS_AT_ONCE.get() {
+        Some(flag) => flag,
+        None => {
+            let flag = Arc::new(AtomicBool::new(true));
+            signal_hook::flag::register_conditional_default(SIGINT, Arc::clone(&flag))?;
+            ENDS_AT_ONCE.get_or_init(|| flag)
+        }
+    };
+    ends_at_once.store(false, Ordering::SeqCst);
+    let typed = rpassword::prompt_password(prompt);
+    ends_at_once.store(true, Ordering::SeqCst);
+    if typed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {
+        signal_hook::low_level::emulate_default_handler(SIGINT)?;
+    }
+    typed
+}
+
+#[cfg(not(unix))]
+fn hidden(prompt: &str) -> io::Result<String> {
+    rpassword::prompt_password(prompt)
 }
 
 /// A key is in memory as long as this runs: what is written to the disk when it crashes must not have it.
