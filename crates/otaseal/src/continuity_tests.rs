@@ -192,6 +192,14 @@ fn labels_of_a_tls_library_are_no_keys() {
                     -----BEGIN EC PRIVATE KEY-----\0-----BEGIN PUBLIC KEY-----\0-----BEGIN ";
     let found = search(&within(strings), &[&example()]);
     assert!(found.keys.is_empty() && found.private.is_none(), "{found:?}");
+    for end in [
+        "-----BEGIN PRIVATE KEY-----",
+        "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIA",
+        "-----BEGIN RSA PRIVATE",
+    ] {
+        let found = search(&[&noise(100, 7)[..], end.as_bytes()].concat(), &[]);
+        assert!(found.private.is_none(), "{end:?} at the end is too little to be a key");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use fd_lock::RwLock;
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// How every line begins.
 const START: &[u8] = b"{\"seq\":";
@@ -194,8 +194,8 @@ fn is_at(_: &File, _: &Path) -> bool {
 /// A new file's name is on the disk when its directory is.
 #[cfg(unix)]
 fn sync_directory(path: &Path) -> io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).map(PathBuf::from);
-    File::open(directory.unwrap_or_else(|| ".".into()))?.sync_all()
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(not(unix))]
