@@ -7,11 +7,21 @@ use otaseal::key::PublicKey;
 use otaseal::key::lint::{self, Finding};
 use otaseal::sign::{Scheme, SignError, Signer};
 use std::io::Read;
+use std::mem;
+use std::panic::resume_unwind;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 
-/// A signer whose key has findings.
+/// A signer whose key is looked at while it signs: asking git takes a millisecond.
 struct Linted {
     signer: Box<dyn Signer>,
-    warnings: Vec<String>,
+    warnings: Mutex<Warnings>,
+}
+
+enum Warnings {
+    Coming(JoinHandle<Vec<String>>),
+    Here(Vec<String>),
 }
 
 impl Signer for Linted {
@@ -32,8 +42,19 @@ impl Signer for Linted {
         self.signer.sign_message(scheme, message, digest)
     }
 
+    fn needs_message(&self) -> bool {
+        self.signer.needs_message()
+    }
+
     fn remarks(&self) -> Vec<String> {
-        self.warnings.iter().cloned().chain(self.signer.remarks()).collect()
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = match mem::replace(&mut *warnings, Warnings::Here(Vec::new())) {
+            Warnings::Here(known) => known,
+            Warnings::Coming(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+        };
+        let all = known.iter().cloned().chain(self.signer.remarks()).collect();
+        *warnings = Warnings::Here(known);
+        all
     }
 }
 
@@ -44,19 +65,27 @@ pub(crate) fn linted(
     place: Option<&Place>,
     purpose: Purpose,
 ) -> Result<Box<dyn Signer>, Failure> {
-    let path = place.and_then(Place::path).filter(|path| path.is_file());
-    let bytes = path.map(|path| Place::from(path).key_bytes()).transpose()?;
-    let file = path.zip(bytes.as_ref().map(|bytes| &***bytes));
-    let findings = lint::judge(lint::signing_key(signer.public_key(), file), purpose)
-        .map_err(|refused| Failure::new(&refused, refused.help()))?;
+    let path = place.and_then(Place::path).filter(|path| path.is_file()).map(Path::to_owned);
+    let bytes = path.as_deref().map(|path| Place::from(path).key_bytes()).transpose()?;
+    let key = signer.public_key().clone();
+    let look = move || {
+        let file = path.as_deref().zip(bytes.as_ref().map(|bytes| &***bytes));
+        lint::judge(lint::signing_key(&key, file), purpose)
+    };
     // Of a published key every report warns already.
-    let warnings: Vec<_> = findings
-        .iter()
-        .filter(|finding| !matches!(finding, Finding::Published { .. }))
-        .map(|finding| format!("{finding}; {}", finding.help()))
-        .collect();
-    Ok(match warnings.is_empty() {
-        true => signer,
-        false => Box::new(Linted { signer, warnings }),
-    })
+    let warnings = |findings: Vec<Finding>| {
+        let findings = findings.iter().filter(|finding| !matches!(finding, Finding::Published { .. }));
+        findings.map(|finding| format!("{finding}; {}", finding.help())).collect()
+    };
+    let warnings = match purpose {
+        Purpose::Release => {
+            let findings = look().map_err(|refused| Failure::new(&refused, refused.help()))?;
+            Warnings::Here(warnings(findings))
+        }
+        // Nothing is refused.
+        Purpose::Development => {
+            Warnings::Coming(thread::spawn(move || look().map(warnings).unwrap_or_default()))
+        }
+    };
+    Ok(Box::new(Linted { signer, warnings: Mutex::new(warnings) }))
 }

@@ -135,6 +135,10 @@ impl Signer for Pkcs11Signer {
         }
     }
 
+    fn needs_message(&self) -> bool {
+        matches!(self.way, Way::Hashing { .. })
+    }
+
     fn sign_message(
         &self,
         scheme: Scheme,
