@@ -141,7 +141,7 @@ fn in_block(block: &[u8], scheme: Scheme, digest: &[u8; 32]) -> Option<Option<Mi
     if let Some(content) = unpad(block) {
         return Some(in_content(content, scheme, digest));
     }
-    if let Some(hash) = pss(block) {
+    if let Some(hash) = pss(block, digest) {
         return Some(Some(Mismatch::Pss(hash)));
     }
     // A number so small is not chance: 16 bytes of zeros turn up once in 2^128.
@@ -210,29 +210,44 @@ const HASHES: &[(&str, &[u8])] = &[
     ("SHA3-256", &[0x30, 0x31, 0x30, 0x0D, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x08]),
 ];
 
-/// The hash of a PSS block (RFC 8017 9.1), whatever was signed: its mask comes off to zeros, 01 and the salt.
-fn pss(block: &[u8]) -> Option<&'static str> {
-    fn unmasks<D: Digest>(block: &[u8]) -> bool {
-        let hash_len = <D as Digest>::output_size();
-        let Some((_, body)) = block.split_last().filter(|(last, _)| **last == 0xBC) else { return false };
-        let Some(masked_len) = body.len().checked_sub(hash_len) else { return false };
-        let (masked, seed) = body.split_at(masked_len);
+/// The hash of a PSS block (RFC 8017 9.1). For SHA-256 the digest proves it. For another hash, and another image,
+/// the mask must come off to zeros, 01 and the salt; the longer the zeros, the less is it chance.
+fn pss(block: &[u8], digest: &[u8; 32]) -> Option<&'static str> {
+    /// What the mask comes off to, and what was masked with.
+    fn unmask<D: Digest>(block: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+        let (_, body) = block.split_last().filter(|(last, _)| **last == 0xBC)?;
+        let (masked, seed) = body.split_at(body.len().checked_sub(<D as Digest>::output_size())?);
         let mask = (0u32..).flat_map(|counter| {
             let block = D::new().chain_update(seed).chain_update(counter.to_be_bytes()).finalize();
             block.to_vec()
         });
         let mut data: Vec<u8> = masked.iter().zip(mask).map(|(byte, mask)| byte ^ mask).collect();
-        if let Some(first) = data.first_mut() {
-            *first &= 0x7F;
-        }
-        let zeros = data.iter().take_while(|&&byte| byte == 0).count();
-        // OpenSSL takes the longest salt that fits, which leaves no zero before the 01: then this is chance once in
-        // 2^15, little enough for a hint.
-        data.get(zeros) == Some(&1)
+        *data.first_mut()? &= 0x7F;
+        Some((data, seed))
     }
-    let hashes = [("SHA-256", unmasks::<Sha256>(block)), ("SHA-384", unmasks::<Sha384>(block))];
-    let found = hashes.iter().find(|(_, found)| *found).map(|(name, _)| *name);
-    found.or_else(|| unmasks::<Sha512>(block).then_some("SHA-512"))
+    /// Zeros before the 01. OpenSSL takes the longest salt that fits, which leaves none.
+    fn zeros(data: &[u8]) -> Option<usize> {
+        let zeros = data.iter().take_while(|&&byte| byte == 0).count();
+        (data.get(zeros) == Some(&1)).then_some(zeros)
+    }
+    if let Some((data, seed)) = unmask::<Sha256>(block)
+        && let Some(zeros) = zeros(&data)
+    {
+        let message =
+            Sha256::new().chain_update([0; 8]).chain_update(digest).chain_update(&data[zeros + 1..]);
+        if message.finalize()[..] == *seed {
+            return Some("SHA-256");
+        }
+    }
+    // Without zeros it is chance once in 128 for each, and in 2^15 for a block that is no PSS: little enough for a
+    // hint. The last of equals counts.
+    let found = [
+        ("SHA-256", unmask::<Sha256>(block)),
+        ("SHA-512", unmask::<Sha512>(block)),
+        ("SHA-384", unmask::<Sha384>(block)),
+    ];
+    let found = found.into_iter().filter_map(|(name, data)| Some((zeros(&data?.0)?, name)));
+    found.max_by_key(|(zeros, _)| *zeros).map(|(_, name)| name)
 }
 
 #[cfg(test)]
