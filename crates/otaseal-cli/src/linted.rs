@@ -5,6 +5,7 @@ use crate::io::Place;
 use otaseal::Purpose;
 use otaseal::key::PublicKey;
 use otaseal::key::lint::{self, Finding};
+use otaseal::known_keys;
 use otaseal::sign::{Scheme, SignError, Signer};
 use std::io::Read;
 use std::mem;
@@ -42,10 +43,6 @@ impl Signer for Linted {
         self.signer.sign_message(scheme, message, digest)
     }
 
-    fn needs_message(&self) -> bool {
-        self.signer.needs_message()
-    }
-
     fn remarks(&self) -> Vec<String> {
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
         let known = match mem::replace(&mut *warnings, Warnings::Here(Vec::new())) {
@@ -67,7 +64,9 @@ pub(crate) fn linted(
 ) -> Result<Box<dyn Signer>, Failure> {
     let path = place.and_then(Place::path).filter(|path| path.is_file()).map(Path::to_owned);
     let bytes = path.as_deref().map(|path| Place::from(path).key_bytes()).transpose()?;
+    let asks_git = path.as_deref().is_some_and(lint::asks_git);
     let key = signer.public_key().clone();
+    let published = known_keys::published_at(key.id()).is_some();
     let look = move || {
         let file = path.as_deref().zip(bytes.as_ref().map(|bytes| &***bytes));
         lint::judge(lint::signing_key(&key, file), purpose)
@@ -77,15 +76,11 @@ pub(crate) fn linted(
         let findings = findings.iter().filter(|finding| !matches!(finding, Finding::Published { .. }));
         findings.map(|finding| format!("{finding}; {}", finding.help())).collect()
     };
-    let warnings = match purpose {
-        Purpose::Release => {
-            let findings = look().map_err(|refused| Failure::new(&refused, refused.help()))?;
-            Warnings::Here(warnings(findings))
-        }
-        // Nothing is refused.
-        Purpose::Development => {
-            Warnings::Coming(thread::spawn(move || look().map(warnings).unwrap_or_default()))
-        }
+    // For development nothing is refused, and what takes a while need not be waited for.
+    let warnings = if purpose == Purpose::Development && asks_git && !published {
+        Warnings::Coming(thread::spawn(move || look().map(warnings).unwrap_or_default()))
+    } else {
+        Warnings::Here(warnings(look().map_err(|refused| Failure::new(&refused, refused.help()))?))
     };
     Ok(Box::new(Linted { signer, warnings: Mutex::new(warnings) }))
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::compress::{Effort, gzip};
 use crate::key::PrivateKey;
-use crate::sign::{AlreadySigned, Pace, Scheme, Target, sign_stream};
+use crate::sign::{AlreadySigned, Scheme, Target, sign_stream};
 use std::fs;
 use std::io::Cursor;
 use std::path::Path;
@@ -39,14 +39,7 @@ impl Bench {
         match signer {
             Some(key) => {
                 let target: &mut dyn Target = &mut image;
-                sign_stream(
-                    &mut &bytes[..],
-                    &mut [(scheme, target)],
-                    key,
-                    AlreadySigned::Allow,
-                    Pace::InTurn,
-                )
-                .unwrap();
+                sign_stream(&mut &bytes[..], &mut [(scheme, target)], key, AlreadySigned::Allow).unwrap();
             }
             None => image = Cursor::new(bytes.to_vec()),
         }

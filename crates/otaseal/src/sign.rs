@@ -11,8 +11,6 @@ use otaseal_device::{Reject, layout};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::panic::resume_unwind;
-use std::thread;
 
 /// How the digest is padded into a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -54,12 +52,7 @@ pub trait Signer: Send + Sync {
     /// [`SignError::Backend`] with what the holder of the key said.
     fn sign_digest(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError>;
 
-    /// Whether it cannot sign a digest and must be given the whole message.
-    fn needs_message(&self) -> bool {
-        false
-    }
-
-    /// The same for those that [need the message](Signer::needs_message). `message` gives it from its
+    /// The same for those that cannot sign a digest and must be given the whole message. `message` gives it from its
     /// start; whoever can do without does not read it.
     ///
     /// # Errors
@@ -134,10 +127,6 @@ impl Signer for Expecting<'_> {
     ) -> Result<Vec<u8>, SignError> {
         self.check(digest)?;
         self.signer.sign_message(scheme, message, digest)
-    }
-
-    fn needs_message(&self) -> bool {
-        self.signer.needs_message()
     }
 
     fn remarks(&self) -> Vec<String> {
@@ -227,15 +216,6 @@ pub enum AlreadySigned {
     Allow,
 }
 
-/// How the two halves of the work go, the signature and reading back what was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
-    /// On two threads: one image is finished sooner.
-    Together,
-    /// On this one: for many images, each on a thread of its own.
-    InTurn,
-}
-
 /// Where a signed image goes: it is written, then read back and verified.
 pub trait Target: Read + Write + Seek {}
 impl<T: Read + Write + Seek> Target for T {}
@@ -270,7 +250,6 @@ pub fn sign_stream(
     targets: &mut [(Scheme, &mut dyn Target)],
     signer: &dyn Signer,
     already_signed: AlreadySigned,
-    pace: Pace,
 ) -> Result<Signed, SignError> {
     let mut hasher = Sha256::new();
     let mut tail = Vec::new();
@@ -295,91 +274,28 @@ pub fn sign_stream(
     let sha256 = Sha256Digest(hasher.clone().finalize().into());
     let mut output_sha256 = Vec::with_capacity(targets.len());
     check_input(&tail, payload_len, already_signed)?;
-    let schemes: Vec<_> = targets.iter().map(|(scheme, _)| *scheme).collect();
-    let sign = |scheme, message: &mut dyn Read| trailer(signer, scheme, message, &sha256.0);
-    let sign_all = || -> Result<Vec<_>, SignError> {
-        schemes.iter().map(|scheme| sign(*scheme, &mut io::empty())).collect()
-    };
-    thread::scope(|scope| {
-        let together = pace == Pace::Together && !signer.needs_message();
-        let mut signing = together.then(|| scope.spawn(sign_all));
-        let mut signed: Vec<Vec<u8>> = Vec::new();
-        for (index, (scheme, target)) in targets.iter_mut().enumerate() {
-            target.flush().and_then(|()| target.rewind()).map_err(SignError::Write)?;
-            if signer.needs_message() {
-                signed.push(sign(*scheme, &mut Read::take(&mut **target, payload_len))?);
-                target.rewind().map_err(SignError::Write)?;
-            }
-            let mut trailer = || {
-                if let Some(thread) = signing.take() {
-                    signed = thread.join().unwrap_or_else(|panic| resume_unwind(panic))?;
-                }
-                signed.get(index).cloned().map_or_else(|| sign(*scheme, &mut io::empty()), Ok)
-            };
-            let mut written = Written::new(&mut **target, payload_len, &mut trailer);
-            let verdict = verify::judge(&mut written, None, signer.public_key(), *scheme);
-            let trailer = written.finish()?;
-            let accepted = verdict.map_err(|error| match error {
-                JudgeError::Read(error) => SignError::Write(error),
-                JudgeError::Rejected(reject) => rejected(reject, &trailer, signer, *scheme, &sha256.0),
-            })?;
-            // A disk that lost bytes in the middle would shift the trailer: then the verdict above fails. This
-            // also binds the verdict to the number of bytes that were read.
-            if accepted.payload_len as u64 != payload_len {
-                return Err(SignError::Write(io::ErrorKind::UnexpectedEof.into()));
-            }
-            output_sha256.push(Sha256Digest(hasher.clone().chain_update(&trailer).finalize().into()));
+    for (scheme, target) in targets.iter_mut() {
+        target.rewind().map_err(SignError::Write)?;
+        let mut message = Read::take(&mut **target, payload_len);
+        let trailer = trailer(signer, *scheme, &mut message, &sha256.0)?;
+        output_sha256.push(Sha256Digest(hasher.clone().chain_update(&trailer).finalize().into()));
+        target.seek(SeekFrom::Start(payload_len)).map_err(SignError::Write)?;
+        target.write_all(&trailer).and_then(|()| target.flush()).map_err(SignError::Write)?;
+        target.rewind().map_err(SignError::Write)?;
+        let accepted =
+            verify::judge(&mut **target, None, signer.public_key(), *scheme).map_err(
+                |error| match error {
+                    JudgeError::Read(error) => SignError::Write(error),
+                    JudgeError::Rejected(reject) => rejected(reject, &trailer, signer, *scheme, &sha256.0),
+                },
+            )?;
+        // A disk that lost bytes in the middle would shift the trailer: then the verdict above fails. This
+        // also binds the verdict to the number of bytes that were read.
+        if accepted.payload_len as u64 != payload_len {
+            return Err(SignError::Write(io::ErrorKind::UnexpectedEof.into()));
         }
-        Ok(())
-    })?;
+    }
     Ok(Signed { payload_len, sha256, signature_len: signer.public_key().size().bytes(), output_sha256 })
-}
-
-/// What was written, read back from its start. At the end of the payload it waits for the trailer, writes it behind,
-/// and goes on with that.
-struct Written<'a> {
-    target: &'a mut dyn Target,
-    payload_len: u64,
-    /// Bytes of the payload that are yet to be read.
-    left: u64,
-    sign: &'a mut dyn FnMut() -> Result<Vec<u8>, SignError>,
-    trailer: Option<Result<Vec<u8>, SignError>>,
-}
-
-impl<'a> Written<'a> {
-    fn new(
-        target: &'a mut dyn Target,
-        payload_len: u64,
-        sign: &'a mut dyn FnMut() -> Result<Vec<u8>, SignError>,
-    ) -> Self {
-        Self { target, payload_len, left: payload_len, sign, trailer: None }
-    }
-
-    /// The trailer; empty where the payload ended too early for one.
-    fn finish(self) -> Result<Vec<u8>, SignError> {
-        self.trailer.unwrap_or_else(|| Ok(Vec::new()))
-    }
-}
-
-impl Read for Written<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.left > 0 {
-            let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-            let read = self.target.read(&mut buffer[..most])?;
-            self.left -= read as u64;
-            return Ok(read);
-        }
-        if self.trailer.is_none() {
-            let trailer = self.trailer.insert((self.sign)());
-            // The error itself is kept for `finish`.
-            let Ok(trailer) = trailer else { return Err(io::ErrorKind::Other.into()) };
-            self.target.seek(SeekFrom::Start(self.payload_len))?;
-            self.target.write_all(trailer)?;
-            self.target.flush()?;
-            self.target.seek(SeekFrom::Start(self.payload_len))?;
-        }
-        self.target.read(buffer)
-    }
 }
 
 /// Refuses what must not be signed, by its last 4 bytes (fewer where there are no more) and its length.
@@ -422,10 +338,7 @@ pub(crate) fn rejected(
     scheme: Scheme,
     digest: &[u8; 32],
 ) -> SignError {
-    let Some(length) = trailer.len().checked_sub(layout::LENGTH_FIELD_LEN) else {
-        return SignError::SelfCheck(reject);
-    };
-    let signature = &trailer[..length];
+    let signature = &trailer[..trailer.len().saturating_sub(layout::LENGTH_FIELD_LEN)];
     let mismatch = diagnose::mismatch(signature, signer.public_key(), scheme, digest);
     mismatch.map_or(SignError::SelfCheck(reject), SignError::Mismatch)
 }

@@ -13,7 +13,7 @@ fn key() -> PrivateKey {
 
 fn sign(input: &[u8], scheme: Scheme, rule: AlreadySigned) -> Result<Vec<u8>, SignError> {
     let mut target = Cursor::new(Vec::new());
-    sign_stream(&mut &input[..], &mut [(scheme, &mut target)], &key(), rule, Pace::Together)?;
+    sign_stream(&mut &input[..], &mut [(scheme, &mut target)], &key(), rule)?;
     Ok(target.into_inner())
 }
 
@@ -36,7 +36,7 @@ fn both_forms_are_openssls_bytes_for_every_size_and_either_sides_key() {
             let (mut current, mut legacy) = (Cursor::new(Vec::new()), Cursor::new(Vec::new()));
             let targets: &mut [(Scheme, &mut dyn Target)] =
                 &mut [(Scheme::Pkcs1v15Sha256, &mut current), (Scheme::LegacyBareHash, &mut legacy)];
-            sign_stream(&mut &payload[..], targets, &key, AlreadySigned::Refuse, Pace::Together).unwrap();
+            sign_stream(&mut &payload[..], targets, &key, AlreadySigned::Refuse).unwrap();
             openssl(dir, &format!("dgst -sha256 -sign {name} -out sig in"));
             let expected = |signature: Vec<u8>| {
                 [&payload[..], &signature, &(size.bytes() as u32).to_le_bytes()].concat()
@@ -95,7 +95,6 @@ fn an_input_that_breaks_off_is_not_signed() {
         &mut [(Scheme::Pkcs1v15Sha256, &mut target)],
         &key(),
         AlreadySigned::Refuse,
-        Pace::InTurn,
     );
     assert!(matches!(result, Err(SignError::Read(_))));
     assert_eq!(target.into_inner().len(), 300, "no signature follows what was read");
@@ -135,13 +134,11 @@ fn what_the_disk_changed_is_found_before_the_file_gets_its_name() {
         |bytes| drop(bytes.drain(10..20)),
         |bytes| bytes.push(0),
     ];
-    for (index, (fault, pace)) in
-        faults.into_iter().flat_map(|fault| [(fault, Pace::Together), (fault, Pace::InTurn)]).enumerate()
-    {
+    for (index, fault) in faults.into_iter().enumerate() {
         let mut target = BadDisk(Cursor::new(Vec::new()), fault);
         let input = vec![0xA5; 5000];
         let targets: &mut [(Scheme, &mut dyn Target)] = &mut [(Scheme::Pkcs1v15Sha256, &mut target)];
-        let result = sign_stream(&mut &input[..], targets, &key(), AlreadySigned::Refuse, pace);
+        let result = sign_stream(&mut &input[..], targets, &key(), AlreadySigned::Refuse);
         assert!(matches!(result, Err(SignError::SelfCheck(_))), "fault {index}: {result:?}");
     }
 }

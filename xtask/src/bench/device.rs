@@ -3,7 +3,7 @@
 use super::speed::{Contender, median, race, table};
 use super::{Bench, Promise};
 use crate::Result;
-use crate::tools::run as run_command;
+use crate::tools::{find, run as run_command};
 use std::fs;
 use std::process::Command;
 
@@ -18,7 +18,8 @@ const DEVICE: [&str; 4] = ["--flash-layout", "4m1m", "--installed-size", "100000
 /// Inspects and judges 1 MiB: under 25 ms each. The linter and the fit check of `package --for` add under 10 %.
 pub(super) fn run(bench: &Bench) -> Result<(String, Promise)> {
     let image = bench.folder.join("esp8266.bin");
-    fs::write(&image, esp8266(&fs::read(&bench.program)?)?)?;
+    let code = find("git").ok_or("git is not installed: its program is the machine code in the image")?;
+    fs::write(&image, esp8266(&fs::read(code)?)?)?;
     let package = |name: &str, options: &[&str]| {
         let mut command = Command::new(&bench.program);
         command.args(["--quiet", "package", "--allow-no-key", "--artefacts", "signed,gz-signed"]).arg(&image);

@@ -17,7 +17,7 @@ use otaseal::gzip_lint::{self, Severity};
 use otaseal::image::{self, esp8266::FlashMode};
 use otaseal::key::PublicKey;
 use otaseal::ledger::Ledger;
-use otaseal::sign::{AlreadySigned, Expecting, Pace, Scheme, SignError, Signer, Target, sign_stream};
+use otaseal::sign::{AlreadySigned, Expecting, Scheme, SignError, Signer, Target, sign_stream};
 use otaseal::{PackageError, Purpose};
 use serde::Serialize;
 use std::fmt;
@@ -195,9 +195,9 @@ fn one(
     match args.expect.expect_sha256 {
         Some(sha256) => {
             let signer = Expecting { signer: &*signer, sha256 };
-            sign(input, &outputs, &signer, rule, guard, ledger.as_ref(), Pace::Together)
+            sign(input, &outputs, &signer, rule, guard, ledger.as_ref())
         }
-        None => sign(input, &outputs, &*signer, rule, guard, ledger.as_ref(), Pace::Together),
+        None => sign(input, &outputs, &*signer, rule, guard, ledger.as_ref()),
     }
 }
 
@@ -241,7 +241,6 @@ fn many(
             rule,
             guard,
             ledger.as_ref(),
-            Pace::InTurn,
         )
     };
     let line = |signed: &Signed| {
@@ -389,7 +388,6 @@ pub(super) fn sign(
     rule: AlreadySigned,
     guard: &Guard,
     ledger: Option<&Ledger>,
-    pace: Pace,
 ) -> Result<Signed, Failure> {
     let Checked { mut reader, warnings, continuity } =
         checked(input, rule, guard, Some(signer.public_key()))?;
@@ -399,14 +397,13 @@ pub(super) fn sign(
     }
     let mut targets: Vec<(Scheme, &mut dyn Target)> =
         sinks.iter_mut().map(|(scheme, sink)| (*scheme, sink.target())).collect();
-    let signed =
-        sign_stream(&mut *reader, &mut targets, signer, rule, pace).map_err(|error| match error {
-            SignError::Write(error) => {
-                let names: Vec<_> = outputs.iter().map(|(_, place)| place.name()).collect();
-                Failure::write(Path::new(&names.join(" or ")), &error)
-            }
-            error => Failure::sign(input, &error),
-        })?;
+    let signed = sign_stream(&mut *reader, &mut targets, signer, rule).map_err(|error| match error {
+        SignError::Write(error) => {
+            let names: Vec<_> = outputs.iter().map(|(_, place)| place.name()).collect();
+            Failure::write(Path::new(&names.join(" or ")), &error)
+        }
+        error => Failure::sign(input, &error),
+    })?;
     let entered = ledger::enter(ledger, input, &signed, outputs, signer.public_key())?;
     for (_, sink) in sinks {
         sink.commit()?;

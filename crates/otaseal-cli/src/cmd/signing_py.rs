@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum};
 use otaseal::Purpose;
 use otaseal::emit;
 use otaseal::output::Written;
-use otaseal::sign::{AlreadySigned, Pace, Scheme};
+use otaseal::sign::{AlreadySigned, Scheme};
 use serde::Serialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -115,7 +115,7 @@ pub(crate) fn run(args: &SigningPy) -> Result<Done, Failure> {
             let signer = linted(signer, Some(&key), Purpose::Development)?;
             let guard = Guard::of_keys(args.continuity.rule());
             let rule = AlreadySigned::Refuse;
-            sign::sign(&image, &outputs, &*signer, rule, &guard, ledger.as_ref(), Pace::Together)
+            sign::sign(&image, &outputs, &*signer, rule, &guard, ledger.as_ref())
                 .map(|signed| Done::Signed(Box::new(signed)))
         }
         _ => unreachable!("clap asks for what the mode needs"),

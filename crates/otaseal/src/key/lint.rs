@@ -245,11 +245,17 @@ fn readable_by_others(_: &Path) -> Option<Finding> {
     Some(Finding::NotChecked { what: "who may read the file", why: "this is no Unix".into() })
 }
 
+/// Whether git is asked about a file, which takes a millisecond: outside of every repository there is nothing to ask.
+pub fn asks_git(path: &Path) -> bool {
+    path.canonicalize().is_ok_and(|path| path.ancestors().skip(1).any(|folder| folder.join(".git").exists()))
+}
+
 fn tracked_by_git(path: &Path) -> Option<Finding> {
+    if !asks_git(path) {
+        return None;
+    }
     let path = path.canonicalize().ok()?;
     let (directory, name) = (path.parent()?, path.file_name()?);
-    // Outside of every repository there is nothing to ask.
-    directory.ancestors().find(|ancestor| ancestor.join(".git").exists())?;
     let mut git = Command::new("git");
     git.args(["ls-files", "--error-unmatch", "--"]).arg(name).current_dir(directory);
     let status = git.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();

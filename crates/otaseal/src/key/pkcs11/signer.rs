@@ -135,10 +135,6 @@ impl Signer for Pkcs11Signer {
         }
     }
 
-    fn needs_message(&self) -> bool {
-        matches!(self.way, Way::Hashing { .. })
-    }
-
     fn sign_message(
         &self,
         scheme: Scheme,
