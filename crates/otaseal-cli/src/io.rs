@@ -1,7 +1,7 @@
 //! Files and the standard streams: what a `-` means, and what may be written where.
 
 use crate::error::Failure;
-use otaseal::key::file::MAX_KEY_FILE;
+use otaseal::key::file;
 use otaseal::key::passphrase::Secrets;
 use otaseal::key::{PrivateKey, PublicKey};
 use otaseal::output::{Access, Overwrite, Pending, same_place};
@@ -99,12 +99,8 @@ impl Place {
         PublicKey::from_bytes(&self.key_bytes()?).map_err(|error| Failure::key(self, &error))
     }
 
-    /// One buffer that never moves: a vector that grows would leave copies of the key in freed memory.
     pub(crate) fn key_bytes(&self) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_KEY_FILE + 32));
-        let read = self.open_key()?.take(MAX_KEY_FILE as u64 + 1).read_to_end(&mut bytes);
-        read.map_err(|error| Failure::read(self, &error))?;
-        Ok(bytes)
+        file::read(self.open_key()?).map_err(|error| Failure::read(self, &error))
     }
 
     fn open_key(&self) -> Result<Box<dyn Read>, Failure> {

@@ -256,9 +256,7 @@ impl std::str::FromStr for NextKey {
         }
         let read = |source| NextKeyError::Read { path: text.into(), source };
         let file = std::fs::File::open(text).map_err(read)?;
-        let mut bytes = Vec::new();
-        let limit = crate::key::file::MAX_KEY_FILE as u64 + 1;
-        std::io::Read::read_to_end(&mut std::io::Read::take(file, limit), &mut bytes).map_err(read)?;
+        let bytes = crate::key::file::read(file).map_err(read)?;
         let key = PublicKey::from_bytes(&bytes);
         key.map(Self::Key).map_err(|source| NextKeyError::Key { path: text.into(), source })
     }

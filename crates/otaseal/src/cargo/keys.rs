@@ -2,14 +2,12 @@
 
 use super::CargoError;
 use super::project::Project;
-use crate::key::file::MAX_KEY_FILE;
 use crate::key::passphrase::{NoSecrets, Secrets};
 use crate::key::pkcs11::Pkcs11Uri;
 use crate::key::source::KeySource;
-use crate::key::{KeyError, PrivateKey, PublicKey};
+use crate::key::{KeyError, PrivateKey, PublicKey, file};
 use crate::sign::Signer;
 use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -111,13 +109,11 @@ pub(super) fn read_public(path: &Path) -> Result<PublicKey, CargoError> {
 }
 
 pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, CargoError> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_KEY_FILE + 1));
-    let read = File::open(path).and_then(|file| file.take(MAX_KEY_FILE as u64 + 1).read_to_end(&mut bytes));
-    match read {
-        Ok(length) if length > MAX_KEY_FILE => {
+    match File::open(path).and_then(file::read) {
+        Ok(bytes) if bytes.len() > file::MAX_KEY_FILE => {
             Err(CargoError::Key { path: path.into(), source: KeyError::TooLarge })
         }
-        Ok(_) => Ok(bytes),
+        Ok(bytes) => Ok(bytes),
         Err(source) => Err(CargoError::Read { path: path.into(), source }),
     }
 }

@@ -7,6 +7,7 @@ use rsa::pkcs1::{RsaPrivateKeyRef, RsaPublicKeyRef};
 use rsa::pkcs8::der::asn1::{AnyRef, BitStringRef, ObjectIdentifier};
 use rsa::pkcs8::der::{Decode, Encode, Reader, SliceReader, Tag, Tagged, pem};
 use rsa::pkcs8::{AlgorithmIdentifierRef, PrivateKeyInfoRef};
+use std::io::{self, Read};
 use zeroize::Zeroizing;
 
 /// Largest key file that is read, in bytes. An RSA-4096 private key in PEM has about 3,300.
@@ -100,6 +101,17 @@ impl KeyFileKind {
                 | Self::OpensshPrivate
         )
     }
+}
+
+/// Reads a key file: at most one byte more than [`MAX_KEY_FILE`], so that the excess is seen and not held. One buffer that
+/// never moves: a vector that grows would leave copies of the key in freed memory.
+///
+/// # Errors
+/// What the reader says.
+pub fn read(reader: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_KEY_FILE + 32));
+    reader.take(MAX_KEY_FILE as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// What a key file is, without its key.

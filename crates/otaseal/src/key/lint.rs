@@ -247,14 +247,17 @@ fn readable_by_others(_: &Path) -> Option<Finding> {
 
 /// Whether git is asked about a file, which takes a millisecond: outside of every repository there is nothing to ask.
 pub fn asks_git(path: &Path) -> bool {
-    path.canonicalize().is_ok_and(|path| path.ancestors().skip(1).any(|folder| folder.join(".git").exists()))
+    in_a_repository(path).is_some()
+}
+
+/// The file's full path, where it lies in a repository.
+fn in_a_repository(path: &Path) -> Option<PathBuf> {
+    let path = path.canonicalize().ok()?;
+    path.ancestors().skip(1).any(|folder| folder.join(".git").exists()).then_some(path)
 }
 
 fn tracked_by_git(path: &Path) -> Option<Finding> {
-    if !asks_git(path) {
-        return None;
-    }
-    let path = path.canonicalize().ok()?;
+    let path = in_a_repository(path)?;
     let (directory, name) = (path.parent()?, path.file_name()?);
     let mut git = Command::new("git");
     git.args(["ls-files", "--error-unmatch", "--"]).arg(name).current_dir(directory);

@@ -1,13 +1,12 @@
 //! Where a key is: what `--key` names, and how it becomes a [`Signer`].
 
 use super::command::{CommandSigner, SigningCommand};
-use super::file::MAX_KEY_FILE;
 use super::passphrase::Secrets;
 use super::pkcs11::{Pkcs11Error, Pkcs11Uri};
 use super::{KeyError, PrivateKey, PublicKey};
 use crate::sign::Signer;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -108,15 +107,12 @@ impl KeySource {
     }
 }
 
-/// One buffer that never moves: a vector that grows would leave copies of the key in freed memory. A directory,
-/// which opens well on Unix and fails at the first read, fails alike everywhere.
+/// A directory, which opens well on Unix and fails at the first read, fails alike everywhere.
 fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, SourceError> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_KEY_FILE + 32));
     File::open(path)
         .and_then(|file| match file.metadata()?.is_dir() {
             true => Err(io::ErrorKind::IsADirectory.into()),
-            false => file.take(MAX_KEY_FILE as u64 + 1).read_to_end(&mut bytes),
+            false => super::file::read(file),
         })
-        .map_err(|source| SourceError::Read { path: path.into(), source })?;
-    Ok(bytes)
+        .map_err(|source| SourceError::Read { path: path.into(), source })
 }
