@@ -21,7 +21,13 @@ use crate::cmd::ledger::Ledger;
 use crate::cmd::rotate::Rotate;
 use crate::report::Reporter;
 use clap::{CommandFactory, FromArgMatches};
+use std::alloc::System;
 use std::process::ExitCode;
+use zeroizing_alloc::ZeroAlloc;
+
+/// Wipes all that is given back: the arithmetic of RSA leaves copies of the private numbers in what it frees.
+#[global_allocator]
+static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() -> ExitCode {
     report::install_panic_hook();

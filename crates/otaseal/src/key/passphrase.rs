@@ -173,7 +173,7 @@ impl PassphraseSource {
                 Zeroizing::new(value.into_encoded_bytes())
             }
             Self::File(path) => read(File::open(path)).map_err(|error| self.unreadable(&error))?,
-            Self::Descriptor(0) => read(Ok(io::stdin().lock())).map_err(|error| self.unreadable(&error))?,
+            Self::Descriptor(0) => read(standard_input()).map_err(|error| self.unreadable(&error))?,
             Self::Descriptor(number) => read(descriptor(*number)).map_err(|error| self.unreadable(&error))?,
         };
         if bytes.len() > MAX_PASSPHRASE + 2 {
@@ -211,6 +211,18 @@ fn read(from: io::Result<impl Read>) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 32));
     from?.take(limit as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Without the buffer of the standard library, which is never wiped.
+#[cfg(unix)]
+fn standard_input() -> io::Result<File> {
+    use std::os::fd::AsFd;
+    io::stdin().as_fd().try_clone_to_owned().map(File::from)
+}
+
+#[cfg(not(unix))]
+fn standard_input() -> io::Result<io::StdinLock<'static>> {
+    Ok(io::stdin().lock())
 }
 
 /// What the shell opened. Its name is how a descriptor is reached without `unsafe`.

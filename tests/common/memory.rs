@@ -1,0 +1,106 @@
+//! The memory of a process, looked at from outside as a core dump would show it, and the numbers of a key to look for.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part of this")]
+#![allow(clippy::print_stderr, reason = "a skipped test must not look like a passed one")]
+
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+use std::process::Command;
+
+/// Bytes that must not be found, and what they are.
+pub type Secret = (String, Vec<u8>);
+
+const NUMBERS: &str = "
+import sys
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+numbers = load_pem_private_key(open(sys.argv[1], 'rb').read(), None).private_numbers()
+for name in ('p', 'q', 'd', 'dmp1', 'dmq1', 'iqmp'):
+    print(name, '%x' % getattr(numbers, name))
+# As the arithmetic holds it: in Montgomery form, R a power of 2^64.
+print('iqmp*R', '%x' % ((numbers.iqmp << (numbers.p.bit_length() + 63) // 64 * 64) % numbers.p))
+";
+
+/// Bytes of one piece of a number that is searched: long enough to be no chance, short enough that a number of which the
+/// start was overwritten is still found.
+const PIECE: usize = 32;
+
+/// The private numbers of a PEM key, in pieces, in each order that bytes and 64-bit words can stand in. Nothing, said
+/// loudly, where Python cannot read keys; in CI that is a failure.
+pub fn private_numbers(key: &Path) -> Option<Vec<Secret>> {
+    let numbers = Command::new("python3").args(["-c", NUMBERS]).arg(key).output();
+    let Some(numbers) = numbers.ok().filter(|output| output.status.success()) else {
+        assert!(std::env::var_os("CI").is_none(), "python3 has no cryptography, and this is CI");
+        eprintln!("SKIPPED: python3 has no cryptography");
+        return None;
+    };
+    let mut secrets = Vec::new();
+    for line in String::from_utf8(numbers.stdout).unwrap().lines() {
+        let (name, hex) = line.split_once(' ').unwrap();
+        let hex = format!("{hex:0>width$}", width = hex.len().next_multiple_of(2 * PIECE));
+        let bytes: Vec<u8> =
+            (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
+        for (index, piece) in bytes.chunks(PIECE).enumerate() {
+            let little: Vec<u8> = piece.iter().rev().copied().collect();
+            let words_swapped = |bytes: &[u8]| bytes.rchunks(8).flatten().copied().collect::<Vec<u8>>();
+            for (order, bytes) in [
+                ("big-endian", piece.to_vec()),
+                ("big-endian words, the least first", words_swapped(piece)),
+                ("little-endian words, the greatest first", words_swapped(&little)),
+                ("little-endian", little),
+            ] {
+                secrets.push((format!("{name}, piece {index}, {order}"), bytes));
+            }
+        }
+    }
+    Some(secrets)
+}
+
+/// Everything that a process can read of itself and write, with what it is mapped from.
+pub fn of(process: u32) -> Vec<(String, Vec<u8>)> {
+    let maps = fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
+    let mut memory = File::open(format!("/proc/{process}/mem")).unwrap();
+    let mut regions = Vec::new();
+    for line in maps.lines() {
+        let (range, rest) = line.split_once(' ').unwrap();
+        let (start, end) = range.split_once('-').unwrap();
+        let (start, end) = (u64::from_str_radix(start, 16).unwrap(), u64::from_str_radix(end, 16).unwrap());
+        // What is mapped from a file and cannot be written holds no secrets.
+        if !rest.starts_with("rw") || end - start > 1 << 30 {
+            continue;
+        }
+        let mut bytes = vec![0; (end - start) as usize];
+        let read = memory.seek(SeekFrom::Start(start)).and_then(|_| memory.read_exact(&mut bytes));
+        if read.is_ok() {
+            regions.push((rest.split_whitespace().nth(4).unwrap_or("no file").to_owned(), bytes));
+        }
+    }
+    assert!(
+        regions.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() > 100_000,
+        "its memory could not be read"
+    );
+    regions
+}
+
+/// The secrets that are there, and where.
+pub fn found(memory: &[(String, Vec<u8>)], secrets: &[Secret]) -> Vec<String> {
+    let places = |secret: &[u8]| {
+        let holds = |region: &&(String, Vec<u8>)| memchr::memmem::find(&region.1, secret).is_some();
+        memory.iter().filter(holds).map(|(place, _)| place.clone()).collect::<Vec<_>>()
+    };
+    secrets
+        .iter()
+        .map(|(name, secret)| (name, places(secret)))
+        .filter(|(_, places)| !places.is_empty())
+        .map(|(name, places)| format!("{name} in {}", places.join(", ")))
+        .collect()
+}
+
+/// A passphrase, and what HMAC (RFC 2104) makes of it with its two pads.
+pub fn of_passphrase(passphrase: &str) -> Vec<Secret> {
+    let padded = [0x36, 0x5C].map(|pad| {
+        let bytes = passphrase.bytes().map(|byte| byte ^ pad).collect();
+        (format!("the passphrase under the pad {pad:02x}"), bytes)
+    });
+    [("the passphrase".to_owned(), passphrase.into())].into_iter().chain(padded).collect()
+}
