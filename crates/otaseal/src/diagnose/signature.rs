@@ -17,6 +17,8 @@ pub enum Mismatch {
         /// Bytes of the modulus.
         expected: usize,
     },
+    /// The number 0 or 1, which every key opens and no key makes.
+    Trivial,
     /// The key does not open it: another key made it, or it is damaged.
     OtherKey,
     /// The key opens it with its bytes in reverse order.
@@ -58,6 +60,7 @@ impl fmt::Display for Mismatch {
                     None => Ok(()),
                 }
             }
+            Self::Trivial => f.write_str("it is a number that no key makes"),
             Self::OtherKey => f.write_str("another key made it, or it is damaged"),
             Self::Reversed => f.write_str("its bytes are in reverse order"),
             Self::OtherScheme(Scheme::LegacyBareHash) => f.write_str(
@@ -89,6 +92,7 @@ impl Mismatch {
     pub fn help(&self) -> &'static str {
         match self {
             Self::Length { .. } => "give the signature alone, of the key that is expected",
+            Self::Trivial => "the signer made no signature, and did not say so: check it with its own tool",
             Self::OtherKey => "check which key signs: its public half is what --key must name",
             Self::Reversed => "some interfaces give the number with its lowest byte first: reverse it",
             Self::OtherScheme(Scheme::LegacyBareHash) => {
@@ -125,6 +129,9 @@ pub fn mismatch(signature: &[u8], key: &PublicKey, scheme: Scheme, digest: &[u8;
     let expected = key.size().bytes();
     if signature.len() != expected {
         return Some(Mismatch::Length { found: signature.len(), expected });
+    }
+    if signature.split_last().is_some_and(|(last, rest)| *last < 2 && rest.iter().all(|&byte| byte == 0)) {
+        return Some(Mismatch::Trivial);
     }
     if let Some(found) = open(signature, key).and_then(|block| in_block(&block, scheme, digest)) {
         return found;

@@ -123,6 +123,11 @@ fn what_openssl_made_instead_is_named() {
     let info = digest_info(&bench.digest);
     assert_eq!(bench.ask(&raw(&info, true), current), None);
     assert_eq!(bench.ask(&raw(&info, false), current), Some(Mismatch::NoPadding));
+    for (last, expected) in [(0, Mismatch::Trivial), (1, Mismatch::Trivial), (2, Mismatch::OtherKey)] {
+        let mut number = [0; 256];
+        number[255] = last;
+        assert_eq!(bench.ask(&number, current), Some(expected), "{last}");
+    }
     let twice = [&[0x30, 0x44][..], &DIGEST_INFO_PREFIX[2..17], &[0x04, 51], &info].concat();
     assert_eq!(bench.ask(&raw(&twice, true), current), Some(Mismatch::WrappedTwice));
     let no_null =
@@ -151,6 +156,7 @@ fn every_mismatch_says_what_and_what_to_do() {
         Mismatch::NoNull,
         Mismatch::Pss("SHA-256"),
         Mismatch::NoPadding,
+        Mismatch::Trivial,
         Mismatch::Unknown { length: 7 },
     ] {
         assert!(mismatch.to_string().len() > 15 && mismatch.help().len() > 20, "{mismatch:?}");

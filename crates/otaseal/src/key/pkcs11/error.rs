@@ -141,6 +141,8 @@ pub enum Pkcs11Error {
         what: String,
         /// The function and its return value, as PKCS#11 calls them.
         why: String,
+        /// What to do about it.
+        help: &'static str,
     },
 }
 
@@ -202,7 +204,7 @@ impl Pkcs11Error {
                 "see what the token offers with `pkcs11-tool -M`; it may forbid this key to sign".into()
             }
             Self::Weak { .. } => "this token cannot keep a key to itself; use another".into(),
-            Self::Module { .. } => "check the token with its own tool, or with `pkcs11-tool --test --login`".into(),
+            Self::Module { help, .. } => (*help).into(),
         }
     }
 }

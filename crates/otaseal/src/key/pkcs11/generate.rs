@@ -28,6 +28,7 @@ pub fn generate(
     getrandom::fill(&mut id).map_err(|error| Pkcs11Error::Module {
         what: "the system gave no random numbers".into(),
         why: error.to_string(),
+        help: "check that the system's random number source works, then try again",
     })?;
     let id = uri.id.clone().unwrap_or_else(|| id.to_vec());
     let token = Token::open(uri, module, secrets, Access::Change)?;

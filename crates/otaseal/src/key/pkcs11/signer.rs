@@ -1,6 +1,6 @@
 //! Signing with a key in a token, from many threads.
 
-use super::token::{Access, Key, Token, Way, in_short};
+use super::token::{Access, Key, Token, Way, advice, in_short};
 use super::{Pkcs11Error, Pkcs11Uri};
 use crate::key::PublicKey;
 use crate::key::passphrase::Secrets;
@@ -86,7 +86,7 @@ impl Pkcs11Signer {
     }
 
     fn unsigned(&self, error: &Error) -> SignError {
-        self.refused(in_short(error), "nothing was written; check the token with its own tool")
+        self.refused(in_short(error), &format!("nothing was written; {}", advice(error)))
     }
 
     fn pad(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {

@@ -338,7 +338,20 @@ fn token_name(slot: Slot, info: &TokenInfo) -> String {
 }
 
 pub(super) fn failed(what: &str, error: &Error) -> Pkcs11Error {
-    Pkcs11Error::Module { what: what.into(), why: in_short(error) }
+    Pkcs11Error::Module { what: what.into(), why: in_short(error), help: advice(error) }
+}
+
+/// What the user can do about an error of the module.
+pub(super) fn advice(error: &Error) -> &'static str {
+    match error {
+        Error::Pkcs11(RvError::SessionCount, _) => {
+            "all of its sessions are in use: end the other programs that use the token"
+        }
+        Error::Pkcs11(RvError::DeviceRemoved | RvError::TokenNotPresent, _) => {
+            "the token was taken out: put it in again and start anew"
+        }
+        _ => "check the token with its own tool, or with `pkcs11-tool --test --login`",
+    }
 }
 
 /// As PKCS#11 calls it, without the paragraph that the crate adds.

@@ -1,0 +1,221 @@
+//! Tokens that fail: locked, pulled out, short of sessions, wrong. SoftHSM does none of it, so a module between it and
+//! the program does.
+
+#![cfg(unix)]
+
+mod common;
+#[path = "common/token.rs"]
+mod token;
+
+use common::{Bench, OTASEAL};
+use std::process::Output;
+use token::{HASHES_ONLY, PIN, Tokens, module};
+
+const KEY: &str = "pkcs11:token=Release;object=firmware";
+
+/// A token with a key, an image, and the module that fails.
+fn bench() -> Bench {
+    let bench = Bench::new();
+    bench.openssl("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key.pem");
+    bench.openssl("pkey -in key.pem -pubout -out public.pem");
+    bench.write("image.bin", &common::firmware(20_001));
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/faulty_token.c");
+    let words = ["-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", "faulty.so", source];
+    bench.run("cc", &words);
+    bench
+}
+
+fn tokens(bench: &Bench) -> Option<Tokens<'_>> {
+    let tokens = Tokens::new(bench, module()?);
+    tokens.make("Release");
+    tokens.import("Release", "key.pem", "firmware", "A1");
+    Some(tokens)
+}
+
+/// `otaseal ARGS` with a token that has this fault. It is to end by itself: who waits for a session that never comes is
+/// killed.
+fn otaseal(tokens: &Tokens<'_>, fault: &str, args: &[&str]) -> Output {
+    let mut command = tokens.command("timeout");
+    command.args(["60", OTASEAL]).args(args);
+    command.env("OTASEAL_PKCS11_PIN", PIN).env("OTASEAL_PKCS11_MODULE", "./faulty.so");
+    command.env("FAULTY_REAL", tokens.module()).env("FAULTY", fault).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
+}
+
+/// Nothing but what was there before.
+fn nothing_new(bench: &Bench) {
+    let names = std::fs::read_dir(bench.dir()).unwrap().map(|entry| entry.unwrap().file_name());
+    let known = ["key.pem", "public.pem", "image.bin", "faulty.so", "tokens", "softhsm2.conf"];
+    let others: Vec<_> = names.filter(|name| !known.iter().any(|known| name == known)).collect();
+    assert!(others.is_empty(), "{others:?}");
+}
+
+#[test]
+fn each_fault_is_exit_code_3_with_its_name_and_no_file() {
+    let bench = bench();
+    let Some(tokens) = tokens(&bench) else { return };
+    let sign = ["sign", "image.bin", "-o", "out", "--key", KEY];
+    let works = otaseal(&tokens, "none", &sign);
+    assert!(works.status.success(), "{}", text(&works));
+    bench.ok(&["verify", "out", "--key", "public.pem"]);
+    std::fs::remove_file(bench.path("out")).unwrap();
+    let token = "token `Release`";
+    for (fault, parts) in [
+        ("locked", &["the PIN of", token, "is locked", "security officer"][..]),
+        ("login-locked", &["the PIN of", token, "is locked", "security officer"]),
+        ("locks", &["the PIN of", token, "is locked", "security officer"]),
+        (
+            "last-try",
+            &["the PIN is not that of", token, "one more wrong one locks it", "nothing was tried again"],
+        ),
+        ("sessions:0", &[token, "SessionCount in C_OpenSession", "end the other programs"]),
+        ("removed-before", &[token, "DeviceRemoved in C_OpenSession", "put it in again"]),
+        ("removed-at-login", &[token, "DeviceRemoved in C_Login", "put it in again"]),
+        ("removed-at-search", &[token, "DeviceRemoved in C_FindObjects", "put it in again"]),
+        ("no-mechanisms", &[token, "DeviceError in C_GetMechanismList", "its own tool"]),
+        ("device-error", &["`firmware` (id %A1)", token, "DeviceError in C_Sign", "nothing was written"]),
+        (
+            "removed",
+            &[
+                "`firmware` (id %A1)",
+                token,
+                "DeviceRemoved in C_Sign",
+                "nothing was written; the token was taken out",
+            ],
+        ),
+        ("flipped", &["the signature is not good: another key made it, or it is damaged"]),
+        ("short", &["the signature is not good: it has 255 bytes, this key's have 256"]),
+        ("empty", &["the signature is not good: it has 0 bytes"]),
+        ("zeros", &["the signature is not good: it is a number that no key makes", "its own tool"]),
+    ] {
+        let output = otaseal(&tokens, fault, &sign);
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(3), "{fault}: {said}");
+        assert!(parts.iter().all(|part| said.contains(part)), "{fault}: {said}");
+        assert!(
+            said.contains("error: ") && said.contains("help: ") && !said.contains(PIN),
+            "{fault}: {said}"
+        );
+        nothing_new(&bench);
+    }
+}
+
+/// A token that hashes by itself fails at other calls.
+#[test]
+fn a_token_that_hashes_fails_as_loudly() {
+    let bench = bench();
+    let Some(tokens) = tokens(&bench) else { return };
+    tokens.configure(HASHES_ONLY);
+    bench.write("image.bin", &common::firmware(300_000));
+    let sign = ["sign", "image.bin", "-o", "out", "--key", KEY];
+    for (fault, part) in [
+        ("removed-meanwhile", "DeviceRemoved in C_SignUpdate"),
+        ("removed", "DeviceRemoved in C_SignFinal"),
+        ("device-error", "DeviceError in C_SignFinal"),
+        ("flipped", "the signature is not good"),
+        ("short", "it has 255 bytes"),
+    ] {
+        let output = otaseal(&tokens, fault, &sign);
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(3), "{fault}: {said}");
+        assert!(said.contains(part) && said.contains("help: "), "{fault}: {said}");
+        nothing_new(&bench);
+    }
+}
+
+/// What is no signature of the key that the token showed is not written by any command that signs.
+#[test]
+fn no_command_takes_a_wrong_signature() {
+    let bench = bench();
+    let Some(tokens) = tokens(&bench) else { return };
+    let package = ["package", "image.bin", "--key", KEY, "--out-dir", "out"];
+    let legacy = ["sign", "image.bin", "-o", "out", "--legacy", "out.legacy", "--key", KEY];
+    for args in [&package[..], &legacy] {
+        // The second one, too: the first is good.
+        for fault in ["flipped", "flipped:1", "short", "zeros"] {
+            let output = otaseal(&tokens, fault, args);
+            let said = text(&output);
+            assert_eq!(output.status.code(), Some(3), "{fault}: {said}");
+            let left = std::fs::read_dir(bench.path("out")).map(|entries| entries.count()).unwrap_or(0);
+            assert_eq!(left, 0, "{fault}: {said}");
+            let _ = std::fs::remove_dir(bench.path("out"));
+            nothing_new(&bench);
+        }
+    }
+}
+
+#[test]
+fn a_new_key_that_cannot_sign_does_not_stay_in_the_token() {
+    let bench = bench();
+    let Some(tokens) = tokens(&bench) else { return };
+    let keygen = ["keygen", "--key", "pkcs11:token=Release;object=new", "--public", "new.pem"];
+    for fault in ["flipped", "short", "zeros", "device-error", "removed", "no-mechanisms"] {
+        let output = otaseal(&tokens, fault, &keygen);
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(3), "{fault}: {said}");
+        nothing_new(&bench);
+        let listed = text(&tokens.tool("Release", &["--list-objects"]));
+        assert!(!listed.contains("new") && listed.contains("firmware"), "{fault}: {listed}");
+    }
+    let made = otaseal(&tokens, "none", &keygen);
+    assert!(made.status.success(), "{}", text(&made));
+}
+
+#[test]
+fn a_batch_with_fewer_sessions_than_threads_signs_everything() {
+    let bench = bench();
+    let Some(tokens) = tokens(&bench) else { return };
+    let names: Vec<String> = (0..40).map(|index| format!("image-{index}.bin")).collect();
+    for (index, name) in names.iter().enumerate() {
+        bench.write(name, &common::firmware(3000 + index));
+    }
+    let mut args = vec!["sign", "--jobs", "8", "--out-dir", "signed", "--key", KEY];
+    args.extend(names.iter().map(String::as_str));
+    // The first session is that of the login.
+    for sessions in [1, 2, 3, 8] {
+        for configuration in ["", HASHES_ONLY] {
+            tokens.configure(configuration);
+            let output = otaseal(&tokens, &format!("sessions:{sessions}"), &args);
+            assert!(output.status.success(), "{sessions}: {}", text(&output));
+            for name in &names {
+                bench.ok(&["verify", &format!("signed/{name}.signed"), "--key", "public.pem"]);
+            }
+            std::fs::remove_dir_all(bench.path("signed")).unwrap();
+        }
+    }
+}
+
+/// What was signed before stays, nothing of what came after, and every input is named.
+#[test]
+fn a_token_that_is_pulled_out_in_a_batch_ends_it() {
+    let bench = bench();
+    let Some(tokens) = tokens(&bench) else { return };
+    let names: Vec<String> = (0..12).map(|index| format!("image-{index}.bin")).collect();
+    for (index, name) in names.iter().enumerate() {
+        bench.write(name, &common::firmware(3000 + index));
+    }
+    for (fault, more) in
+        [("removed:5", &[][..]), ("removed:5", &["--keep-going"]), ("device-error:5", &["--keep-going"])]
+    {
+        for sessions in ["1", "3"] {
+            let mut args = vec!["sign", "--jobs", sessions, "--out-dir", "signed", "--key", KEY];
+            args.extend(more.iter().copied().chain(names.iter().map(String::as_str)));
+            let output = otaseal(&tokens, fault, &args);
+            let said = text(&output);
+            assert_eq!(output.status.code(), Some(3), "{said}");
+            let signed: Vec<_> = std::fs::read_dir(bench.path("signed"))
+                .unwrap()
+                .map(|entry| entry.unwrap().path().to_str().unwrap().to_owned())
+                .collect();
+            // Threads that were signing when it happened may have been as far.
+            assert!((5..=7).contains(&signed.len()), "{fault} {more:?}: {signed:?} {said}");
+            for name in &signed {
+                bench.ok(&["verify", name, "--key", "public.pem"]);
+            }
+            std::fs::remove_dir_all(bench.path("signed")).unwrap();
+        }
+    }
+}
