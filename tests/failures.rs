@@ -127,14 +127,6 @@ fn a_full_disk_leaves_the_earlier_package_whole() {
 }
 
 #[test]
-fn a_full_disk_makes_no_key() {
-    let bench = Bench::new();
-    with_full_disk(&bench, 0, &["keygen", "-o", "keys"]);
-    let left = fs::read_dir(bench.path("keys")).map(|entries| entries.count()).unwrap_or(0);
-    assert_eq!(left, 0, "half a pair is no pair");
-}
-
-#[test]
 fn a_full_output_device_is_not_success() {
     let bench = bench(400_000);
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();

@@ -106,6 +106,12 @@ impl Pending {
         &self.target
     }
 
+    /// Waits until the bytes have reached the disk.
+    pub(crate) fn sync(&self) -> Result<(), OutputError> {
+        let synced = self.temporary.as_file().sync_all();
+        synced.map_err(|source| OutputError::Io { path: self.target.clone(), source })
+    }
+
     /// Gives the file its name. A file for its owner alone, which is a key, waits until its bytes have reached the
     /// disk: it cannot be made again.
     ///
@@ -133,25 +139,26 @@ impl Pending {
     }
 }
 
+/// The bare file: `tempfile` adds its random name to errors, and the user asked for another one.
 impl Write for Pending {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.temporary.write(bytes)
+        self.temporary.as_file_mut().write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.temporary.flush()
+        self.temporary.as_file_mut().flush()
     }
 }
 
 impl Read for Pending {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.temporary.read(buffer)
+        self.temporary.as_file_mut().read(buffer)
     }
 }
 
 impl Seek for Pending {
     fn seek(&mut self, position: io::SeekFrom) -> io::Result<u64> {
-        self.temporary.seek(position)
+        self.temporary.as_file_mut().seek(position)
     }
 }
 

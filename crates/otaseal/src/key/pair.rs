@@ -70,6 +70,8 @@ impl PairFiles {
         let public_path = public.target().to_owned();
         fill(&mut private, key.to_pem(protection)?.as_bytes())?;
         fill(&mut public, key.public().to_spki_pem().as_bytes())?;
+        // What takes long is done before the first name changes: who is killed between the two names has half of a pair.
+        private.sync()?;
         let earlier = match overwrite {
             Overwrite::Refuse => None,
             Overwrite::Replace => fs::read(&public_path).ok(),
