@@ -8,7 +8,7 @@ use crate::key::KeySet;
 use crate::reject::Reject;
 use crate::rsa::Form;
 use crate::stream::Stream;
-use crate::verify::{Accepted, Payload, verify_as};
+use crate::verify::{Accepted, HashedPayload, Payload, verify_as, verify_hashed_as};
 
 /// [`crate::verify()`] for the legacy form.
 ///
@@ -20,6 +20,19 @@ pub fn verify<'a, const N: usize, const W: usize>(
     keys: &KeySet<N, W>,
 ) -> Result<Payload<'a>, Reject> {
     verify_as(image, keys, Form::BareDigest)
+}
+
+/// [`crate::verify_hashed`] for the legacy form.
+///
+/// # Errors
+///
+/// [`Reject`], by the first check that fails.
+pub fn verify_hashed<const N: usize, const W: usize>(
+    payload: &HashedPayload,
+    trailer: &[u8],
+    keys: &KeySet<N, W>,
+) -> Result<Accepted, Reject> {
+    verify_hashed_as(payload, trailer, keys, Form::BareDigest)
 }
 
 /// [`crate::Verifier`] for the legacy form.

@@ -77,4 +77,4 @@ pub use policy::{Metadata, Requirements, Unmet, Version};
 pub use reject::Reject;
 pub use source::{ReadAt, VerifyAtError, verify_at};
 pub use stream::Verifier;
-pub use verify::{Accepted, Payload, PayloadKind, verify};
+pub use verify::{Accepted, HashedPayload, Payload, PayloadKind, verify, verify_hashed};

@@ -78,6 +78,57 @@ pub fn verify<'a, const N: usize, const W: usize>(
     verify_as(image, keys, Form::DigestInfo)
 }
 
+/// A payload that was hashed elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashedPayload {
+    /// Its length in bytes.
+    pub len: usize,
+    /// What it is by its first bytes.
+    pub kind: PayloadKind,
+    /// Its SHA-256, as FIPS 180-4 writes it.
+    pub sha256: [u8; 32],
+}
+
+/// Judges the trailer of an image whose payload was hashed elsewhere: by a chip's own SHA-256 unit, or by a signer that
+/// has the payload in memory and needs its digest twice.
+///
+/// What this does not prove: that the digest is that of the bytes that will run. Who hashed them answers for that.
+///
+/// # Errors
+///
+/// [`Reject`], by the first check that fails; [`Reject::TotalMismatch`] when the trailer is longer or shorter than its
+/// length field says.
+pub fn verify_hashed<const N: usize, const W: usize>(
+    payload: &HashedPayload,
+    trailer: &[u8],
+    keys: &KeySet<N, W>,
+) -> Result<Accepted, Reject> {
+    verify_hashed_as(payload, trailer, keys, Form::DigestInfo)
+}
+
+pub(crate) fn verify_hashed_as<const N: usize, const W: usize>(
+    payload: &HashedPayload,
+    trailer: &[u8],
+    keys: &KeySet<N, W>,
+    form: Form,
+) -> Result<Accepted, Reject> {
+    let (signature, field) =
+        trailer.split_last_chunk::<{ layout::LENGTH_FIELD_LEN }>().ok_or(Reject::NoTrailer)?;
+    let before_field = payload.len.checked_add(signature.len()).ok_or(Reject::TotalMismatch)?;
+    let payload_len =
+        layout::payload_len(before_field, u32::from_le_bytes(*field), PublicKey::<W>::SIGNATURE_LEN)?;
+    if payload_len != payload.len {
+        return Err(Reject::TotalMismatch);
+    }
+    let (words, _) = payload.sha256.as_chunks();
+    let mut digest = [0; 8];
+    for (word, &bytes) in digest.iter_mut().zip(words) {
+        *word = u32::from_be_bytes(bytes);
+    }
+    let key_id = rsa::check(keys, &rsa::number(signature, &[]), &digest, form)?;
+    Ok(Accepted { payload_len, key_id, kind: payload.kind })
+}
+
 pub(crate) fn verify_as<'a, const N: usize, const W: usize>(
     image: &'a [u8],
     keys: &KeySet<N, W>,

@@ -9,7 +9,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::{key, root};
-use otaseal_device::{Accepted, KeySet, ReadAt, Reject, Verifier, VerifyAtError, legacy, verify, verify_at};
+use otaseal_device::{
+    Accepted, HashedPayload, KeySet, PayloadKind, ReadAt, Reject, Verifier, VerifyAtError, layout, legacy,
+    verify, verify_at, verify_hashed,
+};
+use sha2::Digest as _;
 
 const CHUNKS: [usize; 13] = [1, 2, 3, 4, 7, 64, 128, 255, 256, 259, 260, 261, 4096];
 
@@ -70,6 +74,7 @@ impl Fixture {
             let in_place = verify_at(&mut Memory(&image), image.len(), &keys);
             assert_eq!(in_place, verdict.map_err(VerifyAtError::Reject), "{}", self.path.display());
         }
+        self.check_hashed(&image, &keys, verdict);
         for chunk in CHUNKS {
             for total in [Some(image.len()), None] {
                 let streamed = self.stream(&image, chunk, total, &keys);
@@ -77,6 +82,42 @@ impl Fixture {
             }
         }
         verdict
+    }
+
+    /// The trailer alone with the payload's digest, cut where the key says: the same verdict, wherever there is a payload.
+    fn check_hashed<const W: usize>(
+        &self,
+        image: &[u8],
+        keys: &KeySet<1, W>,
+        verdict: Result<Accepted, Reject>,
+    ) {
+        let Some(len) = image.len().checked_sub(layout::trailer_len(W * 4)) else { return };
+        let (payload, trailer) = image.split_at(len);
+        let sha256 = sha2::Sha256::digest(payload).into();
+        let payload = HashedPayload { len, kind: PayloadKind::of(payload), sha256 };
+        let judge = if self.legacy { legacy::verify_hashed } else { verify_hashed };
+        let name = self.path.display();
+        assert_eq!(judge(&payload, trailer, keys), verdict, "{name}");
+        if verdict.is_err() {
+            return;
+        }
+        let refused = |payload: &HashedPayload, trailer: &[u8]| judge(payload, trailer, keys).unwrap_err();
+        for byte in 0..32 {
+            let mut other = payload;
+            other.sha256[byte] ^= 1;
+            assert_eq!(refused(&other, trailer), Reject::SignatureMismatch, "{name}");
+        }
+        assert_eq!(refused(&HashedPayload { len: 0, ..payload }, trailer), Reject::EmptyPayload, "{name}");
+        assert_eq!(
+            refused(&HashedPayload { len: usize::MAX, ..payload }, trailer),
+            Reject::TotalMismatch,
+            "{name}"
+        );
+        let missing = if len == 1 { Reject::EmptyPayload } else { Reject::TotalMismatch };
+        assert_eq!(refused(&payload, &trailer[1..]), missing, "{name}");
+        assert_eq!(refused(&payload, &[&[0], trailer].concat()), Reject::TotalMismatch, "{name}");
+        assert_eq!(refused(&payload, &trailer[..trailer.len() - 1]), Reject::LengthField, "{name}");
+        assert_eq!(refused(&payload, &trailer[..3]), Reject::NoTrailer, "{name}");
     }
 
     fn stream<const W: usize>(
