@@ -153,6 +153,9 @@ pub enum SignError {
     /// The output could not be written, or not read back.
     #[error("the output could not be written: {0}")]
     Write(#[source] io::Error),
+    /// What was read back is not what was written.
+    #[error("the output does not hold what was written to it")]
+    NotAsWritten,
     /// The holder of the key did not sign.
     #[error("the key did not sign: {0}")]
     Backend(String),
@@ -194,6 +197,9 @@ impl SignError {
             Self::Read(_) => "check that the file is there and that you may read it",
             Self::Write(_) => {
                 "nothing was changed; free some space or choose another place, then run it again"
+            }
+            Self::NotAsWritten => {
+                "nothing was changed; check the disk, and that nobody else writes there, then run it again"
             }
             Self::Refused { help, .. } => help,
             Self::Mismatch(mismatch) => mismatch.help(),
@@ -238,6 +244,57 @@ impl Signed {
     pub fn output_len(&self) -> u64 {
         self.payload_len + layout::trailer_len(self.signature_len) as u64
     }
+}
+
+/// Signs a payload in memory into each target: it is written, read back and compared, and what stands behind it is
+/// judged by the device verifier.
+///
+/// # Errors
+/// [`SignError`]; the targets then hold something unfinished and must be thrown away.
+pub fn sign_bytes(
+    payload: &[u8],
+    targets: &mut [(Scheme, &mut dyn Target)],
+    signer: &dyn Signer,
+    already_signed: AlreadySigned,
+) -> Result<Signed, SignError> {
+    let tail = &payload[payload.len().saturating_sub(layout::LENGTH_FIELD_LEN)..];
+    check_input(tail, payload.len() as u64, already_signed)?;
+    let hasher = Sha256::new_with_prefix(payload);
+    let sha256 = Sha256Digest(hasher.clone().finalize().into());
+    let mut output_sha256 = Vec::with_capacity(targets.len());
+    for (scheme, target) in targets.iter_mut() {
+        let trailer = trailer(signer, *scheme, &mut &*payload, &sha256.0)?;
+        output_sha256.push(Sha256Digest(hasher.clone().chain_update(&trailer).finalize().into()));
+        for part in [payload, &trailer] {
+            target.write_all(part).map_err(SignError::Write)?;
+        }
+        target.flush().and_then(|()| target.rewind()).map_err(SignError::Write)?;
+        if !holds(*target, [payload, &trailer]).map_err(SignError::Write)? {
+            return Err(SignError::NotAsWritten);
+        }
+        verify::judge_hashed(payload, &sha256, &trailer, signer.public_key(), *scheme)
+            .map_err(|reject| rejected(reject, &trailer, signer, *scheme, &sha256.0))?;
+    }
+    let payload_len = payload.len() as u64;
+    Ok(Signed { payload_len, sha256, signature_len: signer.public_key().size().bytes(), output_sha256 })
+}
+
+/// Whether a reader gives exactly these bytes, and then ends.
+fn holds(reader: &mut dyn Read, parts: [&[u8]; 2]) -> io::Result<bool> {
+    let [mut rest, mut next] = parts;
+    let mut same = true;
+    each_chunk(reader, |mut chunk| {
+        while !chunk.is_empty() && same {
+            if rest.is_empty() {
+                rest = std::mem::take(&mut next);
+            }
+            let length = chunk.len().min(rest.len());
+            same = length > 0 && chunk[..length] == rest[..length];
+            (chunk, rest) = (&chunk[length..], &rest[length..]);
+        }
+        Ok(())
+    })?;
+    Ok(same && rest.is_empty() && next.is_empty())
 }
 
 /// Signs what `input` gives into each target, in constant memory: the input is read once, each target is

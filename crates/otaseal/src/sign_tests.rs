@@ -11,9 +11,14 @@ fn key() -> PrivateKey {
     PrivateKey::from_bytes(include_bytes!("../../../keys.example/private.pem")).unwrap()
 }
 
+/// From memory and as a stream, which make the same.
 fn sign(input: &[u8], scheme: Scheme, rule: AlreadySigned) -> Result<Vec<u8>, SignError> {
-    let mut target = Cursor::new(Vec::new());
-    sign_stream(&mut &input[..], &mut [(scheme, &mut target)], &key(), rule)?;
+    let (mut target, mut streamed) = (Cursor::new(Vec::new()), Cursor::new(Vec::new()));
+    let signed = sign_bytes(input, &mut [(scheme, &mut target)], &key(), rule);
+    let stream = sign_stream(&mut &input[..], &mut [(scheme, &mut streamed)], &key(), rule);
+    assert_eq!(format!("{signed:?}"), format!("{stream:?}"));
+    signed?;
+    assert!(target.get_ref() == streamed.get_ref());
     Ok(target.into_inner())
 }
 
@@ -128,7 +133,10 @@ impl Seek for BadDisk {
 
 #[test]
 fn what_the_disk_changed_is_found_before_the_file_gets_its_name() {
-    let faults: [fn(&mut Vec<u8>); 4] = [
+    let faults: [fn(&mut Vec<u8>); 7] = [
+        |bytes| bytes[0] ^= 0x10,
+        |bytes| bytes[4999] ^= 0x10,
+        |bytes| bytes[5000] ^= 0x10,
         |bytes| bytes[1000] ^= 0x10,
         |bytes| bytes.truncate(1000),
         |bytes| drop(bytes.drain(10..20)),
@@ -140,6 +148,50 @@ fn what_the_disk_changed_is_found_before_the_file_gets_its_name() {
         let targets: &mut [(Scheme, &mut dyn Target)] = &mut [(Scheme::Pkcs1v15Sha256, &mut target)];
         let result = sign_stream(&mut &input[..], targets, &key(), AlreadySigned::Refuse);
         assert!(matches!(result, Err(SignError::SelfCheck(_))), "fault {index}: {result:?}");
+
+        let mut target = BadDisk(Cursor::new(Vec::new()), fault);
+        let targets: &mut [(Scheme, &mut dyn Target)] = &mut [(Scheme::Pkcs1v15Sha256, &mut target)];
+        let result = sign_bytes(&input, targets, &key(), AlreadySigned::Refuse);
+        assert!(matches!(result, Err(SignError::NotAsWritten)), "fault {index}: {result:?}");
+    }
+}
+
+/// Signs with a bit too many.
+struct WrongSigner(PrivateKey);
+
+impl Signer for WrongSigner {
+    fn public_key(&self) -> &PublicKey {
+        self.0.public()
+    }
+
+    fn sign_digest(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {
+        let mut signature = self.0.sign_digest(scheme, digest)?;
+        signature[200] ^= 4;
+        Ok(signature)
+    }
+}
+
+#[test]
+fn a_signature_that_is_not_good_is_found_before_the_file_gets_its_name() {
+    let signer = WrongSigner(key());
+    for scheme in [Scheme::Pkcs1v15Sha256, Scheme::LegacyBareHash] {
+        let mut target = Cursor::new(Vec::new());
+        let result = sign_bytes(b"image", &mut [(scheme, &mut target)], &signer, AlreadySigned::Refuse);
+        assert!(matches!(result, Err(SignError::Mismatch(_))), "{result:?}");
+        let result =
+            sign_stream(&mut &b"image"[..], &mut [(scheme, &mut target)], &signer, AlreadySigned::Refuse);
+        assert!(matches!(result, Err(SignError::Mismatch(_))), "{result:?}");
+    }
+}
+
+#[test]
+fn what_is_read_back_is_compared_to_its_end() {
+    let parts = [&b"payload"[..], b"trailer"];
+    assert!(holds(&mut &b"payloadtrailer"[..], parts).unwrap());
+    for other in
+        ["", "payload", "payloadtraile", "payloadtrailers", "payloadTrailer", "paYloadtrailer", "trailer"]
+    {
+        assert!(!holds(&mut other.as_bytes(), parts).unwrap(), "{other}");
     }
 }
 

@@ -2,10 +2,10 @@
 //!
 //! There is no second check here. What decides is [`otaseal_device`]; this module feeds it.
 
-use crate::digest::each_chunk;
+use crate::digest::{Sha256Digest, each_chunk};
 use crate::key::{KeySize, PublicKey};
 use crate::sign::Scheme;
-use otaseal_device::{Accepted, KeySet, Reject, legacy};
+use otaseal_device::{Accepted, HashedPayload, KeySet, PayloadKind, Reject, legacy, verify_hashed};
 use std::io::{self, Read};
 
 /// Why there is no acceptance.
@@ -51,16 +51,52 @@ pub fn judge_bytes(image: &[u8], key: &PublicKey, scheme: Scheme) -> Result<Acce
     }
 }
 
+/// Judges the trailer of an image whose payload has this digest.
+///
+/// # Errors
+/// The first check that failed.
+pub(crate) fn judge_hashed(
+    payload: &[u8],
+    sha256: &Sha256Digest,
+    trailer: &[u8],
+    key: &PublicKey,
+    scheme: Scheme,
+) -> Result<Accepted, Reject> {
+    let payload = HashedPayload { len: payload.len(), kind: PayloadKind::of(payload), sha256: sha256.0 };
+    match key.size() {
+        KeySize::Rsa2048 => judge_hashed_with::<64>(&payload, trailer, key, scheme),
+        KeySize::Rsa3072 => judge_hashed_with::<96>(&payload, trailer, key, scheme),
+        KeySize::Rsa4096 => judge_hashed_with::<128>(&payload, trailer, key, scheme),
+    }
+}
+
+fn judge_hashed_with<const W: usize>(
+    payload: &HashedPayload,
+    trailer: &[u8],
+    key: &PublicKey,
+    scheme: Scheme,
+) -> Result<Accepted, Reject> {
+    let keys = key_set::<W>(key);
+    match scheme {
+        Scheme::Pkcs1v15Sha256 => verify_hashed(payload, trailer, &keys),
+        Scheme::LegacyBareHash => legacy::verify_hashed(payload, trailer, &keys),
+    }
+}
+
+fn key_set<const W: usize>(key: &PublicKey) -> KeySet<1, W> {
+    match key.to_device::<W>() {
+        Ok(key) => KeySet::from(key),
+        Err(_) => unreachable!("a key of {} bits has {W} words: KeySize says so", key.size().bits()),
+    }
+}
+
 fn judge_with<const W: usize>(
     reader: &mut dyn Read,
     total: Option<usize>,
     key: &PublicKey,
     scheme: Scheme,
 ) -> Result<Accepted, JudgeError> {
-    let Ok(key) = key.to_device::<W>() else {
-        unreachable!("a key of {} bits has {W} words: KeySize says so", key.size().bits())
-    };
-    let keys = KeySet::from(key);
+    let keys = key_set::<W>(key);
     // The two verifiers are separate types on purpose: a device must name the legacy one to get it.
     macro_rules! run {
         ($verifier:ty) => {{

@@ -13,7 +13,7 @@ use otaseal::guard::Content as Kind;
 use otaseal::key::PublicKey;
 use otaseal::key::detached::{Detached, MAX_SIGNATURE_FILE};
 use otaseal::request::{MAX_REQUEST, SigningRequest};
-use otaseal::sign::{AlreadySigned, Expecting, Scheme, SignError, Signer, sign_stream};
+use otaseal::sign::{AlreadySigned, Expecting, Scheme, SignError, Signer};
 use serde::Serialize;
 use std::fmt;
 
@@ -115,9 +115,9 @@ pub(crate) fn run(args: &Attach) -> Result<Attached, Failure> {
         continuity: args.continuity.rule(),
         ..Guard::default()
     };
-    let Checked { mut reader, warnings, .. } = checked(&args.input, rule, &guard, Some(&key))?;
+    let Checked { mut image, warnings, .. } = checked(&args.input, rule, &guard, Some(&key))?;
     let mut sink = Sink::create(&args.output, Content::Binary)?;
-    let signed = sign_stream(&mut *reader, &mut [(form, sink.target())], signer, rule);
+    let signed = image.sign(&mut [(form, sink.target())], signer, rule);
     let signed = signed.map_err(|error| match &error {
         SignError::Write(error) => sink.failed(error),
         SignError::Mismatch(mismatch) => {

@@ -1,4 +1,4 @@
-use super::sign::{Checked, Guard, checked};
+use super::sign::{Checked, Guard, Image, checked};
 use super::{KeyInfo, scheme};
 use crate::continuity::ContinuityArgs;
 use crate::error::Failure;
@@ -6,14 +6,13 @@ use crate::io::{Content, Place, Sink, check_places};
 use crate::report::Outcome;
 use clap::{Args, ValueEnum};
 use otaseal::digest::{Sha256Digest, sha256};
-use otaseal::firmware::{MAX_IMAGE, unpack};
+use otaseal::firmware::unpack;
 use otaseal::guard::Content as Kind;
 use otaseal::homie;
 use otaseal::request::{RequestedImage, SigningRequest};
 use otaseal::sign::{AlreadySigned, Scheme, check_input, digest_info};
 use serde::Serialize;
 use std::fmt;
-use std::io::Read;
 
 /// Ask for a signature that is made elsewhere
 ///
@@ -106,14 +105,11 @@ pub(crate) fn run(args: &Digest) -> Result<Asked, Failure> {
         continuity: args.continuity.rule(),
         ..Guard::default()
     };
-    let Checked { mut reader, mut warnings, .. } = checked(&args.input, rule, &guard, key.as_ref())?;
-    let mut bytes = Vec::new();
-    let read = reader.by_ref().take(MAX_IMAGE as u64 + 1).read_to_end(&mut bytes);
-    read.map_err(|error| Failure::read(&args.input, &error))?;
-    if bytes.len() > MAX_IMAGE {
+    let Checked { image, mut warnings, .. } = checked(&args.input, rule, &guard, key.as_ref())?;
+    let Image::Bytes(bytes) = image else {
         let help = "is this the right file? `otaseal sign` signs it where the key is";
         return Err(Failure::new(format_args!("{} is larger than any firmware", args.input), help));
-    }
+    };
     let total = bytes.len() as u64;
     check_input(&bytes[bytes.len().saturating_sub(4)..], total, rule)
         .map_err(|error| Failure::sign(&args.input, &error))?;

@@ -17,11 +17,15 @@ use otaseal::gzip_lint::{self, Severity};
 use otaseal::image::{self, esp8266::FlashMode};
 use otaseal::key::PublicKey;
 use otaseal::ledger::Ledger;
-use otaseal::sign::{AlreadySigned, Expecting, Scheme, SignError, Signer, Target, sign_stream};
+use otaseal::sign::{
+    self, AlreadySigned, Expecting, Scheme, SignError, Signer, Target, sign_bytes, sign_stream,
+};
 use otaseal::{PackageError, Purpose};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::fmt;
-use std::io::{self, Cursor, Read};
+use std::fs::File;
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 
 /// Sign an image
@@ -287,7 +291,7 @@ impl Guard {
         input: &Place,
         signer: Option<&PublicKey>,
         rule: AlreadySigned,
-    ) -> Result<(Box<dyn Read>, Option<Continuity>), Failure> {
+    ) -> Result<(Image, Option<Continuity>), Failure> {
         let (mut file, length) = input.open_seekable()?;
         let refused = |error: GuardError| Failure::new(format_args!("{input}: {error}"), error.help());
         if length > MAX_IMAGE as u64 {
@@ -296,10 +300,10 @@ impl Guard {
                 None if self.continuity.without_key == WithoutKey::Refuse => {
                     Err(Self::unseen(input, "larger than any firmware"))
                 }
-                None => Ok((Box::new(file), None)),
+                None => Ok((Image::Stream(file), None)),
             };
         }
-        let mut bytes = Vec::with_capacity(length as usize);
+        let mut bytes = Vec::with_capacity(length as usize + 1);
         let read = file.by_ref().take(MAX_IMAGE as u64).read_to_end(&mut bytes);
         read.map_err(|error| Failure::read(input, &error))?;
         let plain = guard::plain_of(&bytes);
@@ -320,7 +324,7 @@ impl Guard {
             return Err(Self::unseen(input, "a gzip that cannot be inflated"));
         }
         drop(plain);
-        Ok((Box::new(Cursor::new(bytes)), keys))
+        Ok((Image::Bytes(bytes), keys))
     }
 }
 
@@ -330,36 +334,61 @@ fn looks_signed(bytes: &[u8]) -> bool {
 }
 
 /// Looks at a gzip as the boot loader does that will inflate it: one that bricks a device is refused, for what is
-/// signed is believed; one that some cores refuse is worth a warning. Gives back the very bytes.
-fn lint(
-    input: &Place,
-    mut reader: Box<dyn Read>,
-    rule: AlreadySigned,
-) -> Result<(Box<dyn Read>, Option<String>), Failure> {
-    let failed = |error: io::Error| Failure::read(input, &error);
-    let mut bytes = Vec::new();
-    reader.by_ref().take(2).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes != [0x1F, 0x8B] {
-        return Ok((Box::new(Cursor::new(bytes).chain(reader)), None));
-    }
-    reader.by_ref().take(MAX_IMAGE as u64).read_to_end(&mut bytes).map_err(failed)?;
-    let mut warning = None;
+/// signed is believed; one that some cores refuse is worth a warning.
+fn lint(input: &Place, image: &mut Image, rule: AlreadySigned) -> Result<Option<String>, Failure> {
+    let start = match image {
+        Image::Bytes(bytes) => Cow::Borrowed(&**bytes),
+        Image::Stream(file) => Cow::Owned(start(file).map_err(|error| Failure::read(input, &error))?),
+    };
     // What is signed already is refused for that.
-    if rule == AlreadySigned::Allow || !looks_signed(&bytes) {
-        match gzip_lint::lint(&bytes).objection() {
-            Some(finding) if finding.severity() == Severity::Bricks => {
-                return Err(Failure::new(format_args!("{input}: {finding}"), finding.help()));
-            }
-            objection => warning = objection.map(|finding| format!("{input}: {finding}; {}", finding.help())),
+    if !start.starts_with(&[0x1F, 0x8B]) || (rule == AlreadySigned::Refuse && looks_signed(&start)) {
+        return Ok(None);
+    }
+    match gzip_lint::lint(&start).objection() {
+        Some(finding) if finding.severity() == Severity::Bricks => {
+            Err(Failure::new(format_args!("{input}: {finding}"), finding.help()))
+        }
+        objection => Ok(objection.map(|finding| format!("{input}: {finding}; {}", finding.help()))),
+    }
+}
+
+/// As much of a file as a boot loader could take, where it is a gzip; else its first bytes.
+fn start(file: &mut File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.by_ref().take(2).read_to_end(&mut bytes)?;
+    if bytes == [0x1F, 0x8B] {
+        file.by_ref().take(MAX_IMAGE as u64).read_to_end(&mut bytes)?;
+    }
+    file.rewind()?;
+    Ok(bytes)
+}
+
+/// What is to be signed.
+pub(super) enum Image {
+    /// All of it.
+    Bytes(Vec<u8>),
+    /// Larger than any firmware.
+    Stream(File),
+}
+
+impl Image {
+    pub(super) fn sign(
+        &mut self,
+        targets: &mut [(Scheme, &mut dyn Target)],
+        signer: &dyn Signer,
+        rule: AlreadySigned,
+    ) -> Result<sign::Signed, SignError> {
+        match self {
+            Self::Bytes(bytes) => sign_bytes(bytes, targets, signer, rule),
+            Self::Stream(file) => sign_stream(file, targets, signer, rule),
         }
     }
-    Ok((Box::new(Cursor::new(bytes).chain(reader)), warning))
 }
 
 /// An input that may be signed.
 pub(super) struct Checked {
-    /// Gives what was checked.
-    pub(super) reader: Box<dyn Read>,
+    /// What was checked.
+    pub(super) image: Image,
     pub(super) warnings: Vec<String>,
     /// What the public keys in the image say; nothing where it could not be searched.
     pub(super) continuity: Option<Continuity>,
@@ -372,11 +401,11 @@ pub(super) fn checked(
     guard: &Guard,
     signer: Option<&PublicKey>,
 ) -> Result<Checked, Failure> {
-    let (reader, continuity) = guard.open(input, signer, rule)?;
-    let (reader, warning) = lint(input, reader, rule)?;
+    let (mut image, continuity) = guard.open(input, signer, rule)?;
+    let warning = lint(input, &mut image, rule)?;
     let keys = continuity.as_ref().and_then(Continuity::warning);
     let keys = keys.map(|warning| format!("{input}: {warning}"));
-    Ok(Checked { reader, warnings: warning.into_iter().chain(keys).collect(), continuity })
+    Ok(Checked { image, warnings: warning.into_iter().chain(keys).collect(), continuity })
 }
 
 /// Signs one input into every output: all of them are verified before the first gets its name. The caller has
@@ -389,15 +418,14 @@ pub(super) fn sign(
     guard: &Guard,
     ledger: Option<&Ledger>,
 ) -> Result<Signed, Failure> {
-    let Checked { mut reader, warnings, continuity } =
-        checked(input, rule, guard, Some(signer.public_key()))?;
+    let Checked { mut image, warnings, continuity } = checked(input, rule, guard, Some(signer.public_key()))?;
     let mut sinks = Vec::new();
     for (scheme, place) in outputs {
         sinks.push((*scheme, Sink::create(place, Content::Binary)?));
     }
     let mut targets: Vec<(Scheme, &mut dyn Target)> =
         sinks.iter_mut().map(|(scheme, sink)| (*scheme, sink.target())).collect();
-    let signed = sign_stream(&mut *reader, &mut targets, signer, rule).map_err(|error| match error {
+    let signed = image.sign(&mut targets, signer, rule).map_err(|error| match error {
         SignError::Write(error) => {
             let names: Vec<_> = outputs.iter().map(|(_, place)| place.name()).collect();
             Failure::write(Path::new(&names.join(" or ")), &error)
