@@ -15,6 +15,7 @@ pub mod pair;
 pub mod passphrase;
 pub mod pkcs11;
 pub mod source;
+mod stack;
 
 use crate::digest::from_hex;
 use crate::key::encryption::EncryptionError;
@@ -353,7 +354,7 @@ impl PrivateKey {
             file =
                 file::unlocked(encryption::open(&file, name, secrets)?).ok_or(KeyError::WrongPassphrase)?;
         }
-        encryption::on_its_own_stack(|| Self::from_file(&file))
+        stack::wiped_after(|| Self::from_file(&file))
     }
 
     fn from_file(file: &KeyFile) -> Result<Self, KeyError> {

@@ -103,16 +103,27 @@ impl KeyFileKind {
     }
 }
 
-/// Reads a key file: at most one byte more than [`MAX_KEY_FILE`], so that the excess is seen and not held. One buffer that
-/// never moves: a vector that grows would leave copies of the key in freed memory.
+/// Reads a key file: at most one byte more than [`MAX_KEY_FILE`], so that the excess is seen and not held. The bytes never
+/// move without being wiped: a vector that grows would leave copies of the key in freed memory.
 ///
 /// # Errors
 /// What the reader says.
-pub fn read(reader: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_KEY_FILE + 32));
-    reader.take(MAX_KEY_FILE as u64 + 1).read_to_end(&mut bytes)?;
+pub fn read(mut reader: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
+    /// More than the usual key file has.
+    const USUAL: usize = 8 * 1024;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(USUAL + SPARE));
+    reader.by_ref().take(USUAL as u64).read_to_end(&mut bytes)?;
+    if bytes.len() == USUAL {
+        let mut larger = Zeroizing::new(Vec::with_capacity(MAX_KEY_FILE + SPARE));
+        larger.extend_from_slice(&bytes);
+        reader.take((MAX_KEY_FILE + 1 - USUAL) as u64).read_to_end(&mut larger)?;
+        bytes = larger;
+    }
     Ok(bytes)
 }
+
+/// What `read_to_end` wants to have free when it has read everything, or else it grows the vector.
+const SPARE: usize = 32;
 
 /// What a key file is, without its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
