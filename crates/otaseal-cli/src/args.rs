@@ -1,5 +1,7 @@
 //! The command line as a whole; each subcommand's own part is in its file.
 
+mod called;
+
 use crate::cmd;
 use clap::{Args, Parser, Subcommand};
 
@@ -15,7 +17,7 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: called::Called,
 }
 
 /// Flags of every subcommand.
