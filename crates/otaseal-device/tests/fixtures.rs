@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use common::{key, root};
 use otaseal_device::{
-    Accepted, HashedPayload, KeySet, PayloadKind, ReadAt, Reject, Verifier, VerifyAtError, layout, legacy,
-    verify, verify_at, verify_hashed,
+    Accepted, HashedPayload, KeySet, PayloadKind, PublicKey, ReadAt, Reject, Verifier, VerifyAtError, layout,
+    legacy, verify, verify_at, verify_hashed,
 };
 use sha2::Digest as _;
 
@@ -91,7 +91,8 @@ impl Fixture {
         keys: &KeySet<1, W>,
         verdict: Result<Accepted, Reject>,
     ) {
-        let Some(len) = image.len().checked_sub(layout::trailer_len(W * 4)) else { return };
+        let trailer_len = layout::trailer_len(PublicKey::<W>::SIGNATURE_LEN);
+        let Some(len) = image.len().checked_sub(trailer_len) else { return };
         let (payload, trailer) = image.split_at(len);
         let sha256 = sha2::Sha256::digest(payload).into();
         let payload = HashedPayload { len, kind: PayloadKind::of(payload), sha256 };
@@ -101,23 +102,25 @@ impl Fixture {
         if verdict.is_err() {
             return;
         }
-        let refused = |payload: &HashedPayload, trailer: &[u8]| judge(payload, trailer, keys).unwrap_err();
         for byte in 0..32 {
             let mut other = payload;
-            other.sha256[byte] ^= 1;
-            assert_eq!(refused(&other, trailer), Reject::SignatureMismatch, "{name}");
+            *other.sha256.get_mut(byte).unwrap() ^= 1;
+            assert_eq!(judge(&other, trailer, keys), Err(Reject::SignatureMismatch), "{name}");
         }
-        assert_eq!(refused(&HashedPayload { len: 0, ..payload }, trailer), Reject::EmptyPayload, "{name}");
-        assert_eq!(
-            refused(&HashedPayload { len: usize::MAX, ..payload }, trailer),
-            Reject::TotalMismatch,
-            "{name}"
-        );
-        let missing = if len == 1 { Reject::EmptyPayload } else { Reject::TotalMismatch };
-        assert_eq!(refused(&payload, &trailer[1..]), missing, "{name}");
-        assert_eq!(refused(&payload, &[&[0], trailer].concat()), Reject::TotalMismatch, "{name}");
-        assert_eq!(refused(&payload, &trailer[..trailer.len() - 1]), Reject::LengthField, "{name}");
-        assert_eq!(refused(&payload, &trailer[..3]), Reject::NoTrailer, "{name}");
+        let (empty, endless) =
+            (HashedPayload { len: 0, ..payload }, HashedPayload { len: usize::MAX, ..payload });
+        let shorter = if len == 1 { Reject::EmptyPayload } else { Reject::TotalMismatch };
+        let (longer, cut) = ([&[0], trailer].concat(), trailer.split_last().unwrap().1);
+        for (payload, trailer, reject) in [
+            (&empty, trailer, Reject::EmptyPayload),
+            (&endless, trailer, Reject::TotalMismatch),
+            (&payload, trailer.split_first().unwrap().1, shorter),
+            (&payload, &longer, Reject::TotalMismatch),
+            (&payload, cut, Reject::LengthField),
+            (&payload, b"abc", Reject::NoTrailer),
+        ] {
+            assert_eq!(judge(payload, trailer, keys), Err(reject), "{name}");
+        }
     }
 
     fn stream<const W: usize>(
