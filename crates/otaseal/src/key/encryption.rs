@@ -13,6 +13,7 @@ mod traditional;
 use super::KeyError;
 use super::file::{KeyFile, KeyFileKind};
 use super::passphrase::{Passphrase, SecretError, Secrets};
+use super::stack;
 use pkcs8::pkcs5::pbes2;
 use pkcs8::pkcs5::scrypt;
 use rsa::pkcs1::RsaPrivateKeyRef;
@@ -209,7 +210,7 @@ pub(super) fn open(
         SecretError::NoneGiven => KeyError::Encrypted(file.kind),
         error => KeyError::Secret(error),
     })?;
-    let plain = on_its_own_stack(|| match &locked {
+    let plain = stack::wiped_after(|| match &locked {
         Locked::Pbes2(parameters, data) => {
             let mut buffer = Zeroizing::new(data.to_vec());
             let length = parameters.decrypt_in_place(passphrase.expose(), &mut buffer).ok()?.len();
@@ -250,22 +251,12 @@ pub(super) fn protect(
         }
     }
     .map_err(|_| failed())?;
-    on_its_own_stack(|| {
+    stack::wiped_after(|| {
         let info = PrivateKeyInfoRef::from_der(pkcs8).ok()?;
         let locked = info.encrypt_with_params(parameters.clone(), passphrase.expose()).ok()?;
         Some(locked.as_bytes().to_vec())
     })
     .ok_or_else(failed)
-}
-
-/// Runs what handles keys on a thread of its own. Key derivation and ciphers leave copies of passphrase and keys on
-/// the stack; that of a thread is given back to the system when it ends.
-pub(super) fn on_its_own_stack<T: Send>(work: impl Fn() -> T + Sync) -> T {
-    std::thread::scope(|scope| match std::thread::Builder::new().spawn_scoped(scope, &work) {
-        Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-        // No thread is to be had: better copies on this stack than no key.
-        Err(_) => work(),
-    })
 }
 
 fn understand(file: &KeyFile) -> Result<(Encryption, Locked<'_>), EncryptionError> {
