@@ -55,7 +55,7 @@ pub(crate) fn run_all(root: &Path) -> Result<()> {
     })?;
     step("the device crate's dependencies", &[], || device_dependencies(root))?;
     step("invariants of the source", &["git"], || source(root))?;
-    windows(root)?;
+    other_systems(root)?;
     test::run_all(root)
 }
 
@@ -145,28 +145,62 @@ fn in_text(file: &Path, text: &str) -> Vec<String> {
     wrong
 }
 
-/// A check for Windows, where the standard library for it can be had: from rustup, or built from Debian's source.
-fn windows(root: &Path) -> Result<()> {
-    const TARGET: &str = "x86_64-pc-windows-gnu";
-    let rustup = Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]).output();
-    let installed = rustup.is_ok_and(|output| {
-        fs::read_dir(String::from_utf8_lossy(&output.stdout).trim())
-            .is_ok_and(|mut entries| entries.next().is_some())
-    });
-    let arguments = ["check", "--workspace", "--target", TARGET];
-    if installed {
-        return step("Windows", &["x86_64-w64-mingw32-gcc"], || {
-            run(cargo(root).args(arguments))?;
-            Ok(String::new())
+/// Another system, for which the code is checked and not run.
+struct System {
+    name: &'static str,
+    target: &'static str,
+    c_compiler: &'static str,
+    environment: &'static [(&'static str, &'static str)],
+    features: &'static [&'static str],
+}
+
+const OTHER_SYSTEMS: [System; 2] = [
+    System {
+        name: "Windows",
+        target: "x86_64-pc-windows-gnu",
+        c_compiler: "x86_64-w64-mingw32-gcc",
+        environment: &[],
+        features: &[],
+    },
+    // There is no compiler of C for macOS here: `true` stands in for it, and what is Rust is checked.
+    System {
+        name: "macOS",
+        target: "aarch64-apple-darwin",
+        c_compiler: "true",
+        environment: &[("CC_aarch64_apple_darwin", "true"), ("AR_aarch64_apple_darwin", "true")],
+        features: &["--no-default-features", "--features", "otaseal-cli/pkcs11"],
+    },
+];
+
+/// A check for each of the other systems, where the standard library for it can be had: from rustup, or built from
+/// Debian's source.
+fn other_systems(root: &Path) -> Result<()> {
+    for System { name, target, c_compiler, environment, features } in &OTHER_SYSTEMS {
+        let rustup = Command::new("rustc").args(["--print", "target-libdir", "--target", target]).output();
+        let installed = rustup.is_ok_and(|output| {
+            fs::read_dir(String::from_utf8_lossy(&output.stdout).trim())
+                .is_ok_and(|mut entries| entries.next().is_some())
         });
+        let check = |mut cargo: Command| {
+            cargo.args(["check", "--workspace", "--target", target]).args(*features);
+            cargo.envs(environment.iter().copied());
+            cargo
+        };
+        if installed {
+            step(name, &[c_compiler], || {
+                run(&mut check(cargo(root)))?;
+                Ok(String::new())
+            })?;
+            continue;
+        }
+        let debian = ["/usr/bin/cargo", "/usr/bin/rustc", "/usr/lib/rustlib/src/rust/library", c_compiler];
+        step(&format!("{name}, with std from source"), &debian, || {
+            let mut cargo = check(Command::new("/usr/bin/cargo"));
+            cargo.current_dir(root).arg("-Zbuild-std=std,panic_abort");
+            cargo.arg("--target-dir").arg(root.join("target/elsewhere"));
+            run(cargo.env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1"))?;
+            Ok(String::new())
+        })?;
     }
-    let debian =
-        ["/usr/bin/cargo", "/usr/bin/rustc", "/usr/lib/rustlib/src/rust/library", "x86_64-w64-mingw32-gcc"];
-    step("Windows, with std from source", &debian, || {
-        let mut cargo = Command::new("/usr/bin/cargo");
-        cargo.current_dir(root).args(arguments).arg("-Zbuild-std=std,panic_abort");
-        cargo.arg("--target-dir").arg(root.join("target/windows"));
-        run(cargo.env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1"))?;
-        Ok(String::new())
-    })
+    Ok(())
 }
