@@ -62,8 +62,21 @@ fn another_project_signs_with_the_xtask_of_the_readme() {
         project.openssl_accepts(&package.join(signed), &package.join(plain));
     }
 
-    // One byte of the signed image changes: the verdict is 1, by the same task.
+    // The key moves to where only a command knows it, which the firmware's own settings name: the same bytes.
     let path = package.join("lamp.bin.signed");
+    let by_file = fs::read(&path).unwrap();
+    fs::rename(dir.path().join("keys/private.pem"), dir.path().join("firmware/safe")).unwrap();
+    let settings = "[package.metadata.otaseal]\npublic-key = \"../keys/public.pem\"\n\
+        signer-cmd = \"openssl pkeyutl -sign -inkey safe -pkeyopt rsa_padding_mode:pkcs1\"\n";
+    let manifest = fs::read_to_string(dir.path().join("firmware/Cargo.toml")).unwrap();
+    fs::write(dir.path().join("firmware/Cargo.toml"), manifest + settings).unwrap();
+    project.ok(&["sign", "--release", "--ledger", "ledger.jsonl", "--name", "lamp"]);
+    assert!(fs::read(&path).unwrap() == by_file);
+    let refused = project.xtask(&["sign", "--name", "lamp", "--signer-cmd", "false"]);
+    assert_eq!(refused.status.code(), Some(3), "{}", text(&refused.stderr));
+    assert!(fs::read(&path).unwrap() == by_file);
+
+    // One byte of the signed image changes: the verdict is 1, by the same task.
     let mut bytes = fs::read(&path).unwrap();
     bytes[100] ^= 1;
     fs::write(&path, bytes).unwrap();

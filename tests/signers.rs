@@ -107,6 +107,212 @@ fn a_token_signs_the_same_bytes_too() {
     }
 }
 
+/// One way to have a command sign `image.bin`: the words for it, and what they must make.
+struct Road {
+    name: &'static str,
+    words: &'static [&'static str],
+    /// Whether the command stands in `otaseal.toml`.
+    by_settings: bool,
+    made: &'static str,
+}
+
+const ROADS: [Road; 6] = [
+    Road {
+        name: "sign",
+        words: &["sign", "image.bin", "-o", "out", "--key", "@PUBLIC"],
+        by_settings: false,
+        made: "out",
+    },
+    Road {
+        name: "package",
+        words: &["package", "image.bin", "--artefacts", "signed", "--out-dir", "made", "--key", "@PUBLIC"],
+        by_settings: false,
+        made: "made/image.bin.signed",
+    },
+    Road {
+        name: "package, by settings",
+        words: &["package", "image.bin", "--artefacts", "signed", "--out-dir", "made"],
+        by_settings: true,
+        made: "made/image.bin.signed",
+    },
+    Road {
+        name: "package of many, by settings",
+        words: &["package", "image.bin", "second.bin", "--artefacts", "signed", "--out-dir", "made"],
+        by_settings: true,
+        made: "made/image/image.bin.signed",
+    },
+    Road {
+        name: "signing-py",
+        words: &[
+            "signing-py",
+            "--mode",
+            "sign",
+            "--bin",
+            "image.bin",
+            "--out",
+            "out",
+            "--publickey",
+            "@PUBLIC",
+        ],
+        by_settings: false,
+        made: "out",
+    },
+    Road {
+        name: "pubkey",
+        words: &["pubkey", "@PUBLIC", "--rust", "-o", "out"],
+        by_settings: false,
+        made: "out",
+    },
+];
+
+impl Road {
+    /// Runs it with this command and public key.
+    fn run(&self, bench: &Bench, command: &str, public: &str, input: &str) -> std::process::Output {
+        let mut words: Vec<_> =
+            self.words.iter().map(|word| if *word == "@PUBLIC" { public } else { word }).collect();
+        let _ = fs::remove_file(bench.path("otaseal.toml"));
+        match self.by_settings {
+            true => {
+                let settings = format!(
+                    "signer-cmd = \"{command}\"\nsigner-cmd-input = '{input}'\nsigner-timeout = 1\npublic-key = '{public}'\n"
+                );
+                bench.write("otaseal.toml", settings.as_bytes());
+            }
+            false => {
+                words.extend(["--signer-cmd", command, "--signer-cmd-input", input, "--signer-timeout", "1"])
+            }
+        }
+        bench.otaseal(&words)
+    }
+}
+
+#[test]
+fn a_command_signs_the_same_bytes_on_every_road() {
+    let bench = bench(2048);
+    bench.write("second.bin", &common::firmware(20_000));
+    bench.ok(&["pubkey", "--private-key", "key.pem", "--rust", "-o", "self-test"]);
+    for road in &ROADS {
+        for (command, input) in [(PADS, "digest-info"), (&format!("{PADS} -pkeyopt digest:sha256"), "digest")]
+        {
+            let output = road.run(&bench, command, "public.pem", input);
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{}: {errors}", road.name);
+            let expected = if road.name == "pubkey" { "self-test" } else { "signed" };
+            assert!(bench.read(road.made) == bench.read(expected), "{}, {input}: other bytes", road.name);
+            fs::remove_file(bench.path(road.made)).unwrap();
+        }
+    }
+}
+
+/// What a command can do wrong, its public key, and what is said of it.
+#[cfg(unix)]
+#[test]
+fn what_a_command_does_wrong_is_refused_on_every_road() {
+    let bench = bench(2048);
+    bench.write("second.bin", &common::firmware(20_000));
+    bench.openssl("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out other.pem");
+    let other = PADS.replace("key.pem", "other.pem");
+    for road in &ROADS {
+        for (command, public, said) in [
+            ("sh -c 'echo no such key >&2; exit 4'", "public.pem", "(exit status: 4); it said: no such key"),
+            ("sleep 1000", "public.pem", "did not finish in 1 s and was killed"),
+            (&*other, "public.pem", "another key made it"),
+            ("missing-program", "public.pem", "missing-program could not be started"),
+            ("echo nothing", "public.pem", "gave no signature"),
+            (PADS, "missing.pem", "which has the public key of the command's key"),
+            (PADS, "key.pem", "key.pem"),
+            (PADS, "image.bin", "image.bin"),
+        ] {
+            let output = road.run(&bench, command, public, "digest-info");
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(3), "{}, {command}: {errors}", road.name);
+            let first = errors.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
+            assert!(first.contains(said), "{}, {command}, {public}: {errors}", road.name);
+            assert!(!bench.path(road.made).exists(), "{}, {command}", road.name);
+        }
+    }
+}
+
+/// An option wins over the settings as a whole, and what has no meaning is said to have none.
+#[test]
+fn a_key_that_is_named_signs_in_place_of_the_command_in_the_settings() {
+    let bench = bench(2048);
+    bench.write("otaseal.toml", b"signer-cmd = 'false'\npublic-key = 'public.pem'\n");
+    let words = ["package", "image.bin", "--artefacts", "signed", "--out-dir", "made"];
+    let with = |more: &[&str]| bench.otaseal(&[&words[..], more].concat());
+    assert!(with(&["--key", "key.pem"]).status.success());
+    assert!(bench.read("made/image.bin.signed") == bench.read("signed"));
+    let output = with(&["--passphrase-file", "passphrase"]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && errors.contains("no passphrase to give"), "{errors}");
+    assert_eq!(with(&["--signer-cmd", "true"]).status.code(), Some(2), "a command needs its public key");
+    // The place that a token's public key has, where nothing names another.
+    bench.write("otaseal.toml", format!("signer-cmd = '{PADS}'\n").as_bytes());
+    let output = with(&[]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.code() == Some(3) && errors.contains("keys/public.pem could not be read"),
+        "{errors}"
+    );
+    fs::create_dir(bench.path("keys")).unwrap();
+    fs::copy(bench.path("public.pem"), bench.path("keys/public.pem")).unwrap();
+    assert!(with(&[]).status.success());
+    for words in [
+        &["signing-py", "--mode", "sign", "--bin", "image.bin", "--out", "out", "--signer-cmd", PADS][..],
+        &[
+            "signing-py",
+            "--mode",
+            "sign",
+            "--bin",
+            "image.bin",
+            "--out",
+            "out",
+            "-s",
+            "key.pem",
+            "-p",
+            "public.pem",
+            "--signer-cmd",
+            PADS,
+        ],
+        &[
+            "signing-py",
+            "--mode",
+            "sign",
+            "--bin",
+            "image.bin",
+            "--out",
+            "out",
+            "-p",
+            "public.pem",
+            "--signer-timeout",
+            "3",
+        ],
+        &["pubkey", "public.pem", "--pem", "--signer-cmd", PADS],
+        &["pubkey", "--private-key", "key.pem", "--rust", "--signer-cmd", PADS],
+    ] {
+        bench.fails(2, words);
+    }
+    assert!(!bench.path("out").exists());
+}
+
+/// Where the settings are is where their command runs.
+#[cfg(unix)]
+#[test]
+fn the_command_of_a_settings_file_runs_where_the_file_is() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = bench(2048);
+    fs::create_dir(bench.path("project")).unwrap();
+    fs::copy(bench.path("key.pem"), bench.path("project/own.pem")).unwrap();
+    fs::copy(bench.path("public.pem"), bench.path("project/public.pem")).unwrap();
+    let script = format!("#!/bin/sh\n{}\n", PADS.replace("key.pem", "own.pem"));
+    bench.write("project/sign.sh", script.as_bytes());
+    fs::set_permissions(bench.path("project/sign.sh"), fs::Permissions::from_mode(0o700)).unwrap();
+    bench.write("project/release.toml", b"signer-cmd = './sign.sh'\npublic-key = 'public.pem'\n");
+    let words = ["package", "image.bin", "--artefacts", "signed", "--out-dir", "made"];
+    bench.ok(&[&words[..], &["--config", "project/release.toml"]].concat());
+    assert!(bench.read("made/image.bin.signed") == bench.read("signed"));
+}
+
 #[test]
 fn a_request_is_what_openssl_says_of_the_image() {
     let bench = bench(2048);

@@ -221,7 +221,7 @@ const SCONSTRUCT: &str = r#"
 import os
 env = Environment(ENV=os.environ, PROJECT_DIR=Dir(".").abspath, PROGNAME="firmware")
 env["BUILD_DIR"] = os.path.join(env["PROJECT_DIR"], ".pio", "build")
-options = dict(pair.split("=") for pair in os.environ["OPTIONS"].split(",") if pair)
+options = dict(pair.split("=", 1) for pair in os.environ["OPTIONS"].split(",") if pair)
 options["extra_scripts"] = os.environ["SCRIPTS"].split()
 env.AddMethod(lambda env, name, default=None: options.get(name, default), "GetProjectOption")
 
@@ -292,6 +292,22 @@ fn the_platformio_script_builds_the_key_in_and_signs() {
     assert!(!output.status.success() && !signed.exists() && !legacy.exists(), "{}", text(&output.stdout));
     // Once more without a change: still no success without a signature.
     assert!(!build("custom_otaseal_private_key=keys/missing.pem").unwrap().status.success());
+
+    // A command in place of the private key: the same bytes, and no success without a signature.
+    main("int answer = 47;");
+    fs::rename(project.join("keys/private.pem"), dir.path().join("private.pem")).unwrap();
+    let pads = format!(
+        "custom_otaseal_signer_cmd=openssl pkeyutl -sign -inkey {} -pkeyopt rsa_padding_mode:pkcs1",
+        dir.path().join("private.pem").display()
+    );
+    let output = build(&pads).unwrap();
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    assert!(fs::read(&signed).unwrap().starts_with(&fs::read(&image).unwrap()));
+    assert_ne!(openssl_accepts(dir.path(), &signed), Some(false));
+    main("int answer = 46;");
+    let output = build("custom_otaseal_signer_cmd=false").unwrap();
+    assert!(!output.status.success() && !signed.exists(), "{}", text(&output.stdout));
+    fs::rename(dir.path().join("private.pem"), project.join("keys/private.pem")).unwrap();
 
     // Without a public key, or with the private one in its place, nothing is compiled.
     for option in ["custom_otaseal_public_key=keys/missing.pem", "custom_otaseal_public_key=keys/private.pem"]

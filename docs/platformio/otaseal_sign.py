@@ -10,6 +10,9 @@ In platformio.ini (of the custom options, what is shown holds when nothing is sa
     custom_otaseal_legacy = no
     custom_otaseal_program = otaseal
 
+and custom_otaseal_signer_cmd (with custom_otaseal_signer_cmd_input where the command wants the digest), in place of the
+private key, for a command that signs by the private half of the public key.
+
 The script is named twice because the public key must be there before the framework is compiled, and the image can be
 signed only once PlatformIO has said how it is built. It makes firmware.bin.signed beside firmware.bin (and
 firmware.bin.legacy_sig with custom_otaseal_legacy = yes), and writes nothing outside of the build directory.
@@ -74,7 +77,13 @@ def remove_signed(target, source, env):
 
 def sign(target, source, env):
     image = str(target[0])
-    arguments = ["--mode", "sign", "--privatekey", in_project("private_key", "keys/private.pem")]
+    arguments = ["--mode", "sign"]
+    command = setting("signer_cmd", "")
+    if command:
+        arguments += ["--signer-cmd", command, "--publickey", in_project("public_key", "keys/public.pem")]
+        arguments += ["--signer-cmd-input", setting("signer_cmd_input", "digest-info")]
+    else:
+        arguments += ["--privatekey", in_project("private_key", "keys/private.pem")]
     arguments += ["--bin", image, "--out", image + ".signed"]
     if setting("legacy", "no") == "yes":
         arguments += ["--legacy", image + ".legacy_sig"]

@@ -1,9 +1,8 @@
 //! Files and the standard streams: what a `-` means, and what may be written where.
 
 use crate::error::Failure;
-use otaseal::key::file;
-use otaseal::key::passphrase::Secrets;
-use otaseal::key::{PrivateKey, PublicKey};
+use otaseal::key::PublicKey;
+use otaseal::key::source::KeyPlace;
 use otaseal::output::{Access, Overwrite, Pending, same_place};
 use otaseal::sign::Target;
 use std::ffi::OsString;
@@ -29,6 +28,24 @@ impl From<OsString> for Place {
 impl From<&Path> for Place {
     fn from(path: &Path) -> Self {
         Self::Path(path.into())
+    }
+}
+
+impl From<&KeyPlace> for Place {
+    fn from(place: &KeyPlace) -> Self {
+        match place {
+            KeyPlace::Stdin => Self::Std,
+            KeyPlace::Path(path) => Self::Path(path.clone()),
+        }
+    }
+}
+
+impl From<&Place> for KeyPlace {
+    fn from(place: &Place) -> Self {
+        match place {
+            Place::Std => Self::Stdin,
+            Place::Path(path) => Self::Path(path.clone()),
+        }
     }
 }
 
@@ -90,27 +107,12 @@ impl Place {
         Ok((spool, length))
     }
 
-    pub(crate) fn private_key(&self, secrets: &dyn Secrets) -> Result<PrivateKey, Failure> {
-        PrivateKey::from_bytes_with(&self.key_bytes()?, self, secrets)
-            .map_err(|error| Failure::key(self, &error))
-    }
-
     pub(crate) fn public_key(&self) -> Result<PublicKey, Failure> {
-        PublicKey::from_bytes(&self.key_bytes()?).map_err(|error| Failure::key(self, &error))
+        Ok(KeyPlace::from(self).public_key()?)
     }
 
     pub(crate) fn key_bytes(&self) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        file::read(self.open_key()?).map_err(|error| Failure::read(self, &error))
-    }
-
-    fn open_key(&self) -> Result<Box<dyn Read>, Failure> {
-        self.open().map_err(|failure| match self.path() {
-            Some(path) if !path.exists() => Failure {
-                help: "check the name; `otaseal keygen` makes a key pair in the directory keys".into(),
-                ..failure
-            },
-            _ => failure,
-        })
+        Ok(KeyPlace::from(self).bytes()?)
     }
 }
 

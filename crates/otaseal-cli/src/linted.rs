@@ -55,14 +55,14 @@ impl Signer for Linted {
     }
 }
 
-/// Refuses a release with a key that is unfit for it; otherwise says what is wrong with the key. `place` is where the
-/// private key was read from, if it was.
+/// Refuses a release with a key that is unfit for it; otherwise says what is wrong with the key. `file` is where
+/// the private key was read from, if it was.
 pub(crate) fn linted(
     signer: Box<dyn Signer>,
-    place: Option<&Place>,
+    file: Option<&Path>,
     purpose: Purpose,
 ) -> Result<Box<dyn Signer>, Failure> {
-    let path = place.and_then(Place::path).filter(|path| path.is_file()).map(Path::to_owned);
+    let path = file.filter(|path| path.is_file()).map(Path::to_owned);
     let bytes = path.as_deref().map(|path| Place::from(path).key_bytes()).transpose()?;
     let asks_git = path.as_deref().is_some_and(lint::asks_git);
     let key = signer.public_key().clone();

@@ -9,24 +9,20 @@ use otaseal::Purpose;
 use otaseal::device::KeyId;
 use otaseal::digest::Sha256Digest;
 use otaseal::guard::Expected;
-use otaseal::key::command::{CommandInput, CommandSigner, SigningCommand};
+use otaseal::key::command::{self, CommandInput, SigningCommand};
 use otaseal::key::pkcs11::{MODULE_VARIABLE, Pkcs11Uri, UriError};
-use otaseal::key::source::{KeySource, SourceError};
+use otaseal::key::source::{KeyPlace, KeySource, SourceError};
 use otaseal::key::{PublicKey, parse_key_id};
 use otaseal::sign::Signer;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Which key signs.
+/// A command that signs, in place of a private key.
 #[derive(Debug, Args)]
-pub(crate) struct SignerArgs {
-    /// Private key: a file (PKCS#8 or PKCS#1, PEM or DER), or a key in a token (pkcs11:token=NAME;object=NAME). With
-    /// --signer-cmd the public key
-    #[arg(long, short, value_name = "KEY")]
-    key: Option<Place>,
+pub(crate) struct CommandArgs {
     /// Command that signs, run without a shell: it gets the DigestInfo on standard input and writes the signature to
     /// standard output (raw, hexadecimal or base64)
-    #[arg(long, value_name = "COMMAND", value_parser = SigningCommand::parse, requires = "key", conflicts_with = "passphrase")]
+    #[arg(long, value_name = "COMMAND", conflicts_with = "passphrase")]
     signer_cmd: Option<SigningCommand>,
     /// What the command gets: digest-info (51 bytes, for what only pads) or digest (32 bytes, for what makes the
     /// DigestInfo by itself) [default: digest-info]
@@ -35,17 +31,38 @@ pub(crate) struct SignerArgs {
     /// Seconds that the command may take; then it is killed [default: 60]
     #[arg(long, value_name = "SECONDS", requires = "signer_cmd", value_parser = seconds)]
     signer_timeout: Option<Duration>,
+}
+
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    // Zero stands for what is no number: it is refused with the same words.
+    command::timeout(text.parse().unwrap_or(0))
+}
+
+impl CommandArgs {
+    /// The command, with the public key that belongs to its key.
+    pub(crate) fn source(&self, public: &Place) -> Option<KeySource> {
+        let mut command = self.signer_cmd.clone()?;
+        command.input = self.signer_cmd_input.unwrap_or(command.input);
+        command.timeout = self.signer_timeout.unwrap_or(command.timeout);
+        Some(KeySource::Command { command, public: public.into() })
+    }
+}
+
+/// Which key signs.
+#[derive(Debug, Args)]
+#[command(mut_arg("signer_cmd", |command| command.requires("key")))]
+pub(crate) struct SignerArgs {
+    /// Private key: a file (PKCS#8 or PKCS#1, PEM or DER), or a key in a token (pkcs11:token=NAME;object=NAME). With
+    /// --signer-cmd the public key
+    #[arg(long, short, value_name = "KEY")]
+    key: Option<Place>,
+    #[command(flatten)]
+    command: CommandArgs,
     /// The token's PKCS#11 library, where the key's URI names none
     #[arg(long, value_name = "FILE", env = MODULE_VARIABLE, hide_env = true)]
     pkcs11_module: Option<PathBuf>,
     #[command(flatten)]
     passphrase: PassphraseArgs,
-}
-
-fn seconds(text: &str) -> Result<Duration, &'static str> {
-    const WRONG: &str = "expected a number of seconds from 1 to 86400";
-    let seconds = text.parse().map_err(|_| WRONG)?;
-    (1..=86_400).contains(&seconds).then(|| Duration::from_secs(seconds)).ok_or(WRONG)
 }
 
 impl SignerArgs {
@@ -54,29 +71,32 @@ impl SignerArgs {
         self.key.as_ref()
     }
 
+    /// What a private key is that is named like this.
+    pub(crate) fn private(&self, key: &Place) -> Result<KeySource, Failure> {
+        source(key, self.pkcs11_module.as_deref())
+    }
+
     /// What is read to sign: none of it may be an output, and only one may be standard input.
-    pub(crate) fn inputs(&self, default: Option<&Place>) -> Vec<Place> {
-        let file = self.key.as_ref().or(default).filter(|key| uri(key).is_none());
-        file.into_iter().cloned().chain(self.passphrase.input()).collect()
+    pub(crate) fn inputs(&self, default: Option<&KeySource>) -> Vec<Place> {
+        let file = match &self.key {
+            Some(key) => Some(key.clone()).filter(is_read),
+            None => default.and_then(KeySource::place).map(Place::from),
+        };
+        file.into_iter().chain(self.passphrase.input()).collect()
     }
 
     /// Opens the key that was named, or else this one, when nothing speaks against it.
-    pub(crate) fn open(&self, default: Option<&Place>, purpose: Purpose) -> Result<Box<dyn Signer>, Failure> {
-        let signer = self.open_any(default)?;
-        let named = self.key.as_ref().or(default).filter(|_| self.signer_cmd.is_none());
-        linted(signer, named, purpose)
-    }
-
-    fn open_any(&self, default: Option<&Place>) -> Result<Box<dyn Signer>, Failure> {
-        if let (Some(command), Some(key)) = (&self.signer_cmd, &self.key) {
-            let mut command = command.clone();
-            command.input = self.signer_cmd_input.unwrap_or(command.input);
-            command.timeout = self.signer_timeout.unwrap_or(command.timeout);
-            return Ok(Box::new(CommandSigner::new(command, key.public_key()?)));
-        }
-        match self.key.as_ref().or(default) {
+    pub(crate) fn open(
+        &self,
+        default: Option<&KeySource>,
+        purpose: Purpose,
+    ) -> Result<Box<dyn Signer>, Failure> {
+        let named =
+            self.key.as_ref().map(|key| self.command.source(key).map_or_else(|| self.private(key), Ok));
+        let named = named.transpose()?;
+        match named.as_ref().or(default) {
             None => Err(Failure::usage("no key was named", "name the key that signs with --key")),
-            Some(place) => open(place, self.pkcs11_module.as_deref(), &self.passphrase),
+            Some(source) => open(source, &self.passphrase, purpose),
         }
     }
 }
@@ -113,42 +133,45 @@ impl ExpectArgs {
     }
 }
 
-/// The PKCS#11 URI that a key is named by, if it is one and no file.
-fn uri(place: &Place) -> Option<&str> {
-    place.path()?.to_str().filter(|text| Pkcs11Uri::is_one(text))
+/// Whether a key is read from somewhere, and not in a token.
+fn is_read(place: &Place) -> bool {
+    !place.path().and_then(Path::to_str).is_some_and(Pkcs11Uri::is_one)
 }
 
-/// Whether a key is a file that can be there or not.
-pub(crate) fn is_file(path: &Path) -> bool {
-    !path.to_str().is_some_and(Pkcs11Uri::is_one)
+/// What a key is that is named like this; `module` is the token's library, where its URI names none.
+pub(crate) fn source(place: &Place, module: Option<&Path>) -> Result<KeySource, Failure> {
+    Ok(match place {
+        Place::Std => KeySource::File(KeyPlace::Stdin),
+        Place::Path(path) => KeySource::named(path, module)?,
+    })
 }
 
-/// Reads a PKCS#11 URI of the command line.
-pub(crate) fn parse_uri(text: &str) -> Result<Box<Pkcs11Uri>, Failure> {
-    text.parse().map(Box::new).map_err(|error: UriError| Failure::usage(&error, error.help()))
-}
-
-/// Opens a key by its place.
+/// Opens a key, when nothing speaks against it.
 pub(crate) fn open(
-    place: &Place,
-    module: Option<&Path>,
+    source: &KeySource,
     passphrase: &PassphraseArgs,
+    purpose: Purpose,
 ) -> Result<Box<dyn Signer>, Failure> {
-    if let Some(text) = uri(place) {
-        let (uri, module) = (parse_uri(text)?, module.map(Path::to_owned));
-        return Ok(KeySource::Pkcs11 { uri, module }.open(passphrase)?);
+    if matches!(source, KeySource::Command { .. }) && passphrase.is_given() {
+        return Err(Failure::usage(
+            "a command signs: there is no passphrase to give",
+            "leave it away, or name another key with --key",
+        ));
     }
-    match place {
-        Place::Std => Ok(Box::new(place.private_key(passphrase)?)),
-        Place::Path(path) => Ok(KeySource::File(path.clone()).open(passphrase)?),
+    linted(source.open(passphrase)?, source.private_file(), purpose)
+}
+
+impl From<UriError> for Failure {
+    fn from(error: UriError) -> Self {
+        Self::usage(&error, error.help())
     }
 }
 
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
         match error {
-            SourceError::Read { ref path, ref source } => {
-                let failure = Self::read(&Place::Path(path.clone()), source);
+            SourceError::Read { ref place, ref source } => {
+                let failure = Self::read(&place.into(), source);
                 match source.kind() {
                     std::io::ErrorKind::NotFound => Self { help: error.help(), ..failure },
                     _ => failure,

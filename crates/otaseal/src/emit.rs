@@ -6,7 +6,8 @@
 
 use crate::key::{EXPONENT, KeyError, PublicKey};
 use crate::output::{self, OutputError, Written};
-use crate::sign::{Scheme, SignError, Signer};
+use crate::sign::{self, Scheme, SignError, Signer};
+use crate::verify;
 use otaseal_device::SELF_TEST_MESSAGE;
 use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
@@ -91,12 +92,12 @@ pub struct SelfTest(Vec<u8>);
 /// # Errors
 /// What the signer says.
 pub fn self_test(signer: &dyn Signer) -> Result<SelfTest, SignError> {
-    let digest = crate::digest::sha256(SELF_TEST_MESSAGE);
-    let signature = signer.sign_message(Scheme::Pkcs1v15Sha256, &mut &SELF_TEST_MESSAGE[..], &digest.0)?;
-    let image = [SELF_TEST_MESSAGE, &signature, &otaseal_device::layout::length_field(signature.len())];
-    crate::verify::judge_bytes(&image.concat(), signer.public_key(), Scheme::Pkcs1v15Sha256)
-        .map_err(SignError::SelfCheck)?;
-    Ok(SelfTest(signature))
+    let (scheme, digest) = (Scheme::Pkcs1v15Sha256, crate::digest::sha256(SELF_TEST_MESSAGE).0);
+    let mut trailer = sign::trailer(signer, scheme, &mut &SELF_TEST_MESSAGE[..], &digest)?;
+    verify::judge_bytes(&[SELF_TEST_MESSAGE, &trailer].concat(), signer.public_key(), scheme)
+        .map_err(|reject| sign::rejected(reject, &trailer, signer, scheme, &digest))?;
+    trailer.truncate(signer.public_key().size().bytes());
+    Ok(SelfTest(trailer))
 }
 
 /// The key as Rust source, formatted as `rustfmt` would not touch it needlessly (arrays are marked to be

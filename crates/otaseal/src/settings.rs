@@ -18,6 +18,7 @@ use crate::emit::Identifier;
 use crate::evidence::{Advisory, SupportDate};
 use crate::fit::{Flash, FlashLayout};
 use crate::image::esp8266::FlashMode;
+use crate::key::command::{CommandInput, SigningCommand};
 use crate::key::pkcs11::Pkcs11Uri;
 use crate::metadata::{Label, Request};
 use crate::package::{ArtefactKind, Options};
@@ -25,6 +26,7 @@ use crate::profile::Profile;
 use serde::Deserialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 mod read;
 mod values;
@@ -40,12 +42,22 @@ const MAX_FILE: u64 = 1024 * 1024;
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Settings {
-    /// The private key: a file, or a PKCS#11 URI.
+    /// The private key: a file, or a PKCS#11 URI. Not beside `signer-cmd`.
     pub key: Option<PathBuf>,
     /// The public key; when nothing is said, `public.pem` beside the private one.
     pub public_key: Option<PathBuf>,
     /// A private key that everybody has, used with a warning while `key` is not there.
     pub example_key: Option<PathBuf>,
+    /// A command that signs, in place of `key`. What `public-key` names is then its public key. It is run in the
+    /// directory of the file that names it.
+    #[serde(deserialize_with = "values::parsed")]
+    pub signer_cmd: Option<SigningCommand>,
+    /// What the command gets on standard input.
+    #[serde(deserialize_with = "values::parsed")]
+    pub signer_cmd_input: Option<CommandInput>,
+    /// How long it may take; in a file, in seconds.
+    #[serde(deserialize_with = "values::timeout")]
+    pub signer_timeout: Option<Duration>,
     /// Files to write the public key into.
     pub emit: Option<Vec<Emit>>,
 
@@ -130,6 +142,9 @@ const FIELDS: &[&str] = &[
     "key",
     "public-key",
     "example-key",
+    "signer-cmd",
+    "signer-cmd-input",
+    "signer-timeout",
     "emit",
     "firmware",
     "manifest-path",
@@ -308,11 +323,27 @@ impl Settings {
         read::settings(manifest, &["workspace", "metadata", "otaseal"])
     }
 
-    /// These settings, and `other`'s where these say nothing.
+    /// The command that signs, if one does, with all that is said of it.
+    pub fn signing_command(&self) -> Option<SigningCommand> {
+        let mut command = self.signer_cmd.clone()?;
+        command.input = self.signer_cmd_input.unwrap_or(command.input);
+        command.timeout = self.signer_timeout.unwrap_or(command.timeout);
+        Some(command)
+    }
+
+    /// These settings, and `other`'s where these say nothing. Who signs is said as a whole: where these name a key or a
+    /// command, `other`'s key, command, and what belongs to it do not count.
     #[must_use]
-    pub fn or(self, other: Self) -> Self {
+    pub fn or(self, mut other: Self) -> Self {
+        if self.key.is_some() || self.signer_cmd.is_some() {
+            (other.key, other.signer_cmd, other.signer_cmd_input, other.signer_timeout) =
+                (None, None, None, None);
+        }
         Self {
             key: self.key.or(other.key),
+            signer_cmd: self.signer_cmd.or(other.signer_cmd),
+            signer_cmd_input: self.signer_cmd_input.or(other.signer_cmd_input),
+            signer_timeout: self.signer_timeout.or(other.signer_timeout),
             public_key: self.public_key.or(other.public_key),
             example_key: self.example_key.or(other.example_key),
             emit: self.emit.or(other.emit),
@@ -417,6 +448,9 @@ impl Settings {
             if !path.to_str().is_some_and(Pkcs11Uri::is_one) {
                 *path = base.join(&*path);
             }
+        }
+        if let Some(command) = &mut self.signer_cmd {
+            command.run_in(base);
         }
         for emit in self.emit.iter_mut().flatten() {
             emit.path = base.join(&emit.path);

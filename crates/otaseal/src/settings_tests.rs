@@ -80,8 +80,47 @@ fn every_field_is_known_and_paths_belong_to_the_file() {
     // The lists that unknown names are checked against are complete: nothing above was refused. And they hold
     // nothing that the types refuse.
     for field in FIELDS {
-        assert!(FULL.contains(&format!("{field} = ")) || FULL.contains(&format!("[{field}]")), "{field}");
+        let text = if field.starts_with("signer-") { BY_COMMAND } else { FULL };
+        assert!(text.contains(&format!("{field} = ")) || text.contains(&format!("[{field}]")), "{field}");
     }
+}
+
+/// What stands in the place of `key`.
+const BY_COMMAND: &str = r#"
+signer-cmd = "./sign.sh 'lamp key' --pin $PIN"
+signer-cmd-input = "digest"
+signer-timeout = 90
+"#;
+
+#[test]
+fn a_command_is_run_where_the_file_is_that_names_it() {
+    let (dir, settings) = read(FILE_NAME, BY_COMMAND);
+    let command = settings.unwrap().signing_command().unwrap();
+    assert_eq!((command.input, command.timeout), (CommandInput::Digest, Duration::from_secs(90)));
+    let seen = format!("{command:?}");
+    let program = format!("{:?}", dir.path().join("./sign.sh"));
+    assert!(seen.contains(&program) && seen.contains(r#"["lamp key", "--pin", "$PIN"]"#), "{seen}");
+    assert!(seen.contains(&format!("directory: Some({:?})", dir.path())), "{seen}");
+    let (_dir, settings) = read(FILE_NAME, "signer-cmd = \"openssl pkeyutl\"");
+    let seen = format!("{:?}", settings.unwrap().signing_command());
+    assert!(seen.contains("program: \"openssl\""), "a bare name is looked up in PATH: {seen}");
+}
+
+#[test]
+fn who_signs_is_said_as_a_whole() {
+    let settings = |text: &str| read(FILE_NAME, text).1.unwrap();
+    let (command, key) = (settings(BY_COMMAND), settings("key = \"k.pem\"\npublic-key = \"p.pem\""));
+    let both = key.clone().or(command.clone());
+    assert_eq!((both.signing_command(), &both.key), (None, &key.key));
+    let both = command.clone().or(key.clone());
+    assert_eq!((both.signing_command(), &both.key), (command.signing_command(), &None));
+    assert_eq!(both.public_key, key.public_key, "it belongs to either");
+    // What one file says of its command is not said of another's.
+    let both = settings("signer-cmd = \"other\"").or(command.clone());
+    let other = both.signing_command().unwrap();
+    assert_eq!((other.input, other.timeout), (CommandInput::DigestInfo, Duration::from_secs(60)));
+    let both = settings("effort = \"max\"").or(command.clone());
+    assert_eq!(both.signing_command(), command.signing_command());
 }
 
 #[test]
@@ -154,6 +193,7 @@ fn an_unknown_field_is_refused_with_its_line_and_the_nearest_name() {
     };
     assert_eq!(near("out_dir = \"x\""), "out-dir");
     assert_eq!(near("artifacts = []"), "artefacts");
+    assert_eq!(near("signer_cmd = \"a\""), "signer-cmd");
     assert_eq!(near("[fallback]\nbuild_std = []"), "build-std");
     assert_eq!(near("[[emit]]\npath = \"a\"\nkind = \"pem\"\nselftest = true"), "self-test");
 }
@@ -182,6 +222,18 @@ fn a_wrong_value_is_refused_with_its_line() {
         ("legacy = \"yes\"", 1, "boolean"),
         ("key = \"a\"\nkey = \"b\"", 2, "duplicate"),
         ("key = ", 1, ""),
+        ("key = \"a\"\nsigner-cmd = \"b\"", 2, "`key` says already what signs"),
+        ("signer-cmd = \"b\"\n\nkey = \"pkcs11:object=a\"", 1, "`key` says already what signs"),
+        ("signer-cmd = \"\"", 1, "is empty"),
+        ("\nsigner-cmd = \"sh -c 'exit\"", 2, "not closed"),
+        ("signer-cmd = [\"sh\"]", 1, "string"),
+        ("signer-cmd = \"a\"\nsigner-cmd-input = \"sha256\"", 2, "expected digest-info or digest"),
+        ("signer-cmd = \"a\"\nsigner-timeout = 0", 2, "from 1 to 86400"),
+        ("signer-cmd = \"a\"\nsigner-timeout = 86401", 2, "from 1 to 86400"),
+        ("signer-cmd = \"a\"\nsigner-timeout = -1", 2, "-1"),
+        ("signer-cmd = \"a\"\nsigner-timeout = \"60\"", 2, "u64"),
+        ("key = \"a\"\nsigner-timeout = 60", 2, "belongs to `signer-cmd`"),
+        ("signer-cmd-input = \"digest\"", 1, "belongs to `signer-cmd`"),
     ] {
         match error(text) {
             SettingsError::Invalid { place, message } => {

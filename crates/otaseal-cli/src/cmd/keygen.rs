@@ -3,8 +3,6 @@ use crate::error::Failure;
 use crate::io::{Place, check_places};
 use crate::passphrase::PassphraseArgs;
 use crate::report::{Outcome, Reporter};
-#[cfg(feature = "pkcs11")]
-use crate::signer::parse_uri;
 use clap::{ArgGroup, Args};
 use otaseal::key::encryption::{Derivation, Protection};
 use otaseal::key::pair::{PairError, PairFiles};
@@ -168,7 +166,7 @@ impl Keygen {
 
 #[cfg(feature = "pkcs11")]
 fn in_token(args: &Keygen, uri: &str, reporter: &Reporter) -> Result<Made, Failure> {
-    let uri = parse_uri(uri)?;
+    let uri: pkcs11::Pkcs11Uri = uri.parse()?;
     let public = match &args.public {
         Some(place) => place.clone(),
         None => {

@@ -7,12 +7,13 @@ use crate::evidence::EvidenceArgs;
 use crate::io::{Place, check_places};
 use crate::ledger::{Entered, LedgerArgs};
 use crate::report::{Outcome, Reporter};
-use crate::signer::{self, ExpectArgs, SignerArgs};
+use crate::signer::{ExpectArgs, SignerArgs};
 use clap::Args;
 use otaseal::compress::Effort;
 use otaseal::firmware::MAX_IMAGE;
 use otaseal::guard::Content;
 use otaseal::image::esp8266::FlashMode;
+use otaseal::key::source::{KeyPlace, KeySource};
 use otaseal::metadata::Label;
 use otaseal::profile::Profile;
 use otaseal::settings::{self, Settings};
@@ -195,7 +196,7 @@ pub(crate) fn run(args: &Package, reporter: &Reporter) -> Result<OneOrMany<Packa
             "name the .elf or .bin that the build made, or set `firmware` in otaseal.toml",
         ));
     };
-    let default = default_key(&settings);
+    let default = default_key(args, &settings)?;
     let read = args.signer.inputs(Some(&default));
     check_places(&read.iter().chain([&firmware]).collect::<Vec<_>>(), &[])?;
     let mut piped = None;
@@ -222,7 +223,7 @@ fn many(args: &Package, settings: &Settings, reporter: &Reporter) -> Result<Summ
         return Err(Failure::usage("--name is for one firmware", "leave it away: each is named by its file"));
     }
     args.expect.check_many()?;
-    let default = default_key(settings);
+    let default = default_key(args, settings)?;
     let read = args.signer.inputs(Some(&default));
     check_places(&read.iter().chain(args.batch.list()).collect::<Vec<_>>(), &[])?;
     let inputs = args.batch.inputs(&args.firmware)?;
@@ -284,8 +285,10 @@ fn options(args: &Package, settings: &Settings, firmware: PathBuf) -> Result<Opt
     options.set_flash_mode = args.set_flash_mode.or(options.set_flash_mode);
     options.expect_flash_mode = args.expect_flash_mode.or(options.expect_flash_mode);
     options.expect = args.expect.expected();
-    // A configured public key belongs to the configured private one, not to another that is named here.
-    let configured = settings.public_key.as_deref().filter(|_| args.signer.named().is_none());
+    // A configured public key belongs to the configured private one, not to another that is named here. Of a command
+    // it is the key that signs.
+    let belongs = args.signer.named().is_none() && settings.signer_cmd.is_none();
+    let configured = settings.public_key.as_deref().filter(|_| belongs);
     let expected =
         args.expect_public.clone().or_else(|| configured.map(|path| Place::from(&*relative(path))));
     options.expect_public = expected.as_ref().map(Place::public_key).transpose()?;
@@ -323,12 +326,18 @@ pub(super) fn settings(named: Option<&Path>) -> Result<Settings, Failure> {
 
 /// The setting, or the place where `otaseal keygen` puts a key; the example key only where the settings name one
 /// and the key itself is not there.
-fn default_key(settings: &Settings) -> Place {
-    let own = settings.key.as_deref().map_or_else(|| PathBuf::from("keys/private.pem"), relative);
-    match &settings.example_key {
-        Some(example) if signer::is_file(&own) && !own.exists() => Place::Path(relative(example)),
-        _ => Place::Path(own),
+fn default_key(args: &Package, settings: &Settings) -> Result<KeySource, Failure> {
+    if let Some(command) = settings.signing_command() {
+        let public =
+            settings.public_key.as_deref().map_or_else(|| PathBuf::from("keys/public.pem"), relative);
+        return Ok(KeySource::Command { command, public: KeyPlace::Path(public) });
     }
+    let own = settings.key.as_deref().map_or_else(|| PathBuf::from("keys/private.pem"), relative);
+    let own = args.signer.private(&Place::Path(own))?;
+    Ok(match (own.private_file(), &settings.example_key) {
+        (Some(file), Some(example)) if !file.exists() => KeySource::File(KeyPlace::Path(relative(example))),
+        _ => own,
+    })
 }
 
 /// Settings give absolute paths; what lies in the current directory reads better without it.

@@ -3,7 +3,7 @@ use crate::error::Failure;
 use crate::io::{Content, Place, Sink, check_places};
 use crate::passphrase::PassphraseArgs;
 use crate::report::Outcome;
-use crate::signer;
+use crate::signer::{self, CommandArgs};
 use clap::{ArgGroup, Args, ValueEnum};
 use otaseal::emit::{self, Identifier, Mode, RustForm, RustOptions, SelfTest};
 use otaseal::key::PublicKey;
@@ -18,6 +18,9 @@ use std::fmt;
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("form_of_key").required(true).args(["rust", "c_header", "pem", "der", "fingerprint"])))]
 #[command(group(ArgGroup::new("source").required(true).args(["key", "private_key"])))]
+#[command(mut_arg("signer_cmd", |command| {
+    command.conflicts_with_all(["private_key", "c_header", "pem", "der", "fingerprint"]).help(SIGNER_CMD)
+}))]
 pub(crate) struct Pubkey {
     /// Public key: SPKI or PKCS#1, PEM or DER
     key: Option<Place>,
@@ -27,6 +30,8 @@ pub(crate) struct Pubkey {
     private_key: Option<Place>,
     #[command(flatten)]
     passphrase: PassphraseArgs,
+    #[command(flatten)]
+    command: CommandArgs,
     /// Rust source for a no_std firmware
     #[arg(long)]
     rust: bool,
@@ -66,6 +71,9 @@ enum Form {
     /// Also `KEY`, for the crate otaseal-device
     Device,
 }
+
+const SIGNER_CMD: &str = "Command that signs by the key: the Rust source then also holds a signature that the device can \
+                          check at start-up. As of `otaseal sign`";
 
 fn identifier(text: &str) -> Result<Identifier, String> {
     text.parse().map_err(|error: emit::IdentifierError| format!("{error}: {}", error.help()))
@@ -115,17 +123,19 @@ pub(crate) fn run(args: &Pubkey) -> Result<Emitted, Failure> {
     let inputs: Vec<_> = args.key.iter().chain(&args.private_key).chain(&secret).collect();
     let outputs: Vec<_> = args.output.iter().collect();
     check_places(&inputs, &outputs)?;
-    let (key, self_test) = match (&args.key, &args.private_key) {
-        (_, Some(place)) => {
-            let signer = signer::open(place, None, &args.passphrase)?;
-            let self_test = if args.rust {
-                Some(emit::self_test(&*signer).map_err(|error| Failure::sign(place, &error))?)
-            } else {
-                None
-            };
+    let holder = match (&args.key, &args.private_key) {
+        (_, Some(place)) => Some((place, signer::source(place, None)?)),
+        (Some(place), None) => args.command.source(place).map(|command| (place, command)),
+        (None, None) => unreachable!("clap asks for one of the two"),
+    };
+    let (key, self_test) = match (&holder, &args.key) {
+        (Some((place, source)), _) => {
+            let signer = source.open(&args.passphrase)?;
+            let self_test = args.rust.then(|| emit::self_test(&*signer)).transpose();
+            let self_test = self_test.map_err(|error| Failure::sign(place, &error))?;
             (signer.public_key().clone(), self_test)
         }
-        (Some(place), None) => (place.public_key()?, None),
+        (None, Some(place)) => (place.public_key()?, None),
         (None, None) => unreachable!("clap asks for one of the two"),
     };
     let info = KeyInfo::of(&key);

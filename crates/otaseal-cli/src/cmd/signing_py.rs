@@ -5,13 +5,13 @@ use crate::continuity::ContinuityArgs;
 use crate::error::Failure;
 use crate::io::{Place, check_places};
 use crate::ledger::{self, LedgerArgs};
-use crate::linted::linted;
 use crate::passphrase::PassphraseArgs;
 use crate::report::Outcome;
-use crate::signer;
+use crate::signer::{self, CommandArgs};
 use clap::{Args, ValueEnum};
 use otaseal::Purpose;
 use otaseal::emit;
+use otaseal::key::source::KeySource;
 use otaseal::output::Written;
 use otaseal::sign::{AlreadySigned, Scheme};
 use serde::Serialize;
@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 /// happens, and the build goes on without a signature.
 #[derive(Debug, Args)]
 #[command(infer_long_args = true, after_long_help = PLATFORM_TXT)]
+#[command(mut_arg("signer_cmd", |command| command.requires("publickey")))]
 pub(crate) struct SigningPy {
     /// What to do
     #[arg(long, short, value_enum)]
@@ -37,12 +38,14 @@ pub(crate) struct SigningPy {
     /// sign: also an image for esp8266 core 2.5.0 to 2.5.2
     #[arg(long, short, value_name = "FILE")]
     legacy: Option<PathBuf>,
-    /// header: the public key
+    /// header: the public key; sign: the same, where a command signs
     #[arg(long, short, value_name = "FILE", required_if_eq("mode", "header"))]
     publickey: Option<PathBuf>,
     /// sign: the private key
-    #[arg(long, short = 's', value_name = "FILE", required_if_eq("mode", "sign"))]
+    #[arg(long, short = 's', value_name = "FILE", conflicts_with = "signer_cmd")]
     privatekey: Option<PathBuf>,
+    #[command(flatten)]
+    command: CommandArgs,
     #[command(flatten)]
     passphrase: PassphraseArgs,
     #[command(flatten)]
@@ -98,27 +101,44 @@ impl fmt::Display for Done {
 }
 
 pub(crate) fn run(args: &SigningPy) -> Result<Done, Failure> {
-    match (args.mode, &args.publickey, &args.privatekey, &args.bin) {
-        (Mode::Header, Some(key), _, _) => header(key, &args.out).map(Done::Header),
-        (Mode::Sign, _, Some(key), Some(image)) => {
+    match (args.mode, &args.publickey, &args.bin) {
+        (Mode::Header, Some(key), _) => header(key, &args.out).map(Done::Header),
+        (Mode::Sign, _, Some(image)) => {
+            let key = args.key()?;
             let out = Place::from(&*args.out);
             let legacy = args.legacy.as_deref().map(Place::from);
             let mut outputs = vec![(Scheme::Pkcs1v15Sha256, &out)];
             outputs.extend(legacy.as_ref().map(|legacy| (Scheme::LegacyBareHash, legacy)));
-            let (image, key) = (Place::from(&**image), Place::from(&**key));
+            let image = Place::from(&**image);
             let places: Vec<_> = outputs.iter().map(|(_, place)| *place).collect();
             let ledger = args.ledger.open(&settings(None)?, image.path());
-            let read: Vec<_> =
-                args.passphrase.input().into_iter().chain(ledger::place(ledger.as_ref())).collect();
-            check_places(&[&image, &key].into_iter().chain(&read).collect::<Vec<_>>(), &places)?;
-            let signer = signer::open(&key, None, &args.passphrase)?;
-            let signer = linted(signer, Some(&key), Purpose::Development)?;
+            let read = args.passphrase.input().into_iter().chain(ledger::place(ledger.as_ref()));
+            let read: Vec<_> = read.chain(key.place().map(Place::from)).collect();
+            check_places(&[&image].into_iter().chain(&read).collect::<Vec<_>>(), &places)?;
+            let signer = signer::open(&key, &args.passphrase, Purpose::Development)?;
             let guard = Guard::of_keys(args.continuity.rule());
             let rule = AlreadySigned::Refuse;
             sign::sign(&image, &outputs, &*signer, rule, &guard, ledger.as_ref())
                 .map(|signed| Done::Signed(Box::new(signed)))
         }
         _ => unreachable!("clap asks for what the mode needs"),
+    }
+}
+
+impl SigningPy {
+    /// What signs.
+    fn key(&self) -> Result<KeySource, Failure> {
+        let file = |path: &PathBuf| Place::from(&**path);
+        let command = || self.command.source(&file(self.publickey.as_ref()?));
+        match &self.privatekey {
+            Some(private) => signer::source(&file(private), None),
+            None => command().ok_or_else(|| {
+                Failure::usage(
+                    "--mode sign, and nothing says what signs",
+                    "name the private key with --privatekey, or a command with --signer-cmd",
+                )
+            }),
+        }
     }
 }
 

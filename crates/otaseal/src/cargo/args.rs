@@ -4,11 +4,13 @@ use super::CargoError;
 use super::tasks::{Keygen, Pubkey, Request, Verify};
 use crate::continuity::WithoutKey;
 use crate::emit::Mode;
+use crate::key::command;
 use crate::key::passphrase::PassphraseSource;
 use crate::key::pkcs11::Pkcs11Uri;
 use crate::key::{KeySize, parse_key_id};
 use crate::output::Overwrite;
 use crate::package::Purpose;
+use crate::settings::Settings;
 use lexopt::{Arg, Parser, ValueExt};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -49,6 +51,12 @@ cargo xtask sign [OPTIONS]: build the firmware, package it, verify what was sign
   --key FILE             private key [keys/private.pem]: a file, or a key in a token (pkcs11:token=NAME;object=NAME)
   --passphrase-file FILE, --passphrase-fd N, --passphrase-env NAME
                          where the passphrase of an encrypted key is, or the PIN of a token
+  --signer-cmd COMMAND   command that signs in place of --key, run without a shell: it gets the DigestInfo on standard
+                         input and writes the signature to standard output; its public key is --public-key
+  --signer-cmd-input INPUT
+                         what it gets: digest-info, or digest (32 bytes) [digest-info]
+  --signer-timeout SECONDS
+                         how long it may take [60]
   --public-key FILE      public key to verify with [public.pem beside the private one]
   --out-dir DIR          where the package goes [target/otaseal/NAME]
   --name NAME            start of every file name
@@ -90,6 +98,8 @@ cargo xtask pubkey [OPTIONS]: write the public key into the sources that the set
   --passphrase-file FILE, --passphrase-fd N, --passphrase-env NAME
                          where the passphrase of an encrypted key is, or the PIN of a token
   --key FILE             private key [keys/private.pem]: a file, or a key in a token (pkcs11:token=NAME;object=NAME)
+  --signer-cmd COMMAND, --signer-cmd-input INPUT, --signer-timeout SECONDS
+                         command that signs in place of --key, as for `sign`
   --public-key FILE      public key [public.pem beside the private one]
   --manifest-path FILE   the project's Cargo.toml
 ";
@@ -140,6 +150,7 @@ fn sign(mut parser: Parser) -> Result<Task, CargoError> {
             "--effort" => request.settings.effort = Some(value(&mut parser)?),
             "--max-gap" => request.settings.max_gap = Some(value(&mut parser)?),
             name if name.starts_with("--passphrase-") => passphrase(name, &mut parser, &mut request)?,
+            name if name.starts_with("--signer-") => signer(name, &mut parser, &mut request.settings)?,
             "--release" => request.purpose = Purpose::Release,
             "--rotate-to" => request.continuity.rotate_to = Some(value(&mut parser)?),
             "--allow-no-key" => request.continuity.without_key = WithoutKey::Allow,
@@ -161,6 +172,7 @@ fn sign(mut parser: Parser) -> Result<Task, CargoError> {
             _ => common(argument, &mut parser, &mut request)?,
         }
     }
+    check_signer(&request)?;
     Ok(Task::Sign(request))
 }
 
@@ -190,9 +202,11 @@ fn pubkey(mut parser: Parser) -> Result<Task, CargoError> {
             "--help" => return Ok(Task::Help(PUBKEY_HELP)),
             "--check" => task.mode = Mode::Check,
             name if name.starts_with("--passphrase-") => passphrase(name, &mut parser, &mut task.request)?,
+            name if name.starts_with("--signer-") => signer(name, &mut parser, &mut task.request.settings)?,
             _ => common(argument, &mut parser, &mut task.request)?,
         }
     }
+    check_signer(&task.request)?;
     Ok(Task::Pubkey(task))
 }
 
@@ -239,6 +253,36 @@ fn passphrase(name: &str, parser: &mut Parser, request: &mut Request) -> Result<
     match request.passphrase.replace(source) {
         None => Ok(()),
         Some(_) => Err(CargoError::Usage("the passphrase can come from one place only".into())),
+    }
+}
+
+/// The command that signs.
+fn signer(name: &str, parser: &mut Parser, settings: &mut Settings) -> Result<(), CargoError> {
+    match name {
+        "--signer-cmd" => settings.signer_cmd = Some(value(parser)?),
+        "--signer-cmd-input" => settings.signer_cmd_input = Some(value(parser)?),
+        "--signer-timeout" => {
+            let timeout = command::timeout(value(parser)?);
+            settings.signer_timeout =
+                Some(timeout.map_err(|what| CargoError::Usage(format!("--signer-timeout: {what}")))?);
+        }
+        other => return Err(CargoError::Usage(format!("there is no option `{other}`"))),
+    }
+    Ok(())
+}
+
+/// One holder of the key, and nothing said of a command that is not there.
+fn check_signer(request: &Request) -> Result<(), CargoError> {
+    let Settings { key, signer_cmd, signer_cmd_input, signer_timeout, .. } = &request.settings;
+    match signer_cmd {
+        Some(_) if key.is_some() => Err(CargoError::Usage(
+            "--key and --signer-cmd both say what signs: name the command's public key with --public-key"
+                .into(),
+        )),
+        None if signer_cmd_input.is_some() || signer_timeout.is_some() => Err(CargoError::Usage(
+            "--signer-cmd-input and --signer-timeout belong to a --signer-cmd, which was not given".into(),
+        )),
+        _ => Ok(()),
     }
 }
 

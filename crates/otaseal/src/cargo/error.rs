@@ -78,7 +78,7 @@ pub enum CargoError {
     /// There is no key, and no example key to stand in.
     #[error("there is no private key: {} does not exist", .0.display())]
     NoKey(PathBuf),
-    /// A file could not be read.
+    /// An image could not be read.
     #[error("{} could not be read: {source}", path.display())]
     Read {
         /// The file.
@@ -86,17 +86,15 @@ pub enum CargoError {
         /// What the system said.
         source: io::Error,
     },
-    /// A key file holds no key that can be used.
-    #[error("{}: {source}", path.display())]
-    Key {
-        /// The file.
-        path: PathBuf,
-        /// What it is instead.
-        source: KeyError,
-    },
-    /// The token gave no key.
+    /// There is no key to be had where one should be.
     #[error(transparent)]
-    Source(SourceError),
+    Source(#[from] SourceError),
+    /// The key is kept by a command, which signs and does nothing else.
+    #[error("the settings have a command sign (`signer-cmd`): its key cannot be made here")]
+    KeyOfCommand {
+        /// Where the public key belongs.
+        public: PathBuf,
+    },
     /// The key's name is no PKCS#11 URI that can be used.
     #[error(transparent)]
     Uri(#[from] UriError),
@@ -188,8 +186,12 @@ impl CargoError {
             Self::NoExecutable { .. } => "check `bin` and `features` in the settings".into(),
             Self::NoKey(_) => "make one with `cargo xtask keygen`".into(),
             Self::Read { .. } => "check that it is there and that you may read it".into(),
-            Self::Key { source, .. } | Self::Keygen(source) => source.help(),
+            Self::Keygen(source) => source.help(),
             Self::Source(error) => error.help(),
+            Self::KeyOfCommand { public } => format!(
+                "make it where it is kept, and put its public half at {}; or name a file for a key of its own with --key",
+                public.display()
+            ),
             Self::Uri(error) => error.help().into(),
             Self::Guard(error) => error.help(),
             Self::Pair(error) => error.help(),

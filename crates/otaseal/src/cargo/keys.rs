@@ -2,20 +2,19 @@
 
 use super::CargoError;
 use super::project::Project;
-use crate::key::passphrase::{NoSecrets, Secrets};
+use crate::key::PublicKey;
+use crate::key::passphrase::{NoSecrets, PassphraseSource};
 use crate::key::pkcs11::Pkcs11Uri;
-use crate::key::source::KeySource;
-use crate::key::{KeyError, PrivateKey, PublicKey, file};
+use crate::key::source::{KeyPlace, KeySource};
 use crate::sign::Signer;
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use zeroize::Zeroizing;
 
 /// The key that signs, and where it came from.
 pub(super) struct Keys {
     pub(super) signer: Box<dyn Signer>,
-    /// Its file, or its PKCS#11 URI.
-    pub(super) private_path: PathBuf,
+    pub(super) source: KeySource,
+    /// The private key's file, its PKCS#11 URI, or, where a command signs, the public key's file.
+    pub(super) name: PathBuf,
     /// The public key file beside it, where there is one. It is the private key's other half.
     pub(super) public_path: Option<PathBuf>,
 }
@@ -40,10 +39,25 @@ impl Project {
         }
     }
 
+    /// Where the public key of a key is, or will be, that is in no file here.
+    pub(super) fn public_path(&self) -> PathBuf {
+        self.settings.public_key.clone().unwrap_or_else(|| self.root.join("keys").join("public.pem"))
+    }
+
     /// The key that signs, with the public half that goes with it.
-    pub(super) fn keys(&self, secrets: &dyn Secrets) -> Result<Keys, CargoError> {
+    pub(super) fn keys(&self, passphrase: &Option<PassphraseSource>) -> Result<Keys, CargoError> {
+        if let Some(command) = self.settings.signing_command() {
+            if passphrase.is_some() {
+                return Err(CargoError::Usage("a command signs: there is no passphrase to give".into()));
+            }
+            let name = self.public_path();
+            let source = KeySource::Command { command, public: KeyPlace::Path(name.clone()) };
+            let (signer, public_path) = (source.open(&NoSecrets)?, Some(name.clone()));
+            return Ok(Keys { signer, source, name, public_path });
+        }
         let private_path = self.usable_private_path()?;
-        let signer = open(&private_path, secrets)?;
+        let source = KeySource::named(&private_path, None)?;
+        let signer = source.open(passphrase)?;
         let is_example = self.settings.example_key.as_ref() == Some(&private_path);
         let public_path = match &self.settings.public_key {
             // The configured public key belongs to the project's own private key.
@@ -57,13 +71,14 @@ impl Project {
                 return Err(CargoError::KeyPair { public, private, public_id, private_id });
             }
         }
-        Ok(Keys { signer, private_path, public_path })
+        Ok(Keys { signer, source, name: private_path, public_path })
     }
 
     /// The public key that images are verified with: without need of the private one.
     pub(super) fn public_key(&self) -> Result<(PublicKey, PathBuf), CargoError> {
-        if let Some(path) = &self.settings.public_key {
-            return Ok((read_public(path)?, path.clone()));
+        if self.settings.public_key.is_some() || self.settings.signer_cmd.is_some() {
+            let path = self.public_path();
+            return Ok((read_public(&path)?, path));
         }
         let own = self.beside(&self.private_path());
         if own.exists() {
@@ -73,12 +88,13 @@ impl Project {
         let public = self.beside(&private);
         match public.exists() {
             true => Ok((read_public(&public)?, public)),
-            false => Ok((open(&private, &NoSecrets)?.public_key().clone(), private)),
+            false => {
+                let signer = KeySource::named(&private, None)?.open(&NoSecrets)?;
+                Ok((signer.public_key().clone(), private))
+            }
         }
     }
-}
 
-impl Project {
     /// `public.pem` in the directory of the private key; of a key in a token, where that of a file would be.
     pub(super) fn beside(&self, private: &Path) -> PathBuf {
         match in_token(private) {
@@ -93,27 +109,6 @@ pub(super) fn in_token(private: &Path) -> Option<&str> {
     private.to_str().filter(|text| Pkcs11Uri::is_one(text))
 }
 
-/// Opens the private key, in a file or in a token.
-fn open(private: &Path, secrets: &dyn Secrets) -> Result<Box<dyn Signer>, CargoError> {
-    if let Some(text) = in_token(private) {
-        let source = KeySource::Pkcs11 { uri: Box::new(text.parse()?), module: None };
-        return source.open(secrets).map_err(CargoError::Source);
-    }
-    let key = PrivateKey::from_bytes_with(&read(private)?, &private.display(), secrets);
-    let key = key.map_err(|source| CargoError::Key { path: private.into(), source })?;
-    Ok(Box::new(key))
-}
-
 pub(super) fn read_public(path: &Path) -> Result<PublicKey, CargoError> {
-    PublicKey::from_bytes(&read(path)?).map_err(|source| CargoError::Key { path: path.into(), source })
-}
-
-pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, CargoError> {
-    match File::open(path).and_then(file::read) {
-        Ok(bytes) if bytes.len() > file::MAX_KEY_FILE => {
-            Err(CargoError::Key { path: path.into(), source: KeyError::TooLarge })
-        }
-        Ok(bytes) => Ok(bytes),
-        Err(source) => Err(CargoError::Read { path: path.into(), source }),
-    }
+    Ok(KeyPlace::from(path).public_key()?)
 }

@@ -2,7 +2,7 @@
 
 use super::CargoError;
 use super::build::{Build, build};
-use super::keys::{in_token, read, read_public};
+use super::keys::{in_token, read_public};
 use super::project::Project;
 use super::sbom;
 use crate::continuity;
@@ -10,7 +10,8 @@ use crate::emit::{self, EmitError, Mode, RustForm, RustOptions};
 use crate::guard::Expected;
 use crate::key::encryption::Protection;
 use crate::key::lint::{self, Finding};
-use crate::key::passphrase::{PassphraseSource, Secrets};
+use crate::key::passphrase::PassphraseSource;
+use crate::key::source::{KeyPlace, SourceError};
 use crate::key::{KeySize, PrivateKey, PublicKey, pair::PairFiles};
 use crate::ledger::Recovered;
 use crate::manifest;
@@ -99,7 +100,7 @@ pub struct Signed {
     pub build: Build,
     /// The package.
     pub report: Report,
-    /// The private key's file, or its PKCS#11 URI.
+    /// The private key's file, its PKCS#11 URI, or, where a command signs, the public key's file.
     pub key: PathBuf,
     /// The file that the signatures were verified with: the public key, where there is one.
     pub verified_with: PathBuf,
@@ -134,10 +135,11 @@ pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<Signed, Car
     let public = keys.signer.public_key();
     request.expect.check_key(public)?;
     let key_id = public.id();
-    let path = &keys.private_path;
-    // Of a key in a token there is no file to look at.
-    let bytes = if in_token(path).is_some() { None } else { Some(read(path)?) };
-    let findings = lint::signing_key(public, bytes.as_ref().map(|bytes| (path.as_path(), &bytes[..])));
+    let path = &keys.name;
+    // Of a key in a token, or of a command's, there is no file to look at.
+    let file = keys.source.private_file();
+    let bytes = file.map(|file| KeyPlace::from(file).bytes()).transpose()?;
+    let findings = lint::signing_key(public, file.zip(bytes.as_ref().map(|bytes| &bytes[..])));
     for finding in lint::judge(findings, request.purpose).map_err(crate::PackageError::from)? {
         note(match finding {
             Finding::Published { at } => Note::PublishedKey { path: path.clone(), key_id, published_at: at },
@@ -165,13 +167,13 @@ pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<Signed, Car
     }
     let (public, verified_with) = match keys.public_path {
         Some(path) => (read_public(&path)?, path),
-        None => (keys.signer.public_key().clone(), keys.private_path.clone()),
+        None => (keys.signer.public_key().clone(), keys.name.clone()),
     };
     let signed = report.manifest.artefacts.iter().filter_map(|made| Some((&made.file, made.signature?)));
     let verified = signed
         .map(|(file, scheme)| verify_file(&report.out_dir.join(file), &public, scheme))
         .collect::<Result<_, _>>()?;
-    Ok(Signed { build, report, key: keys.private_path, verified_with, verified })
+    Ok(Signed { build, report, key: keys.name, verified_with, verified })
 }
 
 /// Makes the bill of materials beside the packages; only a firmware that Cargo builds has one.
@@ -266,6 +268,9 @@ pub struct NewKey {
 pub fn keygen(task: &Keygen, note: &mut dyn FnMut(Note)) -> Result<NewKey, CargoError> {
     let request = &task.request;
     let project = Project::load_for_keys(request.manifest_path.as_deref(), &request.settings)?;
+    if project.settings.signer_cmd.is_some() {
+        return Err(CargoError::KeyOfCommand { public: project.public_path() });
+    }
     let private = project.private_path();
     let public = project.settings.public_key.clone().unwrap_or_else(|| project.beside(&private));
     if let Some(uri) = in_token(&private) {
@@ -302,7 +307,7 @@ fn new_in_token(uri: &str, public: &Path, task: &Keygen) -> Result<PublicKey, Ca
     // It is known that the file can be written before the token has a key that nobody knows.
     let mut file = Pending::create(public, task.overwrite, Access::Public)?;
     let key = crate::key::pkcs11::generate(&uri.parse()?, None, &task.request.passphrase, task.size)
-        .map_err(|error| CargoError::Source(error.into()))?;
+        .map_err(SourceError::from)?;
     file.write_all(key.to_spki_pem().as_bytes()).map_err(failed)?;
     file.commit()?;
     Ok(key)
@@ -310,7 +315,7 @@ fn new_in_token(uri: &str, public: &Path, task: &Keygen) -> Result<PublicKey, Ca
 
 #[cfg(not(feature = "pkcs11"))]
 fn new_in_token(_: &str, _: &Path, _: &Keygen) -> Result<PublicKey, CargoError> {
-    Err(CargoError::Source(crate::key::pkcs11::Pkcs11Error::NotBuilt.into()))
+    Err(SourceError::from(crate::key::pkcs11::Pkcs11Error::NotBuilt).into())
 }
 
 /// Whether git leaves a file alone: it is ignored, or there is no git here.
@@ -360,7 +365,7 @@ fn emitted(
     file: &Emit,
     key: &PublicKey,
     project: &Project,
-    secrets: &dyn Secrets,
+    passphrase: &Option<PassphraseSource>,
 ) -> Result<Text, CargoError> {
     let wrong = |what| Err(CargoError::EmitSetting { path: file.path.clone(), what });
     let is_rust = matches!(file.kind, EmitKind::Rust | EmitKind::RustDevice);
@@ -373,7 +378,7 @@ fn emitted(
     Ok(match file.kind {
         EmitKind::Rust | EmitKind::RustDevice => {
             let self_test = match file.self_test {
-                true => Some(emit::self_test(&*self_test_key(key, project, secrets)?)?),
+                true => Some(emit::self_test(&*self_test_key(key, project, passphrase)?)?),
                 false => None,
             };
             let form = if file.kind == EmitKind::Rust { RustForm::Standalone } else { RustForm::Device };
@@ -395,9 +400,9 @@ fn emitted(
 fn self_test_key(
     public: &PublicKey,
     project: &Project,
-    secrets: &dyn Secrets,
+    passphrase: &Option<PassphraseSource>,
 ) -> Result<Box<dyn Signer>, CargoError> {
-    let keys = project.keys(secrets)?;
+    let keys = project.keys(passphrase)?;
     let private_id = keys.signer.public_key().id();
     if keys.signer.public_key() == public {
         return Ok(keys.signer);
@@ -406,7 +411,7 @@ fn self_test_key(
         public: project.public_key()?.1,
         public_id: public.id(),
         private_id,
-        private: keys.private_path,
+        private: keys.name,
     })
 }
 

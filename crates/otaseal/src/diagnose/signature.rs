@@ -93,7 +93,7 @@ impl Mismatch {
         match self {
             Self::Length { .. } => "give the signature alone, of the key that is expected",
             Self::Trivial => "the signer made no signature, and did not say so: check it with its own tool",
-            Self::OtherKey => "check which key signs: its public half is what --key must name",
+            Self::OtherKey => "check which key signs: its public half is the key to name",
             Self::Reversed => "some interfaces give the number with its lowest byte first: reverse it",
             Self::OtherScheme(Scheme::LegacyBareHash) => {
                 "let the signer add the DigestInfo (openssl: -pkeyopt digest:sha256), or give it the DigestInfo; \

@@ -20,6 +20,7 @@ use crate::sign::{Scheme, SignError, Signer, digest_info};
 use crate::text::excerpt;
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError, mpsc};
@@ -28,6 +29,20 @@ use std::time::{Duration, Instant};
 
 /// Time that a command has when nothing else is said.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Longest time that it may be given: a day.
+const MAX_TIMEOUT: u64 = 86_400;
+
+/// Time for a command in seconds, 1 to 86400.
+///
+/// # Errors
+/// What is expected, for anything else.
+pub fn timeout(seconds: u64) -> Result<Duration, &'static str> {
+    match seconds {
+        1..=MAX_TIMEOUT => Ok(Duration::from_secs(seconds)),
+        _ => Err("expected a number of seconds from 1 to 86400"),
+    }
+}
 
 /// How much of its standard error is kept, in bytes.
 const MAX_STDERR: usize = 16 * 1024;
@@ -90,20 +105,33 @@ pub struct SigningCommand {
     pub input: CommandInput,
     /// How long it may take. Then it is killed.
     pub timeout: Duration,
+    /// Where it is run; nothing for the current directory.
+    directory: Option<PathBuf>,
 }
 
-impl SigningCommand {
-    /// Splits a line into words as a POSIX shell does (blanks, quotation marks, backslashes); no variables, no
-    /// wildcards, no pipes.
-    ///
-    /// # Errors
-    /// [`CommandError`].
-    pub fn parse(line: &str) -> Result<Self, CommandError> {
+/// Splits a line into words as a POSIX shell does (blanks, quotation marks, backslashes); no variables, no wildcards,
+/// no pipes.
+impl FromStr for SigningCommand {
+    type Err = CommandError;
+
+    fn from_str(line: &str) -> Result<Self, CommandError> {
         let words = shell_words::split(line).map_err(|_| CommandError::Quotes)?;
         let mut words = words.into_iter().map(OsString::from);
         let program = words.next().filter(|program| !program.is_empty()).ok_or(CommandError::Empty)?;
         let (arguments, input) = (words.collect(), CommandInput::default());
-        Ok(Self { program, arguments, input, timeout: DEFAULT_TIMEOUT })
+        Ok(Self { program, arguments, input, timeout: DEFAULT_TIMEOUT, directory: None })
+    }
+}
+
+impl SigningCommand {
+    /// Runs it in this directory: file names in its words are then relative to it. So is its own name where that is
+    /// more than a name; a bare name is looked up in `PATH`.
+    pub(crate) fn run_in(&mut self, directory: &Path) {
+        let program = Path::new(&self.program);
+        if program.components().count() > 1 {
+            self.program = directory.join(program).into();
+        }
+        self.directory = Some(directory.into());
     }
 
     fn name(&self) -> String {
@@ -115,6 +143,9 @@ impl SigningCommand {
         let deadline = Instant::now() + self.timeout;
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).envs(environment.iter().map(|(name, value)| (name, value)));
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
+        }
         for secret in OUR_SECRETS {
             command.env_remove(secret);
         }

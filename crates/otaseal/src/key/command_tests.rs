@@ -28,7 +28,7 @@ impl Bench {
 
     fn signer(&self, line: &str) -> CommandSigner {
         let line = line.replace("@KEY", &format!("'{}'", self.path().join("a key.pem").display()));
-        CommandSigner::new(SigningCommand::parse(&line).unwrap(), self.public.clone())
+        CommandSigner::new(line.parse().unwrap(), self.public.clone())
     }
 
     fn refusal(&self, line: &str) -> String {
@@ -165,7 +165,7 @@ fn a_command_that_hangs_is_killed_with_all_it_started() {
 
 #[test]
 fn lines_are_split_as_by_a_shell_and_nothing_more() {
-    let words = |line: &str| SigningCommand::parse(line).map(|command| (command.program, command.arguments));
+    let words = |line: &str| line.parse().map(|command: SigningCommand| (command.program, command.arguments));
     let (program, arguments) = words(r#"sign --key 'a b' "c d" e\ f '' $HOME ; *"#).unwrap();
     assert_eq!(program, "sign");
     assert_eq!(arguments, ["--key", "a b", "c d", "e f", "", "$HOME", ";", "*"]);

@@ -2,26 +2,85 @@
 
 use super::command::{CommandSigner, SigningCommand};
 use super::passphrase::Secrets;
-use super::pkcs11::{Pkcs11Error, Pkcs11Uri};
-use super::{KeyError, PrivateKey, PublicKey};
+use super::pkcs11::{Pkcs11Error, Pkcs11Uri, UriError};
+use super::{KeyError, PrivateKey, PublicKey, file};
 use crate::sign::Signer;
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
+
+/// Where the bytes of a key file are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyPlace {
+    /// A file.
+    Path(PathBuf),
+    /// Standard input.
+    Stdin,
+}
+
+impl fmt::Display for KeyPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => path.display().fmt(f),
+            Self::Stdin => f.write_str("standard input"),
+        }
+    }
+}
+
+impl From<&Path> for KeyPlace {
+    fn from(path: &Path) -> Self {
+        Self::Path(path.into())
+    }
+}
+
+impl KeyPlace {
+    /// What is there, at most a little more than the largest key file. Wiped on drop.
+    ///
+    /// # Errors
+    /// [`SourceError::Read`].
+    pub fn bytes(&self) -> Result<Zeroizing<Vec<u8>>, SourceError> {
+        let read = match self {
+            Self::Stdin => file::read(io::stdin().lock()),
+            // A directory, which opens well on Unix and fails at the first read, fails alike everywhere.
+            Self::Path(path) => File::open(path).and_then(|file| match file.metadata()?.is_dir() {
+                true => Err(io::ErrorKind::IsADirectory.into()),
+                false => file::read(file),
+            }),
+        };
+        read.map_err(|source| SourceError::Read { place: self.clone(), source })
+    }
+
+    /// The public key that is there: SPKI or PKCS#1, PEM or DER.
+    ///
+    /// # Errors
+    /// [`SourceError::Read`] and [`SourceError::Key`].
+    pub fn public_key(&self) -> Result<PublicKey, SourceError> {
+        PublicKey::from_bytes(&self.bytes()?).map_err(|error| self.refused(error))
+    }
+
+    fn private_key(&self, secrets: &dyn Secrets) -> Result<PrivateKey, SourceError> {
+        PrivateKey::from_bytes_with(&self.bytes()?, self, secrets).map_err(|error| self.refused(error))
+    }
+
+    fn refused(&self, source: KeyError) -> SourceError {
+        SourceError::Key { place: self.clone(), source }
+    }
+}
 
 /// Where a private key is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeySource {
     /// A file: PKCS#8 or PKCS#1, PEM or DER.
-    File(PathBuf),
-    /// A command that signs, and the file of the public key that belongs to the key it uses.
+    File(KeyPlace),
+    /// A command that signs, and the public key that belongs to the key it uses.
     Command {
         /// What is run.
         command: SigningCommand,
         /// SPKI or PKCS#1, PEM or DER.
-        public: PathBuf,
+        public: KeyPlace,
     },
     /// A key in a token.
     Pkcs11 {
@@ -37,18 +96,26 @@ pub enum KeySource {
 #[non_exhaustive]
 pub enum SourceError {
     /// The file could not be read.
-    #[error("{} could not be read: {source}", path.display())]
+    #[error("{place} could not be read: {source}")]
     Read {
         /// The file.
-        path: PathBuf,
+        place: KeyPlace,
         /// What the system said.
         source: io::Error,
     },
-    /// The file holds no key that can sign.
-    #[error("{}: {source}", path.display())]
+    /// The public key that the signatures of a command are judged by could not be read.
+    #[error("{place} could not be read, which has the public key of the command's key: {source}")]
+    CommandsKey {
+        /// The file.
+        place: KeyPlace,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file holds no key that is of use here.
+    #[error("{place}: {source}")]
     Key {
         /// The file.
-        path: PathBuf,
+        place: KeyPlace,
         /// What it holds instead.
         source: KeyError,
     },
@@ -65,6 +132,11 @@ impl SourceError {
                 "check the name; `otaseal keygen` makes a key pair in the directory keys".into()
             }
             Self::Read { .. } => "check that the file is there and that you may read it".into(),
+            Self::CommandsKey { .. } => {
+                "fetch the public key from where the key is kept, and put it there: what the \
+                                         command signs is judged by it"
+                    .into()
+            }
             Self::Key { source, .. } => source.help(),
             Self::Pkcs11(error) => error.help(),
         }
@@ -72,6 +144,18 @@ impl SourceError {
 }
 
 impl KeySource {
+    /// The source that a name stands for: a PKCS#11 URI, or else a file. `module` is the token's library, where the URI
+    /// names none.
+    ///
+    /// # Errors
+    /// [`UriError`].
+    pub fn named(name: &Path, module: Option<&Path>) -> Result<Self, UriError> {
+        Ok(match name.to_str().filter(|text| Pkcs11Uri::is_one(text)) {
+            Some(uri) => Self::Pkcs11 { uri: Box::new(uri.parse()?), module: module.map(Path::to_owned) },
+            None => Self::File(name.into()),
+        })
+    }
+
     /// Opens the source: a signer that holds the key, or reaches what holds it. `secrets` is asked when the key
     /// turns out to need a passphrase.
     ///
@@ -79,14 +163,12 @@ impl KeySource {
     /// [`SourceError`].
     pub fn open(&self, secrets: &dyn Secrets) -> Result<Box<dyn Signer>, SourceError> {
         match self {
-            Self::File(path) => {
-                let key = PrivateKey::from_bytes_with(&read_file(path)?, &path.display(), secrets)
-                    .map_err(|source| SourceError::Key { path: path.clone(), source })?;
-                Ok(Box::new(key))
-            }
+            Self::File(place) => Ok(Box::new(place.private_key(secrets)?)),
             Self::Command { command, public } => {
-                let key = PublicKey::from_bytes(&read_file(public)?)
-                    .map_err(|source| SourceError::Key { path: public.clone(), source })?;
+                let key = public.public_key().map_err(|error| match error {
+                    SourceError::Read { place, source } => SourceError::CommandsKey { place, source },
+                    error => error,
+                })?;
                 Ok(Box::new(CommandSigner::new(command.clone(), key)))
             }
             #[cfg(feature = "pkcs11")]
@@ -98,21 +180,19 @@ impl KeySource {
         }
     }
 
-    /// The file that is read: of the private key, or of the public one where another program signs.
-    pub fn path(&self) -> Option<&Path> {
+    /// What is read: the private key, or the public one where a command signs.
+    pub fn place(&self) -> Option<&KeyPlace> {
         match self {
-            Self::File(path) | Self::Command { public: path, .. } => Some(path),
+            Self::File(place) | Self::Command { public: place, .. } => Some(place),
             Self::Pkcs11 { .. } => None,
         }
     }
-}
 
-/// A directory, which opens well on Unix and fails at the first read, fails alike everywhere.
-fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, SourceError> {
-    File::open(path)
-        .and_then(|file| match file.metadata()?.is_dir() {
-            true => Err(io::ErrorKind::IsADirectory.into()),
-            false => super::file::read(file),
-        })
-        .map_err(|source| SourceError::Read { path: path.into(), source })
+    /// The file of the private key, where it has one: who may read it matters.
+    pub fn private_file(&self) -> Option<&Path> {
+        match self {
+            Self::File(KeyPlace::Path(path)) => Some(path),
+            _ => None,
+        }
+    }
 }

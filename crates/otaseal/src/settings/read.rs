@@ -37,6 +37,7 @@ pub(super) fn settings(path: &Path, path_in_file: &[&str]) -> Result<Settings, S
             }
         }
     }
+    file.check_signer(table)?;
     let mut settings = typed(&text, path_in_file).map_err(|error| file.invalid(&error))?;
     // An absolute base: a command may be run in another directory than the settings were read from.
     let base = path.parent().unwrap_or(Path::new(""));
@@ -94,6 +95,22 @@ impl SettingsFile<'_> {
 
     fn invalid(&self, error: &toml::de::Error) -> SettingsError {
         SettingsError::Invalid { place: self.place(error.span()), message: error.message().into() }
+    }
+
+    /// Refuses two holders of one key, and what is said of a command that is not there.
+    fn check_signer(&self, table: &DeTable<'_>) -> Result<(), SettingsError> {
+        let span = |name: &str| table.get(name).map(|value| value.span());
+        let (place, message) = match (span("signer-cmd"), span("key")) {
+            (Some(command), Some(_)) => {
+                (command, "`key` says already what signs; beside `signer-cmd` stands `public-key`")
+            }
+            (Some(_), None) => return Ok(()),
+            (None, _) => match ["signer-cmd-input", "signer-timeout"].into_iter().find_map(span) {
+                Some(place) => (place, "this belongs to `signer-cmd`, which is not here"),
+                None => return Ok(()),
+            },
+        };
+        Err(SettingsError::Invalid { place: self.place(Some(place)), message: message.into() })
     }
 
     /// Refuses the first name that does not exist.

@@ -1,9 +1,11 @@
 //! Values that are checked while they are read, so that an error names their line.
 
+use crate::key::command;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use std::fmt::Display;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// A name that becomes an argument of cargo: it must not be taken for an option.
 fn check_word(text: &str) -> Result<(), String> {
@@ -42,4 +44,8 @@ where
 {
     let list = Vec::<String>::deserialize(deserializer)?;
     list.iter().map(|text| text.parse()).collect::<Result<_, _>>().map(Some).map_err(Error::custom)
+}
+
+pub(super) fn timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    command::timeout(u64::deserialize(deserializer)?).map(Some).map_err(Error::custom)
 }
