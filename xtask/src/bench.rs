@@ -6,6 +6,7 @@
 mod batch;
 mod corpus;
 mod device;
+mod encrypted;
 mod memory;
 mod speed;
 mod token;
@@ -17,7 +18,7 @@ use std::{env, fs};
 
 /// Every benchmark, in the order in which all of them run.
 pub(crate) const ALL: &[&str] =
-    &["sign", "verify", "keygen", "batch", "pkcs11", "device", "compress", "memory", "gigabyte"];
+    &["sign", "verify", "keygen", "encrypted", "batch", "pkcs11", "device", "compress", "memory", "gigabyte"];
 
 /// Runs the named benchmarks, or all.
 ///
@@ -42,6 +43,7 @@ pub(crate) fn run(root: &Path, names: &[&str]) -> Result<String> {
             "sign" => speed::sign(&bench)?,
             "verify" => speed::verify(&bench)?,
             "keygen" => speed::keygen(&bench)?,
+            "encrypted" => encrypted::run_all(&bench)?,
             "batch" => batch::run(root, &bench)?,
             "pkcs11" => token::run(&bench)?,
             "device" => device::run(&bench)?,

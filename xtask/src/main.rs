@@ -32,7 +32,7 @@ cargo xtask TASK: the tasks of this workspace
   device --measure     size, instructions and stack of a verdict, beside BearSSL's
   fuzz [SECONDS]       every fuzz target for a minute, or as long as said
   interop [COUNT]      judge every fixture, and COUNT random changes of one, with other verifiers
-  bench [NAME...]      sign, verify, keygen, batch, pkcs11, device, compress, memory, gigabyte: speed against other programs, and peak memory
+  bench [NAME...]      sign, verify, keygen, encrypted, batch, pkcs11, device, compress, memory, gigabyte: speed against other programs, and peak memory
 
 `cargo xtask sign --help` lists what sign takes; keygen, pubkey and verify likewise.
 ";
