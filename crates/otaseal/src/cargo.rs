@@ -18,6 +18,7 @@
 mod args;
 mod build;
 mod error;
+mod keygen;
 mod keys;
 mod project;
 mod render;
@@ -26,10 +27,9 @@ mod tasks;
 
 pub use build::Build;
 pub use error::CargoError;
+pub use keygen::{Keygen, NewKey, keygen};
 pub use render::run;
-pub use tasks::{
-    Keygen, NewKey, Note, Pubkey, Request, Signed, VerifiedFile, Verify, keygen, pubkey, sign, verify,
-};
+pub use tasks::{Note, Pubkey, Request, Signed, VerifiedFile, Verify, pubkey, sign, verify};
 
 #[cfg(test)]
 #[path = "cargo_tests.rs"]

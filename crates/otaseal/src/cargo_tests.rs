@@ -7,6 +7,9 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[path = "cargo/keygen_tests.rs"]
+mod keygen_tests;
+
 /// The directory of this crate's workspace.
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().into()
@@ -329,32 +332,6 @@ fn the_public_key_of_another_pair_is_refused() {
     let (code, _, err) = project.run("sign");
     assert!(code == 3 && err.contains("is not the public half of"), "{err}");
     assert!(!project.path("target/otaseal").exists());
-}
-
-#[test]
-fn keygen_makes_both_files_and_never_replaces_one_unasked() {
-    let project = Project::new("");
-    let (code, out, err) = project.run("keygen");
-    assert_eq!(code, 0, "{err}");
-    let private = PrivateKey::from_bytes(&fs::read(project.path("keys/private.pem")).unwrap()).unwrap();
-    assert_eq!(private.public().size(), KeySize::Rsa2048);
-    assert!(out.contains(&private.public().id().to_string()), "{out}");
-    assert_eq!(fs::read_to_string(project.path("keys/public.pem")).unwrap(), private.public().to_spki_pem());
-    fs::remove_file(project.path("keys/public.pem")).unwrap();
-    let (code, _, err) = project.run("keygen");
-    assert!(code == 3 && err.contains("exists already"), "{err}");
-    assert!(!project.path("keys/public.pem").exists(), "both or none");
-    assert_eq!(project.run("keygen --bits 1024").0, 2);
-}
-
-#[cfg(unix)]
-#[test]
-fn a_private_key_is_for_its_owner() {
-    use std::os::unix::fs::PermissionsExt;
-    let project = Project::new("");
-    assert_eq!(project.run("keygen").0, 0);
-    let mode = fs::metadata(project.path("keys/private.pem")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
 }
 
 #[test]

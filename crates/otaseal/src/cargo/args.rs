@@ -1,7 +1,8 @@
 //! The command line of `cargo xtask sign|keygen|pubkey|verify`.
 
 use super::CargoError;
-use super::tasks::{Keygen, Pubkey, Request, Verify};
+use super::keygen::Keygen;
+use super::tasks::{Pubkey, Request, Verify};
 use crate::continuity::WithoutKey;
 use crate::emit::Mode;
 use crate::key::command;
@@ -84,8 +85,10 @@ cargo xtask keygen [OPTIONS]: make the project's RSA key pair
 
   --bits 2048|3072|4096  size [2048]
   --key FILE             where the private key goes [keys/private.pem]: a file, or into a token (pkcs11:…)
+  --encrypt              encrypt the private key under a passphrase (AES-256-CBC)
+  --kdf scrypt|pbkdf2    how the passphrase becomes a key [scrypt]
   --passphrase-file FILE, --passphrase-fd N, --passphrase-env NAME
-                         where the PIN of the token is
+                         where the new passphrase is, or the PIN of the token
   --public-key FILE      where the public key goes [public.pem beside it]
   --force                replace a key that is there: devices that trust it take no more updates
   --manifest-path FILE   the project's Cargo.toml
@@ -178,7 +181,8 @@ fn sign(mut parser: Parser) -> Result<Task, CargoError> {
 
 fn keygen(mut parser: Parser) -> Result<Task, CargoError> {
     let (size, overwrite) = (KeySize::default(), Overwrite::Refuse);
-    let mut task = Keygen { request: Request::default(), size, overwrite };
+    let mut task = Keygen { request: Request::default(), size, overwrite, encrypt: None };
+    let (mut encrypt, mut derivation) = (false, None);
     while let Some(argument) = next(&mut parser)? {
         match argument.name.as_str() {
             "--help" => return Ok(Task::Help(KEYGEN_HELP)),
@@ -188,10 +192,16 @@ fn keygen(mut parser: Parser) -> Result<Task, CargoError> {
                     .ok_or_else(|| CargoError::Usage(format!("{bits} bits: a key has 2048, 3072 or 4096")))?;
             }
             "--force" => task.overwrite = Overwrite::Replace,
+            "--encrypt" => encrypt = true,
+            "--kdf" => derivation = Some(value(&mut parser)?),
             name if name.starts_with("--passphrase-") => passphrase(name, &mut parser, &mut task.request)?,
             _ => common(argument, &mut parser, &mut task.request)?,
         }
     }
+    if derivation.is_some() && !encrypt {
+        return Err(CargoError::Usage("--kdf belongs to --encrypt, which was not given".into()));
+    }
+    task.encrypt = encrypt.then(|| derivation.unwrap_or_default());
     Ok(Task::Keygen(task))
 }
 

@@ -2,6 +2,7 @@
 
 use crate::emit::EmitError;
 use crate::guard::GuardError;
+use crate::key::passphrase::SecretError;
 use crate::key::pkcs11::UriError;
 use crate::key::source::SourceError;
 use crate::key::{KeyError, pair::PairError};
@@ -104,6 +105,9 @@ pub enum CargoError {
     /// No key could be made.
     #[error(transparent)]
     Keygen(KeyError),
+    /// There is no passphrase for the new key, or none that it could have.
+    #[error(transparent)]
+    Passphrase(#[from] SecretError),
     /// The new key could not be written: neither half of it.
     #[error(transparent)]
     Pair(#[from] PairError),
@@ -188,6 +192,11 @@ impl CargoError {
             Self::Read { .. } => "check that it is there and that you may read it".into(),
             Self::Keygen(source) => source.help(),
             Self::Source(error) => error.help(),
+            Self::Passphrase(SecretError::NoneGiven) => {
+                "give it with --passphrase-file, --passphrase-fd or --passphrase-env; nothing was written"
+                    .into()
+            }
+            Self::Passphrase(error) => error.help(),
             Self::KeyOfCommand { public } => format!(
                 "make it where it is kept, and put its public half at {}; or name a file for a key of its own with --key",
                 public.display()

@@ -3,7 +3,8 @@
 use super::CargoError;
 use super::args::{Task, parse};
 use super::build::Build;
-use super::tasks::{self, NewKey, Note, Signed, VerifiedFile};
+use super::keygen::{self, NewKey};
+use super::tasks::{self, Note, Signed, VerifiedFile};
 use crate::output::Written;
 use crate::sign::Scheme;
 use std::ffi::OsString;
@@ -42,7 +43,7 @@ fn perform(
     let written = match parse(arguments)? {
         Task::Help(text) => out.write_all(text.as_bytes()),
         Task::Sign(request) => signed(&tasks::sign(&request, &mut note)?, out),
-        Task::Keygen(task) => new_key(&tasks::keygen(&task, &mut note)?, out),
+        Task::Keygen(task) => new_key(&keygen::keygen(&task, &mut note)?, out),
         Task::Pubkey(task) => {
             let files = tasks::pubkey(&task)?;
             files.iter().try_for_each(|(path, written)| match written {
@@ -118,7 +119,8 @@ fn signed(signed: &Signed, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn new_key(made: &NewKey, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "private key  {}  (keep it secret, keep a copy)", short(&made.private))?;
+    let encrypted = if made.encrypted { "encrypted; " } else { "" };
+    writeln!(out, "private key  {}  ({encrypted}keep it secret, keep a copy)", short(&made.private))?;
     writeln!(out, "public key   {}", short(&made.public))?;
     writeln!(out, "key id       {}", made.key.id())
 }

@@ -2,20 +2,19 @@
 
 use super::CargoError;
 use super::build::{Build, build};
-use super::keys::{in_token, read_public};
+use super::keys::read_public;
 use super::project::Project;
 use super::sbom;
 use crate::continuity;
 use crate::emit::{self, EmitError, Mode, RustForm, RustOptions};
 use crate::guard::Expected;
-use crate::key::encryption::Protection;
+use crate::key::PublicKey;
 use crate::key::lint::{self, Finding};
 use crate::key::passphrase::PassphraseSource;
-use crate::key::source::{KeyPlace, SourceError};
-use crate::key::{KeySize, PrivateKey, PublicKey, pair::PairFiles};
+use crate::key::source::KeyPlace;
 use crate::ledger::Recovered;
 use crate::manifest;
-use crate::output::{OutputError, Overwrite, Written};
+use crate::output::{OutputError, Written};
 use crate::package::{ArtefactKind, Options, Purpose, Report, package};
 use crate::settings::{Emit, EmitKind, Settings};
 use crate::sign::{Scheme, Signer};
@@ -23,7 +22,6 @@ use crate::verify::{JudgeError, judge};
 use otaseal_device::KeyId;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 /// What is worth telling while a task runs, and after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -236,95 +234,6 @@ fn verify_file(path: &Path, key: &PublicKey, scheme: Scheme) -> Result<VerifiedF
     })?;
     let (payload_len, key_id) = (accepted.payload_len, accepted.key_id);
     Ok(VerifiedFile { path: path.into(), scheme, payload_len, key_id })
-}
-
-/// What [`keygen`] makes.
-#[derive(Debug, Clone)]
-pub struct Keygen {
-    /// The project and the settings that win.
-    pub request: Request,
-    /// Size of the key.
-    pub size: KeySize,
-    /// What to do when there is a key already.
-    pub overwrite: Overwrite,
-}
-
-/// A key that [`keygen`] made.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct NewKey {
-    /// The private key's file.
-    pub private: PathBuf,
-    /// The public key's file.
-    pub public: PathBuf,
-    /// The public key.
-    pub key: PublicKey,
-}
-
-/// Makes the project's key pair: PKCS#8 and SPKI, PEM; both files or none.
-///
-/// # Errors
-/// [`CargoError::Pair`] when there is a key already and it may not be replaced, or when writing fails.
-pub fn keygen(task: &Keygen, note: &mut dyn FnMut(Note)) -> Result<NewKey, CargoError> {
-    let request = &task.request;
-    let project = Project::load_for_keys(request.manifest_path.as_deref(), &request.settings)?;
-    if project.settings.signer_cmd.is_some() {
-        return Err(CargoError::KeyOfCommand { public: project.public_path() });
-    }
-    let private = project.private_path();
-    let public = project.settings.public_key.clone().unwrap_or_else(|| project.beside(&private));
-    if let Some(uri) = in_token(&private) {
-        let key = new_in_token(uri, &public, task)?;
-        return Ok(NewKey { private, public, key });
-    }
-    if request.passphrase.is_some() {
-        let why = "a key that is made here is not encrypted: `otaseal keygen --encrypt` makes one that is";
-        return Err(CargoError::Usage(why.into()));
-    }
-    for path in [&private, &public] {
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(|source| OutputError::Io { path: parent.into(), source })?;
-        }
-    }
-    let files = PairFiles::stage(&private, &public, task.overwrite)?;
-    let key = PrivateKey::generate(task.size).map_err(CargoError::Keygen)?;
-    files.commit(&key, Protection::None)?;
-    if !ignored(&private) {
-        note(Note::NotIgnored { path: private.clone() });
-    }
-    Ok(NewKey { private, public, key: key.public().clone() })
-}
-
-/// Makes the key inside its token, and writes its public half.
-#[cfg(feature = "pkcs11")]
-fn new_in_token(uri: &str, public: &Path, task: &Keygen) -> Result<PublicKey, CargoError> {
-    use crate::output::{Access, Pending};
-    use std::io::Write;
-    let failed = |source| OutputError::Io { path: public.into(), source };
-    if let Some(parent) = public.parent() {
-        fs::create_dir_all(parent).map_err(failed)?;
-    }
-    // It is known that the file can be written before the token has a key that nobody knows.
-    let mut file = Pending::create(public, task.overwrite, Access::Public)?;
-    let key = crate::key::pkcs11::generate(&uri.parse()?, None, &task.request.passphrase, task.size)
-        .map_err(SourceError::from)?;
-    file.write_all(key.to_spki_pem().as_bytes()).map_err(failed)?;
-    file.commit()?;
-    Ok(key)
-}
-
-#[cfg(not(feature = "pkcs11"))]
-fn new_in_token(_: &str, _: &Path, _: &Keygen) -> Result<PublicKey, CargoError> {
-    Err(SourceError::from(crate::key::pkcs11::Pkcs11Error::NotBuilt).into())
-}
-
-/// Whether git leaves a file alone: it is ignored, or there is no git here.
-fn ignored(path: &Path) -> bool {
-    let mut git = Command::new("git");
-    git.args(["check-ignore", "--quiet"]).arg(path).current_dir(path.parent().unwrap_or(Path::new(".")));
-    let status = git.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    // 1 is "not ignored"; 128 "not a repository".
-    !status.is_ok_and(|status| status.code() == Some(1))
 }
 
 /// What [`pubkey`] does.

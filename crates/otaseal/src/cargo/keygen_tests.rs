@@ -1,0 +1,94 @@
+use super::*;
+
+#[test]
+fn keygen_makes_both_files_and_never_replaces_one_unasked() {
+    let project = Project::new("");
+    let (code, out, err) = project.run("keygen");
+    assert_eq!(code, 0, "{err}");
+    let private = PrivateKey::from_bytes(&fs::read(project.path("keys/private.pem")).unwrap()).unwrap();
+    assert_eq!(private.public().size(), KeySize::Rsa2048);
+    assert!(out.contains(&private.public().id().to_string()), "{out}");
+    assert_eq!(fs::read_to_string(project.path("keys/public.pem")).unwrap(), private.public().to_spki_pem());
+    fs::remove_file(project.path("keys/public.pem")).unwrap();
+    let (code, _, err) = project.run("keygen");
+    assert!(code == 3 && err.contains("exists already"), "{err}");
+    assert!(!project.path("keys/public.pem").exists(), "both or none");
+    assert_eq!(project.run("keygen --bits 1024").0, 2);
+}
+
+#[test]
+fn a_new_key_can_be_encrypted_and_openssl_opens_it() {
+    use crate::testing::{has_tool, openssl};
+    for (options, scheme) in
+        [("", "scrypt"), (" --kdf pbkdf2", "PBKDF2"), (" --kdf scrypt --bits 3072", "scrypt")]
+    {
+        let project = Project::new("firmware = \"lamp.bin\"");
+        fs::write(project.path("words"), "three words\n").unwrap();
+        let words = project.path("words").display().to_string();
+        let (code, out, err) = project.run(&format!("keygen --encrypt{options} --passphrase-file {words}"));
+        assert!(code == 0 && out.contains("(encrypted; keep it secret"), "{out}{err}");
+        assert!(!format!("{out}{err}").contains("three words"));
+        let private = fs::read_to_string(project.path("keys/private.pem")).unwrap();
+        assert!(private.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----\n"), "{private}");
+        let (code, _, err) = project.run("sign");
+        assert!(code == 3 && err.contains("no passphrase was given"), "{err}");
+        assert_eq!(project.run(&format!("sign --passphrase-file {words}")).0, 0);
+        if has_tool("openssl") {
+            openssl(project.0.path(), "pkey -in keys/private.pem -passin file:words -pubout -out opened.pem");
+            let same = fs::read(project.path("opened.pem")).unwrap()
+                == fs::read(project.path("keys/public.pem")).unwrap();
+            assert!(same, "the halves belong together");
+            let shown = crate::testing::openssl_text(project.0.path(), "asn1parse -in keys/private.pem");
+            assert!(shown.contains(scheme), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn an_encrypted_key_needs_a_passphrase_that_can_be_one() {
+    let project = Project::new("");
+    for (name, text) in
+        [("empty", ""), ("lines", "a\nb\n"), ("long", &*"x".repeat(2000)), ("good", "three words")]
+    {
+        fs::write(project.path(name), text).unwrap();
+    }
+    let file = |name: &str| format!("--passphrase-file {}", project.path(name).display());
+    for (options, code, says) in [
+        ("--encrypt".to_owned(), 3, "no passphrase was given"),
+        (format!("--encrypt {}", file("empty")), 3, "is empty"),
+        (format!("--encrypt {}", file("lines")), 3, "line break"),
+        (format!("--encrypt {}", file("long")), 3, "more than a passphrase"),
+        (format!("--encrypt {}", file("missing")), 3, "could not be read from"),
+        ("--encrypt --passphrase-env OTASEAL_TEST_NOT_SET".into(), 3, "is not set"),
+        (file("good"), 2, "without --encrypt"),
+        (format!("--kdf scrypt {}", file("good")), 2, "belongs to --encrypt"),
+        (format!("--encrypt --kdf md5 {}", file("good")), 2, "md5"),
+        (format!("--encrypt {} --passphrase-env NAME", file("good")), 2, "one place"),
+        (
+            format!("--encrypt --key pkcs11:token=a;object=b {}", file("good")),
+            2,
+            "no file that could be encrypted",
+        ),
+        (
+            format!("--encrypt --key {0} --force --passphrase-file {0}", project.path("good").display()),
+            2,
+            "both",
+        ),
+        ("--encrypt=words".into(), 2, "--encrypt"),
+    ] {
+        let (found, _, err) = project.run(&format!("keygen {options}"));
+        assert!(found == code && err.contains(says), "{options}: {found} {err}");
+        assert!(!project.path("keys").exists(), "{options}");
+    }
+    assert_eq!(fs::read_to_string(project.path("good")).unwrap(), "three words");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_private_key_is_for_its_owner() {
+    use std::os::unix::fs::PermissionsExt;
+    let project = Project::new("");
+    assert_eq!(project.run("keygen").0, 0);
+    let mode = fs::metadata(project.path("keys/private.pem")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
