@@ -3,8 +3,12 @@
 //! A key without a finding is not proved good: these are the mistakes that were found in the field, and nothing of
 //! how a key was made can be read off its numbers.
 
+mod git;
 mod modulus;
 
+pub use self::git::asks_git;
+
+use self::git::tracked_by_git;
 use super::encryption::{self, Encryption};
 use super::{KeyError, KeySize, PublicKey};
 use crate::known_keys;
@@ -12,7 +16,6 @@ use crate::package::Purpose;
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -243,32 +246,6 @@ fn readable_by_others(path: &Path) -> Option<Finding> {
 #[cfg(not(unix))]
 fn readable_by_others(_: &Path) -> Option<Finding> {
     Some(Finding::NotChecked { what: "who may read the file", why: "this is no Unix".into() })
-}
-
-/// Whether git is asked about a file, which takes a millisecond: outside of every repository there is nothing to ask.
-pub fn asks_git(path: &Path) -> bool {
-    in_a_repository(path).is_some()
-}
-
-/// The file's full path, where it lies in a repository.
-fn in_a_repository(path: &Path) -> Option<PathBuf> {
-    let path = path.canonicalize().ok()?;
-    path.ancestors().skip(1).any(|folder| folder.join(".git").exists()).then_some(path)
-}
-
-fn tracked_by_git(path: &Path) -> Option<Finding> {
-    let path = in_a_repository(path)?;
-    let (directory, name) = (path.parent()?, path.file_name()?);
-    let mut git = Command::new("git");
-    git.args(["ls-files", "--error-unmatch", "--"]).arg(name).current_dir(directory);
-    let status = git.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    let not_checked = |why: String| Finding::NotChecked { what: "whether git has the file", why };
-    match status.map(|status| status.code()) {
-        Ok(Some(0)) => Some(Finding::TrackedByGit { path }),
-        Ok(Some(1)) => None,
-        Ok(_) => Some(not_checked("git could not say".into())),
-        Err(error) => Some(not_checked(format!("git could not be started: {error}"))),
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::*;
 use crate::key::PrivateKey;
 use crate::testing::{openssl, skipped};
 use std::fs;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Prints moduli of 2048 bits as `NAME HEX`.
