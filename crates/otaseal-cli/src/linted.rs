@@ -5,24 +5,14 @@ use crate::io::Place;
 use otaseal::Purpose;
 use otaseal::key::PublicKey;
 use otaseal::key::lint::{self, Finding};
-use otaseal::known_keys;
 use otaseal::sign::{Scheme, SignError, Signer};
 use std::io::Read;
-use std::mem;
-use std::panic::resume_unwind;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
 
-/// A signer whose key is looked at while it signs: asking git takes a millisecond.
+/// A signer whose key was looked at.
 struct Linted {
     signer: Box<dyn Signer>,
-    warnings: Mutex<Warnings>,
-}
-
-enum Warnings {
-    Coming(JoinHandle<Vec<String>>),
-    Here(Vec<String>),
+    warnings: Vec<String>,
 }
 
 impl Signer for Linted {
@@ -44,14 +34,7 @@ impl Signer for Linted {
     }
 
     fn remarks(&self) -> Vec<String> {
-        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = match mem::replace(&mut *warnings, Warnings::Here(Vec::new())) {
-            Warnings::Here(known) => known,
-            Warnings::Coming(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
-        };
-        let all = known.iter().cloned().chain(self.signer.remarks()).collect();
-        *warnings = Warnings::Here(known);
-        all
+        self.warnings.iter().cloned().chain(self.signer.remarks()).collect()
     }
 }
 
@@ -62,25 +45,13 @@ pub(crate) fn linted(
     file: Option<&Path>,
     purpose: Purpose,
 ) -> Result<Box<dyn Signer>, Failure> {
-    let path = file.filter(|path| path.is_file()).map(Path::to_owned);
-    let bytes = path.as_deref().map(|path| Place::from(path).key_bytes()).transpose()?;
-    let asks_git = path.as_deref().is_some_and(lint::asks_git);
-    let key = signer.public_key().clone();
-    let published = known_keys::published_at(key.id()).is_some();
-    let look = move || {
-        let file = path.as_deref().zip(bytes.as_ref().map(|bytes| &***bytes));
-        lint::judge(lint::signing_key(&key, file), purpose)
-    };
+    let path = file.filter(|path| path.is_file());
+    let bytes = path.map(|path| Place::from(path).key_bytes()).transpose()?;
+    let file = path.zip(bytes.as_ref().map(|bytes| &***bytes));
+    let findings = lint::judge(lint::signing_key(signer.public_key(), file), purpose)
+        .map_err(|refused| Failure::new(&refused, refused.help()))?;
     // Of a published key every report warns already.
-    let warnings = |findings: Vec<Finding>| {
-        let findings = findings.iter().filter(|finding| !matches!(finding, Finding::Published { .. }));
-        findings.map(|finding| format!("{finding}; {}", finding.help())).collect()
-    };
-    // For development nothing is refused, and what takes a while need not be waited for.
-    let warnings = if purpose == Purpose::Development && asks_git && !published {
-        Warnings::Coming(thread::spawn(move || look().map(warnings).unwrap_or_default()))
-    } else {
-        Warnings::Here(warnings(look().map_err(|refused| Failure::new(&refused, refused.help()))?))
-    };
-    Ok(Box::new(Linted { signer, warnings: Mutex::new(warnings) }))
+    let findings = findings.iter().filter(|finding| !matches!(finding, Finding::Published { .. }));
+    let warnings = findings.map(|finding| format!("{finding}; {}", finding.help())).collect();
+    Ok(Box::new(Linted { signer, warnings }))
 }

@@ -6,8 +6,6 @@
 mod git;
 mod modulus;
 
-pub use self::git::asks_git;
-
 use self::git::tracked_by_git;
 use super::encryption::{self, Encryption};
 use super::{KeyError, KeySize, PublicKey};

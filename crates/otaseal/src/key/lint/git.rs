@@ -18,11 +18,6 @@ struct Tracked {
     top: PathBuf,
 }
 
-/// Whether git must be asked about a file.
-pub fn asks_git(path: &Path) -> bool {
-    in_question(path).is_some()
-}
-
 pub(super) fn tracked_by_git(path: &Path) -> Option<Finding> {
     let path = in_question(path)?;
     let (directory, name) = (path.parent()?, path.file_name()?);
@@ -117,7 +112,7 @@ mod tests {
             for name in ["keys/private.pel", "keys/private.pem", "keys/other.pem", "top.pem", "private.pem"] {
                 fs::write(dir.path().join(name), name).unwrap();
             }
-            let asked = |name: &str| asks_git(&dir.path().join(name));
+            let asked = |name: &str| in_question(&dir.path().join(name)).is_some();
             assert!(!asked("top.pem"), "there is no index yet");
             git(&["add", "keys/private.pel", "keys/private.pem", "top.pem"]);
             for name in ["keys/private.pel", "keys/private.pem", "top.pem"] {

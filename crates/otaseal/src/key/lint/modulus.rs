@@ -106,15 +106,15 @@ fn fermat(n: &BigUint) -> Option<u32> {
         &a * &a - n
     };
     // Almost every number is told from a square by what is left of it; that is counted without the long numbers.
-    let mut a = residue(&(&root + 1u32));
+    let first = residue(&(&root + 1u32));
     let mut left = residue(&difference(1));
     for step in 1..=FERMAT_STEPS {
         if may_be_square(left) && is_square(&difference(step)) {
             return Some(step);
         }
         // (a + 1)² = a² + 2a + 1
+        let a = first + u64::from(step - 1);
         left = (left + 2 * a + 1) % FILTER;
-        a += 1;
     }
     None
 }
