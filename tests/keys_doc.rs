@@ -1,55 +1,105 @@
-//! What docs/keys.md tells people to type, typed: the console lines of "Signing elsewhere", and the jobs of "Sign what was
-//! built" as the two CI systems would run them.
+//! What docs/keys.md tells people to type, typed: the commands of "Any other signer", the console lines of "Signing
+//! elsewhere", and the jobs of "Sign what was built" as the two CI systems would run them.
 #![cfg(unix)]
 
 mod common;
 #[path = "common/console.rs"]
 mod console;
+#[path = "common/document.rs"]
+mod document;
 
-use common::{Bench, OTASEAL};
-use console::{lines_match, steps};
+use common::Bench;
+use document::{blocks, section, shell, type_console};
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
-
-/// The text of one section.
-fn section(title: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/keys.md");
-    let text = fs::read_to_string(path).unwrap();
-    let from = text.find(&format!("\n## {title}\n")).unwrap_or_else(|| panic!("docs/keys.md has no {title}"));
-    let rest = &text[from + 4..];
-    rest[..rest.find("\n## ").unwrap_or(rest.len())].to_owned()
-}
-
-/// `sh -c SCRIPT` with `otaseal` in its PATH.
-fn shell(directory: &Path, script: &str, environment: &[(&str, &str)]) -> Output {
-    let program = Path::new(OTASEAL).parent().unwrap().display();
-    let path = format!("{program}:{}", std::env::var("PATH").unwrap());
-    let mut command = Command::new("sh");
-    command.args(["-e", "-c", script]).current_dir(directory).env("PATH", path);
-    command.envs(environment.iter().copied()).output().unwrap()
-}
+use std::process::Output;
 
 #[test]
 fn a_signature_is_made_elsewhere_as_the_document_says() {
     let bench = Bench::new();
     bench.ok(&["keygen", "--private", "private.pem", "--public", "public.pem"]);
     bench.write("firmware.bin", &common::firmware(10_001));
-    let steps = steps(&section("Signing elsewhere"));
-    assert!(steps.len() >= 6, "the document has lost its commands");
-    for step in steps {
-        let output = shell(bench.dir(), &step.command, &[]);
-        let printed = String::from_utf8_lossy(&output.stdout);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{}: {errors}", step.command);
-        let (printed, expected) = (printed.lines().collect::<Vec<_>>(), &step.expected);
-        let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
-        assert!(lines_match(&expected, &printed), "{}: {expected:#?}, not {printed:#?}", step.command);
-    }
+    assert!(
+        type_console(&bench, &section("keys.md", "Signing elsewhere")) >= 6,
+        "the document has lost its commands"
+    );
     bench.ok(&["verify", "firmware.bin.signed", "--key", "public.pem"]);
     // The other way that the text names gives the same bytes.
     bench.ok(&["digest", "firmware.bin", "--raw", "digest-info", "-o", "again"]);
     assert!(bench.read("again") == bench.read("digest-info"));
+}
+
+/// Stands for the AWS CLI: takes what its manual gives `kms sign`, and nothing else, and answers as it does. OpenSSL signs.
+const AWS: &str = r#"#!/usr/bin/env python3
+import argparse, base64, subprocess, sys
+parser = argparse.ArgumentParser(prog="aws", allow_abbrev=False)
+parser.add_argument("service", choices=["kms"])
+parser.add_argument("operation", choices=["sign"])
+parser.add_argument("--key-id", required=True)
+parser.add_argument("--message", required=True)
+parser.add_argument("--message-type", choices=["RAW", "DIGEST", "EXTERNAL_MU"], default="RAW")
+parser.add_argument("--signing-algorithm", required=True, choices=[
+    "RSASSA_PSS_SHA_256", "RSASSA_PSS_SHA_384", "RSASSA_PSS_SHA_512", "RSASSA_PKCS1_V1_5_SHA_256",
+    "RSASSA_PKCS1_V1_5_SHA_384", "RSASSA_PKCS1_V1_5_SHA_512", "ECDSA_SHA_256", "ECDSA_SHA_384", "ECDSA_SHA_512"])
+parser.add_argument("--output", choices=["json", "text", "table", "yaml", "yaml-stream", "off"], default="json")
+parser.add_argument("--query")
+asked = parser.parse_args()
+
+def refused(name, why):
+    print(f"\nAn error occurred ({name}) when calling the Sign operation: {why}", file=sys.stderr)
+    sys.exit(254)
+
+if asked.key_id != "alias/firmware":
+    refused("NotFoundException", f"Alias {asked.key_id} is not found.")
+if not asked.message.startswith("fileb://"):
+    sys.exit("Invalid base64")
+message = open(asked.message[len("fileb://"):], "rb").read()
+if asked.message_type != "DIGEST" or asked.signing_algorithm != "RSASSA_PKCS1_V1_5_SHA_256":
+    sys.exit("not what is asked for here")
+if len(message) != 32:
+    refused("ValidationException", "Digest is invalid length for algorithm RSASSA_PKCS1_V1_5_SHA_256.")
+signed = subprocess.run("openssl pkeyutl -sign -inkey private.pem -pkeyopt rsa_padding_mode:pkcs1 "
+                        "-pkeyopt digest:sha256".split(), input=message, stdout=subprocess.PIPE, check=True)
+if asked.output != "text" or asked.query != "Signature":
+    sys.exit("not what is asked for here")
+print(base64.b64encode(signed.stdout).decode())
+"#;
+
+#[test]
+fn any_other_signer_signs_as_the_document_says() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = Bench::new();
+    bench.ok(&["keygen", "--private", "private.pem", "--public", "public.pem"]);
+    bench.write("firmware.bin", &common::firmware(10_001));
+    fs::create_dir(bench.path("bin")).unwrap();
+    bench.write("bin/aws", AWS.as_bytes());
+    fs::set_permissions(bench.path("bin/aws"), fs::Permissions::from_mode(0o755)).unwrap();
+    bench.ok(&["sign", "firmware.bin", "-o", "expected", "--key", "private.pem"]);
+    let scripts = blocks(&section("keys.md", "Any other signer"), "sh");
+    let [openssl, aws] = &scripts[..] else { panic!("two commands: {scripts:?}") };
+    let run = |script: &str| {
+        let _ = fs::remove_file(bench.path("firmware.bin.signed"));
+        shell(bench.dir(), &format!("PATH=$PWD/bin:$PATH\n{script}"), &[])
+    };
+    for script in [openssl, aws] {
+        let output = run(script);
+        assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(bench.read("firmware.bin.signed") == bench.read("expected"), "{script}");
+    }
+    // The stand-in is strict, and what it says is shown.
+    for (from, to, said) in [
+        ("alias/firmware", "alias/lamp", "NotFoundException"),
+        ("--signer-cmd-input digest ", "", "ValidationException"),
+        ("fileb://", "file://", "Invalid base64"),
+        ("--message-type", "--message-kind", "unrecognized arguments"),
+        ("V1_5_SHA_256", "V1_5_SHA256", "invalid choice"),
+    ] {
+        let script = aws.replace(from, to);
+        assert_ne!(&script, aws, "{from}");
+        let output = run(&script);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(3) && errors.contains(said), "{to}: {errors}");
+        assert!(!bench.path("firmware.bin.signed").exists());
+    }
 }
 
 /// The scripts of one job of a YAML text: what stands behind `run:`, or in the list below `script:`.
@@ -122,10 +172,8 @@ fn two_jobs(yaml: &str, key_in_file: bool, exchange: Option<&[u8]>, other_key: b
 
 #[test]
 fn the_protected_jobs_sign_what_was_built_and_nothing_else() {
-    let text = section("Sign what was built");
-    let yaml: Vec<&str> =
-        text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    let [github, gitlab] = yaml[..] else { panic!("two examples") };
+    let yaml = blocks(&section("keys.md", "Sign what was built"), "yaml");
+    let [github, gitlab] = &yaml[..] else { panic!("two examples") };
     for (yaml, key_in_file) in [(github, false), (gitlab, true)] {
         let (output, _) = two_jobs(yaml, key_in_file, None, false);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

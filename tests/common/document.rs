@@ -1,0 +1,48 @@
+//! A document's sections, and its commands as a shell runs them.
+
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part of this")]
+
+use super::common::{Bench, OTASEAL};
+use super::console::{lines_match, steps};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// The text of one section of a file in docs.
+pub fn section(document: &str, title: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(document);
+    let text = fs::read_to_string(path).unwrap();
+    let from = text.find(&format!("\n## {title}\n")).unwrap_or_else(|| panic!("{document} has no {title}"));
+    let rest = &text[from + 4..];
+    rest[..rest.find("\n## ").unwrap_or(rest.len())].to_owned()
+}
+
+/// Its code blocks of one language.
+pub fn blocks(text: &str, language: &str) -> Vec<String> {
+    let mark = format!("```{language}\n");
+    text.split(mark.as_str()).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+}
+
+/// `sh -e -c SCRIPT` with `otaseal` in its PATH.
+pub fn shell(directory: &Path, script: &str, environment: &[(&str, &str)]) -> Output {
+    let program = Path::new(OTASEAL).parent().unwrap().display();
+    let path = format!("{program}:{}", std::env::var("PATH").unwrap());
+    let mut command = Command::new("sh");
+    command.args(["-e", "-c", script]).current_dir(directory).env("PATH", path);
+    command.envs(environment.iter().copied()).output().unwrap()
+}
+
+/// Types the console lines of a text: each succeeds and prints what stands below it. How many there were.
+pub fn type_console(bench: &Bench, text: &str) -> usize {
+    let steps = steps(text);
+    for step in &steps {
+        let output = shell(bench.dir(), &step.command, &[]);
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {errors}", step.command);
+        let (printed, expected) = (printed.lines().collect::<Vec<_>>(), &step.expected);
+        let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+        assert!(lines_match(&expected, &printed), "{}: {expected:#?}, not {printed:#?}", step.command);
+    }
+    steps.len()
+}
