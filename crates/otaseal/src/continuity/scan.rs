@@ -177,10 +177,8 @@ fn has_content(body: &[u8]) -> bool {
 
 /// INTEGER 65537: the end of every RSA key that counts, with the modulus right before it.
 const EXPONENT: [u8; 5] = [0x02, 0x03, 0x01, 0x00, 0x01];
-/// INTEGER 0, then a long INTEGER: how the private key begins, its version and the modulus (RFC 8017 A.1.2).
-const PRIVATE: [u8; 5] = [0x02, 0x01, 0x00, 0x02, 0x82];
-/// The same for moduli of 1024 bits.
-const SMALL_PRIVATE: [u8; 7] = [0x02, 0x01, 0x00, 0x02, 0x81, 0x81, 0x00];
+/// INTEGER 0, then an INTEGER: how the private key begins, its version and the modulus (RFC 8017 A.1.2).
+const PRIVATE: [u8; 4] = [0x02, 0x01, 0x00, 0x02];
 
 /// Finds keys in DER; gives back where there are keys inside certificates.
 fn der(plain: &[u8], known: &[&PublicKey], found: &mut Search) -> Vec<Range<usize>> {
@@ -213,8 +211,7 @@ fn der(plain: &[u8], known: &[&PublicKey], found: &mut Search) -> Vec<Range<usiz
             }
         }
     }
-    let private = memmem::find_iter(plain, &PRIVATE).chain(memmem::find_iter(plain, &SMALL_PRIVATE));
-    for at in private {
+    for at in memmem::find_iter(plain, &PRIVATE) {
         if let Some(start) = private_start(plain, at) {
             add_private(found, "an RSA private key (DER)", start);
         }
