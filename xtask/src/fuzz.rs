@@ -22,6 +22,13 @@ const TARGETS: &[(&str, &str, &[&str])] = &[
     ("crates/otaseal/fuzz", "gzip", &["tests/cmd/in"]),
     ("crates/otaseal/fuzz", "metadata", &[]),
     ("crates/otaseal/fuzz", "identify", &["fixtures/plain", "crates/otaseal/fuzz/seeds/elf"]),
+    ("crates/otaseal/fuzz", "encrypted", &["crates/otaseal/fuzz/seeds/encrypted"]),
+    ("crates/otaseal/fuzz", "keys", &["keys.example", "tests/cmd/in/keys"]),
+    ("crates/otaseal/fuzz", "uri", &["crates/otaseal/fuzz/seeds/uri"]),
+    ("crates/otaseal/fuzz", "ledger", &["tests/cmd/in"]),
+    ("crates/otaseal/fuzz", "release", &["tests/cmd/in/release", "tests/cmd/in/rotation"]),
+    ("crates/otaseal/fuzz", "continuity", &["keys.example", "tests/cmd/in/keys"]),
+    ("crates/otaseal/fuzz", "signature", &["tests/cmd/in/signatures"]),
 ];
 
 const FLAGS: &str = "--cfg fuzzing -Ccodegen-units=1 -Cdebug-assertions -Cpasses=sancov-module \
@@ -53,6 +60,8 @@ pub(crate) fn run(root: &Path, seconds: u32) -> Result<String> {
         fs::create_dir_all(&corpus)?;
         let child = Command::new(work.join(&host).join("release").join(target))
             .arg(format!("-max_total_time={seconds}"))
+            // One input that takes so long, with all targets on few cores, is a fault.
+            .args(["-timeout=60", "-rss_limit_mb=1024"])
             .arg(format!("-artifact_prefix={}/", work.display()))
             .arg(&corpus)
             .args(seeds.iter().map(|seed| root.join(seed)))

@@ -201,14 +201,15 @@ impl Pkcs11Uri {
                     return Err(UriError::PinCommand);
                 }
                 let path = match value.strip_prefix("file:") {
-                    // RFC 8089: an authority is empty or this machine.
-                    Some(rest) => {
-                        let rest = rest.strip_prefix("//localhost").unwrap_or(rest);
-                        rest.strip_prefix("//").unwrap_or(rest)
-                    }
+                    // RFC 8089: an authority is empty or this machine, and an absolute path follows.
+                    Some(rest) => match rest.strip_prefix("//") {
+                        Some(rest) => rest.strip_prefix("localhost").unwrap_or(rest),
+                        None => rest,
+                    },
                     None => &value,
                 };
-                if path.is_empty() {
+                let other_machine = value.starts_with("file://") && !path.starts_with('/');
+                if path.is_empty() || other_machine {
                     return Err(UriError::Value { name: "pin-source", value });
                 }
                 self.pin_source = Some(path.into());
@@ -260,7 +261,11 @@ impl fmt::Display for Pkcs11Uri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let slot_id = self.slot_id.map(|id| id.to_string());
         let module = self.module_path.as_ref().map(|path| path.to_string_lossy().into_owned());
-        let pin = self.pin_source.as_ref().map(|path| format!("file:{}", path.display()));
+        let pin = self.pin_source.as_ref().map(|path| {
+            // What begins with two slashes would be taken for an authority.
+            let authority = if path.to_string_lossy().starts_with("//") { "//" } else { "" };
+            format!("file:{authority}{}", path.display())
+        });
         let text = |text: &Option<String>| text.as_ref().map(|text| text.clone().into_bytes());
         let path = [
             ("token", text(&self.token)),

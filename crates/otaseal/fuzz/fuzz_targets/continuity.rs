@@ -1,0 +1,44 @@
+//! The search for keys in any image, also one that repeats: it takes time in proportion to the length (the fuzzer stops
+//! what takes seconds), keeps a bounded number of keys, and never misses a private key in PEM.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use otaseal::continuity::search;
+use otaseal::key::PublicKey;
+use std::sync::LazyLock;
+
+/// What takes a second for its square takes hours for a whole image.
+const LENGTH: usize = 256 * 1024;
+const PRIVATE: &[u8] =
+    b"-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQDAbcdefghijklm\n";
+
+static KEYS: LazyLock<[PublicKey; 2]> = LazyLock::new(|| {
+    [
+        PublicKey::from_bytes(include_bytes!("../../../../keys.example/public.pem")).expect("a key"),
+        PublicKey::from_bytes(include_bytes!("../../../../tests/cmd/in/keys/other.public.pem"))
+            .expect("a key"),
+    ]
+});
+
+fn holds(image: &[u8]) {
+    let known: Vec<&PublicKey> = KEYS.iter().collect();
+    for known in [&known[..], &[]] {
+        let found = search(image, known);
+        assert!(found.keys.len() <= 32 + known.len());
+        assert!(found.keys.is_sorted_by_key(|key| key.offset));
+        assert!(found.keys.iter().all(|key| key.offset < image.len() && key.key_id.len() == 64));
+        for (index, key) in found.keys.iter().enumerate() {
+            assert!(found.keys[..index].iter().all(|other| other.key_id != key.key_id));
+        }
+        assert!(found.private.is_none_or(|private| private.offset < image.len()));
+    }
+}
+
+fuzz_target!(|data: &[u8]| {
+    holds(data);
+    let leaky = [data, PRIVATE].concat();
+    assert!(search(&leaky, &[]).private.is_some());
+    if !data.is_empty() {
+        holds(&data.repeat(LENGTH / data.len() + 1));
+    }
+});

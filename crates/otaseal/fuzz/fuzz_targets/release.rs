@@ -1,0 +1,55 @@
+//! Manifests and indices of releases: names never lead out of the directory, what is not signed is not believed, and
+//! what is not whole is not accepted.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use otaseal::bundle::{self, BundleError, Request};
+use otaseal::digest::sha256;
+use otaseal::key::{PrivateKey, PublicKey};
+use otaseal::manifest::Release;
+use otaseal::rotate::{self, Reason};
+use otaseal::sign::{Scheme, Signer};
+use std::fs;
+use std::sync::LazyLock;
+
+static KEY: LazyLock<PrivateKey> = LazyLock::new(|| {
+    PrivateKey::from_bytes(include_bytes!("../../../../keys.example/private.pem")).expect("a key")
+});
+static OTHER: LazyLock<PublicKey> = LazyLock::new(|| {
+    PublicKey::from_bytes(include_bytes!("../../../../tests/cmd/in/keys/other.public.pem")).expect("a key")
+});
+
+fuzz_target!(|data: &[u8]| {
+    if let Ok(release) = Release::from_json(data) {
+        for file in release.signed_files() {
+            assert!(!file.is_empty() && !file.contains(['/', '\\']) && !file.starts_with('.'), "{file:?}");
+        }
+    }
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| directory.path().join(name);
+    fs::write(at("manifest.json"), data).expect("written");
+    if let Ok(release) = rotate::read(&at("manifest.json"), KEY.public(), &OTHER) {
+        let plan = rotate::plan(KEY.public(), &OTHER, Reason::Compromised, vec![release]);
+        assert_eq!(plan.groups.len(), 1);
+        serde_json::to_string(&plan).expect("a plan has a JSON form");
+    }
+    let request = Request {
+        package: directory.path(),
+        out: &at("out"),
+        ledger: &at("ledger.jsonl"),
+        firmware_key: KEY.public(),
+    };
+    bundle::make(request, &*KEY).expect_err("nothing in it is signed");
+    assert!(!at("out").exists());
+
+    // The index is read when its signature is good and not before.
+    let sign = |index: &[u8]| KEY.sign_digest(Scheme::Pkcs1v15Sha256, &sha256(index).0).expect("signed");
+    fs::write(at(bundle::INDEX), data).expect("written");
+    fs::write(at(bundle::SIGNATURE), sign(b"another index")).expect("written");
+    let unsigned = bundle::check(directory.path(), KEY.public());
+    assert!(matches!(unsigned, Err(BundleError::Signature(_))));
+    fs::write(at(bundle::SIGNATURE), sign(data)).expect("written");
+    // It would have to list a file that holds its own digest.
+    bundle::check(directory.path(), KEY.public()).expect_err("the manifest is the index");
+});

@@ -1,0 +1,24 @@
+//! PKCS#11 URIs: what is read is written as a URI that means the same, and no PIN is ever in one.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use otaseal::key::pkcs11::Pkcs11Uri;
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match text.parse::<Pkcs11Uri>() {
+        Ok(mut uri) => {
+            // Not written: nobody asks for them.
+            uri.ignored.clear();
+            assert!(Pkcs11Uri::is_one(text));
+            let written = uri.to_string();
+            assert!(!written.contains(|c: char| c.is_control() || c.is_whitespace()), "{written:?}");
+            assert!(!written.contains("pin-value"));
+            assert_eq!(written.parse::<Pkcs11Uri>().as_ref(), Ok(&uri), "{written:?}");
+        }
+        Err(error) => {
+            let said = error.to_string();
+            assert!(!error.help().is_empty() && !said.contains(|c: char| c.is_control()), "{said:?}");
+        }
+    }
+});
