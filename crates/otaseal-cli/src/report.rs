@@ -69,9 +69,9 @@ impl Reporter {
             to_json(&WithWarnings { outcome, warnings })
         } else {
             for warning in warnings {
-                to_stderr(&format!("warning: {warning}\n"));
+                to_stderr(&format!("warning: {}\n", one_line(&warning)));
             }
-            if self.quiet { String::new() } else { outcome.to_string() }
+            if self.quiet { String::new() } else { harmless(&outcome.to_string()) }
         };
         if outcome.stdout_is_taken() {
             to_stderr(&text);
@@ -86,9 +86,9 @@ impl Reporter {
             return self.json_line(json);
         }
         for warning in warnings {
-            to_stderr(&format!("warning: {warning}\n"));
+            to_stderr(&format!("warning: {}\n", one_line(warning)));
         }
-        if self.quiet { Ok(()) } else { to_stdout(&format!("{text}\n")) }
+        if self.quiet { Ok(()) } else { to_stdout(&format!("{}\n", one_line(text))) }
     }
 
     /// One failure of many. Among lines of JSON it is one of them, on standard output.
@@ -112,7 +112,8 @@ impl Reporter {
         if self.json {
             to_stderr(&to_json(failure));
         } else {
-            to_stderr(&format!("error: {}\nhelp: {}\n", failure.message, failure.help));
+            let (message, help) = (one_line(&failure.message), one_line(&failure.help));
+            to_stderr(&format!("error: {message}\nhelp: {help}\n"));
         }
         failure.exit.into()
     }
@@ -168,6 +169,17 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     let message = message.strip_prefix("error: ").unwrap_or(&message);
     let failure = Failure::usage(message, paragraphs.next().unwrap_or_else(|| "try --help".into()));
     Reporter::new(true, false).failure(&failure)
+}
+
+/// Text without what a terminal obeys: names and words in it come from files that anybody may have written.
+fn harmless(text: &str) -> String {
+    let obeyed = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    text.chars().map(|c| if obeyed(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// The same for what has a line to itself: nothing in it begins another, which would look like ours.
+fn one_line(text: &str) -> String {
+    harmless(&text.replace(['\n', '\t'], " "))
 }
 
 /// A text on one line.

@@ -21,6 +21,9 @@ static OTHER: LazyLock<PublicKey> = LazyLock::new(|| {
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(release) = Release::from_json(data) {
+        for text in [&release.name, &release.version].into_iter().flatten() {
+            assert!(!text.contains(char::is_control), "{text:?}");
+        }
         for file in release.signed_files() {
             assert!(!file.is_empty() && !file.contains(['/', '\\']) && !file.starts_with('.'), "{file:?}");
         }

@@ -127,9 +127,9 @@ impl Release {
         let by_flash_mode = form.installed.md5_by_flash_mode.into_iter();
         let artefacts = form.artefacts.into_iter();
         Ok(Self {
-            name: form.name,
-            version: form.version,
-            source: form.source.file,
+            name: form.name.as_deref().map(on_one_line),
+            version: form.version.as_deref().map(on_one_line),
+            source: on_one_line(&form.source.file),
             key_id: form.key.map(|key| key.id),
             carries: form.carries,
             signed,
@@ -160,6 +160,11 @@ impl Release {
         let sent = self.artefacts.iter().find(|(_, of_file)| *of_file == md5);
         sent.map(|(file, _)| Match::Sent { file: file.clone() })
     }
+}
+
+/// Names have no line ends or other control characters; whoever wrote some in wants reports to say what is not so.
+fn on_one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 fn digest(text: &str) -> Result<Md5Digest, ReleaseError> {

@@ -38,7 +38,7 @@ pub enum UriError {
     #[error("the attribute `{0}` stands twice in the PKCS#11 URI")]
     Twice(String),
     /// A value that the attribute cannot have.
-    #[error("the attribute `{name}` of the PKCS#11 URI cannot be `{value}`")]
+    #[error("the attribute `{name}` of the PKCS#11 URI cannot be `{}`", shown(value))]
     Value {
         /// The attribute.
         name: &'static str,
@@ -56,6 +56,11 @@ pub enum UriError {
     /// A PIN from a command.
     #[error("the PKCS#11 URI takes the PIN from a command (pin-source=|…), which is not done")]
     PinCommand,
+}
+
+/// What was decoded, as a terminal may show it.
+fn shown(value: &str) -> String {
+    value.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).take(80).collect()
 }
 
 impl UriError {

@@ -103,6 +103,19 @@ fn what_is_not_strict_is_refused() {
     assert_eq!(read(&format!("pkcs11:object={}", "x".repeat(9000))), Err(UriError::TooLong));
 }
 
+#[test]
+fn nothing_that_is_decoded_writes_on_a_terminal() {
+    for text in [
+        "pkcs11:slot-id=1%1B%5B2J",
+        "pkcs11:object=x;type=%07",
+        "pkcs11:?module-name=%0A",
+        "pkcs11:?pin-source=file:%2F%2F%1B",
+    ] {
+        let error = read(text).unwrap_err().to_string();
+        assert!(error.contains("cannot be `") && !error.contains(char::is_control), "{error:?}");
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn hostile_text_never_panics(text in "(?s).{0,80}", path in "[a-z;=%0-9?&é-]{0,60}") {
