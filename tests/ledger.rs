@@ -93,6 +93,104 @@ fn a_kill_leaves_no_signed_file_that_is_not_in_the_ledger() {
     bench.ok(&["ledger", "verify", "ledger.jsonl"]);
 }
 
+const MANY: usize = 40;
+
+/// `otaseal sign` of many images, eight at once.
+fn sign_many(bench: &Bench, directory: &str) -> Command {
+    let mut command = Command::new(OTASEAL);
+    command.current_dir(bench.dir()).args([
+        "sign",
+        "--key",
+        "key.pem",
+        "--ledger",
+        "ledger.jsonl",
+        "--jobs",
+        "8",
+    ]);
+    command.args(["--json", "--out-dir", directory]).args((0..MANY).map(|n| format!("in-{n}.bin")));
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+fn many() -> Bench {
+    let bench = bench();
+    (0..MANY).for_each(|n| bench.write(&format!("in-{n}.bin"), &common::firmware(3000 + n)));
+    bench
+}
+
+/// The files of a directory that have their names.
+fn signed_in(bench: &Bench, directory: &str) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(bench.path(directory)) else { return Vec::new() };
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.ends_with(".signed")).map(|name| format!("{directory}/{name}")).collect()
+}
+
+/// Lines that share one write: whatever is killed, a file that has its name has its line, and the chain goes on.
+#[test]
+fn a_batch_that_is_killed_leaves_no_signed_file_that_is_not_in_the_ledger() {
+    let bench = many();
+    let (mut signed, mut midway) = (Vec::new(), 0);
+    for round in 0..50 {
+        let directory = format!("batch-{round}");
+        let mut child = sign_many(&bench, &directory).spawn().unwrap();
+        thread::sleep(Duration::from_micros(1500 * round));
+        let _ = child.kill();
+        let _ = child.wait();
+        let named = signed_in(&bench, &directory);
+        midway += usize::from((1..MANY).contains(&named.len()));
+        signed.extend(named);
+    }
+    assert!(midway > 0, "no batch was killed in the middle");
+    assert!(sign_many(&bench, "last").status().unwrap().success());
+    signed.extend(signed_in(&bench, "last"));
+    let words = [&["-c".to_owned(), CHAIN.into(), "ledger.jsonl".into()], &signed[..]].concat();
+    bench.run("python3", &words);
+    bench.ok(&["ledger", "verify", "ledger.jsonl"]);
+}
+
+/// Two batches at once: every line of the report names its own line of the ledger.
+#[test]
+fn every_image_of_a_batch_is_told_its_own_line() {
+    let bench = many();
+    let start = |directory: &str| sign_many(&bench, directory).stdout(Stdio::piped()).spawn().unwrap();
+    let reports = [start("one"), start("two")].map(|child| child.wait_with_output().unwrap());
+    let ledger = String::from_utf8(bench.read("ledger.jsonl")).unwrap();
+    let lines: Vec<&str> = ledger.lines().collect();
+    let mut numbers = Vec::new();
+    for report in reports {
+        assert!(report.status.success());
+        for line in String::from_utf8(report.stdout).unwrap().lines() {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            let number = line["ledger"]["seq"].as_u64().unwrap() as usize;
+            let entered: serde_json::Value = serde_json::from_str(lines[number - 1]).unwrap();
+            assert_eq!(entered["seq"], number);
+            assert_eq!(entered["output"]["file"], line["outputs"][0]["file"]);
+            assert_eq!(entered["input"]["file"], line["input"]);
+            assert_eq!(
+                line["ledger"]["sha256"],
+                otaseal::digest::sha256(lines[number - 1].as_bytes()).to_string()
+            );
+            numbers.push(number);
+        }
+    }
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=2 * MANY).collect::<Vec<_>>());
+    bench.ok(&["ledger", "verify", "ledger.jsonl"]);
+}
+
+/// What cannot be entered fails with its whole group, and the run says so of each.
+#[test]
+fn a_batch_without_its_ledger_signs_nothing() {
+    let bench = many();
+    bench.write("ledger.jsonl", b"a list of something else\n");
+    let output = sign_many(&bench, "out").arg("--keep-going").stdout(Stdio::piped()).output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(report.lines().filter(|line| line.contains("is no ledger")).count(), MANY, "{report}");
+    assert!(signed_in(&bench, "out").is_empty());
+    assert_eq!(bench.read("ledger.jsonl"), b"a list of something else\n");
+}
+
 /// The same for the moment that is hard to hit: in the middle of the line.
 #[test]
 fn half_a_line_is_kept_beside_the_ledger() {

@@ -25,12 +25,18 @@ pub(crate) struct BatchArgs {
     /// With many inputs, go on after one that failed; otherwise no other is started
     #[arg(long)]
     keep_going: bool,
-    /// Inputs that are worked on at once [default: one for each core]
+    /// Inputs that are worked on at once [default: one for each core; more where they wait for a ledger]
     #[arg(long, value_name = "N")]
     jobs: Option<NonZero<usize>>,
 }
 
 impl BatchArgs {
+    /// How many inputs are worked on at once: by default one for each core, and no fewer than `least`.
+    pub(crate) fn jobs(&self, least: usize) -> usize {
+        let cores = || thread::available_parallelism().map_or(1, NonZero::get);
+        self.jobs.map_or_else(|| cores().max(least), NonZero::get)
+    }
+
     pub(crate) fn list(&self) -> Option<&Place> {
         self.from_list.as_ref()
     }
@@ -191,12 +197,12 @@ impl<T: Outcome> fmt::Display for OneOrMany<T> {
 pub(crate) fn run<T: Outcome + Send>(
     what: &'static str,
     args: &BatchArgs,
+    jobs: usize,
     inputs: &[PathBuf],
     reporter: &Reporter,
     work: impl Fn(usize, &Path) -> Result<T, Failure> + Sync,
     line: impl Fn(&T) -> String,
 ) -> Result<Summary, Failure> {
-    let jobs = args.jobs.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZero::get);
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
     let (sender, receiver) = mpsc::channel();

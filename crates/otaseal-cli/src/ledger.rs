@@ -11,6 +11,10 @@ use serde::Serialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+/// Images of a batch that are worked on at once where a ledger is written: most of them wait for the disk, and those who
+/// wait together need it once.
+pub(crate) const WAIT_AT_ONCE: usize = 16;
+
 /// Where signatures are entered.
 #[derive(Debug, Args)]
 pub(crate) struct LedgerArgs {

@@ -12,6 +12,7 @@
 //! without its line.
 
 mod append;
+mod group;
 mod origin;
 
 use crate::digest::{Sha256Digest, sha256};
@@ -22,8 +23,10 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use self::append::Appended;
+use self::group::Group;
 pub use self::origin::Origin;
 
 /// Longest line, in bytes. Real ones have about seven hundred.
@@ -37,6 +40,7 @@ const FIRST: Sha256Digest = Sha256Digest([0; 32]);
 pub struct Ledger {
     path: PathBuf,
     origin: Origin,
+    group: Arc<Group>,
 }
 
 /// One signature, to be entered.
@@ -215,6 +219,24 @@ impl LedgerError {
         }
     }
 
+    /// The same once more: one failure can be that of several signatures.
+    fn again(&self) -> Self {
+        let copy = |error: &io::Error| {
+            let same = error.raw_os_error().map(io::Error::from_raw_os_error);
+            same.unwrap_or_else(|| io::Error::new(error.kind(), error.to_string()))
+        };
+        match self {
+            Self::Io { path, action, source } => {
+                Self::Io { path: path.clone(), action, source: copy(source) }
+            }
+            Self::NotALedger(path) => Self::NotALedger(path.clone()),
+            Self::Broken { path, line, what } => {
+                Self::Broken { path: path.clone(), line: *line, what: what.clone() }
+            }
+            Self::Missing { path, digest } => Self::Missing { path: path.clone(), digest: *digest },
+        }
+    }
+
     /// Whether the ledger was read and found wanting, rather than not read.
     pub fn is_verdict(&self) -> bool {
         matches!(self, Self::Broken { .. } | Self::Missing { .. })
@@ -224,7 +246,7 @@ impl LedgerError {
 impl Ledger {
     /// A ledger in a file, which is made by the first entry. Every entry says where it comes from.
     pub fn new(path: impl Into<PathBuf>, origin: Origin) -> Self {
-        Self { path: path.into(), origin }
+        Self { path: path.into(), origin, group: Arc::default() }
     }
 
     /// The file.

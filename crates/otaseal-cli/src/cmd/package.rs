@@ -242,7 +242,7 @@ fn many(args: &Package, settings: &Settings, reporter: &Reporter) -> Result<Summ
         let files: Vec<_> = manifest.artefacts.iter().map(|artefact| artefact.file.as_str()).collect();
         format!("packaged {}: {}", out_dir.display(), files.join(", "))
     };
-    batch::run("packaged", &args.batch, &inputs, reporter, work, line)
+    batch::run("packaged", &args.batch, args.batch.jobs(1), &inputs, reporter, work, line)
 }
 
 /// What the options say, and where they say nothing the settings.

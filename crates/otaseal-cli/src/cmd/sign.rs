@@ -252,7 +252,8 @@ fn many(
             signed.outputs.iter().map(|output| format!("{} ({} bytes)", output.file, output.size_bytes));
         format!("signed   {}", outputs.collect::<Vec<_>>().join(", "))
     };
-    batch::run("signed", &args.batch, &inputs, reporter, work, line)
+    let jobs = args.batch.jobs(if ledger.is_some() { ledger::WAIT_AT_ONCE } else { 1 });
+    batch::run("signed", &args.batch, jobs, &inputs, reporter, work, line)
 }
 
 /// What is checked before anything is signed.

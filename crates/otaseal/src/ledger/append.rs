@@ -1,4 +1,5 @@
-//! Entering signatures: one lock, one write, one wait for the disk, however many there are.
+//! Entering signatures: one lock, one write, one wait for the disk, however many there are, and however many threads they
+//! come from.
 
 use super::{Entry, FIRST, Head, Ledger, LedgerError, MAX_LINE, Record, Recovered};
 use crate::digest::sha256;
@@ -24,7 +25,8 @@ pub struct Appended {
 
 impl Ledger {
     /// Enters signatures. When this returns they are on the disk; the signed files may get their names then, and not
-    /// before. Several processes and threads may do this at once.
+    /// before. Several processes and threads may do this at once: processes take their turns, and the threads that come
+    /// meanwhile, with this ledger or a clone of it, share the next one.
     ///
     /// An unfinished last line, which is what a power cut or a `kill -9` leaves, is moved to a file beside the
     /// ledger, and the next line says so. Of the lines before, only the last is looked at: [`super::verify`] checks
@@ -33,6 +35,10 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`]; nothing was entered then.
     pub fn append(&self, entries: &[Entry]) -> Result<Appended, LedgerError> {
+        self.group.enter(entries, |all| self.append_all(all))
+    }
+
+    fn append_all(&self, all: &[Vec<Entry>]) -> Result<Vec<Appended>, LedgerError> {
         let failed = |action| move |source| LedgerError::Io { path: self.path.clone(), action, source };
         let mut lock = self.open().map_err(failed("written"))?;
         loop {
@@ -42,7 +48,7 @@ impl Ledger {
             };
             // Whoever moved the file away while this waited must not get the lines: they would be lost.
             if is_at(&guard, &self.path) {
-                return self.append_locked(&mut guard, entries);
+                return self.append_locked(&mut guard, all);
             }
             drop(guard);
             lock = self.open().map_err(failed("written"))?;
@@ -57,7 +63,7 @@ impl Ledger {
         Ok(RwLock::new(file))
     }
 
-    fn append_locked(&self, file: &mut File, entries: &[Entry]) -> Result<Appended, LedgerError> {
+    fn append_locked(&self, file: &mut File, all: &[Vec<Entry>]) -> Result<Vec<Appended>, LedgerError> {
         let failed = |action| move |source| LedgerError::Io { path: self.path.clone(), action, source };
         let tail = self.tail(file)?;
         let mut recovered = None;
@@ -65,8 +71,13 @@ impl Ledger {
             recovered = Some(self.move_aside(&tail.torn)?);
             file.set_len(tail.whole).map_err(failed("written"))?;
         }
-        let appended = Appended { recovered: recovered.clone(), head: tail.head };
-        let (head, text) = self.lines(tail.head, entries, recovered);
+        let (mut head, mut text) = (tail.head, String::new());
+        let mut appended = Vec::with_capacity(all.len());
+        for entries in all {
+            let recovered = recovered.take();
+            head = self.lines(head, entries, recovered.clone(), &mut text);
+            appended.push(Appended { head, recovered });
+        }
         let written = file
             .seek(SeekFrom::Start(tail.whole))
             .and_then(|_| file.write_all(text.as_bytes()))
@@ -79,12 +90,18 @@ impl Ledger {
         if tail.head.records == 0 {
             sync_directory(&self.path).map_err(failed("written"))?;
         }
-        Ok(Appended { head, ..appended })
+        Ok(appended)
     }
 
-    fn lines(&self, mut head: Head, entries: &[Entry], mut recovered: Option<Recovered>) -> (Head, String) {
+    /// Adds a line for each to `text`; the head behind them.
+    fn lines(
+        &self,
+        mut head: Head,
+        entries: &[Entry],
+        mut recovered: Option<Recovered>,
+        text: &mut String,
+    ) -> Head {
         let time = now();
-        let mut text = String::new();
         for entry in entries {
             let record = Record {
                 seq: head.records + 1,
@@ -106,7 +123,7 @@ impl Ledger {
             text.push_str(&line);
             text.push('\n');
         }
-        (head, text)
+        head
     }
 
     /// The last whole line, and what follows it.
