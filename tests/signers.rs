@@ -313,6 +313,41 @@ fn the_command_of_a_settings_file_runs_where_the_file_is() {
     assert!(bench.read("made/image.bin.signed") == bench.read("signed"));
 }
 
+/// What is signed elsewhere, or for the Arduino cores, can be a release too: nothing less is asked of it.
+#[test]
+fn a_release_asks_the_same_of_every_road() {
+    let bench = bench(2048);
+    let keyed = [bench.read("image.bin"), bench.read("public.pem")].concat();
+    bench.write("keyed.bin", &keyed);
+    bench.openssl("dgst -sha256 -sign key.pem -out keyed.signature keyed.bin");
+    let attach =
+        |image: &'static str, signature: &'static str| vec!["attach", image, signature, "-k", "public.pem"];
+    let script =
+        |image: &'static str| vec!["signing-py", "--mode", "sign", "--bin", image, "--privatekey", "key.pem"];
+    let run = |words: Vec<&str>, more: &[&str]| {
+        bench.otaseal(&[&words[..], &["-o", "out", "--release"], more].concat())
+    };
+    let ledger = ["--ledger", "ledger.jsonl"];
+    for (words, more, says) in [
+        (attach("keyed.bin", "keyed.signature"), &[][..], "a release needs a ledger"),
+        (script("keyed.bin"), &[], "a release needs a ledger"),
+        (attach("image.bin", "signature"), &ledger, "there is no public key in it"),
+        (script("image.bin"), &ledger, "there is no public key in it"),
+    ] {
+        let output = run(words.clone(), more);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(3) && errors.contains(says), "{words:?}: {errors}");
+        assert!(!bench.path("out").exists() && !bench.path("ledger.jsonl").exists(), "{words:?}");
+    }
+    for words in [attach("keyed.bin", "keyed.signature"), script("keyed.bin")] {
+        let output = run(words, &ledger);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(bench.read("out").starts_with(&keyed));
+        fs::remove_file(bench.path("out")).unwrap();
+    }
+    assert_eq!(bench.read("ledger.jsonl").iter().filter(|byte| **byte == b'\n').count(), 2);
+}
+
 #[test]
 fn a_request_is_what_openssl_says_of_the_image() {
     let bench = bench(2048);

@@ -7,6 +7,7 @@ use otaseal::key::PublicKey;
 use otaseal::ledger::{Entry, Ledger, LedgerError, NamedDigest, Origin, Recovered};
 use otaseal::settings::Settings;
 use otaseal::sign::{Scheme, Signed};
+use otaseal::{PackageError, Purpose};
 use serde::Serialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,19 @@ impl LedgerArgs {
         let directory = source.and_then(Path::parent).unwrap_or(Path::new(""));
         let origin = Origin::of_environment(directory).with_build_id(self.build_id.as_deref());
         Some(Ledger::new(path, origin))
+    }
+
+    /// The same; a release needs one.
+    pub(crate) fn open_for(
+        &self,
+        purpose: Purpose,
+        settings: &Settings,
+        source: Option<&Path>,
+    ) -> Result<Option<Ledger>, Failure> {
+        match (self.open(settings, source), purpose) {
+            (None, Purpose::Release) => Err(PackageError::NoLedger.into()),
+            (ledger, _) => Ok(ledger),
+        }
     }
 }
 

@@ -48,10 +48,19 @@ pub(crate) fn linted(
     let path = file.filter(|path| path.is_file());
     let bytes = path.map(|path| Place::from(path).key_bytes()).transpose()?;
     let file = path.zip(bytes.as_ref().map(|bytes| &***bytes));
-    let findings = lint::judge(lint::signing_key(signer.public_key(), file), purpose)
-        .map_err(|refused| Failure::new(&refused, refused.help()))?;
+    let warnings = judged(lint::signing_key(signer.public_key(), file), purpose)?;
+    Ok(Box::new(Linted { signer, warnings }))
+}
+
+/// The same of a key that another machine signs with: its numbers are all that can be looked at.
+pub(crate) fn warnings_of(key: &PublicKey, purpose: Purpose) -> Result<Vec<String>, Failure> {
+    judged(lint::signing_key(key, None), purpose)
+}
+
+fn judged(findings: Vec<Finding>, purpose: Purpose) -> Result<Vec<String>, Failure> {
+    let findings =
+        lint::judge(findings, purpose).map_err(|refused| Failure::new(&refused, refused.help()))?;
     // Of a published key every report warns already.
     let findings = findings.iter().filter(|finding| !matches!(finding, Finding::Published { .. }));
-    let warnings = findings.map(|finding| format!("{finding}; {}", finding.help())).collect();
-    Ok(Box::new(Linted { signer, warnings }))
+    Ok(findings.map(|finding| format!("{finding}; {}", finding.help())).collect())
 }

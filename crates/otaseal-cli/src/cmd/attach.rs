@@ -5,8 +5,10 @@ use crate::continuity::ContinuityArgs;
 use crate::error::{Exit, Failure};
 use crate::io::{Content, Place, Sink, check_places};
 use crate::ledger::{self, Entered, LedgerArgs};
+use crate::linted::warnings_of;
 use crate::report::Outcome;
 use clap::Args;
+use otaseal::Purpose;
 use otaseal::device::layout;
 use otaseal::digest::Sha256Digest;
 use otaseal::guard::Content as Kind;
@@ -52,6 +54,10 @@ pub(crate) struct Attach {
     continuity: ContinuityArgs,
     #[command(flatten)]
     ledger: LedgerArgs,
+    /// Refuse a key that is unfit for a release (published, factored by known methods), and firmware of unknown kind
+    /// without a key in it. Needs a ledger
+    #[arg(long)]
+    release: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -93,12 +99,14 @@ fn rejected(message: impl fmt::Display, help: impl fmt::Display) -> Failure {
 }
 
 pub(crate) fn run(args: &Attach) -> Result<Attached, Failure> {
-    let ledger = args.ledger.open(&settings(None)?, args.input.path());
+    let purpose = if args.release { Purpose::Release } else { Purpose::Development };
+    let ledger = args.ledger.open_for(purpose, &settings(None)?, args.input.path())?;
     let ledger_place = ledger::place(ledger.as_ref());
     let mut inputs = vec![&args.input, &args.signature, &args.key];
     inputs.extend(args.request.iter().chain(&ledger_place));
     check_places(&inputs, &[&args.output])?;
     let key = args.key.public_key()?;
+    let findings = warnings_of(&key, purpose)?;
     let request = args.request.as_ref().map(|place| request(place, &key)).transpose()?;
     let bytes = args.signature.read(MAX_SIGNATURE_FILE)?;
     let detached = Detached::new(key.clone(), &bytes)
@@ -112,10 +120,11 @@ pub(crate) fn run(args: &Attach) -> Result<Attached, Failure> {
     let guard = Guard {
         kind: Some(args.as_kind),
         damaged_too: args.force,
-        continuity: args.continuity.rule(),
+        continuity: args.continuity.rule().for_purpose(purpose),
         ..Guard::default()
     };
-    let Checked { mut image, warnings, .. } = checked(&args.input, rule, &guard, Some(&key))?;
+    let Checked { mut image, mut warnings, .. } = checked(&args.input, rule, &guard, Some(&key))?;
+    warnings.extend(findings);
     let mut sink = Sink::create(&args.output, Content::Binary)?;
     let signed = image.sign(&mut [(form, sink.target())], signer, rule);
     let signed = signed.map_err(|error| match &error {

@@ -8,6 +8,7 @@ use crate::ledger::{self, Entered, LedgerArgs};
 use crate::report::{Outcome, Reporter};
 use crate::signer::{ExpectArgs, SignerArgs};
 use clap::Args;
+use otaseal::Purpose;
 use otaseal::continuity::{self, Continuity, ContinuityError, WithoutKey};
 use otaseal::device::layout;
 use otaseal::digest::Sha256Digest;
@@ -20,7 +21,6 @@ use otaseal::ledger::Ledger;
 use otaseal::sign::{
     self, AlreadySigned, Expecting, Scheme, SignError, Signer, Target, sign_bytes, sign_stream,
 };
-use otaseal::{PackageError, Purpose};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt;
@@ -91,13 +91,8 @@ impl Sign {
         if self.release { Purpose::Release } else { Purpose::Development }
     }
 
-    /// The ledger of this run; a release needs one.
     fn ledger(&self, input: Option<&Path>) -> Result<Option<Ledger>, Failure> {
-        let ledger = self.ledger.open(&settings(None)?, input);
-        match (&ledger, self.purpose()) {
-            (None, Purpose::Release) => Err(PackageError::NoLedger.into()),
-            _ => Ok(ledger),
-        }
+        self.ledger.open_for(self.purpose(), &settings(None)?, input)
     }
 }
 

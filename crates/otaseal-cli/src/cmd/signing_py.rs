@@ -52,6 +52,9 @@ pub(crate) struct SigningPy {
     continuity: ContinuityArgs,
     #[command(flatten)]
     ledger: LedgerArgs,
+    /// sign: refuse what is unfit for a release, as of `otaseal sign`. Needs a ledger
+    #[arg(long)]
+    release: bool,
 }
 
 const PLATFORM_TXT: &str = include_str!("signing_py.txt");
@@ -111,12 +114,13 @@ pub(crate) fn run(args: &SigningPy) -> Result<Done, Failure> {
             outputs.extend(legacy.as_ref().map(|legacy| (Scheme::LegacyBareHash, legacy)));
             let image = Place::from(&**image);
             let places: Vec<_> = outputs.iter().map(|(_, place)| *place).collect();
-            let ledger = args.ledger.open(&settings(None)?, image.path());
+            let purpose = if args.release { Purpose::Release } else { Purpose::Development };
+            let ledger = args.ledger.open_for(purpose, &settings(None)?, image.path())?;
             let read = args.passphrase.input().into_iter().chain(ledger::place(ledger.as_ref()));
             let read: Vec<_> = read.chain(key.place().map(Place::from)).collect();
             check_places(&[&image].into_iter().chain(&read).collect::<Vec<_>>(), &places)?;
-            let signer = signer::open(&key, &args.passphrase, Purpose::Development)?;
-            let guard = Guard::of_keys(args.continuity.rule());
+            let signer = signer::open(&key, &args.passphrase, purpose)?;
+            let guard = Guard::of_keys(args.continuity.rule().for_purpose(purpose));
             let rule = AlreadySigned::Refuse;
             sign::sign(&image, &outputs, &*signer, rule, &guard, ledger.as_ref())
                 .map(|signed| Done::Signed(Box::new(signed)))
