@@ -15,9 +15,15 @@ use std::sync::LazyLock;
 static KEY: LazyLock<PrivateKey> = LazyLock::new(|| {
     PrivateKey::from_bytes(include_bytes!("../../../../keys.example/private.pem")).expect("a key")
 });
+/// The signature of another index.
+static OTHERS: LazyLock<Vec<u8>> = LazyLock::new(|| sign(b"another index"));
 static OTHER: LazyLock<PublicKey> = LazyLock::new(|| {
     PublicKey::from_bytes(include_bytes!("../../../../tests/cmd/in/keys/other.public.pem")).expect("a key")
 });
+
+fn sign(index: &[u8]) -> Vec<u8> {
+    KEY.sign_digest(Scheme::Pkcs1v15Sha256, &sha256(index).0).expect("signed")
+}
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(release) = Release::from_json(data) {
@@ -47,11 +53,14 @@ fuzz_target!(|data: &[u8]| {
     assert!(!at("out").exists());
 
     // The index is read when its signature is good and not before.
-    let sign = |index: &[u8]| KEY.sign_digest(Scheme::Pkcs1v15Sha256, &sha256(index).0).expect("signed");
     fs::write(at(bundle::INDEX), data).expect("written");
-    fs::write(at(bundle::SIGNATURE), sign(b"another index")).expect("written");
+    fs::write(at(bundle::SIGNATURE), &*OTHERS).expect("written");
     let unsigned = bundle::check(directory.path(), KEY.public());
     assert!(matches!(unsigned, Err(BundleError::Signature(_))));
+    // Signing is slow: only what gets beyond the first field of the first line is worth it.
+    if !data.windows(2).any(|blanks| blanks == b"  ") {
+        return;
+    }
     fs::write(at(bundle::SIGNATURE), sign(data)).expect("written");
     // It would have to list a file that holds its own digest.
     bundle::check(directory.path(), KEY.public()).expect_err("the manifest is the index");
