@@ -280,6 +280,23 @@ fn a_command_on_the_command_line_signs_where_it_was_typed() {
     }
 }
 
+/// Settings of a stranger's checkout: looking at it runs nothing.
+#[cfg(unix)]
+#[test]
+fn a_command_runs_only_to_sign() {
+    let emit = "emit = [{ path = \"key.h\", kind = \"c-header\" }]";
+    let settings = format!("firmware = \"lamp.bin\"\nsigner-cmd = \"touch was-run\"\n{emit}");
+    let project = Project::new(&settings).with_key("other.pem", "other.pem");
+    assert_eq!(project.run("pubkey").0, 0);
+    assert_eq!(project.run("pubkey --check").0, 0);
+    assert_eq!(project.run("verify").0, 3);
+    assert_eq!(project.run(&format!("verify {}", project.path("lamp.bin").display())).0, 1);
+    assert_eq!(project.run("keygen").0, 3);
+    assert!(!project.path("was-run").exists());
+    assert_eq!(project.run("sign").0, 3);
+    assert!(project.path("was-run").exists());
+}
+
 #[cfg(unix)]
 #[test]
 fn what_a_command_does_wrong_is_refused() {
