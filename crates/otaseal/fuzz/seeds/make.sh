@@ -30,6 +30,10 @@ done
 for scheme in PBE-MD5-DES PBE-SHA1-DES PBE-SHA1-3DES; do
     pkcs8 -v1 "$scheme" -iter 1 -out "encrypted/$scheme.der"
 done
+# A little beyond the limits, which no mutation of a small number finds.
+pkcs8 -v1 PBE-MD5-DES -iter 10000001 -out encrypted/expensive-pbes1.der
+pkcs8 -v2 aes-256-cbc -iter 10000001 -out encrypted/expensive-pbkdf2.der
+pkcs8 -scrypt -scrypt_N 16384 -scrypt_r 8 -scrypt_p 257 -out encrypted/expensive-scrypt.der
 openssl pkcs8 -topk8 -in "$key" -passout pass:fuzz -v2 aes-256-cbc -iter 1 -out encrypted/pkcs8.pem
 for cipher in aes128 aes192 aes256 des3 des; do
     openssl rsa -in "$key" -traditional "-$cipher" -passout pass:fuzz -provider legacy -provider default \
