@@ -2,7 +2,6 @@
 //! even hold the file's name there is nothing to ask.
 
 use super::Finding;
-use memchr::memmem;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -64,17 +63,48 @@ impl Tracked {
     }
 }
 
-/// Versions 2 and 3 of the index hold whole names, each ended by a zero byte (gitformat-index(5)). Version 4 shortens
-/// them; with the extensions `link` and `sdir` other entries are elsewhere, or whole directories are one.
+/// Whether the index may have a file of this name: also where it cannot be told.
 fn index_may_name(index: impl Read, name: &[u8]) -> bool {
     let mut bytes = Vec::new();
-    if index.take(MAX_INDEX + 1).read_to_end(&mut bytes).is_err() || bytes.len() as u64 > MAX_INDEX {
-        return true;
+    let read = index.take(MAX_INDEX + 1).read_to_end(&mut bytes);
+    read.is_err() || bytes.len() as u64 > MAX_INDEX || index_names(&bytes, name) != Some(false)
+}
+
+/// Reads an index of version 2 or 3 with SHA-1 (gitformat-index(5)). `None` for every other: version 4 shortens names, in a
+/// split index entries are elsewhere, in a sparse one a directory stands for what is in it.
+fn index_names(index: &[u8], name: &[u8]) -> Option<bool> {
+    const DIRECTORY: u32 = 0o040_000;
+    const SHA1: usize = 20;
+    let number = |bytes: &[u8]| bytes.first_chunk().map(|bytes| u32::from_be_bytes(*bytes));
+    let (signature, header) = index.split_first_chunk::<4>()?;
+    if signature != b"DIRC" || !matches!(number(header)?, 2 | 3) {
+        return None;
     }
-    let has = |part: &[u8]| memmem::find(&bytes, part).is_some();
-    let whole_names =
-        [2, 3].iter().any(|version| bytes.starts_with(&[b'D', b'I', b'R', b'C', 0, 0, 0, *version]));
-    !whole_names || has(b"link") || has(b"sdir") || has(&[name, b"\0"].concat())
+    let mut rest = header.get(8..)?;
+    for _ in 0..number(&header[4..])? {
+        let flags = u16::from_be_bytes(*rest.get(60..)?.first_chunk()?);
+        let start = if flags & 0x4000 == 0 { 62 } else { 64 };
+        let path = rest.get(start..)?;
+        let path = &path[..memchr::memchr(0, path)?];
+        let length = usize::from(flags & 0xFFF);
+        if number(rest.get(24..)?)? == DIRECTORY || (length < 0xFFF && length != path.len()) {
+            return None;
+        }
+        if path == name {
+            return Some(true);
+        }
+        // At least one zero byte, and as many more as make the entry's length a multiple of eight.
+        rest = rest.get((start + path.len() + 8) & !7..)?;
+    }
+    while rest.len() > SHA1 {
+        let (signature, extension) = rest.split_first_chunk::<4>()?;
+        // What does not begin with a capital letter must be understood.
+        if !signature[0].is_ascii_uppercase() {
+            return None;
+        }
+        rest = extension.get(4..)?.get(number(extension)? as usize..)?;
+    }
+    (rest.len() == SHA1).then_some(false)
 }
 
 #[cfg(test)]
@@ -109,12 +139,14 @@ mod tests {
             };
             git(&["init", "-q"]);
             fs::create_dir(dir.path().join("keys")).unwrap();
-            for name in ["keys/private.pel", "keys/private.pem", "keys/other.pem", "top.pem", "private.pem"] {
+            for name in
+                ["keys/private.pel", "keys/private.pem", "keys/other.pem", "top.pem", "private.pem", "link"]
+            {
                 fs::write(dir.path().join(name), name).unwrap();
             }
             let asked = |name: &str| in_question(&dir.path().join(name)).is_some();
             assert!(!asked("top.pem"), "there is no index yet");
-            git(&["add", "keys/private.pel", "keys/private.pem", "top.pem"]);
+            git(&["add", "keys/private.pel", "keys/private.pem", "link", "top.pem"]);
             for name in ["keys/private.pel", "keys/private.pem", "top.pem"] {
                 assert!(asked(name), "{setting}: {name}");
                 let found = tracked_by_git(&dir.path().join(name));
@@ -122,8 +154,7 @@ mod tests {
             }
             assert_eq!(asked("keys/other.pem"), !shortcut, "{setting}");
             assert_eq!(tracked_by_git(&dir.path().join("keys/other.pem")), None);
-            // The end of another's name: asked, and git says no.
-            assert!(asked("private.pem"), "{setting}");
+            assert_eq!(asked("private.pem"), !shortcut, "{setting}: the end of another's name");
             assert_eq!(tracked_by_git(&dir.path().join("private.pem")), None);
             // A second work tree has its index elsewhere.
             git(&["commit", "-qm", "x"]);
@@ -136,11 +167,18 @@ mod tests {
 
     #[test]
     fn an_index_that_is_none_leaves_the_question_open() {
-        for index in [&b""[..], b"DIRC", b"DIRC\0\0\0\x05", b"CRID\0\0\0\x02"] {
-            assert!(index_may_name(index, b"key.pem"));
+        // No entry, one extension that may be passed over, and the checksum.
+        let index = [&b"DIRC\0\0\0\x02\0\0\0\0TREE\0\0\0\x03abc"[..], &[7; 20]].concat();
+        assert_eq!(index_names(&index, b"key.pem"), Some(false));
+        // Cut where the rest is as long as a checksum, it could be one.
+        for length in (0..index.len()).filter(|length| *length != 12 + 20) {
+            assert_eq!(index_names(&index[..length], b"key.pem"), None, "{length} bytes");
         }
-        let endless = std::io::repeat(0);
-        assert!(index_may_name((&b"DIRC\0\0\0\x02"[..]).chain(endless), b"key.pem"));
-        assert!(!index_may_name(&b"DIRC\0\0\0\x02"[..], b"key.pem"));
+        for (at, byte) in [(0, b'C'), (7, 4), (7, 1), (11, 1), (12, b't'), (19, 4), (19, 2), (16, 0xFF)] {
+            let mut other = index.clone();
+            other[at] = byte;
+            assert_eq!(index_names(&other, b"key.pem"), None, "byte {at}");
+        }
+        assert!(index_may_name((&index[..]).chain(std::io::repeat(0)), b"key.pem"));
     }
 }
