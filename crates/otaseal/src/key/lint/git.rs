@@ -3,7 +3,7 @@
 
 use super::Finding;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -65,46 +65,57 @@ impl Tracked {
 
 /// Whether the index may have a file of this name: also where it cannot be told.
 fn index_may_name(index: impl Read, name: &[u8]) -> bool {
-    let mut bytes = Vec::new();
-    let read = index.take(MAX_INDEX + 1).read_to_end(&mut bytes);
-    read.is_err() || bytes.len() as u64 > MAX_INDEX || index_names(&bytes, name) != Some(false)
+    index_names(&mut BufReader::with_capacity(16 << 10, index.take(MAX_INDEX)), name).unwrap_or(true)
 }
 
-/// Reads an index of version 2 or 3 with SHA-1 (gitformat-index(5)). `None` for every other: version 4 shortens names, in a
-/// split index entries are elsewhere, in a sparse one a directory stands for what is in it.
-fn index_names(index: &[u8], name: &[u8]) -> Option<bool> {
+/// Reads an index of version 2 or 3 with SHA-1 (gitformat-index(5)). An error for every other: version 4 shortens names, in
+/// a split index entries are elsewhere, in a sparse one a directory stands for what is in it.
+fn index_names(index: &mut impl BufRead, name: &[u8]) -> io::Result<bool> {
     const DIRECTORY: u32 = 0o040_000;
     const SHA1: usize = 20;
-    let number = |bytes: &[u8]| bytes.first_chunk().map(|bytes| u32::from_be_bytes(*bytes));
-    let (signature, header) = index.split_first_chunk::<4>()?;
-    if signature != b"DIRC" || !matches!(number(header)?, 2 | 3) {
-        return None;
+    /// Longest path that Linux opens, in bytes (PATH_MAX).
+    const LONGEST: u64 = 4096;
+    let unknown = || io::Error::from(io::ErrorKind::InvalidData);
+    let number =
+        |bytes: &[u8]| bytes.first_chunk().map(|bytes| u32::from_be_bytes(*bytes)).ok_or_else(unknown);
+    let mut header = [0; 12];
+    index.read_exact(&mut header)?;
+    if !header.starts_with(b"DIRC") || !matches!(number(&header[4..])?, 2 | 3) {
+        return Err(unknown());
     }
-    let mut rest = header.get(8..)?;
-    for _ in 0..number(&header[4..])? {
-        let flags = u16::from_be_bytes(*rest.get(60..)?.first_chunk()?);
-        let start = if flags & 0x4000 == 0 { 62 } else { 64 };
-        let path = rest.get(start..)?;
-        let path = &path[..memchr::memchr(0, path)?];
+    let (mut fixed, mut path) = ([0; 62], Vec::new());
+    for _ in 0..number(&header[8..])? {
+        index.read_exact(&mut fixed)?;
+        let flags = u16::from_be_bytes([fixed[60], fixed[61]]);
+        let more_flags = usize::from(flags & 0x4000 != 0) * 2;
+        index.read_exact(&mut [0; 2][..more_flags])?;
+        path.clear();
+        index.by_ref().take(LONGEST).read_until(0, &mut path)?;
+        let path = path.strip_suffix(&[0]).ok_or_else(unknown)?;
         let length = usize::from(flags & 0xFFF);
-        if number(rest.get(24..)?)? == DIRECTORY || (length < 0xFFF && length != path.len()) {
-            return None;
+        if number(&fixed[24..])? == DIRECTORY || (length < 0xFFF && length != path.len()) {
+            return Err(unknown());
         }
         if path == name {
-            return Some(true);
+            return Ok(true);
         }
         // At least one zero byte, and as many more as make the entry's length a multiple of eight.
-        rest = rest.get((start + path.len() + 8) & !7..)?;
+        let padding = 7 - (fixed.len() + more_flags + path.len()) % 8;
+        index.read_exact(&mut [0; 7][..padding])?;
     }
+    let mut rest = Vec::new();
+    index.read_to_end(&mut rest)?;
+    let mut rest = &rest[..];
     while rest.len() > SHA1 {
-        let (signature, extension) = rest.split_first_chunk::<4>()?;
+        let (signature, extension) = rest.split_first_chunk::<4>().ok_or_else(unknown)?;
         // What does not begin with a capital letter must be understood.
         if !signature[0].is_ascii_uppercase() {
-            return None;
+            return Err(unknown());
         }
-        rest = extension.get(4..)?.get(number(extension)? as usize..)?;
+        let length = 4 + number(extension)? as usize;
+        rest = extension.get(length..).ok_or_else(unknown)?;
     }
-    (rest.len() == SHA1).then_some(false)
+    if rest.len() == SHA1 { Ok(false) } else { Err(unknown()) }
 }
 
 #[cfg(test)]
@@ -169,15 +180,15 @@ mod tests {
     fn an_index_that_is_none_leaves_the_question_open() {
         // No entry, one extension that may be passed over, and the checksum.
         let index = [&b"DIRC\0\0\0\x02\0\0\0\0TREE\0\0\0\x03abc"[..], &[7; 20]].concat();
-        assert_eq!(index_names(&index, b"key.pem"), Some(false));
+        assert!(!index_may_name(&index[..], b"key.pem"));
         // Cut where the rest is as long as a checksum, it could be one.
         for length in (0..index.len()).filter(|length| *length != 12 + 20) {
-            assert_eq!(index_names(&index[..length], b"key.pem"), None, "{length} bytes");
+            assert!(index_may_name(&index[..length], b"key.pem"), "{length} bytes");
         }
         for (at, byte) in [(0, b'C'), (7, 4), (7, 1), (11, 1), (12, b't'), (19, 4), (19, 2), (16, 0xFF)] {
             let mut other = index.clone();
             other[at] = byte;
-            assert_eq!(index_names(&other, b"key.pem"), None, "byte {at}");
+            assert!(index_may_name(&other[..], b"key.pem"), "byte {at}");
         }
         assert!(index_may_name((&index[..]).chain(std::io::repeat(0)), b"key.pem"));
     }
