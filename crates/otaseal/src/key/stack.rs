@@ -32,21 +32,24 @@ mod tests {
     use std::sync::Barrier;
     use std::thread;
 
-    fn word(index: u64) -> u64 {
-        (index + u64::from(std::process::id())).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    /// A word of one of the secrets. The stack of an earlier thread is kept for a later one, with what is left on it, so
+    /// each thread has its own secret.
+    fn word(secret: u64, index: u64) -> u64 {
+        (secret << 32 | index << 16 | u64::from(std::process::id() & 0xFFFF))
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
     }
 
     /// What a cipher might do: works in 4 KiB of its frame.
-    fn handles_a_secret() {
-        let mut secret = [0; 512];
-        for (index, slot) in (0..).zip(&mut secret) {
-            *slot = word(index);
+    fn handles(secret: u64) {
+        let mut words = [0; 512];
+        for (index, slot) in (0..).zip(&mut words) {
+            *slot = word(secret, index);
         }
-        black_box(&mut secret);
+        black_box(&mut words);
     }
 
     /// Whether 32 bytes of the secret are anywhere in the memory of this process.
-    fn is_left() -> bool {
+    fn is_left(secret: u64) -> bool {
         let maps = fs::read_to_string("/proc/self/maps").unwrap();
         let mut memory = File::open("/proc/self/mem").unwrap();
         maps.lines().filter(|line| line.contains(" rw")).any(|line| {
@@ -57,25 +60,25 @@ mod tests {
             let words: Vec<_> = bytes.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
             read.is_ok()
                 && (0..512).step_by(64).any(|first| {
-                    let mut at = words.iter().enumerate().filter(|(_, found)| **found == word(first));
+                    let mut at = words.iter().enumerate().filter(|(_, found)| **found == word(secret, first));
                     at.any(|(at, _)| {
-                        (1..4).all(|next| words.get(at + next) == Some(&word(first + next as u64)))
+                        (1..4).all(|next| words.get(at + next) == Some(&word(secret, first + next as u64)))
                     })
                 })
         })
     }
 
     /// On the stack of a thread that does nothing afterwards.
-    fn is_left_by(work: fn()) -> bool {
+    fn is_left_by(work: fn(u64), secret: u64) -> bool {
         let (done, end) = (Barrier::new(2), Barrier::new(2));
         thread::scope(|scope| {
             scope.spawn(|| {
-                work();
+                work(secret);
                 done.wait();
                 end.wait();
             });
             done.wait();
-            let left = is_left();
+            let left = is_left(secret);
             end.wait();
             left
         })
@@ -83,7 +86,7 @@ mod tests {
 
     #[test]
     fn nothing_is_left_on_the_stack() {
-        assert!(is_left_by(|| apart(handles_a_secret)), "the search finds what is there");
-        assert!(!is_left_by(|| wiped_after(handles_a_secret)));
+        assert!(is_left_by(|secret| apart(|| handles(secret)), 1), "the search finds what is there");
+        assert!(!is_left_by(|secret| wiped_after(|| handles(secret)), 2));
     }
 }
