@@ -7,11 +7,13 @@ use clap::Args;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::fmt;
+use std::iter;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 /// Largest list of inputs in bytes: a million names of 64 letters.
 const MAX_LIST: usize = 64 << 20;
@@ -192,6 +194,9 @@ impl<T: Outcome> fmt::Display for OneOrMany<T> {
     }
 }
 
+/// How long results are gathered before they are printed.
+const PAUSE: Duration = Duration::from_millis(2);
+
 /// Does `work` for every input, on several threads. `line` is what is printed of a result; the exit code is that of
 /// the worst.
 pub(crate) fn run<T: Outcome + Send>(
@@ -235,11 +240,18 @@ pub(crate) fn run<T: Outcome + Send>(
         let mut turn = 0;
         let mut said = HashSet::new();
         // Moved in, so that a failure to print closes the channel before the scope waits for its threads.
-        for (index, result) in receiver {
-            waiting[index] = Some(result);
+        let receiver = receiver;
+        while let Ok(first) = receiver.recv() {
+            for (index, result) in iter::once(first).chain(receiver.try_iter()) {
+                waiting[index] = Some(result);
+            }
             while let Some(result) = waiting.get_mut(turn).and_then(Option::take) {
                 report(&inputs[turn], result, &mut summary, reporter, &line, &mut said)?;
                 turn += 1;
+            }
+            // Each time this wakes up, somebody who works must make room.
+            if turn < inputs.len() {
+                thread::sleep(PAUSE);
             }
         }
         Ok(summary)
