@@ -30,7 +30,6 @@ use rsa::traits::PublicKeyParts;
 use rsa::{BoxedUint, RsaPrivateKey, RsaPublicKey};
 use sha2::{Digest, Sha256};
 use std::fmt;
-use std::sync::OnceLock;
 use zeroize::Zeroizing;
 
 /// The only public exponent that is made or accepted: what the device verifier is built for, and the value
@@ -302,10 +301,7 @@ impl PublicKey {
 
 /// An RSA private key. Its numbers are wiped when it is dropped, and `Debug` shows the key id only.
 pub struct PrivateKey {
-    /// PKCS#1.
-    der: Zeroizing<Vec<u8>>,
-    /// The key as each arithmetic holds it; made when it is needed first.
-    inner: OnceLock<Option<RsaPrivateKey>>,
+    inner: RsaPrivateKey,
     #[cfg(feature = "aws-lc")]
     held: aws_lc::Held,
     public: PublicKey,
@@ -378,21 +374,8 @@ impl PrivateKey {
             return Err(KeyError::MultiPrime);
         }
         // Size and exponent first: the clear errors, before any arithmetic on numbers of unknown size.
-        let public = PublicKey::from_numbers(numbers.modulus.as_bytes(), numbers.public_exponent.as_bytes())?;
-        let key = Self {
-            der: Zeroizing::new(der.to_vec()),
-            inner: OnceLock::new(),
-            #[cfg(feature = "aws-lc")]
-            held: aws_lc::Held::default(),
-            public,
-        };
-        // Either arithmetic looks whether the numbers belong together.
-        #[cfg(feature = "aws-lc")]
-        if key.aws_lc().is_some() {
-            return Ok(key);
-        }
-        key.inner()?;
-        Ok(key)
+        PublicKey::from_numbers(numbers.modulus.as_bytes(), numbers.public_exponent.as_bytes())?;
+        Self::from_inner(RsaPrivateKey::from_pkcs1_der(der).map_err(|_| KeyError::Inconsistent)?)
     }
 
     fn from_inner(inner: RsaPrivateKey) -> Result<Self, KeyError> {
@@ -400,17 +383,11 @@ impl PrivateKey {
         let exponent = inner.e().to_be_bytes_trimmed_vartime();
         let public = PublicKey::from_numbers(&modulus, &exponent)?;
         Ok(Self {
-            der: inner.to_pkcs1_der().map_err(|_| KeyError::Inconsistent)?.to_bytes(),
-            inner: OnceLock::from(Some(inner)),
+            inner,
             #[cfg(feature = "aws-lc")]
             held: aws_lc::Held::default(),
             public,
         })
-    }
-
-    fn inner(&self) -> Result<&RsaPrivateKey, KeyError> {
-        let made = self.inner.get_or_init(|| RsaPrivateKey::from_pkcs1_der(&self.der).ok());
-        made.as_ref().ok_or(KeyError::Inconsistent)
     }
 
     /// The public half.
@@ -423,7 +400,7 @@ impl PrivateKey {
     /// # Errors
     /// [`KeyError::Inconsistent`] when the key cannot be encoded, which a key that passed the door always can.
     pub fn to_pkcs8_pem(&self) -> Result<Zeroizing<String>, KeyError> {
-        self.inner()?.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::Inconsistent)
+        self.inner.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::Inconsistent)
     }
 
     /// PKCS#8 DER (RFC 5958 section 2), unencrypted; wiped on drop.
@@ -431,7 +408,7 @@ impl PrivateKey {
     /// # Errors
     /// As [`Self::to_pkcs8_pem`].
     pub fn to_pkcs8_der(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        Ok(self.inner()?.to_pkcs8_der().map_err(|_| KeyError::Inconsistent)?.to_bytes())
+        Ok(self.inner.to_pkcs8_der().map_err(|_| KeyError::Inconsistent)?.to_bytes())
     }
 
     /// PKCS#1 DER (RFC 8017 A.1.2), unencrypted; wiped on drop.
@@ -439,13 +416,12 @@ impl PrivateKey {
     /// # Errors
     /// As [`Self::to_pkcs8_pem`].
     pub fn to_pkcs1_der(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        Ok(self.inner()?.to_pkcs1_der().map_err(|_| KeyError::Inconsistent)?.to_bytes())
+        Ok(self.inner.to_pkcs1_der().map_err(|_| KeyError::Inconsistent)?.to_bytes())
     }
 
     /// RSASP1 over a padded message, blinded: the time it takes says nothing of the key.
     pub(crate) fn sign_blinded(&self, padding: rsa::Pkcs1v15Sign, digest: &[u8]) -> rsa::Result<Vec<u8>> {
-        let inner = self.inner().map_err(|_| rsa::Error::Internal)?;
-        inner.sign_with_rng(&mut UnwrapErr(getrandom::SysRng), padding, digest)
+        self.inner.sign_with_rng(&mut UnwrapErr(getrandom::SysRng), padding, digest)
     }
 }
 

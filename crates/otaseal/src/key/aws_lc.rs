@@ -9,7 +9,7 @@ use aws_lc_rs::signature::RSA_PKCS1_SHA256;
 use std::fmt;
 use std::sync::OnceLock;
 
-/// The key as AWS-LC holds it, which wipes it when it is dropped.
+/// The key as AWS-LC holds it, which wipes it when it is dropped; made at the first signature.
 #[derive(Default)]
 pub(super) struct Held(OnceLock<Option<KeyPair>>);
 
@@ -20,15 +20,10 @@ impl fmt::Debug for Held {
 }
 
 impl PrivateKey {
-    /// The key, where AWS-LC takes it: it looks whether the numbers belong together, and how large they are.
-    pub(super) fn aws_lc(&self) -> Option<&KeyPair> {
-        self.held.0.get_or_init(|| KeyPair::from_der(&self.der).ok()).as_ref()
-    }
-
     /// RSASSA-PKCS1-v1_5 over a SHA-256 digest; `None` where AWS-LC does not take the key, or fails: then the other
     /// arithmetic signs.
     pub(crate) fn sign_by_aws_lc(&self, digest: &[u8; 32]) -> Option<Vec<u8>> {
-        let pair = self.aws_lc()?;
+        let pair = self.held.0.get_or_init(|| KeyPair::from_der(&self.to_pkcs1_der().ok()?).ok()).as_ref()?;
         let digest = Digest::import_less_safe(digest, &SHA256).ok()?;
         let mut signature = vec![0; self.public.size.bytes()];
         pair.sign_digest(&RSA_PKCS1_SHA256, &digest, &mut signature).ok()?;
