@@ -1,4 +1,4 @@
-//! The power against `crypto-bigint` and against OpenSSL, on random numbers and on the edges.
+//! The power, by words and by pairs, against `crypto-bigint` and against OpenSSL, on random numbers and on the edges.
 //!
 //! `OTASEAL_CASES` is the number of random cases for each size and peer; 100,000 was run before this was closed.
 #![allow(
@@ -17,7 +17,7 @@ use std::vec::Vec;
 use crypto_bigint::modular::{FixedMontyForm, FixedMontyParams};
 use crypto_bigint::{Odd, U64, Uint};
 
-use super::{multiply_halves, power_65537};
+use super::{multiply_halves, power};
 
 fn cases() -> usize {
     std::env::var("OTASEAL_CASES").map_or(1000, |count| count.parse().unwrap())
@@ -75,7 +75,8 @@ fn against_crypto_bigint<const W: usize, const LIMBS: usize>(seed: u64) {
         let (modulus, base) = random.case::<W>();
         let params = FixedMontyParams::new_vartime(Odd::new(number(&modulus)).unwrap());
         let theirs = FixedMontyForm::new(&number(&base), &params).pow(&U64::from_u64(65537)).retrieve();
-        assert_eq!(number(&power_65537(&base, &modulus)), theirs, "case {case} of seed {seed}");
+        assert_eq!(number(&power::<false, W>(&base, &modulus)), theirs, "case {case} of seed {seed}");
+        assert_eq!(number(&power::<true, W>(&base, &modulus)), theirs, "case {case} of seed {seed}, pairs");
     }
 }
 
@@ -109,7 +110,8 @@ fn against_openssl<const W: usize>(seed: u64) {
     assert!(output.status.success());
     assert_eq!(output.stdout.len(), 4 * W * cases.len());
     for (case, ((modulus, base), theirs)) in cases.iter().zip(output.stdout.chunks(4 * W)).enumerate() {
-        assert_eq!(bytes(&power_65537(base, modulus)), theirs, "case {case} of seed {seed}");
+        assert_eq!(bytes(&power::<false, W>(base, modulus)), theirs, "case {case} of seed {seed}");
+        assert_eq!(bytes(&power::<true, W>(base, modulus)), theirs, "case {case} of seed {seed}, pairs");
     }
 }
 
