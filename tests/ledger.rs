@@ -276,3 +276,25 @@ fn the_ledger_names_commit_build_and_user() {
     fs::write(bench.path("fw.bin"), [bench.read("fw.bin"), vec![0]].concat()).unwrap();
     assert_eq!(record()["git_commit"], format!("{}-dirty", commit.trim()));
 }
+
+/// The signature of a release's index is one more, and a release without it is not made.
+#[test]
+fn a_release_is_entered_into_the_ledger_of_the_settings() {
+    let bench = Bench::new();
+    bench.ok(&["keygen"]);
+    bench.ok(&["keygen", "--out-dir", "others"]);
+    bench.write("firmware", &[common::firmware(5000), bench.read("keys/public.pem")].concat());
+    let package = ["package", "firmware", "--artefacts", "signed", "--release", "--key", "keys/private.pem"];
+    let release = ["release", "dist", "-o", "made", "--key", "others/private.pem"];
+    let release = [&release[..], &["--firmware-key", "keys/public.pem", "--build-id", "17"]].concat();
+    bench.ok(&[&package[..], &["--ledger", "ledger.jsonl"]].concat());
+    bench.fails(3, &release);
+    bench.write("otaseal.toml", b"ledger = 'ledger.jsonl'\n");
+    let made = bench.ok(&release);
+    assert!(String::from_utf8_lossy(&made.stdout).contains("ledger.jsonl, line 2"), "{made:?}");
+    bench.python(CHAIN, &["ledger.jsonl", "made/index.sha256.sig"]);
+    let shown = bench.ok(&["ledger", "show", "ledger.jsonl", "--json"]);
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains("made/index.sha256") && shown.contains("\"17\""), "{shown}");
+    bench.ok(&["release", "--check", "made", "--key", "others/public.pem"]);
+}

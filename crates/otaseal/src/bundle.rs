@@ -17,7 +17,7 @@ mod check;
 use crate::digest::{Sha256Digest, sha256};
 use crate::firmware::MAX_IMAGE;
 use crate::key::PublicKey;
-use crate::ledger::{self, LedgerError};
+use crate::ledger::{self, Appended, Entry, Ledger, LedgerError, NamedDigest};
 use crate::manifest::{self, ReleaseError};
 use crate::output::is_file_name;
 use crate::sign::{Scheme, SignError, Signer};
@@ -53,6 +53,9 @@ pub struct Bundle {
     pub key_id: String,
     /// Whether it is the key that the devices trust.
     pub firmware_key: bool,
+    /// The line of the ledger that the index's signature was entered in, when it was made.
+    #[serde(skip)]
+    pub entered: Option<Appended>,
 }
 
 /// Why there is no bundle, or why it is not believed.
@@ -195,8 +198,8 @@ pub struct Request<'a> {
     pub package: &'a Path,
     /// The directory that is made.
     pub out: &'a Path,
-    /// The ledger that the package's signatures were entered into.
-    pub ledger: &'a Path,
+    /// The ledger that the package's signatures were entered into, and the index's is.
+    pub ledger: &'a Ledger,
     /// The key that the package was signed by.
     pub firmware_key: &'a PublicKey,
 }
@@ -223,7 +226,7 @@ struct Listed {
 }
 
 /// Bundles a package: checks every digest, judges every signature, finds each in the ledger, and signs the index of it
-/// all. The directory appears whole or not at all.
+/// all, which is a line of the ledger too. The directory appears whole or not at all.
 ///
 /// # Errors
 /// [`BundleError`]; there is no directory then.
@@ -269,18 +272,19 @@ pub fn make(request: Request<'_>, signer: &dyn Signer) -> Result<Bundle, BundleE
     if signed.is_empty() {
         return Err(BundleError::NothingSigned(package.into()));
     }
-    let extract = extract(ledger, &signed)?;
+    let extract = extract(ledger.path(), &signed)?;
     files.push((SUMS.into(), sums.into_bytes()));
     files.push((LEDGER.into(), extract.into_bytes()));
     files.push((TRANSCRIPT.into(), transcript.into_bytes()));
     files.sort();
-    write(out, &files, signer)?;
+    let entered = write(out, &files, ledger, signer)?;
     let key = signer.public_key();
     Ok(Bundle {
         directory: out.into(),
         files: files.into_iter().map(|(name, _)| name).collect(),
         key_id: key.id().to_string(),
         firmware_key: key == firmware_key,
+        entered: Some(entered),
     })
 }
 
@@ -325,8 +329,13 @@ fn extract(ledger: &Path, signed: &[&Listed]) -> Result<String, BundleError> {
     }
 }
 
-/// Writes the directory under another name first.
-fn write(out: &Path, files: &[(String, Vec<u8>)], signer: &dyn Signer) -> Result<(), BundleError> {
+/// Writes the directory under another name first, and enters the signature before it gets its own.
+fn write(
+    out: &Path,
+    files: &[(String, Vec<u8>)],
+    ledger: &Ledger,
+    signer: &dyn Signer,
+) -> Result<Appended, BundleError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| BundleError::Write { path, source }
@@ -348,10 +357,21 @@ fn write(out: &Path, files: &[(String, Vec<u8>)], signer: &dyn Signer) -> Result
         // A temporary directory is its owner's alone; this one is to be given away.
         fs::set_permissions(stage.path(), fs::Permissions::from_mode(0o755)).map_err(failed(out))?;
     }
+    let entry = Entry {
+        input: named(out, INDEX, index.as_bytes()),
+        output: named(out, SIGNATURE, &signature),
+        signature: Scheme::Pkcs1v15Sha256,
+        key_id: signer.public_key().id(),
+    };
+    let entered = ledger.append(&[entry])?;
     fs::rename(stage.path(), out).map_err(failed(out))?;
     // It has another name now: there is nothing left to remove.
     let _ = stage.keep();
-    Ok(())
+    Ok(entered)
+}
+
+fn named(directory: &Path, name: &str, bytes: &[u8]) -> NamedDigest {
+    NamedDigest::new(directory.join(name).display().to_string(), bytes.len() as u64, sha256(bytes))
 }
 
 fn sign_index(index: &[u8], signer: &dyn Signer) -> Result<Vec<u8>, BundleError> {

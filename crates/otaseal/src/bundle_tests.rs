@@ -23,7 +23,7 @@ impl Bench {
         fs::write(bench.path("made.json"), r#"{"bomFormat":"CycloneDX","specVersion":"1.5"}"#).unwrap();
         let mut options = Options::new(bench.path("fw.bin"), bench.path("dist"));
         options.artefacts = ArtefactKind::ALL.to_vec();
-        options.ledger = Some(Ledger::new(bench.path("ledger.jsonl"), Origin::default()));
+        options.ledger = Some(bench.ledger());
         options.evidence = Evidence {
             support_until: "2030-12-31".parse().ok(),
             security: Some(true),
@@ -40,9 +40,16 @@ impl Bench {
     }
 
     fn make(&self) -> Result<Bundle, BundleError> {
-        let (package, out, ledger) = (self.path("dist"), self.path("release"), self.path("ledger.jsonl"));
-        let firmware_key = self.key.public();
-        make(Request { package: &package, out: &out, ledger: &ledger, firmware_key }, &self.evidence_key)
+        self.make_with(self.key.public(), &self.evidence_key)
+    }
+
+    fn ledger(&self) -> Ledger {
+        Ledger::new(self.path("ledger.jsonl"), Origin::default())
+    }
+
+    fn make_with(&self, firmware_key: &PublicKey, signer: &dyn Signer) -> Result<Bundle, BundleError> {
+        let (package, out, ledger) = (self.path("dist"), self.path("release"), self.ledger());
+        make(Request { package: &package, out: &out, ledger: &ledger, firmware_key }, signer)
     }
 
     fn check(&self) -> Result<Bundle, BundleError> {
@@ -89,8 +96,18 @@ fn a_release_is_checked_by_openssl_and_sha256sum() {
         (&true.into(), &"https://example.com/1".into())
     );
     assert_eq!(manifest["sbom"]["file"], "fw.sbom.json");
-    // The lines of the ledger are those of the ledger.
-    assert_eq!(read("ledger.jsonl"), fs::read_to_string(bench.path("ledger.jsonl")).unwrap());
+    // The lines of the ledger are those of the ledger, which has one more now: that of the index.
+    let ledger = fs::read_to_string(bench.path("ledger.jsonl")).unwrap();
+    let last = ledger.strip_prefix(&read("ledger.jsonl")).unwrap();
+    let last: serde_json::Value = serde_json::from_str(last).unwrap();
+    let digest = |name: &str| sha256(&fs::read(bench.path("release").join(name)).unwrap()).to_string();
+    assert_eq!(
+        (&last["input"]["sha256"], &last["output"]["sha256"]),
+        (&digest(INDEX).into(), &digest(SIGNATURE).into())
+    );
+    assert_eq!(last["key_id"], bench.evidence_key.public().id().to_string());
+    let entered = made.entered.unwrap().head;
+    assert_eq!((entered, entered.records), (ledger::verify(&bench.path("ledger.jsonl"), None).unwrap(), 4));
     assert_eq!(read("verify.txt").matches(": accepted").count(), 3);
     // A second one does not go over it.
     assert!(matches!(bench.make(), Err(BundleError::Exists(_))));
@@ -218,8 +235,29 @@ fn a_package_that_is_not_what_it_says_is_not_bundled() {
     ));
     assert!(matches!(change(&|bench| flip(bench.path("ledger.jsonl"))), BundleError::Ledger(_)));
     let bench = Bench::new();
-    let (package, out, ledger) = (bench.path("dist"), bench.path("release"), bench.path("ledger.jsonl"));
-    let firmware_key = bench.evidence_key.public();
-    let request = Request { package: &package, out: &out, ledger: &ledger, firmware_key };
-    assert!(matches!(make(request, &bench.key), Err(BundleError::OtherKey { .. })));
+    let other = bench.make_with(bench.evidence_key.public(), &bench.key);
+    assert!(matches!(other, Err(BundleError::OtherKey { .. })));
+}
+
+/// Signs, and puts a directory where the ledger is.
+struct Vandal<'a>(&'a Bench);
+
+impl Signer for Vandal<'_> {
+    fn public_key(&self) -> &PublicKey {
+        self.0.evidence_key.public()
+    }
+
+    fn sign_digest(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {
+        fs::remove_file(self.0.path("ledger.jsonl")).unwrap();
+        fs::create_dir(self.0.path("ledger.jsonl")).unwrap();
+        self.0.evidence_key.sign_digest(scheme, digest)
+    }
+}
+
+#[test]
+fn what_cannot_be_entered_is_not_bundled() {
+    let bench = Bench::new();
+    let error = bench.make_with(bench.key.public(), &Vandal(&bench)).unwrap_err();
+    assert!(matches!(error, BundleError::Ledger(LedgerError::Io { .. })), "{error}");
+    assert!(!bench.path("release").exists());
 }

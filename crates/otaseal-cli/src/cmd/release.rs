@@ -1,10 +1,13 @@
+use super::package::settings;
 use crate::error::{Exit, Failure};
 use crate::io::{Place, check_places};
+use crate::ledger::{Entered, LedgerArgs};
 use crate::report::{Outcome, Reporter};
 use crate::signer::SignerArgs;
 use clap::Args;
 use otaseal::Purpose;
 use otaseal::bundle::{self, Bundle, BundleError, Request};
+use otaseal::manifest;
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -13,11 +16,14 @@ use std::path::PathBuf;
 ///
 /// Takes the directory of a package. Every digest in it is checked, every signature judged, and each must be in the
 /// ledger; manifest, artefacts, their digests, the lines of the ledger and the verdicts are put into a new directory,
-/// whose index is signed: openssl and sha256sum can check it.
+/// whose index is signed: openssl and sha256sum can check it. That signature is entered into the ledger as well.
 ///
 /// With --check, DIR is such a directory: exit code 1 names the first file that is not as it was signed.
 #[derive(Debug, Args)]
 #[command(mut_arg("key", |key| key.required(true).help("The key that signs the evidence; with --check, its public half")))]
+#[command(mut_arg("ledger", |ledger| ledger.help(
+    "The ledger that the package's signatures were entered into [default: what otaseal.toml says]"
+)))]
 pub(crate) struct Release {
     /// The directory of the package; with --check, that of the release
     #[arg(value_name = "DIR")]
@@ -26,13 +32,12 @@ pub(crate) struct Release {
     #[arg(long, short, value_name = "OUT", required_unless_present = "check")]
     output: Option<PathBuf>,
     /// Check the directory of a release
-    #[arg(long, conflicts_with_all = ["output", "ledger", "firmware_key", "signer_cmd"])]
+    #[arg(long, conflicts_with_all = ["output", "ledger", "build_id", "firmware_key", "signer_cmd"])]
     check: bool,
     #[command(flatten)]
     signer: SignerArgs,
-    /// The ledger that the package's signatures were entered into
-    #[arg(long, value_name = "FILE", required_unless_present = "check")]
-    ledger: Option<PathBuf>,
+    #[command(flatten)]
+    ledger: LedgerArgs,
     /// Public key that the package was signed by, where another key signs the evidence
     #[arg(long, value_name = "FILE")]
     firmware_key: Option<Place>,
@@ -42,6 +47,8 @@ pub(crate) struct Release {
 pub(crate) struct Released {
     #[serde(flatten)]
     bundle: Bundle,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ledger: Option<Entered>,
     #[serde(skip)]
     checked: bool,
     #[serde(skip)]
@@ -56,7 +63,8 @@ impl Outcome for Released {
              would take it for firmware; keep a key of its own for evidence, and name the firmware's with --firmware-key"
                 .to_owned()
         });
-        one_key.into_iter().chain(self.remarks.iter().cloned()).collect()
+        let ledger = self.ledger.as_ref().and_then(Entered::warning);
+        one_key.into_iter().chain(ledger).chain(self.remarks.iter().cloned()).collect()
     }
 }
 
@@ -65,7 +73,8 @@ impl fmt::Display for Released {
         let verb = if self.checked { "intact  " } else { "release " };
         writeln!(f, "{verb} {}", self.bundle.directory.display())?;
         self.bundle.files.iter().try_for_each(|file| writeln!(f, "         {file}"))?;
-        writeln!(f, "key id   {}", self.bundle.key_id)
+        writeln!(f, "key id   {}", self.bundle.key_id)?;
+        self.ledger.iter().try_for_each(|entered| entered.fmt(f))
     }
 }
 
@@ -73,9 +82,12 @@ pub(crate) fn run(args: &Release, reporter: &Reporter) -> Result<Released, Failu
     if args.check {
         let Some(key) = args.signer.named() else { unreachable!("clap asks for the key") };
         let bundle = bundle::check(&args.directory, &key.public_key()?)?;
-        return Ok(Released { bundle, checked: true, remarks: Vec::new() });
+        return Ok(Released { bundle, ledger: None, checked: true, remarks: Vec::new() });
     }
-    let (Some(out), Some(ledger)) = (&args.output, &args.ledger) else { unreachable!("clap asks for both") };
+    let Some(out) = &args.output else { unreachable!("clap asks for it") };
+    let manifest = args.directory.join(manifest::FILE_NAME);
+    let ledger = args.ledger.open_for(Purpose::Release, &settings(None)?, Some(&manifest))?;
+    let Some(ledger) = &ledger else { unreachable!("a release needs one") };
     let read: Vec<_> = args.signer.inputs(None).into_iter().chain(args.firmware_key.clone()).collect();
     check_places(&read.iter().collect::<Vec<_>>(), &[])?;
     let signer = args.signer.open(None, Purpose::Release)?;
@@ -83,7 +95,8 @@ pub(crate) fn run(args: &Release, reporter: &Reporter) -> Result<Released, Failu
     let firmware_key = named.as_ref().unwrap_or(signer.public_key());
     let _progress = reporter.progress("bundling");
     let bundle = bundle::make(Request { package: &args.directory, out, ledger, firmware_key }, &*signer)?;
-    Ok(Released { bundle, checked: false, remarks: signer.remarks() })
+    let entered = bundle.entered.clone().map(|appended| Entered::new(ledger, appended));
+    Ok(Released { bundle, ledger: entered, checked: false, remarks: signer.remarks() })
 }
 
 impl From<BundleError> for Failure {

@@ -6,6 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use otaseal::bundle::{self, BundleError, Request};
 use otaseal::digest::sha256;
 use otaseal::key::{PrivateKey, PublicKey};
+use otaseal::ledger::{Ledger, Origin};
 use otaseal::manifest::Release;
 use otaseal::rotate::{self, Reason};
 use otaseal::sign::{Scheme, Signer};
@@ -46,7 +47,7 @@ fuzz_target!(|data: &[u8]| {
     let request = Request {
         package: directory.path(),
         out: &at("out"),
-        ledger: &at("ledger.jsonl"),
+        ledger: &Ledger::new(at("ledger.jsonl"), Origin::default()),
         firmware_key: KEY.public(),
     };
     bundle::make(request, &*KEY).expect_err("nothing in it is signed");

@@ -55,6 +55,7 @@ pub fn check(directory: &Path, key: &PublicKey) -> Result<Bundle, BundleError> {
         files: files.into_keys().collect(),
         key_id: key.id().to_string(),
         firmware_key: false,
+        entered: None,
     })
 }
 
