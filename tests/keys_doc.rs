@@ -1,5 +1,6 @@
-//! What docs/keys.md tells people to type, typed: the commands of "Any other signer", the console lines of "Signing
-//! elsewhere", and the jobs of "Sign what was built" as the two CI systems would run them.
+//! What docs/keys.md tells people to type, typed: the commands of "Encrypted keys" at a terminal, those of "Keys in tokens"
+//! and "Any other signer", the console lines of "Signing elsewhere", and the jobs of "Sign what was built" as the two CI
+//! systems would run them.
 #![cfg(unix)]
 
 mod common;
@@ -7,11 +8,61 @@ mod common;
 mod console;
 #[path = "common/document.rs"]
 mod document;
+#[path = "common/token.rs"]
+mod token;
 
-use common::Bench;
-use document::{blocks, section, shell, type_console};
+use common::{Bench, python_with};
+use document::{blocks, section, shell, shell_at_a_terminal, type_console};
 use std::fs;
 use std::process::Output;
+use token::{PIN, Tokens, module};
+
+#[test]
+fn a_key_is_kept_under_a_passphrase_as_the_document_says() {
+    if !python_with("pty") {
+        return;
+    }
+    let bench = Bench::new();
+    let scripts = blocks(&section("keys.md", "Encrypted keys"), "sh");
+    let [script] = &scripts[..] else { panic!("one block: {scripts:?}") };
+    let lines: Vec<&str> = script.lines().collect();
+    let [keygen, passwd, info, convert] = lines[..] else { panic!("four commands: {lines:?}") };
+    let old = |passphrase| ("Passphrase of keys/private.pem: ", passphrase);
+    let new = |passphrase| [("ew passphrase of keys/private.pem: ", passphrase); 2];
+    let typed = |line: &str, answers: &[(&str, &str)], said: &str| {
+        let output = shell_at_a_terminal(bench.dir(), line, answers);
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && shown.contains(said), "{line}: {shown}");
+    };
+    typed(keygen, &new("first-one"), "(encrypted)");
+    bench.openssl("pkey -in keys/private.pem -passin pass:first-one -noout");
+    typed(passwd, &[&[old("first-one")], &new("second-one")[..]].concat(), "locked   AES-256-CBC");
+    bench.openssl("pkey -in keys/private.pem -passin pass:second-one -noout");
+    typed(info, &[], "scrypt");
+    // It keeps its passphrase.
+    typed(convert, &[old("second-one")], "key.der");
+    bench.openssl("pkey -inform DER -in key.der -passin pass:second-one -pubout -out half.pem");
+    assert!(bench.read("half.pem") == bench.read("keys/public.pem"));
+}
+
+#[test]
+fn a_token_signs_as_the_document_says() {
+    let Some(module) = module() else { return };
+    let bench = Bench::new();
+    let tokens = Tokens::new(&bench, module);
+    tokens.make("Release");
+    tokens.ok(&["keygen", "--key", "pkcs11:token=Release;object=firmware", "--public", "public.pem"]);
+    bench.write("firmware.bin", &common::firmware(10_001));
+    let scripts = blocks(&section("keys.md", "Keys in tokens"), "sh");
+    let [script] = &scripts[..] else { panic!("one command: {scripts:?}") };
+    let known = "/usr/lib/softhsm/libsofthsm2.so";
+    assert!(script.contains(known), "{script}");
+    let configuration = bench.path("softhsm2.conf");
+    let environment = [("SOFTHSM2_CONF", configuration.to_str().unwrap()), ("OTASEAL_PKCS11_PIN", PIN)];
+    let output = shell(bench.dir(), &script.replace(known, tokens.module()), &environment);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    bench.ok(&["verify", "firmware.bin.signed", "--key", "public.pem"]);
+}
 
 #[test]
 fn a_signature_is_made_elsewhere_as_the_document_says() {

@@ -25,11 +25,23 @@ pub fn blocks(text: &str, language: &str) -> Vec<String> {
 
 /// `sh -e -c SCRIPT` with `otaseal` in its PATH.
 pub fn shell(directory: &Path, script: &str, environment: &[(&str, &str)]) -> Output {
-    let program = Path::new(OTASEAL).parent().unwrap().display();
-    let path = format!("{program}:{}", std::env::var("PATH").unwrap());
     let mut command = Command::new("sh");
-    command.args(["-e", "-c", script]).current_dir(directory).env("PATH", path);
+    command.args(["-e", "-c", script]).current_dir(directory).env("PATH", path());
     command.envs(environment.iter().copied()).output().unwrap()
+}
+
+/// The same at a terminal, with the answers to its prompts.
+pub fn shell_at_a_terminal(directory: &Path, script: &str, answers: &[(&str, &str)]) -> Output {
+    let terminal = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/peers/terminal.py");
+    let mut command = Command::new("python3");
+    command.arg(terminal).args(answers.iter().flat_map(|(prompt, answer)| [prompt, answer]));
+    command.args(["--", "/bin/sh", "-e", "-c", script]).current_dir(directory).env("PATH", path());
+    command.output().unwrap()
+}
+
+fn path() -> String {
+    let program = Path::new(OTASEAL).parent().unwrap().display();
+    format!("{program}:{}", std::env::var("PATH").unwrap())
 }
 
 /// Types the console lines of a text: each succeeds and prints what stands below it. How many there were.
