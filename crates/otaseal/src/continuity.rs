@@ -4,6 +4,7 @@
 //! every device takes anything from anybody. A build with another key takes nothing from this one any more. Both
 //! are seen before the signature, in the plain image; see [`search`] for what is recognised and what is not.
 
+mod der;
 mod scan;
 
 use crate::guard::Content;

@@ -148,9 +148,22 @@ fn private_keys_of_every_kind_are_found() {
         "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024 -outform DER -out small.der",
         "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -pkeyopt rsa_keygen_pubexp:3 -outform DER -out e3.der",
         "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:4096 -outform DER -out large.der",
+        "ec -in ec.pem -outform DER -out ec.der",
+        "ec -in ec.pem -no_public -param_enc explicit -outform DER -out ec-alone.der",
+        "pkcs8 -topk8 -nocrypt -in ec.pem -outform DER -out ec8.der",
+        "ecparam -name secp521r1 -genkey -noout -outform DER -out ec521.der",
+        "pkey -in ed25519.pem -outform DER -out ed25519.der",
+        "genpkey -algorithm X448 -outform DER -out x448.der",
+        "pkcs8 -topk8 -in ec.pem -passout pass:secret -outform DER -out locked.der",
+        "pkcs8 -topk8 -in key.pem -scrypt -passout pass:secret -outform DER -out scrypt.der",
+        "pkcs8 -topk8 -in key.pem -v1 PBE-SHA1-3DES -passout pass:secret -outform DER -out pbes1.der",
+        "req -x509 -new -key key.pem -subj /CN=example -days 9 -out c.pem",
+        "pkcs12 -export -in c.pem -inkey key.pem -passout pass:secret -out bag.p12",
     ] {
         openssl(dir.path(), words);
     }
+    let escaped = String::from_utf8(private("keys.example/private.pem")).unwrap().replace('\n', "\\n");
+    fs::write(dir.path().join("account.json"), format!("{{\"private_key\":\"{escaped}\"}}")).unwrap();
     for name in [
         "key.pem",
         "rsa.pem",
@@ -163,19 +176,32 @@ fn private_keys_of_every_kind_are_found() {
         "small.der",
         "e3.der",
         "large.der",
+        "ec.der",
+        "ec-alone.der",
+        "ec8.der",
+        "ec521.der",
+        "ed25519.der",
+        "x448.der",
+        "locked.der",
+        "scrypt.der",
+        "pbes1.der",
+        "bag.p12",
+        "account.json",
     ] {
         let bytes = fs::read(dir.path().join(name)).unwrap();
         let pem_at = memchr::memmem::find(&bytes, b"-----BEGIN").unwrap_or(0);
         // Also cut off in the middle: enough is left to be a secret.
         for bytes in [&bytes[..], &bytes[..bytes.len() * 3 / 4]] {
-            if bytes.len() < pem_at + 100 {
+            if bytes.len() < pem_at + 100 && name.ends_with("pem") {
                 continue;
             }
             // The public key beside it excuses nothing.
             let image = within(&[bytes, example().to_spki_pem().as_bytes()].concat());
             let found = search(&image, &[&example()]);
             let private = found.private.unwrap_or_else(|| panic!("{name}, {} bytes", bytes.len()));
-            assert!((1000..1040).contains(&private.offset), "{name}: {private}");
+            // A PKCS#12 file has its certificates first.
+            let end = if name == "bag.p12" { 1000 + bytes.len() } else { 1040 };
+            assert!((1000..end).contains(&private.offset), "{name}: {private}");
             let rule = Rule { rotate_to: Some(NextKey::Key(example())), without_key: WithoutKey::Allow };
             for content in [Content::Firmware, Content::Filesystem] {
                 let refused = check(&image, content, Some(&example()), &rule);
@@ -199,6 +225,48 @@ fn labels_of_a_tls_library_are_no_keys() {
     ] {
         let found = search(&[&noise(100, 7)[..], end.as_bytes()].concat(), &[]);
         assert!(found.private.is_none(), "{end:?} at the end is too little to be a key");
+    }
+}
+
+/// What is made of the same parts as a private key in DER, and is none.
+#[test]
+fn what_looks_like_a_private_key_in_der_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("key.pem"), private("keys.example/private.pem")).unwrap();
+    fs::write(dir.path().join("text"), "text").unwrap();
+    for words in [
+        "req -x509 -new -key key.pem -subj /CN=example -days 9 -out c.pem",
+        "pkcs12 -export -nokeys -in c.pem -passout pass:secret -out certificates.p12",
+        "cms -sign -binary -nodetach -in text -signer c.pem -inkey key.pem -outform DER -out signed.der",
+        "cms -EncryptedData_encrypt -in text -secretkey 00112233445566778899aabbccddeeff -aes128 -outform DER -out data.der",
+        "cms -encrypt -in text -aes128 -outform DER -out enveloped.der c.pem",
+        "genpkey -genparam -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -pkeyopt ec_param_enc:explicit -outform DER -out curve.der",
+    ] {
+        openssl(dir.path(), words);
+    }
+    let mut files = Vec::new();
+    for name in ["certificates.p12", "signed.der", "data.der", "enveloped.der", "curve.der"] {
+        files.push((name, fs::read(dir.path().join(name)).unwrap()));
+    }
+    // A TLS library's object identifiers, one after another as they stand in its tables.
+    let mut table = Vec::new();
+    for last in 1..=13 {
+        table.extend([6, 9, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 5, last, 0x30, 0x1B, 4, 8]);
+        table.extend([6, 10, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 12, 1, last]);
+    }
+    files.push(("identifiers", table));
+    for (name, bytes) in files {
+        let found = search(&within(&bytes), &[]);
+        assert!(found.private.is_none(), "{name}: {:?}", found.private);
+    }
+    // Every header counts: with any of them changed it is not taken for a key.
+    openssl(dir.path(), "genpkey -algorithm ed25519 -outform DER -out ed25519.der");
+    let good = fs::read(dir.path().join("ed25519.der")).unwrap();
+    assert!(search(&good, &[]).private.is_some());
+    for at in [0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 13] {
+        let mut bad = good.clone();
+        bad[at] ^= 0x44;
+        assert!(search(&bad, &[]).private.is_none(), "byte {at}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where in an image keys are, told from the bytes.
 
+use super::der::{Header, private_keys};
 use crate::digest::sha256;
 use crate::key::{KeySize, PublicKey};
 use memchr::memmem;
@@ -78,8 +79,9 @@ pub struct Search {
 /// No update key is what TLS brings along: a certificate, PEM or DER, with the key inside it; keys of other
 /// algorithms. A bare RSA key that is pinned for TLS cannot be told from an update key, and counts as one.
 ///
-/// Private keys: PEM of every kind whose label is followed by content (the bare labels are in every TLS library),
-/// and RSA as DER, PKCS#8 or PKCS#1. What hides a key on purpose, or cuts it into pieces, is not found.
+/// Private keys: PEM of every kind whose label is followed by content (the bare labels are in every TLS library), with its
+/// line ends as they are or as `\n` in a string of JSON; and DER: RSA, elliptic curves, PKCS#8 with and without a passphrase,
+/// also in a PKCS#12 file. What hides a key on purpose, or cuts it into pieces, is not found.
 pub fn search(plain: &[u8], known: &[&PublicKey]) -> Search {
     let mut found = Search::default();
     pem(plain, &mut found);
@@ -156,7 +158,7 @@ fn pem(plain: &[u8], found: &mut Search) {
 fn public_pem(label: &[u8], body: &[u8]) -> Option<PublicKey> {
     let label = std::str::from_utf8(label).ok()?;
     let end = memmem::find(body, format!("-----END {label}-----").as_bytes())?;
-    let base64: Vec<u8> = body[..end].iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let base64: Vec<u8> = without_line_ends(&body[..end]).collect();
     let mut text = format!("-----BEGIN {label}-----\n").into_bytes();
     for line in base64.chunks(64) {
         text.extend_from_slice(line);
@@ -169,16 +171,33 @@ fn public_pem(label: &[u8], body: &[u8]) -> Option<PublicKey> {
 /// Whether a label is that of a key and not one of a TLS library's strings: 64 characters of base64, or the headers
 /// of OpenSSL's traditional encryption (RFC 1421 4.6), follow.
 fn has_content(body: &[u8]) -> bool {
-    let mut body = body.iter().copied().filter(|byte| !byte.is_ascii_whitespace());
+    let mut body = without_line_ends(body);
     let start: Vec<u8> = body.by_ref().take(64).collect();
     let base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
     start.starts_with(b"Proc-Type:") || (start.len() == 64 && start.iter().all(base64))
 }
 
+/// Without blanks and line ends; those of a string in JSON are a backslash and a letter.
+fn without_line_ends(text: &[u8]) -> impl Iterator<Item = u8> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        loop {
+            match *rest {
+                [b'\\', b'n' | b'r' | b't', ref after @ ..] => rest = after,
+                [byte, ref after @ ..] => {
+                    rest = after;
+                    if !byte.is_ascii_whitespace() {
+                        return Some(byte);
+                    }
+                }
+                [] => return None,
+            }
+        }
+    })
+}
+
 /// INTEGER 65537: the end of every RSA key that counts, with the modulus right before it.
 const EXPONENT: [u8; 5] = [0x02, 0x03, 0x01, 0x00, 0x01];
-/// INTEGER 0, then an INTEGER: how the private key begins, its version and the modulus (RFC 8017 A.1.2).
-const PRIVATE: [u8; 4] = [0x02, 0x01, 0x00, 0x02];
 
 /// Finds keys in DER; gives back where there are keys inside certificates.
 fn der(plain: &[u8], known: &[&PublicKey], found: &mut Search) -> Vec<Range<usize>> {
@@ -211,34 +230,10 @@ fn der(plain: &[u8], known: &[&PublicKey], found: &mut Search) -> Vec<Range<usiz
             }
         }
     }
-    for at in memmem::find_iter(plain, &PRIVATE) {
-        if let Some(start) = private_start(plain, at) {
-            add_private(found, "an RSA private key (DER)", start);
-        }
+    for Private { what, offset } in private_keys(plain) {
+        add_private(found, what, offset);
     }
     certificates
-}
-
-/// Whether the version at `at` is that of an RSAPrivateKey: the SEQUENCE around it has room for its numbers, which
-/// are the modulus once, the private exponent once and five times half as much; a modulus of a size that is in use
-/// follows, odd and with its highest bit set.
-fn private_start(plain: &[u8], at: usize) -> Option<usize> {
-    let start = at.checked_sub(4)?;
-    let [0x30, 0x82, high, low] = *plain.get(start..at)?.first_chunk::<4>()? else { return None };
-    let length = usize::from(u16::from_be_bytes([high, low]));
-    let integer = plain.get(at + 3..)?;
-    let (size, header) = match *integer.first_chunk::<4>()? {
-        [0x02, 0x81, size, _] => (usize::from(size), 3),
-        [0x02, 0x82, high, low] => (usize::from(u16::from_be_bytes([high, low])), 4),
-        _ => return None,
-    };
-    let (zero, modulus) = integer.get(header..header + size)?.split_first()?;
-    let plausible = *zero == 0
-        && modulus.len() % 8 == 0
-        && modulus.first()? >> 7 == 1
-        && modulus.last()? & 1 == 1
-        && (modulus.len() * 4..modulus.len() * 5 + 64).contains(&length);
-    plausible.then_some(start)
 }
 
 /// Whether the SubjectPublicKeyInfo at `at` is a field of a certificate or of a certificate request (RFC 5280 4.1,
@@ -267,20 +262,10 @@ fn fields_lead_to(plain: &[u8], outer: usize, at: usize) -> bool {
         if field == at {
             return true;
         }
-        let Some(length) = plain.get(field..).and_then(tlv_len) else { return false };
-        field += length;
+        let Some(header) = plain.get(field..).and_then(Header::read) else { return false };
+        field += header.value();
     }
     false
-}
-
-/// Length of a DER value with its header, up to 64 KiB.
-fn tlv_len(bytes: &[u8]) -> Option<usize> {
-    Some(match *bytes.get(1..)? {
-        [short, ..] if short < 0x80 => 2 + usize::from(short),
-        [0x81, length, ..] => 3 + usize::from(length),
-        [0x82, high, low, ..] => 4 + usize::from(u16::from_be_bytes([high, low])),
-        _ => return None,
-    })
 }
 
 /// The bytes of a SubjectPublicKeyInfo before the modulus, which are the same for every key of a size.
