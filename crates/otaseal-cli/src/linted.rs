@@ -33,6 +33,10 @@ impl Signer for Linted {
         self.signer.sign_message(scheme, message, digest)
     }
 
+    fn private_number_in(&self, bytes: &[u8]) -> Option<usize> {
+        self.signer.private_number_in(bytes)
+    }
+
     fn remarks(&self) -> Vec<String> {
         self.warnings.iter().cloned().chain(self.signer.remarks()).collect()
     }

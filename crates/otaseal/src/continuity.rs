@@ -5,12 +5,15 @@
 //! are seen before the signature, in the plain image; see [`search`] for what is recognised and what is not.
 
 mod der;
+mod pem;
 mod scan;
 
 use crate::guard::Content;
 use crate::image::{self, Kind, uf2};
+use crate::key::lint::{self, Finding, Severity};
 use crate::key::{KeyError, PublicKey};
 use crate::package::Purpose;
+use crate::sign::Signer;
 use otaseal_device::KeyId;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -21,10 +24,13 @@ pub use self::scan::{Form, Located, Private, Search, search};
 /// What is expected of the image's keys.
 #[derive(Debug, Clone, Default)]
 pub struct Rule {
-    /// The key that the devices are to trust from this release on, where it is not the one that signs.
-    pub rotate_to: Option<NextKey>,
+    /// The keys that the devices are to trust from this release on, where they are others than the one that signs: all
+    /// of them, and besides the signer no other.
+    pub rotate_to: Vec<NextKey>,
     /// What becomes of an image without a key.
     pub without_key: WithoutKey,
+    /// What it is signed for: a release may make no device trust a key that is unfit for one.
+    pub purpose: Purpose,
 }
 
 impl Rule {
@@ -32,6 +38,7 @@ impl Rule {
     /// allowed by name.
     #[must_use]
     pub fn for_purpose(mut self, purpose: Purpose) -> Self {
+        self.purpose = purpose;
         if purpose == Purpose::Release && self.without_key == WithoutKey::Judge {
             self.without_key = WithoutKey::Refuse;
         }
@@ -80,10 +87,10 @@ pub enum Continuity {
         /// Every key found, that one among them.
         keys: Vec<Located>,
     },
-    /// The image holds the key that was named as the next.
+    /// The image holds the keys that were named as the next.
     Rotates {
-        /// Its key id.
-        to: String,
+        /// Their key ids.
+        to: Vec<String>,
         /// Every key found.
         keys: Vec<Located>,
     },
@@ -103,14 +110,20 @@ impl Continuity {
         }
     }
 
-    /// What the user should know although it was signed; a sentence without its full stop.
-    pub fn warning(&self) -> Option<String> {
-        match self {
+    /// What the user should know although it was signed; sentences without their full stops.
+    pub fn warnings(&self) -> Vec<String> {
+        let without = match self {
             Self::NoKey { found } => Some(format!(
                 "no public key was found in it ({found}): firmware without one does not check its next update"
             )),
             _ => None,
-        }
+        };
+        let unfit = self.keys().iter().flat_map(|key| {
+            key.findings
+                .iter()
+                .map(|finding| format!("its devices will trust the key {}: {finding}", key.key_id))
+        });
+        without.into_iter().chain(unfit).collect()
     }
 }
 
@@ -134,6 +147,20 @@ pub enum ContinuityError {
         found: Vec<Located>,
         /// The key that signs.
         signer: KeyId,
+    },
+    /// A key that nobody may be made to trust.
+    #[error("its devices would trust the key {}: {finding}", key.key_id)]
+    UnfitKey {
+        /// The key.
+        key: Box<Located>,
+        /// What is wrong with it.
+        finding: Finding,
+    },
+    /// Keys that were not named, beside those that were.
+    #[error("it carries more keys than the ones named as the next: {}", ids(found))]
+    UnnamedKeys {
+        /// The keys that nobody named.
+        found: Vec<Located>,
     },
     /// The key that was named as the next is not there.
     #[error("the key {expected} is not in it: {}", if found.is_empty() { "no key is".into() } else { format!("it carries {}", ids(found)) })]
@@ -167,6 +194,14 @@ impl ContinuityError {
                       the next one with --rotate-to KEYID"
                     .into(),
             },
+            Self::UnfitKey { .. } => {
+                "no release may bring it to a device: whoever has its private half signs what the device takes; build \
+                 it without that key"
+                    .into()
+            }
+            Self::UnnamedKeys { .. } => "its devices would trust them too: build it without, or name each with a \
+                 --rotate-to of its own"
+                .into(),
             Self::NextKeyMissing { .. } => {
                 "build it with that key in; a bare modulus is found only when --rotate-to is given the public key's \
                  file"
@@ -182,7 +217,7 @@ fn ids(keys: &[Located]) -> String {
     ids.join(", ") + more
 }
 
-/// Judges the keys in a plain image that is about to be signed. `signer` is the key that will, where it is known: without
+/// Judges the keys in a plain image that is about to be signed. `signer` is what will, where it is known: without
 /// it, any public key will do. What is said to be a filesystem need not have any.
 ///
 /// # Errors
@@ -190,28 +225,42 @@ fn ids(keys: &[Located]) -> String {
 pub fn check(
     plain: &[u8],
     content: Content,
-    signer: Option<&PublicKey>,
+    signer: Option<&dyn Signer>,
     rule: &Rule,
 ) -> Result<Continuity, ContinuityError> {
-    let mut known: Vec<_> = signer.into_iter().collect();
-    if let Some(NextKey::Key(next)) = &rule.rotate_to {
-        known.push(next);
-    }
-    let Search { keys, private } = search(&flash_of(plain), &known);
-    if let Some(private) = private {
+    let flash = flash_of(plain);
+    let public = signer.map(Signer::public_key);
+    let next = rule.rotate_to.iter().filter_map(|next| match next {
+        NextKey::Key(key) => Some(key),
+        NextKey::Id(_) => None,
+    });
+    let known: Vec<_> = public.into_iter().chain(next).collect();
+    let Search { mut keys, private } = search(&flash, &known);
+    let own = || {
+        let offset = signer?.private_number_in(&flash)?;
+        Some(Private { what: "a number of the private key that signs", offset })
+    };
+    if let Some(private) = private.or_else(own) {
         return Err(ContinuityError::PrivateKey(private));
     }
-    let has = |id: KeyId| keys.iter().any(|key| key.key_id == id.to_string());
-    if let Some(next) = &rule.rotate_to {
-        return match has(next.id()) {
-            true => Ok(Continuity::Rotates { to: next.id().to_string(), keys }),
-            false => Err(ContinuityError::NextKeyMissing { expected: next.id(), found: keys }),
-        };
+    let signer = public.map(PublicKey::id);
+    // The key that signs was looked at when it was opened.
+    for key in keys.iter_mut().filter(|key| !signer.is_some_and(|id| key.is(id))) {
+        key.findings = lint::public_key(&key.key);
+        key.findings.retain(|finding| finding.severity() == Severity::Refuse);
+    }
+    if rule.purpose == Purpose::Release
+        && let Some((key, finding)) = keys.iter().find_map(|key| Some((key, key.findings.first()?)))
+    {
+        return Err(ContinuityError::UnfitKey { key: Box::new(key.clone()), finding: finding.clone() });
+    }
+    if !rule.rotate_to.is_empty() {
+        return rotation(keys, signer, &rule.rotate_to);
     }
     match signer {
         _ if keys.is_empty() => {}
-        Some(signer) if !has(signer.id()) => {
-            return Err(ContinuityError::OtherKey { found: keys, signer: signer.id() });
+        Some(signer) if !keys.iter().any(|key| key.is(signer)) => {
+            return Err(ContinuityError::OtherKey { found: keys, signer });
         }
         _ => return Ok(Continuity::Kept { keys }),
     }
@@ -233,6 +282,24 @@ pub fn check(
         WithoutKey::Judge if is_firmware => Err(ContinuityError::NoKey { found }),
         WithoutKey::Refuse if !is_filesystem => Err(ContinuityError::NoKey { found }),
         _ => Ok(Continuity::NoKey { found }),
+    }
+}
+
+/// Whether exactly the named keys are there, with or without the one that signs.
+fn rotation(
+    keys: Vec<Located>,
+    signer: Option<KeyId>,
+    named: &[NextKey],
+) -> Result<Continuity, ContinuityError> {
+    let named: Vec<KeyId> = named.iter().map(NextKey::id).collect();
+    if let Some(missing) = named.iter().find(|id| !keys.iter().any(|key| key.is(**id))) {
+        return Err(ContinuityError::NextKeyMissing { expected: *missing, found: keys });
+    }
+    let allowed = |key: &Located| named.iter().chain(&signer).any(|id| key.is(*id));
+    let unnamed: Vec<_> = keys.iter().filter(|key| !allowed(key)).cloned().collect();
+    match unnamed.is_empty() {
+        true => Ok(Continuity::Rotates { to: named.iter().map(KeyId::to_string).collect(), keys }),
+        false => Err(ContinuityError::UnnamedKeys { found: unnamed }),
     }
 }
 
@@ -292,7 +359,7 @@ pub enum NextKeyError {
 impl fmt::Display for Continuity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Self::Rotates { to, .. } = self {
-            writeln!(f, "brings   {to}, which its devices trust from now on")?;
+            writeln!(f, "brings   {}, which its devices trust from now on", to.join(", "))?;
         }
         match self.keys() {
             [] | [_] => Ok(()),

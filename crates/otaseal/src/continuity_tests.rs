@@ -164,6 +164,20 @@ fn private_keys_of_every_kind_are_found() {
     }
     let escaped = String::from_utf8(private("keys.example/private.pem")).unwrap().replace('\n', "\\n");
     fs::write(dir.path().join("account.json"), format!("{{\"private_key\":\"{escaped}\"}}")).unwrap();
+    for (name, ends) in [
+        ("quoted.json", "\\\\n"),
+        ("windows.json", "\\r\\n"),
+        ("strings.c", "\\n\"\r\n    \""),
+        ("list.py", "\",\n  \""),
+        ("zeros", "\0"),
+    ] {
+        let joined = String::from_utf8(private("keys.example/private.pem")).unwrap().replace('\n', ends);
+        fs::write(dir.path().join(name), joined).unwrap();
+        let ec = fs::read_to_string(dir.path().join("ec.pem")).unwrap().replace('\n', ends);
+        fs::write(dir.path().join(format!("ec.{name}")), ec).unwrap();
+    }
+    let described = escaped.replace("-----\\nM", "-----\nComment: the fleet's\n\nM").replace("\\n", "\n");
+    fs::write(dir.path().join("header.pem"), described).unwrap();
     for name in [
         "key.pem",
         "rsa.pem",
@@ -187,12 +201,22 @@ fn private_keys_of_every_kind_are_found() {
         "pbes1.der",
         "bag.p12",
         "account.json",
+        "quoted.json",
+        "windows.json",
+        "strings.c",
+        "list.py",
+        "zeros",
+        "ec.quoted.json",
+        "ec.windows.json",
+        "ec.strings.c",
+        "ec.zeros",
+        "header.pem",
     ] {
         let bytes = fs::read(dir.path().join(name)).unwrap();
         let pem_at = memchr::memmem::find(&bytes, b"-----BEGIN").unwrap_or(0);
         // Also cut off in the middle: enough is left to be a secret.
         for bytes in [&bytes[..], &bytes[..bytes.len() * 3 / 4]] {
-            if bytes.len() < pem_at + 100 && name.ends_with("pem") {
+            if bytes.len() < pem_at + 100 && pem_at > 0 || bytes.len() < 180 && !name.ends_with("der") {
                 continue;
             }
             // The public key beside it excuses nothing.
@@ -202,7 +226,11 @@ fn private_keys_of_every_kind_are_found() {
             // A PKCS#12 file has its certificates first.
             let end = if name == "bag.p12" { 1000 + bytes.len() } else { 1040 };
             assert!((1000..end).contains(&private.offset), "{name}: {private}");
-            let rule = Rule { rotate_to: Some(NextKey::Key(example())), without_key: WithoutKey::Allow };
+            let rule = Rule {
+                rotate_to: vec![NextKey::Key(example())],
+                without_key: WithoutKey::Allow,
+                ..Rule::default()
+            };
             for content in [Content::Firmware, Content::Filesystem] {
                 let refused = check(&image, content, Some(&example()), &rule);
                 assert!(matches!(refused, Err(ContinuityError::PrivateKey(_))), "{name}");
@@ -215,7 +243,10 @@ fn private_keys_of_every_kind_are_found() {
 fn labels_of_a_tls_library_are_no_keys() {
     let strings =
         b"-----BEGIN RSA PRIVATE KEY-----\0-----END RSA PRIVATE KEY-----\0-----BEGIN PRIVATE KEY-----\0\0\
-                    -----BEGIN EC PRIVATE KEY-----\0-----BEGIN PUBLIC KEY-----\0-----BEGIN ";
+                    -----BEGIN EC PRIVATE KEY-----\0-----BEGIN PUBLIC KEY-----\0-----BEGIN PRIVATE KEY-----\0\
+                    Proc-Type: 4,ENCRYPTED\0DEK-Info: DES-EDE3-CBC,\0DEK-Info: AES-256-CBC,\0\
+                    MIMEtypeofthispartisnotknowntothislibraryorithasbeenswitchedoffinitsconfiguration\0\
+                    RSA - The private key is larger than what this library was built for, see MPI_MAX_SIZE\0";
     let found = search(&within(strings), &[&example()]);
     assert!(found.keys.is_empty() && found.private.is_none(), "{found:?}");
     for end in [
@@ -275,7 +306,7 @@ fn the_demo_firmware_holds_the_example_key() {
     let image = fs::read(root().join("fixtures/plain/demo-firmware.bin")).unwrap();
     let kept = check(&image, Content::Firmware, Some(&example()), &Rule::default()).unwrap();
     assert!(matches!(kept, Continuity::Kept { .. }));
-    assert_eq!(kept.warning(), None);
+    assert_eq!(kept.warnings(), [] as [String; 0]);
     // Another signer is told which key is in it, from the device's own form.
     let refused = check(&image, Content::Firmware, Some(&other()), &Rule::default()).unwrap_err();
     let ContinuityError::OtherKey { found, .. } = &refused else { panic!("{refused}") };
@@ -288,7 +319,7 @@ fn the_demo_firmware_holds_the_example_key() {
 #[test]
 fn another_key_needs_to_be_named() {
     let image = within(other().to_spki_pem().as_bytes());
-    let rule = |next| Rule { rotate_to: Some(next), ..Rule::default() };
+    let rule = |next| Rule { rotate_to: vec![next], ..Rule::default() };
     let with = |rule: &Rule| check(&image, Content::Firmware, Some(&example()), rule);
     let refused = with(&Rule::default()).unwrap_err();
     assert!(matches!(refused, ContinuityError::OtherKey { .. }));
@@ -312,12 +343,75 @@ fn another_key_needs_to_be_named() {
         check(&both, Content::Firmware, Some(&example()), &Rule::default()),
         Ok(Continuity::Kept { .. })
     ));
+    // With more than one, each is named.
+    let three = within(&[example(), other(), fixture("next")].each_ref().map(device_form).concat());
+    let named = |keys: &[KeyId]| {
+        let rotate_to = keys.iter().copied().map(NextKey::Id).collect();
+        check(&three, Content::Firmware, Some(&example()), &Rule { rotate_to, ..Rule::default() })
+    };
+    let (next, more) = (other().id(), fixture("next").id());
+    let Err(ContinuityError::UnnamedKeys { found }) = named(&[next]) else { panic!("{:?}", named(&[next])) };
+    assert!(matches!(&found[..], [only] if only.key_id == more.to_string()), "{found:?}");
+    assert!(matches!(named(&[next, more]), Ok(Continuity::Rotates { to, .. }) if to.len() == 2));
+    assert!(matches!(named(&[next, more, example().id()]), Ok(Continuity::Rotates { .. })));
+    let missing = named(&[next, more, KeyId([7; 32])]);
+    assert!(
+        matches!(missing, Err(ContinuityError::NextKeyMissing { expected, .. }) if expected.0 == [7; 32])
+    );
+
     let next = rule(NextKey::Key(other()));
     let Ok(Continuity::Rotates { keys, .. }) = check(&both, Content::Firmware, Some(&example()), &next)
     else {
         panic!("the bridge is refused")
     };
     assert_eq!(keys.len(), 2);
+}
+
+/// Whoever signs: what the devices will trust is looked at as the key that signs is.
+#[test]
+fn no_release_makes_a_device_trust_an_unfit_key() {
+    let roca = PublicKey::from_bytes(&private("tests/cmd/in/keys/roca.public.pem")).unwrap();
+    for (unfit, why) in [(example(), "is published"), (roca, "ROCA")] {
+        let set = within(&[device_form(&other()), unfit.to_spki_pem().into_bytes()].concat());
+        let alone = within(unfit.to_spki_pem().as_bytes());
+        let rotates = Rule { rotate_to: vec![NextKey::Id(unfit.id())], ..Rule::default() };
+        for (image, rule) in [(&set, Rule::default()), (&set, rotates.clone()), (&alone, rotates)] {
+            let with = |rule: &Rule| check(image, Content::Firmware, Some(&other()), rule);
+            let warnings = with(&rule).unwrap().warnings();
+            assert!(matches!(&warnings[..], [only] if only.contains(why)), "{warnings:?}");
+            let refused = with(&rule.for_purpose(Purpose::Release)).unwrap_err();
+            assert!(matches!(refused, ContinuityError::UnfitKey { .. }), "{refused}");
+            assert!(refused.to_string().contains(&unfit.id().to_string()), "{refused}");
+        }
+        // Of the key that signs others speak.
+        let kept = check(&set, Content::Firmware, Some(&unfit), &Rule::default()).unwrap();
+        assert!(kept.warnings().is_empty(), "{:?}", kept.warnings());
+    }
+}
+
+/// Numbers without a form say nothing to whoever does not know them; the key that signs does.
+#[test]
+fn the_numbers_of_the_key_that_signs_are_found() {
+    let key = PrivateKey::from_bytes(&private("keys.example/private.pem")).unwrap();
+    let der = key.to_pkcs1_der().unwrap();
+    let numbers = rsa::pkcs1::RsaPrivateKeyRef::try_from(&der[..]).unwrap();
+    let with = |number: &[u8], signer: &dyn Signer| {
+        let image = within(&[number, example().to_spki_pem().as_bytes()].concat());
+        check(&image, Content::Firmware, Some(signer), &Rule::default())
+    };
+    for number in [numbers.prime1, numbers.private_exponent] {
+        let big = number.as_bytes().to_vec();
+        let little: Vec<u8> = big.iter().rev().copied().collect();
+        for number in [big, little] {
+            let refused = with(&number, &key);
+            assert!(
+                matches!(&refused, Err(ContinuityError::PrivateKey(private)) if private.offset == 1000),
+                "{refused:?}"
+            );
+            assert!(with(&number[1..], &key).is_ok(), "that is another number");
+            assert!(with(&number, key.public()).is_ok(), "the public half does not know it");
+        }
+    }
 }
 
 #[test]
@@ -330,13 +424,13 @@ fn firmware_without_a_key_is_refused_and_the_unknown_warned_about() {
     assert!(refused.to_string().contains("switches signature checking off"), "{refused}");
     assert!(refused.help().contains("--allow-no-key"));
     assert!(with(&esp, Content::Firmware, WithoutKey::Refuse).is_err());
-    assert!(with(&esp, Content::Firmware, WithoutKey::Allow).unwrap().warning().is_some());
-    assert!(with(&unknown, Content::Firmware, WithoutKey::Judge).unwrap().warning().is_some());
+    assert!(with(&esp, Content::Firmware, WithoutKey::Allow).unwrap().warnings().len() == 1);
+    assert!(with(&unknown, Content::Firmware, WithoutKey::Judge).unwrap().warnings().len() == 1);
     assert!(with(&unknown, Content::Firmware, WithoutKey::Refuse).is_err());
-    assert!(with(&unknown, Content::Filesystem, WithoutKey::Refuse).unwrap().warning().is_some());
+    assert!(with(&unknown, Content::Filesystem, WithoutKey::Refuse).unwrap().warnings().len() == 1);
     let mut with_key = esp;
     with_key.extend(example().to_spki_pem().bytes());
-    assert!(with(&with_key, Content::Firmware, WithoutKey::Judge).unwrap().warning().is_none());
+    assert!(with(&with_key, Content::Firmware, WithoutKey::Judge).unwrap().warnings().is_empty());
 }
 
 /// The blocks of a UF2 file have 256 bytes each: no key would be found across them.
@@ -378,6 +472,9 @@ fn hostile_images_are_searched_in_bounded_time() {
         b"-----BEGIN PRIVATE KEY-----\n",
         b"0\x82\xff\xff0\x82\xff\xfb",
         &[2, 1, 0, 2, 0x82],
+        &[0x30, 0x30, 2, 1, 0, 0x30, 0x10, 6, 4],
+        &[0x30, 0x82, 0x30, 0x30, 6, 9, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 5, 13, 4],
+        b"-----BEGIN PRIVATE KEY-----MHcCMHcCMHcCMHcCMHcCMHcCMHcCMHcCMHcCMHcCMHcCMHcCMHcCMHcCMHcCMHcCMHcC",
         &[2, 3, 1, 0, 1],
         &der,
     ] {

@@ -21,12 +21,13 @@ use crate::digest::from_hex;
 use crate::key::encryption::EncryptionError;
 use crate::key::file::{KeyFile, KeyFileKind};
 use crate::key::passphrase::{NoSecrets, SecretError, Secrets};
+use memchr::memmem;
 use otaseal_device::KeyId;
 use rsa::pkcs1::{DecodeRsaPrivateKey, EncodeRsaPrivateKey, RsaPrivateKeyRef, RsaPublicKeyRef};
 use rsa::pkcs8::der::Decode;
 use rsa::pkcs8::{EncodePrivateKey, EncodePublicKey, LineEnding, PrivateKeyInfoRef};
 use rsa::rand_core::UnwrapErr;
-use rsa::traits::PublicKeyParts;
+use rsa::traits::{PrivateKeyParts, PublicKeyParts};
 use rsa::{BoxedUint, RsaPrivateKey, RsaPublicKey};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -417,6 +418,17 @@ impl PrivateKey {
     /// As [`Self::to_pkcs8_pem`].
     pub fn to_pkcs1_der(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         Ok(self.inner.to_pkcs1_der().map_err(|_| KeyError::Inconsistent)?.to_bytes())
+    }
+
+    /// Where in these bytes a prime or the private exponent stands, in either order of bytes: what holds a key without
+    /// them can sign by neither of the two ways.
+    pub(crate) fn number_in(&self, bytes: &[u8]) -> Option<usize> {
+        [self.inner.primes().first()?.as_ref(), self.inner.d()].into_iter().find_map(|number| {
+            let mut number = Zeroizing::new(number.to_be_bytes_trimmed_vartime());
+            let big_endian = memmem::find(bytes, &number);
+            number.reverse();
+            big_endian.or_else(|| memmem::find(bytes, &number))
+        })
     }
 
     /// RSASP1 over a padded message, blinded: the time it takes says nothing of the key.

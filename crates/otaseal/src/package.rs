@@ -229,7 +229,7 @@ pub fn package(options: &Options, signer: &dyn Signer) -> Result<Report, Package
     if let Some(mode) = options.expect_flash_mode {
         firmware.expect_flash_mode(mode)?;
     }
-    let continuity = keys_in(&firmware, key, options)?;
+    let continuity = keys_in(&firmware, signer, options)?;
     let sbom = options.evidence.sbom.as_deref().map(evidence::read_sbom).transpose()?;
     let base = options.base()?;
     let earlier = Earlier::read(&options.out_dir, &base)?;
@@ -316,9 +316,9 @@ fn enter(options: &Options, manifest: &Manifest, key: &PublicKey) -> Result<Opti
     Ok(if entries.is_empty() { None } else { Some(ledger.append(&entries)?) })
 }
 
-fn keys_in(firmware: &Firmware, key: &PublicKey, options: &Options) -> Result<Continuity, PackageError> {
+fn keys_in(firmware: &Firmware, signer: &dyn Signer, options: &Options) -> Result<Continuity, PackageError> {
     let rule = options.continuity.clone().for_purpose(options.purpose);
-    continuity::check(firmware.bytes(), options.content, Some(key), &rule)
+    continuity::check(firmware.bytes(), options.content, Some(signer), &rule)
         .map_err(|source| PackageError::Continuity { file: firmware.source().file.clone(), source })
 }
 

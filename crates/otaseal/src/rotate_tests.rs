@@ -177,7 +177,7 @@ fn a_package_is_read_by_its_manifest() {
     image.extend_from_slice(bench.new.public().to_spki_pem().as_bytes());
     fs::write(bench.dir.path().join("fw.bin"), &image).unwrap();
     let mut options = crate::Options::new(bench.dir.path().join("fw.bin"), bench.dir.path().join("dist"));
-    options.continuity.rotate_to = Some(crate::continuity::NextKey::Key(bench.new.public().clone()));
+    options.continuity.rotate_to = vec![crate::continuity::NextKey::Key(bench.new.public().clone())];
     crate::package(&options, &bench.old).unwrap();
     // Its signed image is beside it.
     let release = bench.read("dist/manifest.json").unwrap();

@@ -71,9 +71,20 @@ pub trait Signer: Send + Sync {
     fn remarks(&self) -> Vec<String> {
         Vec::new()
     }
+
+    /// Where in these bytes a number of the private key stands, most or least significant byte first. Only who has the
+    /// numbers can tell.
+    fn private_number_in(&self, bytes: &[u8]) -> Option<usize> {
+        let _ = bytes;
+        None
+    }
 }
 
 impl Signer for PrivateKey {
+    fn private_number_in(&self, bytes: &[u8]) -> Option<usize> {
+        self.number_in(bytes)
+    }
+
     fn public_key(&self) -> &PublicKey {
         self.public()
     }
@@ -90,6 +101,17 @@ impl Signer for PrivateKey {
             Scheme::LegacyBareHash => rsa::Pkcs1v15Sign::new_unprefixed(),
         };
         self.sign_blinded(padding, digest).map_err(|error| SignError::Backend(error.to_string()))
+    }
+}
+
+/// The public half alone: it is known who will sign, elsewhere, and nothing is signed by it.
+impl Signer for PublicKey {
+    fn public_key(&self) -> &PublicKey {
+        self
+    }
+
+    fn sign_digest(&self, _: Scheme, _: &[u8; 32]) -> Result<Vec<u8>, SignError> {
+        Err(SignError::Backend("it is the public half alone".into()))
     }
 }
 
@@ -131,6 +153,10 @@ impl Signer for Expecting<'_> {
 
     fn remarks(&self) -> Vec<String> {
         self.signer.remarks()
+    }
+
+    fn private_number_in(&self, bytes: &[u8]) -> Option<usize> {
+        self.signer.private_number_in(bytes)
     }
 }
 

@@ -123,7 +123,7 @@ pub(crate) fn run(args: &Attach) -> Result<Attached, Failure> {
         continuity: args.continuity.rule().for_purpose(purpose),
         ..Guard::default()
     };
-    let Checked { mut image, mut warnings, .. } = checked(&args.input, rule, &guard, Some(&key))?;
+    let Checked { mut image, mut warnings, .. } = checked(&args.input, rule, &guard, Some(signer))?;
     warnings.extend(findings);
     let mut sink = Sink::create(&args.output, Content::Binary)?;
     let signed = image.sign(&mut [(form, sink.target())], signer, rule);

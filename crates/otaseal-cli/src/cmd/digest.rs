@@ -105,7 +105,8 @@ pub(crate) fn run(args: &Digest) -> Result<Asked, Failure> {
         continuity: args.continuity.rule(),
         ..Guard::default()
     };
-    let Checked { image, mut warnings, .. } = checked(&args.input, rule, &guard, key.as_ref())?;
+    let Checked { image, mut warnings, .. } =
+        checked(&args.input, rule, &guard, key.as_ref().map(|key| key as _))?;
     let Image::Bytes(bytes) = image else {
         let help = "is this the right file? `otaseal sign` signs it where the key is";
         return Err(Failure::new(format_args!("{} is larger than any firmware", args.input), help));

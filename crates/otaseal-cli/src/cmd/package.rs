@@ -133,7 +133,7 @@ pub(crate) struct Packaged {
 
 impl Outcome for Packaged {
     fn warnings(&self) -> Vec<String> {
-        let own = self.key.warning().into_iter().chain(self.continuity_warning());
+        let own = self.key.warning().into_iter().chain(self.continuity_warnings());
         own.chain(self.entered.as_ref().and_then(Entered::warning))
             .chain(self.remarks.iter().cloned())
             .collect()
@@ -141,9 +141,9 @@ impl Outcome for Packaged {
 }
 
 impl Packaged {
-    fn continuity_warning(&self) -> Option<String> {
+    fn continuity_warnings(&self) -> impl Iterator<Item = String> {
         let file = &self.report.manifest.source.file;
-        self.report.continuity.warning().map(|warning| format!("{file}: {warning}"))
+        self.report.continuity.warnings().into_iter().map(move |warning| format!("{file}: {warning}"))
     }
 }
 

@@ -285,7 +285,7 @@ impl Guard {
     fn open(
         &self,
         input: &Place,
-        signer: Option<&PublicKey>,
+        signer: Option<&dyn Signer>,
         rule: AlreadySigned,
     ) -> Result<(Image, Option<Continuity>), Failure> {
         let (mut file, length) = input.open_seekable()?;
@@ -395,11 +395,11 @@ pub(super) fn checked(
     input: &Place,
     rule: AlreadySigned,
     guard: &Guard,
-    signer: Option<&PublicKey>,
+    signer: Option<&dyn Signer>,
 ) -> Result<Checked, Failure> {
     let (mut image, continuity) = guard.open(input, signer, rule)?;
     let warning = lint(input, &mut image, rule)?;
-    let keys = continuity.as_ref().and_then(Continuity::warning);
+    let keys = continuity.iter().flat_map(Continuity::warnings);
     let keys = keys.map(|warning| format!("{input}: {warning}"));
     Ok(Checked { image, warnings: warning.into_iter().chain(keys).collect(), continuity })
 }
@@ -414,7 +414,7 @@ pub(super) fn sign(
     guard: &Guard,
     ledger: Option<&Ledger>,
 ) -> Result<Signed, Failure> {
-    let Checked { mut image, warnings, continuity } = checked(input, rule, guard, Some(signer.public_key()))?;
+    let Checked { mut image, warnings, continuity } = checked(input, rule, guard, Some(signer))?;
     let mut sinks = Vec::new();
     for (scheme, place) in outputs {
         sinks.push((*scheme, Sink::create(place, Content::Binary)?));

@@ -65,7 +65,7 @@ cargo xtask sign [OPTIONS]: build the firmware, package it, verify what was sign
   --effort LEVEL         fast, default or max: how hard to compress
   --max-gap BYTES        largest hole between two ELF sections that is filled
   --release              the package may leave the desk: it needs a ledger, and a key that is fit for it
-  --rotate-to KEYID      the firmware brings this key, and its devices are to trust it from now on
+  --rotate-to KEYID      the firmware brings this key, and its devices are to trust it from now on; may be repeated
   --allow-no-key         sign firmware that holds no public key: its devices check no further update
   --support-until DAY    last day of support, for the manifest: YYYY-MM-DD
   --security             the release mends a vulnerability
@@ -155,7 +155,7 @@ fn sign(mut parser: Parser) -> Result<Task, CargoError> {
             name if name.starts_with("--passphrase-") => passphrase(name, &mut parser, &mut request)?,
             name if name.starts_with("--signer-") => signer(name, &mut parser, &mut request.settings)?,
             "--release" => request.purpose = Purpose::Release,
-            "--rotate-to" => request.continuity.rotate_to = Some(value(&mut parser)?),
+            "--rotate-to" => request.continuity.rotate_to.push(value(&mut parser)?),
             "--allow-no-key" => request.continuity.without_key = WithoutKey::Allow,
             "--support-until" => request.settings.support_until = Some(value(&mut parser)?),
             "--security" => request.settings.security = Some(true),

@@ -157,7 +157,7 @@ pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<Signed, Car
         options.evidence.sbom = Some(bill_of_materials(&project, request.timestamp)?);
     }
     let report = package(&options, &*keys.signer)?;
-    if let Some(warning) = report.continuity.warning() {
+    for warning in report.continuity.warnings() {
         note(Note::Continuity { warning });
     }
     if let Some(recovered) = report.ledger.as_ref().and_then(|entered| entered.recovered.clone()) {

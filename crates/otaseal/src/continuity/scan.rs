@@ -1,7 +1,9 @@
 //! Where in an image keys are, told from the bytes.
 
 use super::der::{Header, private_keys};
+use super::pem::{self, Block};
 use crate::digest::sha256;
+use crate::key::lint::Finding;
 use crate::key::{KeySize, PublicKey};
 use memchr::memmem;
 use otaseal_device::KeyId;
@@ -11,11 +13,6 @@ use std::ops::Range;
 
 /// Most keys that are told apart: more is no firmware.
 const MAX_KEYS: usize = 32;
-/// Longest PEM block that is looked at: an RSA-4096 public key has 800 bytes, with indented lines some more.
-const MAX_PEM: usize = 2048;
-/// Longest label of a PEM block.
-const MAX_LABEL: usize = 32;
-
 /// How a key stands in an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -44,6 +41,23 @@ pub struct Located {
     pub form: Form,
     /// Where it begins.
     pub offset: usize,
+    /// The key.
+    #[serde(skip)]
+    pub key: PublicKey,
+    /// Why no device should trust it; of a key that signs [`super::check`] asks elsewhere.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+}
+
+impl Located {
+    fn new(key: &PublicKey, form: Form, offset: usize) -> Self {
+        let (key_id, bits) = (key.id().to_string(), key.size().bits());
+        Self { key_id, bits, form, offset, key: key.clone(), findings: Vec::new() }
+    }
+
+    pub(super) fn is(&self, id: KeyId) -> bool {
+        self.key.id() == id
+    }
 }
 
 /// A private key in an image, of which nothing is kept but what it is and where.
@@ -74,24 +88,30 @@ pub struct Search {
 ///
 /// Public keys that count as an update key: RSA of 2048, 3072 or 4096 bits with e = 65537, as PEM (`PUBLIC KEY`,
 /// `RSA PUBLIC KEY`), as DER (SPKI, PKCS#1), and in the form of `otaseal-device`, the modulus with its key id. The
-/// keys in `known` are found as a bare modulus too, in either byte order: of any other key that is random bytes.
+/// keys in `known` are found as a bare modulus too, in either byte order: of any other key that is random bytes. Of the
+/// form of `otaseal-device`, other keys are found where no key was found before, and beside a key in that form.
 ///
 /// No update key is what TLS brings along: a certificate, PEM or DER, with the key inside it; keys of other
 /// algorithms. A bare RSA key that is pinned for TLS cannot be told from an update key, and counts as one.
 ///
-/// Private keys: PEM of every kind whose label is followed by content (the bare labels are in every TLS library), with its
-/// line ends as they are or as `\n` in a string of JSON; and DER: RSA, elliptic curves, PKCS#8 with and without a passphrase,
+/// Private keys: PEM of every kind whose label is followed by content (the bare labels are in every TLS library), its lines
+/// joined as text, or as strings of C or JSON; and DER: RSA, elliptic curves, PKCS#8 with and without a passphrase,
 /// also in a PKCS#12 file. What hides a key on purpose, or cuts it into pieces, is not found.
 pub fn search(plain: &[u8], known: &[&PublicKey]) -> Search {
     let mut found = Search::default();
-    pem(plain, &mut found);
+    for (at, block) in pem::blocks(plain) {
+        match block {
+            Block::Public(key) => add(&mut found.keys, &key, Form::Pem, at),
+            Block::Private(what) => add_private(&mut found, what, at),
+        }
+    }
     let certificates = der(plain, known, &mut found);
     for key in known {
         let swapped: Vec<u8> = key.modulus().iter().rev().copied().collect();
         for (bytes, form) in
             [(key.modulus(), Form::ModulusBigEndian), (&swapped[..], Form::ModulusLittleEndian)]
         {
-            if found.keys.iter().any(|seen| seen.key_id == key.id().to_string()) {
+            if found.keys.iter().any(|seen| seen.is(key.id())) {
                 break;
             }
             let mut hits = memmem::find_iter(plain, bytes);
@@ -104,14 +124,14 @@ pub fn search(plain: &[u8], known: &[&PublicKey]) -> Search {
     if found.keys.is_empty() && found.private.is_none() {
         device_form(plain, &mut found);
     }
+    key_set(plain, &mut found);
     found.keys.sort_by_key(|key| key.offset);
     found
 }
 
 fn add(keys: &mut Vec<Located>, key: &PublicKey, form: Form, offset: usize) {
-    let key_id = key.id().to_string();
-    if keys.len() < MAX_KEYS && keys.iter().all(|seen| seen.key_id != key_id) {
-        keys.push(Located { key_id, bits: key.size().bits(), form, offset });
+    if keys.len() < MAX_KEYS && !keys.iter().any(|seen| seen.is(key.id())) {
+        keys.push(Located::new(key, form, offset));
     }
 }
 
@@ -119,81 +139,6 @@ fn add_private(found: &mut Search, what: &'static str, offset: usize) {
     if found.private.is_none_or(|first| offset < first.offset) {
         found.private = Some(Private { what, offset });
     }
-}
-
-fn pem(plain: &[u8], found: &mut Search) {
-    const BEGIN: &[u8] = b"-----BEGIN ";
-    for at in memmem::find_iter(plain, BEGIN) {
-        let rest = &plain[at + BEGIN.len()..];
-        let rest = &rest[..rest.len().min(MAX_PEM)];
-        let Some(label_len) = memmem::find(&rest[..rest.len().min(MAX_LABEL + 5)], b"-----") else {
-            continue;
-        };
-        let (label, body) = (&rest[..label_len], &rest[label_len + 5..]);
-        match label {
-            b"PUBLIC KEY" | b"RSA PUBLIC KEY" => {
-                if let Some(key) = public_pem(label, body) {
-                    add(&mut found.keys, &key, Form::Pem, at);
-                }
-            }
-            b"PRIVATE KEY" if has_content(body) => add_private(found, "a private key (PKCS#8, PEM)", at),
-            b"ENCRYPTED PRIVATE KEY" if has_content(body) => {
-                add_private(found, "an encrypted private key (PKCS#8, PEM)", at);
-            }
-            b"RSA PRIVATE KEY" if has_content(body) => {
-                add_private(found, "an RSA private key (PKCS#1, PEM)", at);
-            }
-            b"EC PRIVATE KEY" if has_content(body) => {
-                add_private(found, "an elliptic-curve private key (PEM)", at);
-            }
-            label if label.ends_with(b"PRIVATE KEY") && has_content(body) => {
-                add_private(found, "a private key (PEM)", at);
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Reads a public key whose lines may be indented, as they are in a raw string of the source.
-fn public_pem(label: &[u8], body: &[u8]) -> Option<PublicKey> {
-    let label = std::str::from_utf8(label).ok()?;
-    let end = memmem::find(body, format!("-----END {label}-----").as_bytes())?;
-    let base64: Vec<u8> = without_line_ends(&body[..end]).collect();
-    let mut text = format!("-----BEGIN {label}-----\n").into_bytes();
-    for line in base64.chunks(64) {
-        text.extend_from_slice(line);
-        text.push(b'\n');
-    }
-    text.extend_from_slice(format!("-----END {label}-----\n").as_bytes());
-    PublicKey::from_bytes(&text).ok()
-}
-
-/// Whether a label is that of a key and not one of a TLS library's strings: 64 characters of base64, or the headers
-/// of OpenSSL's traditional encryption (RFC 1421 4.6), follow.
-fn has_content(body: &[u8]) -> bool {
-    let mut body = without_line_ends(body);
-    let start: Vec<u8> = body.by_ref().take(64).collect();
-    let base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
-    start.starts_with(b"Proc-Type:") || (start.len() == 64 && start.iter().all(base64))
-}
-
-/// Without blanks and line ends; those of a string in JSON are a backslash and a letter.
-fn without_line_ends(text: &[u8]) -> impl Iterator<Item = u8> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        loop {
-            match *rest {
-                [b'\\', b'n' | b'r' | b't', ref after @ ..] => rest = after,
-                [byte, ref after @ ..] => {
-                    rest = after;
-                    if !byte.is_ascii_whitespace() {
-                        return Some(byte);
-                    }
-                }
-                [] => return None,
-            }
-        }
-    })
 }
 
 /// INTEGER 65537: the end of every RSA key that counts, with the modulus right before it.
@@ -298,11 +243,11 @@ impl Spki {
         Self { prefix, pkcs1_at }
     }
 
-    /// The key id of the key with this modulus, big-endian.
-    fn key_id(&self, modulus: &[u8], buffer: &mut Vec<u8>) -> KeyId {
+    /// The key id of the key with this modulus, big-endian; `buffer` holds the key in DER then.
+    fn key_id<'a>(&self, modulus: impl Iterator<Item = &'a u8>, buffer: &mut Vec<u8>) -> KeyId {
         buffer.clear();
         buffer.extend_from_slice(&self.prefix);
-        buffer.extend_from_slice(modulus);
+        buffer.extend(modulus);
         buffer.extend(EXPONENT);
         KeyId(sha256(buffer).0)
     }
@@ -324,7 +269,7 @@ fn device_form(plain: &[u8], found: &mut Search) {
     /// Hashes in all, about a millisecond of them: code has few random blocks, and this is for what has many.
     const MAX_HASHES: usize = 4096;
     let sizes = [KeySize::Rsa2048, KeySize::Rsa3072, KeySize::Rsa4096].map(|size| (size, Spki::of(size)));
-    let (mut buffer, mut modulus) = (Vec::new(), Vec::new());
+    let mut buffer = Vec::new();
     let (mut next, mut hashes) = (0, 0);
     let random: Vec<bool> =
         plain.as_chunks::<BLOCK>().0.iter().map(|block| different(block) >= RANDOM).collect();
@@ -341,28 +286,13 @@ fn device_form(plain: &[u8], found: &mut Search) {
         let first = (at + 1).saturating_sub(BLOCK).max(next).next_multiple_of(align_of::<u32>());
         for start in (first..=at).step_by(align_of::<u32>()) {
             for (size, spki) in &sizes {
-                let Some(candidate) = plain.get(start..start + size.bytes()) else { continue };
-                if candidate[0] & 1 == 0 || candidate[size.bytes() - 1] >> 7 == 0 {
-                    continue;
-                }
-                let id_after = plain.get(start + size.bytes()..start + size.bytes() + 32);
-                let id_before = start.checked_sub(32).and_then(|from| plain.get(from..start));
-                // Cheaper than the hash: an id is as random as the rest.
-                let ids = [id_after, id_before].into_iter().flatten();
-                let mut ids = ids.filter(|id| memchr::memchr_iter(0, id).count() < 4).peekable();
-                if ids.peek().is_none() {
-                    continue;
-                }
+                let Some(candidate) = Candidate::at(plain, start, *size) else { continue };
                 hashes += 1;
                 if hashes > MAX_HASHES {
                     return;
                 }
-                modulus.clear();
-                modulus.extend(candidate.iter().rev());
-                let id = spki.key_id(&modulus, &mut buffer);
-                if ids.any(|bytes| bytes == id.0) {
-                    let (key_id, bits) = (id.to_string(), size.bits());
-                    found.keys.push(Located { key_id, bits, form: Form::ModulusLittleEndian, offset: start });
+                if let Some(key) = candidate.key(spki, &mut buffer) {
+                    add(&mut found.keys, &key, Form::ModulusLittleEndian, start);
                     next = start + size.bytes();
                     if found.keys.len() == MAX_KEYS {
                         return;
@@ -370,6 +300,57 @@ fn device_form(plain: &[u8], found: &mut Search) {
                     break;
                 }
             }
+        }
+    }
+}
+
+/// What may be a key in the form of `otaseal-device`.
+struct Candidate<'a> {
+    /// Least significant byte first.
+    modulus: &'a [u8],
+    id_after: Option<&'a [u8]>,
+    id_before: Option<&'a [u8]>,
+}
+
+impl<'a> Candidate<'a> {
+    /// A number that can be a modulus, with something beside it that can be its key id.
+    fn at(plain: &'a [u8], start: usize, size: KeySize) -> Option<Self> {
+        let end = start + size.bytes();
+        let modulus = plain.get(start..end)?;
+        if modulus[0] & 1 == 0 || modulus[size.bytes() - 1] >> 7 == 0 {
+            return None;
+        }
+        // Cheaper than the hash: an id is as random as the rest.
+        let random = |id: &&[u8]| memchr::memchr_iter(0, id).count() < 4;
+        let id_after = plain.get(end..end + 32).filter(random);
+        let id_before = start.checked_sub(32).and_then(|from| plain.get(from..start)).filter(random);
+        (id_after.is_some() || id_before.is_some()).then_some(Self { modulus, id_after, id_before })
+    }
+
+    /// The key, where one of the ids is its own.
+    fn key(&self, spki: &Spki, buffer: &mut Vec<u8>) -> Option<PublicKey> {
+        let id = spki.key_id(self.modulus.iter().rev(), buffer);
+        let proved = [self.id_after, self.id_before].into_iter().flatten().any(|bytes| bytes == id.0);
+        proved.then(|| PublicKey::from_bytes(buffer).ok()).flatten()
+    }
+}
+
+/// Finds the keys beside one that was found in the form of `otaseal-device`: a device that trusts several has them in one
+/// array, each a modulus and a key id.
+fn key_set(plain: &[u8], found: &mut Search) {
+    const ID: usize = 32;
+    let is_device_form = |key: &&Located| key.form == Form::ModulusLittleEndian;
+    let mut next: Vec<_> = found.keys.iter().filter(is_device_form).cloned().collect();
+    let mut buffer = Vec::new();
+    while let Some(Located { key, offset, .. }) = next.pop() {
+        let (size, spki) = (key.size(), Spki::of(key.size()));
+        let stride = size.bytes() + ID;
+        for start in [offset.checked_sub(stride), Some(offset + stride)].into_iter().flatten() {
+            let neighbour = Candidate::at(plain, start, size).and_then(|it| it.key(&spki, &mut buffer));
+            let Some(key) = neighbour else { continue };
+            let known = found.keys.len();
+            add(&mut found.keys, &key, Form::ModulusLittleEndian, start);
+            next.extend_from_slice(&found.keys[known..]);
         }
     }
 }
