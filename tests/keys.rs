@@ -215,10 +215,10 @@ fn a_key_that_lies_open_is_a_warning_and_no_release() {
     run(Some(&format!("{} is tracked by git", path.display())));
 }
 
-/// Without git, or with one that does not work, nobody knows: a release says so.
+/// Where the index does not say, and git is missing or does not either, nobody knows: that is no release.
 #[cfg(unix)]
 #[test]
-fn what_could_not_be_checked_is_said() {
+fn a_repository_that_says_nothing_is_no_place_for_the_key_of_a_release() {
     let bench = bench();
     fs::create_dir(bench.path(".git")).unwrap();
     let sign = ["sign", "image.bin", "-o", "image.signed", "--key", "key.pem", "--release", "--ledger", "l"];
@@ -229,12 +229,29 @@ fn what_could_not_be_checked_is_said() {
         let output =
             Command::new(OTASEAL).args(sign).env("PATH", path).current_dir(bench.dir()).output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(0), "{stderr}");
-        assert!(
-            stderr.contains("not checked: whether git has the file") && stderr.contains(words),
-            "{stderr}"
-        );
+        assert_eq!(output.status.code(), Some(3), "{stderr}");
+        assert!(stderr.contains("not known whether git has") && stderr.contains(words), "{stderr}");
+        assert!(!bench.path("image.signed").exists());
     }
+}
+
+/// In a container the repository is often another user's, and git says nothing about it; a variable of a script may name
+/// another repository, or none. The index is there all the same.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_key_in_another_users_repository_is_found() {
+    let bench = bench();
+    bench.run("git", &["init", "-q"]);
+    bench.run("git", &["add", "key.pem"]);
+    let sign = ["sign", "image.bin", "-o", "image.signed", "--key", "key.pem", "--release", "--ledger", "l"];
+    let mut otaseal = Command::new(OTASEAL);
+    otaseal.args(sign).current_dir(bench.dir()).env("GIT_DIR", "/nowhere");
+    // What git takes for another user's, whoever runs this.
+    otaseal.env("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1").env("HOME", bench.dir());
+    let output = otaseal.output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(3) && stderr.contains("key.pem is tracked by git"), "{stderr}");
+    assert!(!bench.path("image.signed").exists());
 }
 
 #[cfg(target_os = "linux")]

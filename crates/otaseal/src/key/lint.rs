@@ -68,6 +68,13 @@ pub enum Finding {
         /// The file.
         path: PathBuf,
     },
+    /// The file lies in a repository, and it is not known whether git has it.
+    GitUnknown {
+        /// The file.
+        path: PathBuf,
+        /// Why it is not known.
+        why: String,
+    },
     /// What protects the file gives way to guessing.
     WeakEncryption {
         /// The protection.
@@ -95,7 +102,8 @@ impl Finding {
             | Self::CloseFactors { .. }
             | Self::Roca
             | Self::ReadableByOthers { .. }
-            | Self::TrackedByGit { .. } => Severity::Refuse,
+            | Self::TrackedByGit { .. }
+            | Self::GitUnknown { .. } => Severity::Refuse,
             Self::WeakEncryption { .. } => Severity::Warn,
             Self::GoodThrough2030 | Self::NotChecked { .. } => Severity::Note,
         }
@@ -112,6 +120,11 @@ impl Finding {
             Self::TrackedByGit { .. } => {
                 "whoever has a clone has the key: make a new one with `otaseal keygen`, \
                  outside the repository or in a directory that git ignores"
+                    .into()
+            }
+            Self::GitUnknown { .. } => {
+                "keep the key outside of the repository; or have `git ls-files` answer there \
+                 (git must be installed, and the repository its user's or a safe.directory)"
                     .into()
             }
             Self::WeakEncryption { .. } => "give it a better one: `otaseal key passwd KEY`".into(),
@@ -143,6 +156,9 @@ impl fmt::Display for Finding {
                 write!(f, "{} can be read by others than its owner (mode {mode:04o})", path.display())
             }
             Self::TrackedByGit { path } => write!(f, "{} is tracked by git", path.display()),
+            Self::GitUnknown { path, why } => {
+                write!(f, "it is not known whether git has {} ({why})", path.display())
+            }
             Self::WeakEncryption { encryption } => {
                 write!(f, "the passphrase protects little: {encryption} is fast to guess")
             }

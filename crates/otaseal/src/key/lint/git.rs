@@ -1,8 +1,8 @@
-//! Whether git has a file. Git says; but it takes longer to start than an image to sign, and where its index does not
-//! even hold the file's name there is nothing to ask.
+//! Whether git has a file. Its index says, where it has one of the usual forms; otherwise git is asked, which takes longer to
+//! start than an image to sign, and gives no answer about another user's repository, as it is in many a CI job.
 
 use super::Finding;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,67 +10,74 @@ use std::process::{Command, Stdio};
 /// Largest index that is searched, in bytes: git reads it faster than it would be read here.
 const MAX_INDEX: u64 = 16 << 20;
 
-/// A file in a repository, by its full path.
-struct Tracked {
-    file: PathBuf,
-    /// The directory that `.git` is in.
-    top: PathBuf,
+pub(super) fn tracked_by_git(path: &Path) -> Option<Finding> {
+    let path = path.canonicalize().ok()?;
+    let top = path.ancestors().skip(1).find(|folder| folder.join(".git").exists())?;
+    let known = match has(top, &path) {
+        Some(known) => Ok(known),
+        None => ask(&path),
+    };
+    match known {
+        Ok(true) => Some(Finding::TrackedByGit { path }),
+        Ok(false) => None,
+        Err(why) => Some(Finding::GitUnknown { path, why }),
+    }
 }
 
-pub(super) fn tracked_by_git(path: &Path) -> Option<Finding> {
-    let path = in_question(path)?;
-    let (directory, name) = (path.parent()?, path.file_name()?);
+/// What git says, or why it does not.
+fn ask(path: &Path) -> Result<bool, String> {
+    let unknown = || "git could not say".to_owned();
+    let (directory, name) = path.parent().zip(path.file_name()).ok_or_else(unknown)?;
     let mut git = Command::new("git");
     git.args(["ls-files", "--error-unmatch", "--"]).arg(name).current_dir(directory);
+    // The repository around the file is asked about, not another that a hook or a script works with.
+    git.env_remove("GIT_DIR").env_remove("GIT_WORK_TREE").env_remove("GIT_INDEX_FILE");
     let status = git.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    let not_checked = |why: String| Finding::NotChecked { what: "whether git has the file", why };
     match status.map(|status| status.code()) {
-        Ok(Some(0)) => Some(Finding::TrackedByGit { path }),
-        Ok(Some(1)) => None,
-        Ok(_) => Some(not_checked("git could not say".into())),
-        Err(error) => Some(not_checked(format!("git could not be started: {error}"))),
+        Ok(Some(0)) => Ok(true),
+        Ok(Some(1)) => Ok(false),
+        Ok(_) => Err(unknown()),
+        Err(error) => Err(format!("git could not be started: {error}")),
     }
 }
 
-/// The file's full path, where it lies in a repository that may have it.
-fn in_question(path: &Path) -> Option<PathBuf> {
-    let file = path.canonicalize().ok()?;
-    let top = file.ancestors().skip(1).find(|folder| folder.join(".git").exists())?.to_owned();
-    let tracked = Tracked { file, top };
-    tracked.may_be().then_some(tracked.file)
-}
-
-impl Tracked {
-    /// Whether the index can have the file. Only where it is plain to see that it does not, it cannot.
-    fn may_be(&self) -> bool {
-        // Elsewhere the case of a name need not count, and its separator is another.
-        let elsewhere = !cfg!(target_os = "linux")
-            || ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"]
-                .iter()
-                .any(|name| std::env::var_os(name).is_some());
-        let (false, Some(name)) = (elsewhere, self.name()) else { return true };
-        let git = self.top.join(".git");
-        match File::open(git.join("index")) {
-            Ok(index) => index_may_name(index, name),
-            // A repository without an index has no file. (Where `.git` is a file, the index is elsewhere.)
-            Err(_) => !git.join("HEAD").is_file() || git.join("index").exists(),
+/// What the index of the repository in `top` says of a file, if it can be read here.
+fn has(top: &Path, file: &Path) -> Option<bool> {
+    let directory = directory(top)?;
+    let name = file.strip_prefix(top).ok()?.as_os_str().as_encoded_bytes();
+    let index = match File::open(directory.join("index")) {
+        Ok(index) => BufReader::with_capacity(16 << 10, index.take(MAX_INDEX)),
+        // A repository without an index has no file.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && directory.join("HEAD").is_file() => {
+            return Some(false);
         }
-    }
-
-    /// As it stands in the index: from the top on.
-    fn name(&self) -> Option<&[u8]> {
-        self.file.strip_prefix(&self.top).ok().map(|name| name.as_os_str().as_encoded_bytes())
+        Err(_) => return None,
+    };
+    match names(index, name) {
+        Ok(true) => Some(true),
+        // Elsewhere the case of a name need not count, and its separator is another.
+        Ok(false) if cfg!(target_os = "linux") => Some(false),
+        _ => None,
     }
 }
 
-/// Whether the index may have a file of this name: also where it cannot be told.
-fn index_may_name(index: impl Read, name: &[u8]) -> bool {
-    index_names(&mut BufReader::with_capacity(16 << 10, index.take(MAX_INDEX)), name).unwrap_or(true)
+/// Where the repository keeps its files: `.git`, or what a file of this name points to, in a submodule or a further work
+/// tree (gitrepository-layout(5)).
+fn directory(top: &Path) -> Option<PathBuf> {
+    /// Longest path that Linux opens, in bytes (PATH_MAX), with what stands before it.
+    const LONGEST: u64 = 4096 + 16;
+    let git = top.join(".git");
+    if fs::metadata(&git).ok()?.is_dir() {
+        return Some(git);
+    }
+    let mut text = String::new();
+    File::open(git).ok()?.take(LONGEST).read_to_string(&mut text).ok()?;
+    Some(top.join(text.strip_prefix("gitdir: ")?.trim_end_matches(['\r', '\n'])))
 }
 
 /// Reads an index of version 2 or 3 with SHA-1 (gitformat-index(5)). An error for every other: version 4 shortens names, in
 /// a split index entries are elsewhere, in a sparse one a directory stands for what is in it.
-fn index_names(index: &mut impl BufRead, name: &[u8]) -> io::Result<bool> {
+fn names(mut index: impl BufRead, name: &[u8]) -> io::Result<bool> {
     const DIRECTORY: u32 = 0o040_000;
     const SHA1: usize = 20;
     /// Longest path that Linux opens, in bytes (PATH_MAX).
@@ -122,16 +129,15 @@ fn index_names(index: &mut impl BufRead, name: &[u8]) -> io::Result<bool> {
 mod tests {
     use super::*;
     use crate::testing::has_tool;
-    use std::fs;
 
-    /// Whatever git's index looks like, a file that git has is in question; and in the usual one no other.
+    /// Whatever git's index looks like, it is known which files git has; of the usual one, without git.
     #[cfg(target_os = "linux")]
     #[test]
-    fn what_git_has_is_in_question() {
+    fn what_git_has_is_known() {
         if !has_tool("git") {
             return;
         }
-        for (setting, shortcut) in [
+        for (setting, is_read) in [
             ("index.version=2", true),
             ("index.version=3", true),
             ("index.version=4", false),
@@ -155,24 +161,31 @@ mod tests {
             {
                 fs::write(dir.path().join(name), name).unwrap();
             }
-            let asked = |name: &str| in_question(&dir.path().join(name)).is_some();
-            assert!(!asked("top.pem"), "there is no index yet");
+            let top = dir.path().canonicalize().unwrap();
+            let read = |top: &Path, name: &str| has(top, &top.join(name));
+            assert_eq!(read(&top, "top.pem"), Some(false), "there is no index yet");
             git(&["add", "keys/private.pel", "keys/private.pem", "link", "top.pem"]);
             for name in ["keys/private.pel", "keys/private.pem", "top.pem"] {
-                assert!(asked(name), "{setting}: {name}");
+                assert_ne!(read(&top, name), Some(false), "{setting}: {name}");
+                assert!(!is_read || read(&top, name) == Some(true), "{setting}: {name}");
                 let found = tracked_by_git(&dir.path().join(name));
                 assert!(matches!(found, Some(Finding::TrackedByGit { .. })), "{setting}: {name}: {found:?}");
             }
-            assert_eq!(asked("keys/other.pem"), !shortcut, "{setting}");
-            assert_eq!(tracked_by_git(&dir.path().join("keys/other.pem")), None);
-            assert_eq!(asked("private.pem"), !shortcut, "{setting}: the end of another's name");
-            assert_eq!(tracked_by_git(&dir.path().join("private.pem")), None);
+            // The second is the end of another's name.
+            for name in ["keys/other.pem", "private.pem"] {
+                assert_eq!(read(&top, name), is_read.then_some(false), "{setting}: {name}");
+                assert_eq!(tracked_by_git(&top.join(name)), None);
+            }
             // A second work tree has its index elsewhere.
             git(&["commit", "-qm", "x"]);
             git(&["worktree", "add", "-q", "second"]);
-            assert!(asked("second/keys/private.pem"), "{setting}");
-            fs::write(dir.path().join("second/new.pem"), "x").unwrap();
-            assert!(asked("second/new.pem"), "{setting}");
+            let second = top.join("second");
+            fs::write(second.join("new.pem"), "x").unwrap();
+            assert!(!is_read || read(&second, "keys/private.pem") == Some(true), "{setting}");
+            assert!(!is_read || read(&second, "new.pem") == Some(false), "{setting}");
+            let found = tracked_by_git(&second.join("keys/private.pem"));
+            assert!(matches!(found, Some(Finding::TrackedByGit { .. })), "{setting}: {found:?}");
+            assert_eq!(tracked_by_git(&second.join("new.pem")), None);
         }
     }
 
@@ -180,16 +193,17 @@ mod tests {
     fn an_index_that_is_none_leaves_the_question_open() {
         // No entry, one extension that may be passed over, and the checksum.
         let index = [&b"DIRC\0\0\0\x02\0\0\0\0TREE\0\0\0\x03abc"[..], &[7; 20]].concat();
-        assert!(!index_may_name(&index[..], b"key.pem"));
+        assert!(!names(&index[..], b"key.pem").unwrap());
         // Cut where the rest is as long as a checksum, it could be one.
         for length in (0..index.len()).filter(|length| *length != 12 + 20) {
-            assert!(index_may_name(&index[..length], b"key.pem"), "{length} bytes");
+            assert!(names(&index[..length], b"key.pem").is_err(), "{length} bytes");
         }
         for (at, byte) in [(0, b'C'), (7, 4), (7, 1), (11, 1), (12, b't'), (19, 4), (19, 2), (16, 0xFF)] {
             let mut other = index.clone();
             other[at] = byte;
-            assert!(index_may_name(&other[..], b"key.pem"), "byte {at}");
+            assert!(names(&other[..], b"key.pem").is_err(), "byte {at}");
         }
-        assert!(index_may_name((&index[..]).chain(std::io::repeat(0)), b"key.pem"));
+        let endless = BufReader::new((&index[..]).chain(io::repeat(0)).take(MAX_INDEX));
+        assert!(names(endless, b"key.pem").is_err());
     }
 }
