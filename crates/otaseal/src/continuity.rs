@@ -285,6 +285,18 @@ pub fn check(
     }
 }
 
+/// Refuses a private key in what surrounds the image in its payload: a gzip has a comment and other fields, which are
+/// signed and sent with it.
+///
+/// # Errors
+/// [`ContinuityError::PrivateKey`].
+pub fn check_wrapping(payload: &[u8]) -> Result<(), ContinuityError> {
+    match search(payload, &[]).private {
+        Some(private) => Err(ContinuityError::PrivateKey(private)),
+        None => Ok(()),
+    }
+}
+
 /// Whether exactly the named keys are there, with or without the one that signs.
 fn rotation(
     keys: Vec<Located>,

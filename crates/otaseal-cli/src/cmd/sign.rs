@@ -310,10 +310,13 @@ impl Guard {
         }
         // What is signed already is refused for that.
         let to_be_signed = rule == AlreadySigned::Allow || !looks_signed(&bytes);
+        let bad = |error: ContinuityError| Failure::new(format_args!("{input}: {error}"), error.help());
+        if to_be_signed && !matches!(plain, Some(Cow::Borrowed(_))) {
+            continuity::check_wrapping(&bytes).map_err(bad)?;
+        }
         let keys = plain.as_deref().filter(|_| to_be_signed).map(|plain| {
             let kind = self.kind.unwrap_or_default();
-            continuity::check(plain, kind, signer, &self.continuity)
-                .map_err(|error| Failure::new(format_args!("{input}: {error}"), error.help()))
+            continuity::check(plain, kind, signer, &self.continuity).map_err(bad)
         });
         let keys = keys.transpose()?;
         if plain.is_none() && self.continuity.without_key == WithoutKey::Refuse {
