@@ -81,6 +81,36 @@ fn a_build_of_another_tool_is_packaged_and_verified() {
     assert_eq!(project.run(&format!("verify {}", image.display())).0, 1, "the form must be named");
 }
 
+/// The hook refuses by the keys in the firmware what the program refuses.
+#[test]
+fn firmware_without_its_key_is_no_package() {
+    let project = Project::new("firmware = \"lamp.bin\"").with_key("other.pem", "other.pem");
+    let fixture = |name: &str| fs::read(workspace().join("fixtures/keys").join(name)).unwrap();
+    let public =
+        |name: &str| PrivateKey::from_bytes(&fixture(name)).unwrap().public().to_spki_pem().into_bytes();
+    let example = fs::read(workspace().join("keys.example/public.pem")).unwrap();
+    let code = vec![0xA5; 4096];
+    for (image, task, words) in [
+        (crate::testing::esp_image(), "sign", "switches signature checking off"),
+        ([&code[..], &public("next.pem")].concat(), "sign", "it carries another key than the one that signs"),
+        (
+            [&code[..], &public("other.pem"), &fixture("next.pem")].concat(),
+            "sign --allow-no-key",
+            "a private key",
+        ),
+        (
+            [&code[..], &public("other.pem"), &example].concat(),
+            "sign --release --ledger ledger.jsonl",
+            "its devices would trust the key",
+        ),
+    ] {
+        fs::write(project.path("lamp.bin"), image).unwrap();
+        let (code, _, err) = project.run(task);
+        assert!(code == 3 && err.contains(words), "{code} {err}, not {words}");
+        assert!(!project.path("target/otaseal").exists());
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_key_that_lies_open_is_a_warning_and_no_release() {
