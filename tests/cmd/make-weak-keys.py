@@ -1,6 +1,8 @@
 """Public keys that the lint must find: usage make-weak-keys.py DIRECTORY. The same bytes on every run.
 
 close.public.pem   two neighbouring primes: Fermat's method (CVE-2022-26320)
+factor.public.pem  one prime is 4093
+even.public.pem    one prime is 2
 roca.public.pem    primes as RSALib made them, k M + 65537^a mod M (Nemec et al. 2017; CVE-2017-15361)
 """
 
@@ -59,3 +61,5 @@ def write(name, modulus):
 first = next_prime(large())
 write("close", first * next_prime(first + 2))
 write("roca", rsalib_prime() * rsalib_prime())
+write("factor", 4093 * next_prime(random.getrandbits(2036) | 3 << 2034))
+write("even", 2 * next_prime(random.getrandbits(2047) | 3 << 2045))
