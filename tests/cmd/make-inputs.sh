@@ -99,6 +99,9 @@ openssl dgst -sha256 -binary firmware.bin | openssl dgst -sha256 -sign keys/priv
     openssl dgst -sha256 -sigopt rsa_padding_mode:pss -sign keys/private.pem -out signatures/pss firmware.bin
 python3 -c 'import sys; sys.stdout.buffer.write(sys.stdin.buffer.read()[::-1])' <signatures/raw >signatures/reversed
 head -c 255 signatures/raw >signatures/cut
+{ cat signatures/raw; echo; } >signatures/line-end
+{ printf 0x; tr -d ' \n' <signatures/hex.txt; echo; } >signatures/0x.txt
+openssl dgst -sha256 -hex -sign keys/private.pem firmware.bin >signatures/dgst.txt
 echo 'error: no such key' >signatures/text.txt
 request() {
     digest=$(openssl dgst -sha256 -r "$1" | cut -c1-64)

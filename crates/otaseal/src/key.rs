@@ -11,6 +11,7 @@ pub mod encryption;
 pub mod file;
 pub mod form;
 pub mod lint;
+pub mod material;
 pub mod pair;
 pub mod passphrase;
 pub mod pkcs11;

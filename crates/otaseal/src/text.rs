@@ -1,7 +1,12 @@
 //! What another program said, made fit to be shown.
 
+use crate::key::material;
+
 /// Longest excerpt in characters.
 const LONGEST: usize = 800;
+
+/// Longest start of what should have been a signature, in characters.
+const START: usize = 40;
 
 /// The beginning of what another program said, on one line and without control characters: a terminal must not obey
 /// it. Nothing when it is not text.
@@ -25,6 +30,35 @@ pub(crate) fn excerpt(bytes: &[u8]) -> Option<String> {
     Some(short)
 }
 
+/// What another program said on standard error, with the words that introduce it; nothing when it said nothing. A key
+/// that is in it, as `sh -x` shows one, is left out with all the rest.
+pub(crate) fn said(bytes: &[u8]) -> Option<String> {
+    match material::is_key(bytes) {
+        true => Some("said something that is not shown, for there is a key in it".into()),
+        false => excerpt(bytes).map(|text| format!("said: {text}")),
+    }
+}
+
+/// The first words of what should have been a signature, for what it says may be why there is none. Nothing where it may
+/// be a key, or where it has a word as only secrets have.
+pub(crate) fn start(bytes: &[u8]) -> Option<String> {
+    /// Longest word, and longest one of small and large letters and digits.
+    const LONGEST_WORD: (usize, usize) = (30, 15);
+    let text = excerpt(bytes)?;
+    let secret = |word: &str| {
+        let mixed =
+            [char::is_lowercase, char::is_uppercase, char::is_numeric].iter().all(|is| word.contains(*is));
+        word.chars().count() > if mixed { LONGEST_WORD.1 } else { LONGEST_WORD.0 }
+    };
+    if material::is_key(bytes) || text.split(' ').any(secret) {
+        return None;
+    }
+    match text.char_indices().nth(START) {
+        None => Some(text),
+        Some((end, _)) => Some(format!("{}…", text[..end].trim_end())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,5 +71,32 @@ mod tests {
         assert_eq!(excerpt(&[0xFF; 40]), None);
         let long = excerpt("ä".repeat(900).as_bytes()).unwrap();
         assert_eq!(long.chars().count(), LONGEST + 1);
+    }
+
+    #[test]
+    fn a_start_is_short_and_no_secret() {
+        assert_eq!(start(b"AccessDenied: not for you!\n").as_deref(), Some("AccessDenied: not for you!"));
+        let long = start("Föhn und Wetterleuchten über den nahen Bergen, sagt man".as_bytes());
+        assert_eq!(long.as_deref(), Some("Föhn und Wetterleuchten über den nahen B…"));
+        let word = "x".repeat(31);
+        for secret in [
+            "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqh\n",
+            "-----BEGIN RSA",
+            "here it is: MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ",
+            // The last line of a key, which has no mark.
+            "p5mSGoG1cxfFWNOR1Gs4jI8c",
+            &format!("the passphrase is {word}"),
+            &format!("a text that is long enough that the word is not in its start, which is {word}"),
+        ] {
+            assert_eq!(start(secret.as_bytes()), None, "{secret}");
+        }
+    }
+
+    #[test]
+    fn what_has_a_key_in_it_is_not_repeated() {
+        assert_eq!(said(b" no such key\n").as_deref(), Some("said: no such key"));
+        assert_eq!(said(b"\n"), None);
+        let trace = said(b"+ echo '-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqh\n").unwrap();
+        assert!(trace.contains("not shown") && !trace.contains("MII"), "{trace}");
     }
 }

@@ -17,7 +17,7 @@ use super::PublicKey;
 use super::detached::{self, MAX_SIGNATURE_FILE};
 use crate::digest::Sha256Digest;
 use crate::sign::{Scheme, SignError, Signer, digest_info};
-use crate::text::excerpt;
+use crate::text;
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -288,7 +288,7 @@ impl CommandSigner {
     }
 
     fn refused(&self, what: String, errors: &[u8], help: &str) -> SignError {
-        let said = excerpt(errors).map_or_else(String::new, |text| format!("; it said: {text}"));
+        let said = text::said(errors).map_or_else(String::new, |said| format!("; it {said}"));
         SignError::Refused { message: format!("{} {what}{said}", self.command.name()), help: help.into() }
     }
 
@@ -347,11 +347,13 @@ impl Signer for CommandSigner {
         }
         let signature = detached::decode(&answer.output, self.public.size()).map_err(|error| {
             let help = "it must write the signature to standard output: raw, hexadecimal or base64";
-            self.refused(format!("gave no signature: {error}"), &answer.errors, help)
+            let begins = text::start(&answer.output).map(|start| format!("; it begins: {start}"));
+            let what = format!("gave no signature: {error}{}", begins.unwrap_or_default());
+            self.refused(what, &answer.errors, help)
         })?;
-        if let Some(text) = excerpt(&answer.errors) {
+        if let Some(said) = text::said(&answer.errors) {
             let mut remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
-            let remark = format!("{} said: {text}", self.command.name());
+            let remark = format!("{} {said}", self.command.name());
             // A batch hears the same a thousand times.
             if remarks.len() < 20 && !remarks.contains(&remark) {
                 remarks.push(remark);

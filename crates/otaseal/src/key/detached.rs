@@ -1,8 +1,8 @@
 //! A signature that was made elsewhere.
 
+use super::material;
 use super::{KeySize, PublicKey};
 use crate::sign::{Scheme, SignError, Signer};
-use crate::text::excerpt;
 use base64ct::{Base64Unpadded, Encoding};
 
 /// Longest text or file that is read as a signature: 512 bytes as hexadecimal with a separator after each, or as
@@ -20,19 +20,19 @@ pub enum DetachedError {
     #[error("it is longer than any signature ({MAX_SIGNATURE_FILE} bytes are read)")]
     TooLong,
     /// Neither raw bytes of the right number nor their hexadecimal or base64 text.
-    #[error("{found} bytes are no signature by a key of {} bits: raw it has {expected}{}", expected * 8, said(text))]
+    #[error("{found} bytes are no signature by a key of {} bits: raw it has {expected}{}", expected * 8, is(kind))]
     NotASignature {
         /// Length of what was found, in bytes; of what it decodes to, where it is text.
         found: usize,
         /// Length of a signature by the expected key, in bytes.
         expected: usize,
-        /// The beginning of what was found, where it is text that does not decode.
-        text: Option<String>,
+        /// What it is, where it does not decode. Nothing of it: who names the wrong file may name a private key.
+        kind: Option<String>,
     },
 }
 
-fn said(text: &Option<String>) -> String {
-    text.as_ref().map_or_else(String::new, |text| format!("; it begins: {text}"))
+fn is(kind: &Option<String>) -> String {
+    kind.as_ref().map_or_else(String::new, |kind| format!("; it is {kind}"))
 }
 
 impl DetachedError {
@@ -42,8 +42,9 @@ impl DetachedError {
     }
 }
 
-/// Reads a signature by a key of this size: raw, or as hexadecimal (with or without `:`) or base64 (also in the
-/// alphabet for URLs) with any white space. Nothing is verified here.
+/// Reads a signature by a key of this size: raw, or as hexadecimal (with or without `:`, a `0x` before it, or what
+/// `openssl dgst -hex` writes before it) or base64 (also in the alphabet for URLs) with any white space. Nothing is
+/// verified here.
 ///
 /// # Errors
 /// [`DetachedError`]; [`DetachedError::NotASignature`] also when the text is of a signature of another size.
@@ -55,22 +56,48 @@ pub fn decode(bytes: &[u8], size: KeySize) -> Result<Vec<u8>, DetachedError> {
     if bytes.len() > MAX_SIGNATURE_FILE {
         return Err(DetachedError::TooLong);
     }
-    let text: Vec<u8> = bytes.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let close = |bytes: &[u8]| -> Vec<u8> {
+        bytes.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect()
+    };
+    let text = close(bytes);
     if text.is_empty() {
         return Err(DetachedError::Empty);
     }
-    let decoded = hexadecimal(&text).or_else(|| base64(&text));
+    let decoded = match after_dgst(bytes) {
+        Some(digits) => hexadecimal(&close(digits)),
+        None => hexadecimal(&text).or_else(|| base64(&text)),
+    };
     match decoded {
         Some(decoded) if decoded.len() == expected => Ok(decoded),
-        // A single word is base64 by chance: what is shorter than any signature is shown as it came.
+        // A single word is base64 by chance: what is shorter than any signature counts as it came.
         Some(decoded) if decoded.len() >= 128 => {
-            Err(DetachedError::NotASignature { found: decoded.len(), expected, text: None })
+            Err(DetachedError::NotASignature { found: decoded.len(), expected, kind: None })
         }
-        _ => Err(DetachedError::NotASignature { found: bytes.len(), expected, text: excerpt(bytes) }),
+        _ => {
+            let (length, ends) = (bytes.len(), |end: &[u8]| bytes.ends_with(end));
+            let kind = Some(match length.wrapping_sub(expected) {
+                1 if ends(b"\n") => "as long as one with a line end behind it".into(),
+                2 if ends(b"\r\n") => "as long as one with a line end behind it".into(),
+                _ => material::kind(bytes),
+            });
+            Err(DetachedError::NotASignature { found: bytes.len(), expected, kind })
+        }
     }
 }
 
+/// What follows `RSA-SHA2-256(FILE)= ` on the line that `openssl dgst -hex` writes.
+fn after_dgst(bytes: &[u8]) -> Option<&[u8]> {
+    const MARK: &[u8] = b")= ";
+    let name = bytes.iter().position(|&byte| byte == b'(')?;
+    let known = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_/".contains(byte);
+    if name == 0 || !bytes.get(..name)?.iter().all(known) {
+        return None;
+    }
+    bytes.get(memchr::memmem::rfind(bytes, MARK)? + MARK.len()..)
+}
+
 fn hexadecimal(text: &[u8]) -> Option<Vec<u8>> {
+    let text = text.strip_prefix(b"0x").or_else(|| text.strip_prefix(b"0X")).unwrap_or(text);
     let nibble = |digit: u8| char::from(digit).to_digit(16).map(|value| value as u8);
     let digits: Vec<u8> =
         text.iter().filter(|&&digit| digit != b':').map(|&digit| nibble(digit)).collect::<Option<_>>()?;
@@ -146,13 +173,17 @@ mod tests {
             lower.to_uppercase().as_bytes(),
             colons.join(":").as_bytes(),
             format!("\r\n {}\t\n", colons.join(" ")).as_bytes(),
+            format!("0x{lower}\n").as_bytes(),
+            format!("RSA-SHA2-256(a (new)= file.bin)= {lower}\n").as_bytes(),
         ] {
             assert_eq!(decode(form, KeySize::Rsa2048).as_ref(), Ok(&raw));
         }
-        let other = |found| DetachedError::NotASignature { found, expected: 384, text: None };
-        assert_eq!(decode(&raw, KeySize::Rsa3072), Err(other(256)));
-        assert_eq!(decode(lower.as_bytes(), KeySize::Rsa3072), Err(other(256)));
-        assert_eq!(decode(&lines, KeySize::Rsa3072), Err(other(256)));
+        let other = |kind: Option<&str>| {
+            Err(DetachedError::NotASignature { found: 256, expected: 384, kind: kind.map(str::to_owned) })
+        };
+        assert_eq!(decode(&raw, KeySize::Rsa3072), other(Some("binary")));
+        assert_eq!(decode(lower.as_bytes(), KeySize::Rsa3072), other(None));
+        assert_eq!(decode(&lines, KeySize::Rsa3072), other(None));
     }
 
     #[test]
@@ -161,9 +192,19 @@ mod tests {
         assert_eq!(decode(b"", size), Err(DetachedError::Empty));
         assert_eq!(decode(b" \n", size), Err(DetachedError::Empty));
         assert_eq!(decode(&[b'A'; 5000], size), Err(DetachedError::TooLong));
-        let text = decode(b"AccessDenied: not for you!\n", size).unwrap_err();
-        assert!(text.to_string().ends_with("it begins: AccessDenied: not for you!"), "{text}");
-        assert!(decode(b"Denied", size).unwrap_err().to_string().ends_with("it begins: Denied"));
+        for (bytes, kind) in [
+            (&b"AccessDenied: not for you!\n"[..], "text"),
+            (b"Denied", "text"),
+            (&[0xFF; 40], "binary"),
+            (&[&[0xFF; 256][..], b"\n"].concat(), "as long as one with a line end behind it"),
+            (&[&[0xFF; 256][..], b"\r\n"].concat(), "as long as one with a line end behind it"),
+            (&[0xFF; 257], "binary"),
+            (b"RSA-SHA2-256(a)= no digits", "text"),
+            (b"-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\n", "a PEM block (PRIVATE KEY)"),
+        ] {
+            let error = decode(bytes, size).unwrap_err().to_string();
+            assert!(error.ends_with(&format!("raw it has 256; it is {kind}")), "{error}");
+        }
         for odd in [&b"abc:"[..], b"====", b"A===", b"\xFF\x00\x01", b"{\"sig\": 1}"] {
             assert!(decode(odd, size).is_err(), "{odd:?}");
         }

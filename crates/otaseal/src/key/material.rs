@@ -1,0 +1,215 @@
+//! What is never shown: a key in the place of its name, of a signature, or of a program's answer.
+//!
+//! `--key "$(cat private.pem)"` is a slip of one character. Whatever prints a name that somebody gave, or what another
+//! program wrote, asks here first: an error message ends up in the log of a CI system.
+
+use crate::text;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+/// Longest name of a file in bytes, and of each part of it: `PATH_MAX` and `NAME_MAX` of Linux, which are the largest.
+const LONGEST: (usize, usize) = (4096, 255);
+
+/// Fewest characters of base64 that are taken for a key: the last 48 bytes of Ed25519's 48 have 64, an RSA key has 1600.
+const SHORTEST_BASE64: usize = 40;
+
+/// Fewest hexadecimal digits that are taken for a key: more than a SHA-512 or two SHA-256 have.
+const SHORTEST_HEX: usize = 200;
+
+/// How base64 of a key begins: DER of 64 KiB and less, of 255 bytes and less, of Ed25519; OpenSSH's own form; and PEM
+/// itself once more in base64, which is how many CI systems keep it.
+const BASE64_STARTS: &[&[u8]] =
+    &[b"MII", b"MIG", b"MHc", b"MHQ", b"MC4CAQ", b"b3BlbnNzaC1rZXkt", b"LS0tLS1CRUdJTi"];
+
+/// Whether bytes have a key in them, public or private: PEM, also without its line ends; DER; either of them as base64 or
+/// hexadecimal text. A guess, for what is to be shown: it is wrong rather about a harmless text than about a key.
+pub fn is_key(bytes: &[u8]) -> bool {
+    let has = |text: &[u8]| memchr::memmem::find(bytes, text).is_some();
+    if has(b"-----BEGIN") || has(b"-----END") || has(b"PRIVATE KEY") {
+        return true;
+    }
+    // A SEQUENCE with a length of one or two bytes more: a text seldom begins with 0 and never goes on like this.
+    if matches!(bytes, [0x30, 0x81 | 0x82, ..]) {
+        return true;
+    }
+    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte);
+    let looks = |run: &[u8]| {
+        run.len() >= SHORTEST_BASE64 && BASE64_STARTS.iter().any(|start| run.starts_with(start))
+            || run.len() >= SHORTEST_HEX && run.iter().all(u8::is_ascii_hexdigit)
+    };
+    // Also when it is broken into short lines.
+    let joined: Vec<u8> = bytes.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    [bytes, &joined].into_iter().any(|text| text.split(|byte| !is_base64(byte)).any(looks))
+}
+
+/// Whether a text can be the name of a file or a variable, and may be shown as one: no key, no line break, and not longer
+/// than the name of any file.
+pub fn is_name(text: &OsStr) -> bool {
+    let bytes = text.as_encoded_bytes();
+    let (path, part) = LONGEST;
+    let line_break = bytes.iter().any(|byte| matches!(byte, b'\n' | b'\r'));
+    let too_long =
+        bytes.len() > path || bytes.split(|byte| b"/\\".contains(byte)).any(|name| name.len() > part);
+    !line_break && !too_long && !is_key(bytes)
+}
+
+/// The name of a file as it may be shown.
+pub(crate) fn shown(path: &Path) -> String {
+    match is_name(path.as_os_str()) {
+        true => path.display().to_string(),
+        false => NOT_A_NAME.into(),
+    }
+}
+
+/// What stands in the place of what is no name.
+pub const NOT_A_NAME: &str = "(what is no name of a file is not shown)";
+
+/// What is wrong with a command line that has a key on it, and what to do. Of the key nothing is repeated.
+pub fn on_command_line(arguments: impl Iterator<Item = OsString>) -> Option<(String, &'static str)> {
+    let is_option = |text: &[u8]| {
+        let name = text.strip_prefix(b"--").or_else(|| text.strip_prefix(b"-")).unwrap_or_default();
+        let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-';
+        name.first().is_some_and(u8::is_ascii_lowercase) && name.len() <= 30 && name.iter().all(plain)
+    };
+    let mut before = OsString::new();
+    for argument in arguments {
+        if is_key(argument.as_encoded_bytes()) {
+            let own = argument.as_encoded_bytes().split(|&byte| byte == b'=').next().unwrap_or_default();
+            let option = [own, before.as_encoded_bytes()].into_iter().find(|text| is_option(text));
+            let place = option.map_or("one of the arguments".into(), String::from_utf8_lossy);
+            return Some((format!("{place}: {IS_KEY}"), HELP));
+        }
+        before = argument;
+    }
+    None
+}
+
+/// What is said of a key in the place of its name.
+pub const IS_KEY: &str = "this is a key itself, not the name of a file";
+/// What to do about it.
+pub const HELP: &str = "write it to standard input and say --key -, or to a file and give its name: every user of this \
+                        machine can read a command line";
+
+/// Whether a text can be the name of an environment variable in every shell.
+pub fn is_variable(text: &str) -> bool {
+    let letter = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_';
+    let mut bytes = text.bytes();
+    bytes.next().is_some_and(|first| letter(&first))
+        && bytes.all(|byte| letter(&byte) || byte.is_ascii_digit())
+}
+
+/// What bytes are that should have been something else, without a word of them.
+pub fn kind(bytes: &[u8]) -> String {
+    if let Some(label) = pem_label(bytes) {
+        return format!("a PEM block ({label})");
+    }
+    match text::excerpt(bytes) {
+        _ if is_key(bytes) => "a key, or part of one".into(),
+        Some(_) => "text".into(),
+        None => "binary".into(),
+    }
+}
+
+/// The label of the first PEM block, where it is one of those that there are: else it is somebody's text.
+fn pem_label(bytes: &[u8]) -> Option<&'static str> {
+    const LABELS: &[&str] = &[
+        "PRIVATE KEY",
+        "ENCRYPTED PRIVATE KEY",
+        "RSA PRIVATE KEY",
+        "EC PRIVATE KEY",
+        "DSA PRIVATE KEY",
+        "OPENSSH PRIVATE KEY",
+        "PUBLIC KEY",
+        "RSA PUBLIC KEY",
+        "CERTIFICATE",
+        "CERTIFICATE REQUEST",
+        "EC PARAMETERS",
+        "PKCS7",
+        "CMS",
+    ];
+    let start = memchr::memmem::find(bytes, b"-----BEGIN ")? + b"-----BEGIN ".len();
+    let rest = bytes.get(start..)?;
+    let end = memchr::memmem::find(rest, b"-----")?;
+    LABELS.iter().copied().find(|label| rest.get(..end) == Some(label.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{KeySize, PrivateKey};
+    use base64ct::{Base64, Base64UrlUnpadded, Encoding};
+
+    #[test]
+    fn a_key_is_known_in_every_form_in_which_it_is_pasted() {
+        let key = PrivateKey::generate(KeySize::Rsa2048).unwrap();
+        let (pem, der) = (key.to_pkcs8_pem().unwrap(), key.to_pkcs8_der().unwrap());
+        let pkcs1 = key.to_pkcs1_der().unwrap();
+        let hex: String = der.iter().map(|byte| format!("{byte:02x}")).collect();
+        let body = Base64::encode_string(&der);
+        let lines = body.as_bytes().chunks(20).map(|line| std::str::from_utf8(line).unwrap());
+        for text in [
+            pem.to_string(),
+            pem.replace('\n', " "),
+            pem.replace('\n', "\\n"),
+            pem.replace('\n', ""),
+            pem[..40].to_owned(),
+            pem[pem.len() - 40..].to_owned(),
+            body.clone(),
+            lines.collect::<Vec<_>>().join("\n"),
+            format!("--key={body}"),
+            Base64::encode_string(&pkcs1),
+            Base64UrlUnpadded::encode_string(&der),
+            Base64::encode_string(pem.as_bytes()),
+            hex.to_uppercase(),
+            hex,
+        ] {
+            assert!(is_key(text.as_bytes()) && !is_name(OsStr::new(&text)), "{text}");
+        }
+        assert!(is_key(&der) && is_key(&pkcs1) && is_key(key.public().to_spki_der()));
+    }
+
+    #[test]
+    fn names_are_names() {
+        let digest = "5b9f928e55dad54f814e761962795325d228d578d57212232f1cb8975307b48b";
+        let deep = "workspaces/firmware/build/esp8266/release/objects/".repeat(20);
+        for name in [
+            "private.pem",
+            "keys/MII.pem",
+            "/home/somebody/MIIE/private.pem",
+            "pkcs11:token=Release;object=firmware?module-path=/usr/lib/softhsm/libsofthsm2.so",
+            "C:\\Users\\somebody\\keys\\private.pem",
+            "https://example.com/advisories/2024/MIIadvisory",
+            "Füße und Hände",
+            digest,
+            &deep,
+            "",
+        ] {
+            assert!(is_name(OsStr::new(name)), "{name}");
+        }
+        for other in ["two\nlines", "a\r", &"x".repeat(256), &"x/".repeat(3000)] {
+            assert!(!is_name(OsStr::new(other)), "{other}");
+        }
+        for name in ["A", "_", "RELEASE_PASSPHRASE", "a1"] {
+            assert!(is_variable(name), "{name}");
+        }
+        for other in ["", "1A", "A B", "A-B", "A=B", "$A", "${A}", "pässe", "A\n"] {
+            assert!(!is_variable(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_a_file_is_is_said_without_a_word_of_it() {
+        let block = b"x\n-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\n";
+        assert_eq!(kind(block), "a PEM block (RSA PRIVATE KEY)");
+        assert_eq!(kind(b"-----BEGIN my secret-----\n"), "a key, or part of one");
+        assert_eq!(kind(b"a passphrase\n"), "text");
+        assert_eq!(kind(&[0xFF; 40]), "binary");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..600)) {
+            let _ = (is_key(&bytes), kind(&bytes));
+        }
+    }
+}
