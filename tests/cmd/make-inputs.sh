@@ -36,6 +36,9 @@ head -n 12 private.pem >damaged.pem
 sed '3s/./A/g' private.pem >inconsistent.pem
 echo 'not a key' >text.pem
 python3 ../../make-weak-keys.py .
+# As `openssl pkcs12 -nodes` writes it, and what cannot be told.
+cat certificate.pem private.pem >bundle.pem
+cat private.pem other.pem >two.pem
 cd ..
 # What opens encrypted.pem and encrypted.pkcs1.pem, and what does not.
 echo secret >passphrase.txt

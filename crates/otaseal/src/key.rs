@@ -20,7 +20,7 @@ mod stack;
 
 use crate::digest::from_hex;
 use crate::key::encryption::EncryptionError;
-use crate::key::file::{KeyFile, KeyFileKind};
+use crate::key::file::{Bad, KeyFile, KeyFileKind};
 use crate::key::passphrase::{NoSecrets, SecretError, Secrets};
 use memchr::memmem;
 use otaseal_device::KeyId;
@@ -94,6 +94,9 @@ pub enum KeyError {
     /// PEM that starts well but cannot be read.
     #[error("the PEM block is damaged")]
     DamagedPem,
+    /// Two private keys in one file.
+    #[error("the file has more than one private key in it")]
+    Ambiguous,
     /// The container is right, what is inside is not a consistent key.
     #[error("the key is damaged: its numbers do not belong together")]
     Inconsistent,
@@ -148,7 +151,11 @@ impl KeyError {
             Self::NotAKey | Self::TooLarge => {
                 "give an RSA key as PEM or DER (PKCS#8, PKCS#1 or SPKI); `otaseal keygen` makes one".into()
             }
-            Self::DamagedPem => "copy the file again, whole, from -----BEGIN to -----END".into(),
+            Self::DamagedPem => "copy the file again, whole, from -----BEGIN to -----END, with its line ends: secrets of \
+                                 CI systems often lose them; keep it in a variable of the type file, or as base64 and \
+                                 undo that with `base64 -d`"
+                .into(),
+            Self::Ambiguous => "leave only the key that is meant in the file: which of them that is cannot be told".into(),
             Self::Inconsistent | Self::EvenModulus => {
                 "restore the key from its backup; `openssl rsa -check -in KEY` shows what is wrong".into()
             }
@@ -447,7 +454,11 @@ fn classify(bytes: &[u8]) -> Result<KeyFile, KeyError> {
     if bytes.len() > file::MAX_KEY_FILE {
         return Err(KeyError::TooLarge);
     }
-    file::classify(bytes).map_err(|_| KeyError::DamagedPem)?.ok_or(KeyError::NotAKey)
+    let file = file::classify(bytes).map_err(|error| match error.why {
+        Bad::Damaged => KeyError::DamagedPem,
+        Bad::Ambiguous => KeyError::Ambiguous,
+    });
+    file?.ok_or(KeyError::NotAKey)
 }
 
 /// A small big-endian number in decimal; a long one by its length.

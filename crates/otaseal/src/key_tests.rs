@@ -220,3 +220,41 @@ fn inspect_is_told_what_a_key_file_is() {
     assert_eq!(file::recognise(&firmware), None);
     assert_eq!(private_error(&firmware), KeyError::NotAKey);
 }
+
+/// `openssl pkcs12 -nodes` and `cat` put a certificate or a public key before the private key, or behind it.
+#[test]
+fn the_one_private_key_counts_wherever_it_stands() {
+    let dir = dir();
+    generate(dir.path(), "2048");
+    openssl(dir.path(), "pkey -in key.pem -pubout -out half.pem");
+    openssl(dir.path(), "req -x509 -new -key key.pem -subj /CN=x -out certificate.pem");
+    openssl(dir.path(), "pkcs12 -export -in certificate.pem -inkey key.pem -passout pass:x -out both.p12");
+    openssl(dir.path(), "pkcs12 -in both.p12 -passin pass:x -nodes -out both.pem");
+    openssl(dir.path(), "genpkey -algorithm RSA -out other.pem");
+    openssl(dir.path(), "ecparam -name prime256v1 -genkey -out ec.pem");
+    let [key, half, certificate, both, other, ec] =
+        ["key.pem", "half.pem", "certificate.pem", "both.pem", "other.pem", "ec.pem"]
+            .map(|name| read(dir.path(), name));
+    let id = PrivateKey::from_bytes(&key).unwrap().public().id();
+    for good in [
+        both,
+        [&certificate[..], &key].concat(),
+        [&half[..], &key].concat(),
+        [&key[..], &certificate, &half].concat(),
+    ] {
+        assert_eq!(PrivateKey::from_bytes(&good).unwrap().public().id(), id);
+        assert_eq!(public_error(&good), KeyError::PrivateOffered(KeyFileKind::Pkcs8Private));
+    }
+    for pair in [[&key[..], &other], [&key, &key], [&key, &ec]] {
+        let two = [&certificate[..], pair[0], pair[1]].concat();
+        assert_eq!(private_error(&two), KeyError::Ambiguous);
+        assert_eq!(public_error(&two), KeyError::Ambiguous);
+        let found = file::recognise(&two).unwrap();
+        assert!(found.kind.is_private(), "such a file is not to be copied into an output");
+    }
+    // What follows is cut off: what it was cannot be told.
+    let cut = [&key[..], &other[..other.len() / 2]].concat();
+    assert_eq!(private_error(&cut), KeyError::DamagedPem);
+    assert!(file::recognise(&cut).unwrap().kind.is_private());
+    assert_eq!(private_error(&certificate), KeyError::NotPrivate(KeyFileKind::Certificate));
+}

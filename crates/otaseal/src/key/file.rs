@@ -154,13 +154,34 @@ pub(super) struct KeyFile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct DamagedPem;
 
+/// Why a file that has PEM in it gives no key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BadFile {
+    pub(super) why: Bad,
+    /// What the block is, where it is whole, that would have been taken. The file is to be handled like it.
+    holds: Option<KeyFileKind>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bad {
+    Damaged,
+    /// More than one private key: whichever was taken could be the wrong one.
+    Ambiguous,
+}
+
+impl BadFile {
+    fn new(why: Bad, block: Option<&Block<'_>>) -> Self {
+        Self { why, holds: block.and_then(|block| from_pem(block).ok()).map(|file| file.kind) }
+    }
+}
+
 /// Names what a key file holds; `None` when it is no key file at all, `Err` when it is PEM that is damaged.
 ///
 /// PEM counts in text only: a firmware that embeds a PEM key is a firmware.
 ///
-/// The first block whose label says key or certificate counts: `openssl ecparam -genkey` writes
-/// `EC PARAMETERS` first, and `openssl pkcs12` writes attributes as text before the block.
-pub(super) fn classify(bytes: &[u8]) -> Result<Option<KeyFile>, DamagedPem> {
+/// Of many blocks the one private key counts, wherever it stands: `openssl pkcs12 -nodes` writes the certificate first.
+/// Without one it is the first block that is no `EC PARAMETERS`, which `openssl ecparam -genkey` writes first.
+pub(super) fn classify(bytes: &[u8]) -> Result<Option<KeyFile>, BadFile> {
     if bytes.len() > MAX_KEY_FILE {
         return Ok(None);
     }
@@ -174,11 +195,23 @@ pub(super) fn classify(bytes: &[u8]) -> Result<Option<KeyFile>, DamagedPem> {
     }
     let mut rest =
         if std::str::from_utf8(bytes).is_ok_and(|text| !text.contains('\0')) { bytes } else { &[] };
-    while let Some(block) = next_block(rest)? {
-        if block.label != "EC PARAMETERS" {
-            return from_pem(&block).map(Some);
-        }
+    let (mut first, mut private) = (None, None);
+    loop {
+        let next = next_block(rest)
+            .map_err(|DamagedPem| BadFile::new(Bad::Damaged, private.as_ref().or(first.as_ref())))?;
+        let Some(block) = next else { break };
         rest = block.after;
+        if block.label.ends_with("PRIVATE KEY") {
+            if private.is_some() {
+                return Err(BadFile::new(Bad::Ambiguous, private.as_ref()));
+            }
+            private = Some(block);
+        } else if first.is_none() && block.label != "EC PARAMETERS" {
+            first = Some(block);
+        }
+    }
+    if let Some(block) = private.or(first) {
+        return from_pem(&block).map(Some).map_err(|DamagedPem| BadFile::new(Bad::Damaged, None));
     }
     Ok(classify_der(bytes).map(|kind| KeyFile {
         kind,
@@ -188,10 +221,13 @@ pub(super) fn classify(bytes: &[u8]) -> Result<Option<KeyFile>, DamagedPem> {
     }))
 }
 
-/// Says what a key file is; `None` when it is none, or damaged. Secret bytes are looked at and wiped.
+/// Says what a key file is, of more than one private key the first; `None` when it is none, or damaged from the start. Secret bytes are
+/// looked at and wiped.
 pub fn recognise(bytes: &[u8]) -> Option<Recognised> {
-    let file = classify(bytes).ok().flatten()?;
-    Some(Recognised { kind: file.kind, armor: file.armor })
+    match classify(bytes) {
+        Ok(file) => file.map(|file| Recognised { kind: file.kind, armor: file.armor }),
+        Err(bad) => bad.holds.map(|kind| Recognised { kind, armor: Armor::Pem }),
+    }
 }
 
 struct Block<'a> {
