@@ -199,8 +199,12 @@ impl LedgerError {
     /// What the user can do about it.
     pub fn help(&self) -> &'static str {
         match self {
-            Self::Io { source, .. } => match source.kind() {
+            Self::Io { source, action, .. } => match source.kind() {
+                io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput => {
+                    "a ledger is a file: name one that otaseal made, or one that is not there yet"
+                }
                 io::ErrorKind::NotFound => "make its directory first, or check the name",
+                _ if *action == "read" => "check that it is there and that you may read it",
                 io::ErrorKind::PermissionDenied => "check who may write to it",
                 _ => {
                     "nothing was signed that is not in it; free some space or mend the disk, then run it again"
