@@ -52,7 +52,10 @@ impl FromStr for SupportDate {
         };
         let date = jiff::civil::Date::new(year, month as i8, day as i8).map_err(|_| WRONG)?;
         // A typing mistake in the century is none that anybody means.
-        if (2000..2200).contains(&year) { Ok(Self(date)) } else { Err(WRONG) }
+        match (2000..2200).contains(&year) {
+            true => Ok(Self(date)),
+            false => Err("expected a day of the years 2000 to 2199"),
+        }
     }
 }
 
@@ -75,7 +78,7 @@ impl FromStr for Advisory {
         let plain = text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte));
         match !host.is_empty() && plain && text.len() <= MAX_URL {
             true => Ok(Self(text.into())),
-            false => Err("expected an address that starts with https:// and has no spaces"),
+            false => Err("expected an address that starts with https:// or http:// and has no spaces"),
         }
     }
 }
