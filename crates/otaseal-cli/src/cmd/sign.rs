@@ -43,13 +43,7 @@ pub(crate) struct Sign {
     #[arg(value_name = "IN", required_unless_present = "from_list")]
     inputs: Vec<Place>,
     /// Where the signed image goes
-    #[arg(
-        long,
-        short,
-        value_name = "OUT",
-        required_unless_present = "out_dir",
-        conflicts_with = "from_list"
-    )]
+    #[arg(long, short, value_name = "OUT", conflicts_with = "from_list")]
     output: Option<Place>,
     /// Directory for the signed images of many inputs, each named as its input with .signed behind; made when it
     /// is missing
@@ -151,6 +145,17 @@ impl fmt::Display for Signed {
 }
 
 pub(crate) fn run(args: &Sign, reporter: &Reporter) -> Result<OneOrMany<Signed>, Failure> {
+    if args.output.is_none() && args.out_dir.is_none() {
+        let one = args.inputs.len() == 1 && args.batch.list().is_none();
+        return Err(Failure::usage(
+            "nothing says where what is signed goes",
+            if one {
+                "name the signed image with --output"
+            } else {
+                "name a directory for the images with --out-dir"
+            },
+        ));
+    }
     let guard = Guard {
         kind: Some(args.as_kind),
         flash_mode: args.expect_flash_mode,
@@ -164,7 +169,7 @@ pub(crate) fn run(args: &Sign, reporter: &Reporter) -> Result<OneOrMany<Signed>,
             one(args, output, rule, &guard, reporter).map(|signed| OneOrMany::One(Box::new(signed)))
         }
         (None, Some(directory)) => many(args, directory, rule, &guard, reporter).map(OneOrMany::Many),
-        (None, None) => unreachable!("clap asks for one of the two"),
+        (None, None) => unreachable!("refused above"),
     }
 }
 
