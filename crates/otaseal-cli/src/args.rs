@@ -3,7 +3,10 @@
 mod called;
 
 use crate::cmd;
+use crate::error::Failure;
 use clap::{Args, Parser, Subcommand};
+use otaseal::key::material;
+use std::ffi::OsString;
 
 /// Sign, compress, package and verify firmware images for ESP8266 and RP2040 updates.
 ///
@@ -18,6 +21,13 @@ pub(crate) struct Cli {
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: called::Called,
+}
+
+/// Refuses a command line with a key on it, as `--key "$(cat private.pem)"` makes one: before anything reads it that
+/// would repeat it.
+pub(crate) fn key_among(arguments: impl Iterator<Item = OsString>) -> Option<Failure> {
+    let (message, help) = material::on_command_line(arguments)?;
+    Some(Failure::usage(message, help))
 }
 
 /// Flags of every subcommand.

@@ -4,8 +4,10 @@ use crate::error::{Exit, Failure};
 use crate::io::Place;
 use crate::report::{Outcome, Reporter};
 use clap::Args;
+use otaseal::key::material;
 use serde::Serialize;
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fmt;
 use std::iter;
 use std::num::NonZero;
@@ -65,6 +67,12 @@ impl BatchArgs {
                 return Err(refused("the list is larger than 64 MiB"));
             }
             let text = std::str::from_utf8(&bytes).map_err(|_| refused("the list is not UTF-8 text"))?;
+            // Each line is shown as the name of what could not be read.
+            if material::is_key(&bytes) || !text.lines().all(|line| material::is_name(OsStr::new(line))) {
+                return Err(refused(
+                    "this is no list of names: there is a key in it, or a line that is no name",
+                ));
+            }
             inputs.extend(text.lines().filter(|line| !line.is_empty()).map(PathBuf::from));
         }
         match inputs.is_empty() {

@@ -1,8 +1,8 @@
 //! Files and the standard streams: what a `-` means, and what may be written where.
 
 use crate::error::Failure;
-use otaseal::key::PublicKey;
 use otaseal::key::source::KeyPlace;
+use otaseal::key::{PublicKey, material};
 use otaseal::output::{Access, Overwrite, Pending, same_place};
 use otaseal::sign::Target;
 use std::ffi::OsString;
@@ -53,7 +53,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Std => f.write_str("standard input"),
-            Self::Path(path) => path.display().fmt(f),
+            Self::Path(_) => f.write_str(&self.name()),
         }
     }
 }
@@ -70,9 +70,13 @@ impl Place {
         }
     }
 
-    /// What a report calls it: its path, or `-`.
+    /// What a report calls it: its path, or `-`. What cannot be a path may be a key, and is not shown.
     pub(crate) fn name(&self) -> String {
-        self.path().map_or_else(|| "-".into(), |path| path.display().to_string())
+        match self.path() {
+            None => "-".into(),
+            Some(path) if !material::is_name(path.as_os_str()) => material::NOT_A_NAME.into(),
+            Some(path) => path.display().to_string(),
+        }
     }
 
     pub(crate) fn open(&self) -> Result<Box<dyn Read>, Failure> {

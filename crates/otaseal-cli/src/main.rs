@@ -32,6 +32,9 @@ static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 fn main() -> ExitCode {
     report::install_panic_hook();
     passphrase::forbid_core_dumps();
+    if let Some(failure) = args::key_among(std::env::args_os().skip(1)) {
+        return report::refused(&failure);
+    }
     let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => return report::usage(&error),

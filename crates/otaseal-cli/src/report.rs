@@ -1,6 +1,7 @@
 //! The only place that prints: results, warnings, errors, progress.
 
 use crate::error::{Exit, Failure};
+use clap::error::ErrorKind;
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -159,16 +160,33 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return Exit::Done.into();
     }
-    if !std::env::args_os().take_while(|arg| arg != "--").any(|arg| arg == "--json") {
+    let json = json_is_asked_for();
+    let text = error.render().to_string();
+    // Ours, of two lines: `clap` has no context for what it did not find out by itself.
+    if error.kind() == ErrorKind::ValueValidation && error.context().next().is_none() {
+        let text = text.trim().trim_start_matches("error: ");
+        let (message, help) = text.split_once('\n').unwrap_or((text, "try --help"));
+        return Reporter::new(json, false).failure(&Failure::usage(message, words(help)));
+    }
+    if !json {
         let _ = error.print();
         return Exit::Usage.into();
     }
-    let text = error.render().to_string();
     let mut paragraphs = text.trim().splitn(2, "\n\n").map(words);
     let message = paragraphs.next().unwrap_or_default();
     let message = message.strip_prefix("error: ").unwrap_or(&message);
     let failure = Failure::usage(message, paragraphs.next().unwrap_or_else(|| "try --help".into()));
     Reporter::new(true, false).failure(&failure)
+}
+
+/// A command line that cannot be looked at any further.
+pub(crate) fn refused(failure: &Failure) -> ExitCode {
+    Reporter::new(json_is_asked_for(), false).failure(failure)
+}
+
+/// Whether a command line that could not be understood asks for JSON.
+fn json_is_asked_for() -> bool {
+    std::env::args_os().take_while(|arg| arg != "--").any(|arg| arg == "--json")
 }
 
 /// Text without what a terminal obeys: names and words in it come from files that anybody may have written.

@@ -177,6 +177,7 @@ impl From<SourceError> for Failure {
                     _ => failure,
                 }
             }
+            SourceError::NotAName { .. } | SourceError::InToken => Self::usage(&error, error.help()),
             error => Self::new(&error, error.help()),
         }
     }

@@ -6,6 +6,7 @@ use super::tasks::{Pubkey, Request, Verify};
 use crate::continuity::WithoutKey;
 use crate::emit::Mode;
 use crate::key::command;
+use crate::key::material;
 use crate::key::passphrase::PassphraseSource;
 use crate::key::pkcs11::Pkcs11Uri;
 use crate::key::{KeySize, parse_key_id};
@@ -119,6 +120,10 @@ Exit code 0 accepted, 1 rejected, 3 no verdict.
 
 /// Understands a command line, the program's name left out.
 pub(super) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Task, CargoError> {
+    let arguments: Vec<_> = arguments.collect();
+    if let Some((what, help)) = material::on_command_line(arguments.iter().cloned()) {
+        return Err(CargoError::KeyGiven { what, help });
+    }
     let mut parser = Parser::from_args(arguments);
     let task = match parser.next().map_err(usage)? {
         None => return Err(CargoError::Usage("name a task: sign, keygen, pubkey or verify".into())),
@@ -256,8 +261,25 @@ fn next(parser: &mut Parser) -> Result<Option<Argument>, CargoError> {
 fn passphrase(name: &str, parser: &mut Parser, request: &mut Request) -> Result<(), CargoError> {
     let source = match name {
         "--passphrase-file" => PassphraseSource::File(path(parser)?),
-        "--passphrase-fd" => PassphraseSource::Descriptor(value(parser)?),
-        "--passphrase-env" => PassphraseSource::Environment(word(parser)?),
+        // What is none of these is not repeated: it may be the passphrase.
+        "--passphrase-fd" => {
+            let number = parser.value().map_err(usage)?.to_str().and_then(|text| text.parse().ok());
+            PassphraseSource::Descriptor(number.ok_or_else(|| {
+                CargoError::Usage(
+                    "--passphrase-fd takes the number of an open file descriptor, and this is none".into(),
+                )
+            })?)
+        }
+        "--passphrase-env" => {
+            let name =
+                parser.value().map_err(usage)?.into_string().ok().filter(|name| material::is_variable(name));
+            PassphraseSource::Environment(name.ok_or_else(|| {
+                CargoError::Usage(
+                    "--passphrase-env takes the NAME of an environment variable (letters, digits and _), and this is none"
+                        .into(),
+                )
+            })?)
+        }
         other => return Err(CargoError::Usage(format!("there is no option `{other}`"))),
     };
     match request.passphrase.replace(source) {
@@ -303,7 +325,7 @@ fn common(argument: Argument, parser: &mut Parser, request: &mut Request) -> Res
         "--manifest-path" => request.manifest_path = Some(path(parser)?),
         "--package" => settings.package = Some(word(parser)?),
         "--key" => settings.key = Some(key(parser)?),
-        "--public-key" => settings.public_key = Some(path(parser)?),
+        "--public-key" => settings.public_key = Some(key(parser)?),
         "--out-dir" => settings.out_dir = Some(path(parser)?),
         "--name" => settings.name = Some(word(parser)?),
         VALUE => {

@@ -2,6 +2,7 @@
 
 use crate::emit::EmitError;
 use crate::guard::GuardError;
+use crate::key::material;
 use crate::key::passphrase::SecretError;
 use crate::key::pkcs11::UriError;
 use crate::key::source::SourceError;
@@ -22,6 +23,14 @@ pub enum CargoError {
     /// The command line is wrong.
     #[error("{0}")]
     Usage(String),
+    /// The command line has a key on it. Nothing of it is shown.
+    #[error("{what}")]
+    KeyGiven {
+        /// Where it stands.
+        what: String,
+        /// What to do.
+        help: &'static str,
+    },
     /// The settings are wrong.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -77,7 +86,7 @@ pub enum CargoError {
         bin: String,
     },
     /// There is no key, and no example key to stand in.
-    #[error("there is no private key: {} does not exist", .0.display())]
+    #[error("there is no private key: {} does not exist", material::shown(.0))]
     NoKey(PathBuf),
     /// An image could not be read.
     #[error("{} could not be read: {source}", path.display())]
@@ -170,6 +179,7 @@ impl CargoError {
     pub fn help(&self) -> String {
         match self {
             Self::Usage(_) => "`--help` after the task lists what it takes".into(),
+            Self::KeyGiven { help, .. } => (*help).into(),
             Self::Settings(error) => error.help(),
             Self::Metadata(_) => "run it inside the project, or name it with --manifest-path".into(),
             Self::NoSuchPackage { candidates, .. } | Self::WhichPackage { candidates } => {
@@ -192,10 +202,6 @@ impl CargoError {
             Self::Read { .. } => "check that it is there and that you may read it".into(),
             Self::Keygen(source) => source.help(),
             Self::Source(error) => error.help(),
-            Self::Passphrase(SecretError::NoneGiven) => {
-                "give it with --passphrase-file, --passphrase-fd or --passphrase-env; nothing was written"
-                    .into()
-            }
             Self::Passphrase(error) => error.help(),
             Self::KeyOfCommand { public } => format!(
                 "make it where it is kept, and put its public half at {}; or name a file for a key of its own with --key",
@@ -230,7 +236,9 @@ impl CargoError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Rejected { .. } => 1,
-            Self::Usage(_) => 2,
+            Self::Usage(_)
+            | Self::KeyGiven { .. }
+            | Self::Source(SourceError::NotAName { .. } | SourceError::InToken) => 2,
             _ => 3,
         }
     }

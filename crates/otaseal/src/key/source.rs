@@ -3,7 +3,7 @@
 use super::command::{CommandSigner, SigningCommand};
 use super::passphrase::Secrets;
 use super::pkcs11::{Pkcs11Error, Pkcs11Uri, UriError};
-use super::{KeyError, PrivateKey, PublicKey, file};
+use super::{KeyError, PrivateKey, PublicKey, file, material};
 use crate::sign::Signer;
 use std::fmt;
 use std::fs::File;
@@ -23,7 +23,7 @@ pub enum KeyPlace {
 impl fmt::Display for KeyPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Path(path) => path.display().fmt(f),
+            Self::Path(path) => f.write_str(&material::shown(path)),
             Self::Stdin => f.write_str("standard input"),
         }
     }
@@ -39,8 +39,18 @@ impl KeyPlace {
     /// What is there, at most a little more than the largest key file. Wiped on drop.
     ///
     /// # Errors
-    /// [`SourceError::Read`].
+    /// [`SourceError::Read`], [`SourceError::NotAName`] and [`SourceError::InToken`].
     pub fn bytes(&self) -> Result<Zeroizing<Vec<u8>>, SourceError> {
+        if let Self::Path(path) = self {
+            if !material::is_name(path.as_os_str()) {
+                return Err(SourceError::NotAName {
+                    is_key: material::is_key(path.as_os_str().as_encoded_bytes()),
+                });
+            }
+            if path.to_str().is_some_and(Pkcs11Uri::is_one) {
+                return Err(SourceError::InToken);
+            }
+        }
         let read = match self {
             Self::Stdin => file::read(io::stdin().lock()),
             // A directory, which opens well on Unix and fails at the first read, fails alike everywhere.
@@ -55,7 +65,7 @@ impl KeyPlace {
     /// The public key that is there: SPKI or PKCS#1, PEM or DER.
     ///
     /// # Errors
-    /// [`SourceError::Read`] and [`SourceError::Key`].
+    /// As [`Self::bytes`], and [`SourceError::Key`].
     pub fn public_key(&self) -> Result<PublicKey, SourceError> {
         PublicKey::from_bytes(&self.bytes()?).map_err(|error| self.refused(error))
     }
@@ -95,6 +105,15 @@ pub enum KeySource {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
+    /// The text that names a key is none of a file. It is not shown: it may be the key.
+    #[error("{}", if *is_key { material::IS_KEY } else { "what names the key cannot be the name of a file" })]
+    NotAName {
+        /// Whether it looks like a key.
+        is_key: bool,
+    },
+    /// A key in a token, where a file is read. Its URI is not shown: there may be a PIN in it.
+    #[error("this names a key in a token (pkcs11:…), and a key file is needed here")]
+    InToken,
     /// The file could not be read.
     #[error("{place} could not be read: {source}")]
     Read {
@@ -130,6 +149,11 @@ impl SourceError {
         match self {
             Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 "check the name; `otaseal keygen` makes a key pair in the directory keys".into()
+            }
+            Self::NotAName { .. } => material::HELP.into(),
+            Self::InToken => {
+                "write its public half to a file and name that: otaseal pubkey --private-key 'pkcs11:…' --pem -o public.pem"
+                    .into()
             }
             Self::Read { .. } => "check that the file is there and that you may read it".into(),
             Self::CommandsKey { .. } => {
