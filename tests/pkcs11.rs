@@ -68,10 +68,26 @@ fn what_cannot_be_used_is_told_apart() {
         key,
         &with_pin(None, key, &[]),
         3,
-        &["no passphrase was given", "pin-source", "OTASEAL_PKCS11_PIN"],
+        &["no PIN was given", "pin-source", "OTASEAL_PKCS11_PIN"],
     );
     let missing = format!("{key}?pin-source=file:missing");
-    says(&bench, key, &with_pin(Some(PIN), &missing, &[]), 3, &["could not be read from missing"]);
+    says(
+        &bench,
+        key,
+        &with_pin(Some(PIN), &missing, &[]),
+        3,
+        &["the PIN could not be read from the file that pin-source names"],
+    );
+    // The PIN itself, in a place that is none for it: `says` looks that it is not shown.
+    for (code, wrong) in [
+        (3, format!("{key}?pin-source={PIN}")),
+        (3, format!("pkcs11:token=Other?pin-source={PIN}")),
+        (3, format!("pkcs11:token=Release;object=other?pin-source={PIN}")),
+        (2, format!("{key};{PIN}")),
+        (2, format!("{key}?{PIN}")),
+    ] {
+        says(&bench, &wrong, &with_pin(None, &wrong, &[]), code, &["error: "]);
+    }
     let argv = format!("{key}?pin-value={PIN}");
     says(&bench, key, &with_pin(None, &argv, &[]), 2, &["pin-value", "every user of this machine"]);
 

@@ -103,6 +103,61 @@ fn each_fault_is_exit_code_3_with_its_name_and_no_file() {
     }
 }
 
+/// An empty PIN is a secret that did not arrive. A token would count it as a wrong one, and lock after a few.
+#[test]
+fn an_empty_pin_is_never_tried() {
+    let bench = bench();
+    let Some(tokens) = tokens(&bench) else { return };
+    bench.write("empty", b"");
+    bench.write("line", b"\n");
+    bench.write("pin", PIN.as_bytes());
+    let from_file = |file: &str| format!("{KEY}?pin-source=file:{file}");
+    let (empty, line) = (from_file("empty"), from_file("line"));
+    let logins = || std::fs::read_to_string(bench.path("logins")).unwrap_or_default().lines().count();
+    let run = |args: &[&str], pin: Option<&str>| {
+        let mut command = tokens.command(OTASEAL);
+        command.args(args).env("OTASEAL_PKCS11_MODULE", "./faulty.so").env("NONE", "");
+        command.env("FAULTY_REAL", tokens.module()).env("FAULTY_LOGINS", "logins");
+        pin.map(|pin| command.env("OTASEAL_PKCS11_PIN", pin));
+        command.output().unwrap()
+    };
+    let variable = "the PIN is empty (the environment variable OTASEAL_PKCS11_PIN)";
+    for (key, pin, options, says) in [
+        (KEY, Some(""), &[][..], variable),
+        // What is set and empty did not arrive: it is no wish for another source.
+        (KEY, Some(""), &["--passphrase-file", "pin"], variable),
+        (&empty, Some(PIN), &[], "the PIN is empty (empty)"),
+        (&line, Some(PIN), &[], "the PIN is empty (line)"),
+        (KEY, None, &["--passphrase-file", "empty"], "the PIN is empty (empty)"),
+        (
+            KEY,
+            None,
+            &["--passphrase-env", "NONE"],
+            "the PIN is empty (the environment variable that --passphrase-env names)",
+        ),
+        (KEY, None, &["--passphrase-fd", "0"], "the PIN is empty (standard input)"),
+        (KEY, None, &["--passphrase-file", "missing"], "the PIN could not be read from the file that"),
+        (KEY, None, &[], "no PIN was given"),
+    ] {
+        let new = key.replace("object=firmware", "object=new");
+        for command in [
+            &["sign", "image.bin", "-o", "out", "--key", key][..],
+            &["package", "image.bin", "--out-dir", "made", "--key", key],
+            &["keygen", "--key", &new, "--public", "new.pem"],
+            &["signing-py", "--mode", "sign", "--bin", "image.bin", "--out", "out", "--privatekey", key],
+            &["pubkey", "--private-key", key, "--pem"],
+        ] {
+            let output = run(&[command, options].concat(), pin);
+            let said = text(&output);
+            assert_eq!(output.status.code(), Some(3), "{command:?} {options:?}: {said}");
+            assert!(said.contains(says) && !said.contains("assphrase is"), "{command:?} {options:?}: {said}");
+            assert_eq!(logins(), 0, "{command:?} {options:?}: the token was asked");
+        }
+    }
+    assert!(run(&["sign", "image.bin", "-o", "out", "--key", KEY], Some(PIN)).status.success());
+    assert_eq!(logins(), 1, "a login that is not noted proves nothing");
+}
+
 /// A token that hashes by itself fails at other calls.
 #[test]
 fn a_token_that_hashes_fails_as_loudly() {

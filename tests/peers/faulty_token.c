@@ -1,12 +1,14 @@
 /* A PKCS#11 module that passes everything on to a real one and fails where it is told to: what SoftHSM never does and
  * tokens of metal do. Written for the tests of otaseal.
  *
- * FAULTY_REAL is the real module; FAULTY is one fault, with a number behind a colon where it takes one.
+ * FAULTY_REAL is the real module; FAULTY is one fault, with a number behind a colon where it takes one. Each login is a
+ * line in FAULTY_LOGINS: a token counts those that are wrong.
  *
  * The order of the functions and the values are those of PKCS #11 2.40 (OASIS), section 3.6 and appendix A of the header.
  */
 #include <dlfcn.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,6 +92,12 @@ static word close_session(word session)
 static word login(word session, word user, byte *pin, word length)
 {
 	count(&logins, 1);
+	const char *path = getenv("FAULTY_LOGINS");
+	FILE *log = path ? fopen(path, "a") : NULL;
+	if (log) {
+		fputs("login\n", log);
+		fclose(log);
+	}
 	if (fault("login-locked", NULL))
 		return PIN_LOCKED;
 	if (fault("locks", NULL) || fault("last-try", NULL))

@@ -3,8 +3,12 @@
 
 use crate::error::Failure;
 use crate::io::Place;
-use clap::Args;
-use otaseal::key::passphrase::{Passphrase, PassphraseSource, SecretError, Secrets};
+use clap::builder::{StringValueParser, TypedValueParser};
+use clap::error::ErrorKind;
+use clap::{Arg, Args};
+use otaseal::key::material;
+use otaseal::key::passphrase::{OPTIONS, Passphrase, PassphraseSource, SecretError, SecretKind, Secrets};
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
 
 /// Where the passphrase of a key comes from. Without any of these the terminal is asked.
@@ -12,14 +16,58 @@ use std::io::{self, IsTerminal};
 #[group(id = "passphrase", multiple = false)]
 pub(crate) struct PassphraseArgs {
     /// Read the key's passphrase from a file, without the line end at its end
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     passphrase_file: Option<Place>,
     /// Read the key's passphrase from an open file descriptor
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = Unshown(number), allow_hyphen_values = true)]
     passphrase_fd: Option<u32>,
     /// Read the key's passphrase from this environment variable
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = Unshown(variable), allow_hyphen_values = true)]
     passphrase_env: Option<String>,
+}
+
+/// Reads what says where a passphrase is, and never repeats what it cannot read: that may be the passphrase itself. An
+/// error of `clap` would quote it, also as an option that does not exist, where it begins with a dash.
+#[derive(Clone, Copy)]
+struct Unshown<T>(fn(&str) -> Result<T, (&'static str, &'static str)>);
+
+impl<T: Clone + Send + Sync + 'static> TypedValueParser for Unshown<T> {
+    type Value = T;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        option: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<T, clap::Error> {
+        let option = option.and_then(Arg::get_long).unwrap_or_default();
+        let refused = |(what, help): (&str, &str)| {
+            clap::Error::raw(ErrorKind::ValueValidation, format!("--{option} takes {what}\n{help}"))
+        };
+        let text = StringValueParser::new().parse_ref(command, None, value);
+        let text = text.map_err(|_| refused(("a name, and this is no UTF-8 text", "see --help")))?;
+        (self.0)(&text).map_err(refused)
+    }
+}
+
+fn number(text: &str) -> Result<u32, (&'static str, &'static str)> {
+    text.parse().map_err(|_| {
+        (
+            "the number of an open file descriptor, and this is none",
+            "open it for this program and give its number, as in `--passphrase-fd 3 3< FILE`; never the passphrase itself",
+        )
+    })
+}
+
+fn variable(text: &str) -> Result<String, (&'static str, &'static str)> {
+    match material::is_variable(text) {
+        true => Ok(text.to_owned()),
+        false => Err((
+            "the NAME of an environment variable (letters, digits and _), and this is none",
+            "write the name alone, without $: what is in the variable is read by otaseal, and never stands on the command \
+             line, which every user of this machine can read",
+        )),
+    }
 }
 
 /// Where a new passphrase comes from. Without any of these the terminal is asked, twice.
@@ -27,13 +75,13 @@ pub(crate) struct PassphraseArgs {
 #[group(id = "new_passphrase", multiple = false)]
 pub(crate) struct NewPassphraseArgs {
     /// Read the new passphrase from a file, without the line end at its end
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     new_passphrase_file: Option<Place>,
     /// Read the new passphrase from an open file descriptor
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = Unshown(number), allow_hyphen_values = true)]
     new_passphrase_fd: Option<u32>,
     /// Read the new passphrase from this environment variable
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = Unshown(variable), allow_hyphen_values = true)]
     new_passphrase_env: Option<String>,
 }
 
@@ -54,15 +102,18 @@ impl PassphraseArgs {
 
     /// The passphrase that a key gets.
     pub(crate) fn new_secret(&self, what: &str) -> Result<Passphrase, Failure> {
-        new_secret(self.source(), what, "--passphrase")
+        new_secret(self.source(), what, OPTIONS)
     }
 }
 
 impl Secrets for PassphraseArgs {
-    fn secret(&self, what: &str) -> Result<Passphrase, SecretError> {
+    fn secret(&self, kind: SecretKind, what: &str) -> Result<Passphrase, SecretError> {
         match self.source() {
-            Some(source) => source.read(),
-            None => ask(what),
+            Some(source) => source.read(kind, OPTIONS),
+            None => match ask(kind, &format!("{kind} of {what}"))? {
+                typed if typed.expose().is_empty() => Err(SecretError::Empty { kind, from: "typed".into() }),
+                typed => Ok(typed),
+            },
         }
     }
 }
@@ -107,14 +158,15 @@ fn place(source: PassphraseSource) -> Option<Place> {
 
 fn new_secret(source: Option<PassphraseSource>, what: &str, option: &str) -> Result<Passphrase, Failure> {
     let Some(source) = source else { return ask_twice(what, option) };
-    let passphrase = source.read()?;
+    let passphrase = source.read(SecretKind::NewPassphrase, option)?;
     passphrase.check_new()?;
     Ok(passphrase)
 }
 
 fn ask_twice(what: &str, option: &str) -> Result<Passphrase, Failure> {
-    let first = ask(&format!("new {what}")).map_err(|error| match error {
-        SecretError::NoneGiven => Failure::new(
+    let kind = SecretKind::NewPassphrase;
+    let first = ask(kind, &format!("{kind} of {what}")).map_err(|error| match error {
+        SecretError::NoneGiven(_) => Failure::new(
             "no new passphrase was given",
             format_args!(
                 "give it with {option}-file, {option}-fd or {option}-env, or run this in a terminal"
@@ -124,7 +176,7 @@ fn ask_twice(what: &str, option: &str) -> Result<Passphrase, Failure> {
     })?;
     // What is wrong with it is said before it has to be typed again.
     first.check_new()?;
-    if ask(&format!("same again, new {what}"))? != first {
+    if ask(kind, &format!("same again, {kind} of {what}"))? != first {
         return Err(Failure::new(
             "the two passphrases differ",
             "type the same one twice; nothing was written",
@@ -135,9 +187,9 @@ fn ask_twice(what: &str, option: &str) -> Result<Passphrase, Failure> {
 
 /// Asks the person at the terminal for what `what` names, as in `passphrase of keys/private.pem`. The terminal is
 /// asked also when standard input is a pipe; where none of the streams is a terminal there is nobody to answer.
-pub(crate) fn ask(what: &str) -> Result<Passphrase, SecretError> {
+pub(crate) fn ask(kind: SecretKind, what: &str) -> Result<Passphrase, SecretError> {
     if !io::stdin().is_terminal() && !io::stderr().is_terminal() {
-        return Err(SecretError::NoneGiven);
+        return Err(SecretError::NoneGiven(kind));
     }
     let mut prompt = what.to_owned();
     if let Some(first) = prompt.get_mut(..1) {
@@ -145,10 +197,10 @@ pub(crate) fn ask(what: &str) -> Result<Passphrase, SecretError> {
     }
     match hidden(&format!("{prompt}: ")) {
         Ok(typed) => Ok(Passphrase::new(typed)),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(SecretError::NoneGiven),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(SecretError::NoneGiven(kind)),
         Err(error) => Err(SecretError::Source {
             message: format!("the terminal gave no {what}: {error}"),
-            help: SecretError::NoneGiven.help(),
+            help: SecretError::NoneGiven(kind).help(),
         }),
     }
 }

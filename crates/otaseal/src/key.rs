@@ -21,7 +21,7 @@ mod stack;
 use crate::digest::from_hex;
 use crate::key::encryption::EncryptionError;
 use crate::key::file::{Bad, KeyFile, KeyFileKind};
-use crate::key::passphrase::{NoSecrets, SecretError, Secrets};
+use crate::key::passphrase::{NoSecrets, SecretError, SecretKind, Secrets};
 use memchr::memmem;
 use otaseal_device::KeyId;
 use rsa::pkcs1::{DecodeRsaPrivateKey, EncodeRsaPrivateKey, RsaPrivateKeyRef, RsaPublicKeyRef};
@@ -186,7 +186,7 @@ impl KeyError {
                     .into(),
                 _ => "give an RSA key as PEM or DER; `otaseal keygen` makes one".into(),
             },
-            Self::Encrypted(_) => SecretError::NoneGiven.help(),
+            Self::Encrypted(_) => SecretError::NoneGiven(SecretKind::Passphrase).help(),
             Self::WrongPassphrase => {
                 "check where the passphrase comes from; the same message is given when the encrypted bytes are damaged"
                     .into()

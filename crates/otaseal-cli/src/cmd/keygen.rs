@@ -104,7 +104,7 @@ pub(crate) fn run(args: &Keygen, reporter: &Reporter) -> Result<Made, Failure> {
     }
     // Asked for before the key is made, and after it is known that its files can be.
     let passphrase = || {
-        let secret = || args.passphrase.new_secret(&format!("passphrase of {private}"));
+        let secret = || args.passphrase.new_secret(&private.to_string());
         args.encrypt.then(secret).transpose()
     };
     let generate = || {

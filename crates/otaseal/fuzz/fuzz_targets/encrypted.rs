@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use otaseal::key::encryption::{Kdf, MAX_ITERATIONS, MAX_SCRYPT_MEMORY, MAX_SCRYPT_WORK, describe};
-use otaseal::key::passphrase::{Passphrase, SecretError, Secrets};
+use otaseal::key::passphrase::{Passphrase, SecretError, SecretKind, Secrets};
 use otaseal::key::{KeyError, PrivateKey};
 
 /// Gives the passphrase of the seeds, where that is asked for at all.
@@ -13,11 +13,11 @@ struct Asked {
 }
 
 impl Secrets for Asked {
-    fn secret(&self, _: &str) -> Result<Passphrase, SecretError> {
+    fn secret(&self, kind: SecretKind, _: &str) -> Result<Passphrase, SecretError> {
         assert!(self.affordable, "the passphrase is asked for what is refused");
         match self.cheap {
             true => Ok(Passphrase::new("fuzz")),
-            false => Err(SecretError::NoneGiven),
+            false => Err(SecretError::NoneGiven(kind)),
         }
     }
 }

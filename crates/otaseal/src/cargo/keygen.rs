@@ -6,7 +6,7 @@ use super::project::Project;
 use super::tasks::{Note, Request};
 use crate::key::encryption::{Derivation, Protection};
 use crate::key::pair::PairFiles;
-use crate::key::passphrase::{Passphrase, PassphraseSource, SecretError, Secrets};
+use crate::key::passphrase::{Passphrase, PassphraseSource, SecretError, SecretKind, Secrets};
 use crate::key::source::SourceError;
 use crate::key::{KeySize, PrivateKey, PublicKey};
 use crate::output::{OutputError, Overwrite, same_place};
@@ -91,7 +91,9 @@ fn new_passphrase(task: &Keygen, files: [&PathBuf; 2]) -> Result<Option<Passphra
                 "a passphrase without --encrypt: the key would not be encrypted".into(),
             ));
         }
-        (Some(_), None) => return Err(CargoError::Passphrase(SecretError::NoneGiven)),
+        (Some(_), None) => {
+            return Err(CargoError::Passphrase(SecretError::NoneGiven(SecretKind::NewPassphrase)));
+        }
         (Some(_), Some(_)) => {}
     }
     if let Some(PassphraseSource::File(file)) = source
@@ -102,7 +104,7 @@ fn new_passphrase(task: &Keygen, files: [&PathBuf; 2]) -> Result<Option<Passphra
             file.display()
         )));
     }
-    let passphrase = source.secret("passphrase of the new key")?;
+    let passphrase = source.secret(SecretKind::NewPassphrase, "the new key")?;
     passphrase.check_new()?;
     Ok(Some(passphrase))
 }

@@ -54,7 +54,7 @@ fn an_encrypted_key_needs_a_passphrase_that_can_be_one() {
     }
     let file = |name: &str| format!("--passphrase-file {}", project.path(name).display());
     for (options, code, says) in [
-        ("--encrypt".to_owned(), 3, "no passphrase was given"),
+        ("--encrypt".to_owned(), 3, "no new passphrase was given"),
         (format!("--encrypt {}", file("empty")), 3, "is empty"),
         (format!("--encrypt {}", file("lines")), 3, "line break"),
         (format!("--encrypt {}", file("long")), 3, "more than a passphrase"),

@@ -12,7 +12,7 @@ mod traditional;
 
 use super::KeyError;
 use super::file::{KeyFile, KeyFileKind};
-use super::passphrase::{Passphrase, SecretError, Secrets};
+use super::passphrase::{Passphrase, SecretError, SecretKind, Secrets, ask};
 use super::stack;
 use pkcs8::pkcs5::pbes2;
 use pkcs8::pkcs5::scrypt;
@@ -206,10 +206,11 @@ pub(super) fn open(
 ) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let (encryption, locked) = understand(file)?;
     affordable(&encryption.kdf)?;
-    let passphrase = secrets.secret(&format!("passphrase of {name}")).map_err(|error| match error {
-        SecretError::NoneGiven => KeyError::Encrypted(file.kind),
-        error => KeyError::Secret(error),
-    })?;
+    let passphrase =
+        ask(secrets, SecretKind::Passphrase, &name.to_string()).map_err(|error| match error {
+            SecretError::NoneGiven(_) => KeyError::Encrypted(file.kind),
+            error => KeyError::Secret(error),
+        })?;
     let plain = stack::wiped_after(|| match &locked {
         Locked::Pbes2(parameters, data) => {
             let mut buffer = Zeroizing::new(data.to_vec());

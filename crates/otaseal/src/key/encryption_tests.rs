@@ -84,10 +84,12 @@ fn every_form_that_openssl_writes_is_opened_by_the_right_passphrase_alone() {
         let key = load(&path, PASSPHRASE).unwrap_or_else(|error| panic!("{command}: {error}"));
         assert_eq!(key.public().id(), id, "{command}");
         assert_eq!(describe_file(&path).unwrap().to_string(), *description, "{command}");
-        for wrong in ["", "correct-hors", "correct-horse ", "Correct-horse"] {
+        for wrong in ["correct-hors", "correct-horse ", "Correct-horse"] {
             let error = load(&path, wrong).expect_err("the passphrase is wrong");
             assert_eq!(error, KeyError::WrongPassphrase, "{command}, {wrong:?}");
         }
+        let empty = load(&path, "").expect_err("it is not tried");
+        assert!(matches!(empty, KeyError::Secret(SecretError::Empty { .. })), "{command}: {empty:?}");
         let kind = super::super::file::recognise(&fs::read(&path).unwrap()).unwrap().kind;
         let nobody = PrivateKey::from_bytes(&fs::read(&path).unwrap()).expect_err("nobody knows it");
         assert_eq!(nobody, KeyError::Encrypted(kind), "{command}");
@@ -196,8 +198,8 @@ fn the_source_of_the_passphrase_is_asked_once_by_name_and_only_when_needed() {
     let (dir, _) = with_key();
     openssl(dir.path(), &format!("pkey -in key.pem -aes256 -passout pass:{PASSPHRASE} -out locked.pem"));
     let asked = std::cell::RefCell::new(Vec::new());
-    let secrets = |what: &str| {
-        asked.borrow_mut().push(what.to_owned());
+    let secrets = |kind: SecretKind, what: &str| {
+        asked.borrow_mut().push(format!("{kind} of {what}"));
         Ok(Passphrase::new(PASSPHRASE))
     };
     let read = |name: &str| fs::read(dir.path().join(name)).unwrap();
@@ -206,7 +208,7 @@ fn the_source_of_the_passphrase_is_asked_once_by_name_and_only_when_needed() {
     PrivateKey::from_bytes_with(&read("locked.pem"), &"locked.pem", &secrets).unwrap();
     assert_eq!(*asked.borrow(), ["passphrase of locked.pem"]);
     let failure = SecretError::Source { message: "no".into(), help: "yes".into() };
-    let failing = |_: &str| Err(failure.clone());
+    let failing = |_: SecretKind, _: &str| Err(failure.clone());
     let error = PrivateKey::from_bytes_with(&read("locked.pem"), &"locked.pem", &failing);
     assert_eq!(error.err(), Some(KeyError::Secret(failure.clone())));
 }
@@ -247,7 +249,8 @@ const AES: &str = "2.16.840.1.101.3.4.1.42";
 /// The error of a file that must be refused at once, and before anybody is asked for a passphrase.
 fn refused(bytes: &[u8]) -> EncryptionError {
     let start = Instant::now();
-    let nobody = |_: &str| -> Result<Passphrase, SecretError> { panic!("asked for a passphrase") };
+    let nobody =
+        |_: SecretKind, _: &str| -> Result<Passphrase, SecretError> { panic!("asked for a passphrase") };
     let error = PrivateKey::from_bytes_with(bytes, &"key", &nobody).expect_err("hostile");
     assert!(start.elapsed() < Duration::from_millis(500), "{error}");
     let KeyError::Encryption(error) = error else { panic!("{error:?}") };

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use otaseal::key::encryption::{self, Derivation, Encryption};
 use otaseal::key::file::{self, Armor};
 use otaseal::key::form::{PrivateForm, PublicForm};
-use otaseal::key::passphrase::{Passphrase, Secrets};
+use otaseal::key::passphrase::{Passphrase, SecretError, SecretKind, Secrets};
 use otaseal::key::{PrivateKey, PublicKey};
 use otaseal::output::{self, Access, Overwrite};
 use serde::Serialize;
@@ -91,8 +91,8 @@ struct Remembered<'a> {
 }
 
 impl Secrets for Remembered<'_> {
-    fn secret(&self, what: &str) -> Result<Passphrase, otaseal::key::passphrase::SecretError> {
-        let passphrase = self.secrets.secret(what)?;
+    fn secret(&self, kind: SecretKind, what: &str) -> Result<Passphrase, SecretError> {
+        let passphrase = self.secrets.secret(kind, what)?;
         *self.passphrase.borrow_mut() = Some(passphrase.clone());
         Ok(passphrase)
     }
@@ -174,9 +174,7 @@ pub(crate) fn run(args: &Convert) -> Result<Converted, Failure> {
 fn new_passphrase(args: &Convert, old: Option<Passphrase>) -> Result<Option<Passphrase>, Failure> {
     match old {
         Some(old) if args.encrypt && !args.new_passphrase.is_given() => Ok(Some(old)),
-        _ if args.encrypt => {
-            args.new_passphrase.new_secret(&format!("passphrase of {}", args.output)).map(Some)
-        }
+        _ if args.encrypt => args.new_passphrase.new_secret(&args.output.to_string()).map(Some),
         Some(_) if !args.decrypt => Err(Failure::usage(
             format_args!("{} is encrypted", args.file),
             "say whether the converted key is: --encrypt or --decrypt",

@@ -78,7 +78,7 @@ pub(crate) fn run(args: &Passwd) -> Result<Changed, Failure> {
     }
     let new = match args.remove {
         true => None,
-        false => Some(args.new_passphrase.new_secret(&format!("passphrase of {place}"))?),
+        false => Some(args.new_passphrase.new_secret(&place.to_string())?),
     };
     let form = PrivateForm::Pkcs8(protection(new.as_ref(), args.kdf));
     let bytes =

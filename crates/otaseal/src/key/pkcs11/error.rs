@@ -184,11 +184,6 @@ impl Pkcs11Error {
             Self::Locked { .. } => {
                 "its security officer unlocks it, as in `pkcs11-tool --init-pin --login --login-type so`".into()
             }
-            Self::Secret(SecretError::NoneGiven) => {
-                "put the PIN into a file and say pin-source=file:/path in the URI, or into the environment variable \
-                 OTASEAL_PKCS11_PIN, or give it with --passphrase-file, -fd or -env, or run this in a terminal"
-                    .into()
-            }
             Self::Secret(error) => error.help(),
             Self::PinText => "check the PIN's source".into(),
             Self::NoPublicKey { .. } => {

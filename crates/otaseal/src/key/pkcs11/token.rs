@@ -2,7 +2,7 @@
 
 use super::{PIN_VARIABLE, Pkcs11Error, Pkcs11Uri, module};
 use crate::key::PublicKey;
-use crate::key::passphrase::{Passphrase, PassphraseSource, Secrets};
+use crate::key::passphrase::{Passphrase, PassphraseSource, SecretKind, Secrets, ask};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::MechanismType;
@@ -87,7 +87,7 @@ impl Token {
             Access::Change => context.open_rw_session(slot),
         };
         let session = opened.map_err(|error| failed(&format!("{name} could not be opened"), &error))?;
-        let mut token = Self { context, slot, name, uri: uri.to_string(), pin: None, session };
+        let mut token = Self { context, slot, name, uri: uri.without_pin().to_string(), pin: None, session };
         token.log_in(uri, &info, secrets)?;
         Ok(token)
     }
@@ -279,14 +279,15 @@ fn trimmed(number: &[u8]) -> &[u8] {
     &number[number.iter().take_while(|&&byte| byte == 0).count()..]
 }
 
-/// The PIN: the URI's file, the environment variable, or whoever knows.
+/// The PIN: the URI's file, the environment variable, or whoever knows. One that is empty is refused, whatever else
+/// there is: a variable that is set and empty is a secret that did not arrive, and no wish for another source.
 fn pin(uri: &Pkcs11Uri, token: &str, secrets: &dyn Secrets) -> Result<Passphrase, Pkcs11Error> {
     Ok(match &uri.pin_source {
-        Some(path) => PassphraseSource::File(path.clone()).read()?,
+        Some(path) => PassphraseSource::File(path.clone()).read(SecretKind::Pin, "")?,
         None if std::env::var_os(PIN_VARIABLE).is_some() => {
-            PassphraseSource::Environment(PIN_VARIABLE.into()).read()?
+            PassphraseSource::Environment(PIN_VARIABLE.into()).read(SecretKind::Pin, "")?
         }
-        None => secrets.secret(&format!("PIN of {token}"))?,
+        None => ask(secrets, SecretKind::Pin, token)?,
     })
 }
 
@@ -304,7 +305,7 @@ fn find_slot(context: &Pkcs11, uri: &Pkcs11Uri) -> Result<(Slot, TokenInfo), Pkc
             matching.push((slot, info));
         }
     }
-    let searched = uri.to_string();
+    let searched = uri.without_pin().to_string();
     match matching.len() {
         0 => Err(Pkcs11Error::NoToken { uri: searched, found: all }),
         1 => Ok(matching.remove(0)),

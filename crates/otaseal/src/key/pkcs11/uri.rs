@@ -17,9 +17,9 @@ pub enum UriError {
     /// Longer than any key's name.
     #[error("the PKCS#11 URI is longer than {MAX_URI} bytes")]
     TooLong,
-    /// A piece that is no `name=value`.
-    #[error("the PKCS#11 URI has a piece without a name and a value: `{0}`")]
-    NoAttribute(String),
+    /// A piece that is no `name=value`. It is not shown: in the place of an attribute may stand the PIN.
+    #[error("piece {0} of the PKCS#11 URI has no name and no value")]
+    NoAttribute(usize),
     /// A character that must be written as `%XX`.
     #[error("the attribute `{name}` of the PKCS#11 URI has the character {character:?}")]
     Character {
@@ -154,6 +154,12 @@ impl FromStr for Pkcs11Uri {
 }
 
 impl Pkcs11Uri {
+    /// The same key for a message, without where its PIN is: who writes the PIN itself there must not find it in a log.
+    #[cfg(feature = "pkcs11")]
+    pub(super) fn without_pin(&self) -> Self {
+        Self { pin_source: None, ..self.clone() }
+    }
+
     fn of_path(&mut self, name: &str, value: &[u8]) -> Result<(), UriError> {
         let text = || String::from_utf8(value.to_vec()).map_err(|_| UriError::Text(name.to_owned()));
         match name {
@@ -228,7 +234,7 @@ impl Pkcs11Uri {
 
 /// The name and the encoded value of one piece. No name may stand twice (RFC 7512 2.3).
 fn attribute<'a>(piece: &'a str, seen: &mut Vec<&'a str>) -> Result<(&'a str, &'a str), UriError> {
-    let none = || UriError::NoAttribute(piece.chars().filter(|c| !c.is_control()).take(80).collect());
+    let none = || UriError::NoAttribute(seen.len() + 1);
     let (name, value) = piece.split_once('=').ok_or_else(none)?;
     let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if name.is_empty() || !name.bytes().all(known) {
