@@ -50,10 +50,10 @@ fn the_terminal_is_asked_and_shows_nothing_of_the_answer() {
     bench.ok(&["verify", "image.signed", "--key", "public.pem"]);
 
     fs::remove_file(bench.path("image.signed")).unwrap();
-    for wrong in ["", "wrong"] {
+    for (wrong, says) in [("", "the passphrase is empty (typed)"), ("wrong", "the passphrase is wrong")] {
         let (code, shown) = on_a_terminal(&bench, &[("Passphrase of locked.pem: ", wrong)], &sign);
         assert_eq!(code, Some(3), "{shown}");
-        assert!(shown.contains("the passphrase is wrong") && !bench.path("image.signed").exists(), "{shown}");
+        assert!(shown.contains(says) && !bench.path("image.signed").exists(), "{shown}");
     }
     let (code, shown) = on_a_terminal(&bench, &[("Passphrase of locked.pem: ", "^C")], &sign);
     assert!(code == Some(128 + 2) && shown.ends_with("echo on\n"), "{code:?} {shown}");
@@ -126,6 +126,7 @@ fn a_descriptor_may_be_a_file_a_pipe_or_standard_input() {
     let bench = bench();
     bench.write("passphrase", format!("{PASSPHRASE}\n").as_bytes());
     bench.write("wrong", b"wrong\n");
+    bench.write("two-lines", format!("a line\n{PASSPHRASE}\n").as_bytes());
     let sign = "otaseal sign image.bin -o image.signed --key locked.pem";
     for (command, code) in [
         (format!("{sign} --passphrase-fd 3 3< passphrase"), 0),
@@ -134,6 +135,11 @@ fn a_descriptor_may_be_a_file_a_pipe_or_standard_input() {
         (format!("cat passphrase | {sign} --passphrase-fd 0"), 0),
         (format!("cat passphrase | {sign} --passphrase-file -"), 0),
         (format!("cat passphrase | {sign} --passphrase-fd 3 3<&0 < /dev/null"), 0),
+        // Behind what was read of it, and what nobody could open once more.
+        (format!("exec 3< two-lines; read first <&3; {sign} --passphrase-fd 3"), 0),
+        (format!("exec 3< gone; rm gone; {sign} --passphrase-fd 3"), 0),
+        (format!("bash -c '{sign} --passphrase-fd 12 12< passphrase'"), 0),
+        (format!("{sign} --passphrase-fd 3 3>> passphrase"), 3),
         (format!("{sign} --passphrase-fd 3 3< wrong"), 3),
         (format!("{sign} --passphrase-fd 3 3< /dev/null"), 3),
         (format!("{sign} --passphrase-fd 3 3<&-"), 3),
@@ -142,6 +148,7 @@ fn a_descriptor_may_be_a_file_a_pipe_or_standard_input() {
         (format!("{sign} < /dev/null"), 3),
     ] {
         let _ = fs::remove_file(bench.path("image.signed"));
+        bench.write("gone", PASSPHRASE.as_bytes());
         let output = by_a_shell(&bench, &command);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{command}: {stderr}");
@@ -152,6 +159,42 @@ fn a_descriptor_may_be_a_file_a_pipe_or_standard_input() {
         "cat image.bin | otaseal sign - -o - --key locked.pem --passphrase-fd 3 3< passphrase",
     );
     assert!(shown.status.success() && shown.stdout.len() == bench.read("image.bin").len() + 260);
+}
+
+/// As a program hands one over that started this one: no name leads to it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_descriptor_may_be_a_socket() {
+    let bench = bench();
+    let script = "
+import socket, subprocess, sys
+ours, theirs = socket.socketpair()
+ours.sendall(sys.argv[1].encode() + b'\\n')
+ours.close()
+sys.exit(subprocess.run(sys.argv[2:] + [str(theirs.fileno())], pass_fds=[theirs.fileno()]).returncode)";
+    let sign = ["sign", "image.bin", "-o", "image.signed", "--key", "locked.pem", "--passphrase-fd"];
+    bench.python(script, &[&[PASSPHRASE, OTASEAL], &sign[..]].concat());
+    bench.ok(&["verify", "image.signed", "--key", "public.pem"]);
+}
+
+/// What a descriptor is that cannot be read is said.
+#[cfg(unix)]
+#[test]
+fn a_descriptor_that_cannot_be_read_is_called_what_it_is() {
+    let bench = bench();
+    let sign = "otaseal sign image.bin -o image.signed --key locked.pem --passphrase-fd 3";
+    for (redirection, says) in [
+        ("3<&-", "could not be read from file descriptor 3: it is not open"),
+        ("3> new", "could not be read from file descriptor 3: it is not open for reading"),
+        ("3< .", "could not be read from file descriptor 3: Is a directory"),
+        ("3< /dev/null", "the passphrase is empty (file descriptor 3)"),
+    ] {
+        let output = by_a_shell(&bench, &format!("{sign} {redirection}"));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{redirection}: {stderr}");
+        let first = stderr.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
+        assert!(first.ends_with(says), "{redirection}: {stderr}");
+    }
 }
 
 /// For development every key may sign, and what is wrong with it is said; a release is refused.
@@ -394,4 +437,173 @@ fn nothing_shows_the_passphrase_or_the_key() {
         }
     }
     assert!(runs > 300, "only {runs} runs");
+}
+
+/// A key or a passphrase where its name belongs, as `--key "$(cat key.pem)"` puts it there, and a key file where another
+/// file belongs: whatever comes of it, nothing of the secret is shown.
+#[test]
+fn a_secret_in_the_place_of_a_name_is_not_repeated() {
+    if !python_with("cryptography") {
+        return;
+    }
+    let bench = bench();
+    let pem = String::from_utf8(bench.read("key.pem")).unwrap();
+    let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let der: Vec<u8> = {
+        bench.openssl("pkey -in key.pem -outform DER -out key.der");
+        bench.read("key.der")
+    };
+    let hex: String = der.iter().map(|byte| format!("{byte:02x}")).collect();
+    let again =
+        bench.python("import base64; print(base64.b64encode(open('key.pem','rb').read()).decode())", &[]);
+    let again = String::from_utf8(again.stdout).unwrap().trim().to_owned();
+    bench.write("base64", body.as_bytes());
+    bench.write("words", format!("{PASSPHRASE}\n").as_bytes());
+    let mut secrets = secrets(&bench);
+    secrets.extend([&body, &hex, &again].map(|text| text[text.len() / 2..text.len() / 2 + 24].to_owned()));
+    secrets.extend(["tr0mbone", "quarry", "QUARRY"].map(str::to_owned));
+
+    let keys = [pem.clone(), pem.replace('\n', " "), pem.replace('\n', "\\n"), body, hex, again];
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let words = [
+        PASSPHRASE,
+        "tr0mbone_quarry_14",
+        "-tr0mbone",
+        "--tr0mbone-quarry",
+        "tr0mbone quarry",
+        "$QUARRY",
+        "quarry\nquarry",
+        "keys/quarry/../quarry",
+    ];
+    let image = ["sign", "image.bin", "-o", "out"];
+    let py = ["signing-py", "--mode", "sign", "--bin", "image.bin", "--out", "out"];
+    let with = |command: &[&'static str], more: &[&'static str]| [command, more].concat();
+    let locked = with(&image, &["--key", "locked.pem"]);
+    // The last word is the option whose value it is, or an empty one where it has none.
+    let mut places: Vec<(Vec<&str>, &[&str])> = Vec::new();
+    for command in [
+        with(&image, &["--key"]),
+        with(&image, &["-k"]),
+        with(&image, &["--key", "key.pem", "--expect-public"]),
+        with(&image, &["--key", "key.pem", "--rotate-to"]),
+        with(&image, &["--key", "key.pem", "--pkcs11-module"]),
+        with(&image, &["--key", "key.pem", "--legacy"]),
+        with(&image, &["--key", "public.pem", "--signer-cmd"]),
+        vec!["package", "image.bin", "--key"],
+        vec!["package", "image.bin", "--expect-public"],
+        vec!["package", "image.bin", "--config"],
+        vec!["digest", "image.bin", "--key"],
+        vec!["attach", "image.bin", "words", "-o", "out", "--key"],
+        vec!["attach", "image.bin", "-o", "out", "--key", "public.pem", ""],
+        vec!["verify", "image.bin", "--key"],
+        vec!["inspect", "image.bin", "--key"],
+        vec!["inspect", ""],
+        vec!["strip", "image.bin", "-o", "out", "--key"],
+        vec!["pubkey", "--pem", ""],
+        vec!["pubkey", "--pem", "--private-key"],
+        vec!["key", "info", ""],
+        vec!["key", "check", ""],
+        vec!["key", "passwd", ""],
+        vec!["key", "convert", "-o", "out", ""],
+        vec!["keygen", "--key"],
+        vec!["keygen", "--public", "half", "--private"],
+        vec!["release", "dist", "-o", "out", "--key"],
+        vec!["rotate", "plan", "--new", "public.pem", "--old"],
+        vec!["rotate", "plan", "--old", "public.pem", "--new"],
+        with(&py, &["--privatekey"]),
+        with(&py, &["-s"]),
+        with(&py, &["--signer-cmd", "true", "--publickey"]),
+        vec!["signing-py", "--mode", "header", "--out", "out", "--publickey"],
+        vec![""],
+        vec!["unknown", "--unknown"],
+    ] {
+        places.push((command, &keys));
+    }
+    for options in ["--passphrase-file", "--passphrase-fd", "--passphrase-env"] {
+        for command in [
+            locked.clone(),
+            vec!["package", "image.bin", "--key", "locked.pem"],
+            vec!["pubkey", "--pem", "--private-key", "locked.pem"],
+            vec!["key", "info", "locked.pem"],
+            vec!["key", "check", "locked.pem"],
+            vec!["key", "passwd", "locked.pem"],
+            vec!["key", "convert", "locked.pem", "--decrypt", "-o", "out"],
+            vec!["keygen", "--encrypt"],
+            with(&py, &["--privatekey", "locked.pem"]),
+        ] {
+            places.push((with(&command, &[options]), &keys));
+            places.push((with(&command, &[options]), &words));
+        }
+    }
+    for option in ["--new-passphrase-file", "--new-passphrase-fd", "--new-passphrase-env"] {
+        for command in [
+            &["key", "passwd", "key.pem", option][..],
+            &["key", "convert", "key.pem", "--encrypt", "-o", "out", option],
+        ] {
+            places.push((command.to_vec(), &keys));
+            places.push((command.to_vec(), &words));
+        }
+    }
+    let mut lines: Vec<Vec<String>> = Vec::new();
+    for (command, values) in &places {
+        for value in *values {
+            let (option, before) = command.split_last().unwrap();
+            let words =
+                |more: &[&str]| [before, more].concat().iter().map(|word| (*word).to_owned()).collect();
+            match *option {
+                "" => lines.push(words(&[value])),
+                option => {
+                    lines.push(words(&[option, value]));
+                    lines.push(words(&[&format!("{option}={value}")]));
+                }
+            }
+        }
+    }
+    // Files that are something else than they are taken for.
+    for file in ["key.pem", "key.der", "base64", "words"] {
+        for command in [
+            vec!["attach", "image.bin", "@", "-o", "out", "--key", "public.pem"],
+            vec!["attach", "image.bin", "words", "-o", "out", "--key", "public.pem", "--request", "@"],
+            vec!["sign", "image.bin", "-o", "out", "--key", "public.pem", "--signer-cmd", "tail -n +2 @"],
+            vec!["sign", "image.bin", "-o", "out", "--key", "public.pem", "--signer-cmd", "base64 @"],
+            vec!["package", "image.bin", "--config", "@"],
+            vec!["package", "image.bin", "--sbom", "@"],
+            vec!["ledger", "verify", "@"],
+            vec!["ledger", "show", "@"],
+            vec!["sign", "image.bin", "-o", "out", "--key", "key.pem", "--ledger", "@"],
+            vec!["identify", "--manifest", "@"],
+            vec!["rotate", "plan", "--old", "public.pem", "--new", "public.pem", "@"],
+            vec!["release", "@", "-o", "out", "--key", "key.pem"],
+        ] {
+            lines.push(command.iter().map(|word| word.replace('@', file)).collect());
+        }
+        // What stands in a list is a name, and shown as one.
+        if file != "words" {
+            let list =
+                ["sign", "--keep-going", "--out-dir", "signed", "--key", "key.pem", "--from-list", file];
+            lines.push(list.map(str::to_owned).to_vec());
+        }
+    }
+    let trace = "sh -c 'cat key.pem >&2; cat key.pem'";
+    lines.push(
+        ["sign", "image.bin", "-o", "out", "--key", "public.pem", "--signer-cmd", trace]
+            .map(str::to_owned)
+            .to_vec(),
+    );
+
+    for line in &lines {
+        for json in [false, true] {
+            let mut command = Command::new(OTASEAL);
+            // A NUL cannot stand on a command line, and the variable is not set.
+            command.args(line).args(json.then_some("--json")).env_remove("QUARRY").current_dir(bench.dir());
+            let output = command.stdin(std::process::Stdio::null()).output().unwrap();
+            let shown = [output.stdout, output.stderr].concat();
+            let shown = String::from_utf8_lossy(&shown);
+            let secret = secrets.iter().find(|secret| shown.contains(secret.as_str()));
+            assert!(secret.is_none(), "{line:?}: {secret:?} in {shown}");
+            assert_ne!(output.status.code(), Some(0), "{line:?}: {shown}");
+            assert!(shown.contains("error") && !shown.contains("went wrong inside"), "{line:?}: {shown}");
+        }
+    }
+    assert!(lines.len() > 900, "only {} command lines", lines.len());
 }

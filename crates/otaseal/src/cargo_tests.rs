@@ -461,3 +461,59 @@ fn verify_without_a_package_is_no_acceptance() {
     assert!(code == 3 && err.contains("has no signed package"), "{err}");
     assert_eq!(project.run("verify nowhere.bin").0, 3);
 }
+
+/// A secret in the place of its name, as `--key "$(cat private.pem)"` puts it there, is not repeated by any task.
+#[test]
+fn a_secret_in_the_place_of_a_name_is_not_shown() {
+    let project = Project::new("firmware = \"lamp.bin\"").with_key("other.pem", "other.pem");
+    let pem = fs::read_to_string(project.path("keys/private.pem")).unwrap();
+    let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let secret = body[body.len() / 2..body.len() / 2 + 24].to_owned();
+    let words = ["QUARRY-14", "QUARRY_14", "--QUARRY", "two QUARRY"].map(str::to_owned);
+    let keys = [pem.clone(), pem.replace('\n', " "), body];
+    let mut runs = 0;
+    for task in ["sign", "keygen", "pubkey"] {
+        for option in ["--key", "--public-key", "--passphrase-file", "--passphrase-fd", "--passphrase-env"] {
+            let takes_words = option.starts_with("--passphrase");
+            for value in keys.iter().chain(words.iter().filter(|_| takes_words)) {
+                for arguments in [vec![option.to_owned(), value.clone()], vec![format!("{option}={value}")]] {
+                    let mut line: Vec<_> = vec![task.to_owned()];
+                    line.extend(arguments);
+                    // A new key, so that the passphrase is asked for.
+                    if task == "keygen" && takes_words {
+                        line.extend(["--encrypt", "--key"].map(str::to_owned));
+                        line.push(project.path("new.pem").display().to_string());
+                    }
+                    line.extend(["--manifest-path".into(), project.path("Cargo.toml").display().to_string()]);
+                    let (code, out, err) = project.run_words(line.iter().map(OsString::from));
+                    let shown = format!("{out}{err}");
+                    assert!(!shown.contains(&secret) && !shown.contains("QUARRY"), "{line:?}: {shown}");
+                    // A passphrase that the key does not need is not read.
+                    let needless = takes_words && task != "keygen";
+                    assert!(
+                        code == 2 || (code == 3 && takes_words) || (needless && code != 1),
+                        "{line:?}: {shown}"
+                    );
+                    runs += 1;
+                }
+            }
+        }
+    }
+    assert!(runs > 150, "{runs}");
+    // In the settings.
+    let project = Project::new(&format!("firmware = \"lamp.bin\"\nkey = \"\"\"{pem}\"\"\""));
+    let (code, out, err) = project.run("sign");
+    assert!(code == 2 || code == 3, "{code}");
+    assert!(!format!("{out}{err}").contains(&secret), "{out}{err}");
+}
+
+/// Where a public key is needed, a token's key has a file for it.
+#[test]
+fn a_public_key_in_a_token_is_said_to_be_one() {
+    let project = Project::new("firmware = \"lamp.bin\"").with_key("other.pem", "other.pem");
+    let (code, _, err) = project.run("verify --public-key pkcs11:token=Release lamp.bin");
+    assert!(
+        code == 2 && err.contains("names a key in a token") && err.contains("--private-key"),
+        "{code} {err}"
+    );
+}
