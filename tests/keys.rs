@@ -605,5 +605,34 @@ fn a_secret_in_the_place_of_a_name_is_not_repeated() {
             assert!(shown.contains("error") && !shown.contains("went wrong inside"), "{line:?}: {shown}");
         }
     }
+    // Where no option stands.
+    let body = bench.read("base64");
+    let body = std::str::from_utf8(&body).unwrap();
+    let settings = [
+        format!("signer-cmd = \"{body}\"\npublic-key = \"public.pem\""),
+        format!("signer-cmd = \"true\"\npublic-key = \"{body}\""),
+        format!("key = \"{body}\""),
+        format!("expect-public = \"{body}\""),
+        format!("{body} = 1"),
+        format!("effort = \"{body}\""),
+    ];
+    let package = ["package", "image.bin"];
+    let token = ["sign", "image.bin", "-o", "out", "--key", "pkcs11:token=x"];
+    let runs = settings.iter().map(|text| (&package[..], text.as_str())).chain([(&token[..], "")]);
+    for (words, settings) in runs {
+        bench.write("otaseal.toml", settings.as_bytes());
+        let mut command = Command::new(OTASEAL);
+        let output = command.args(words).env("OTASEAL_PKCS11_MODULE", body).current_dir(bench.dir()).output();
+        let output = output.unwrap();
+        let shown = [output.stdout, output.stderr].concat();
+        let shown = String::from_utf8_lossy(&shown);
+        let secret = secrets.iter().find(|secret| shown.contains(secret.as_str()));
+        assert!(secret.is_none(), "{words:?} {settings}: {secret:?} in {shown}");
+        assert_eq!(
+            output.status.code().filter(|code| *code > 1),
+            output.status.code(),
+            "{settings}: {shown}"
+        );
+    }
     assert!(lines.len() > 900, "only {} command lines", lines.len());
 }

@@ -4,7 +4,7 @@ use crate::io::Place;
 use otaseal::PackageError;
 use otaseal::emit::EmitError;
 use otaseal::firmware::FirmwareError;
-use otaseal::key::KeyError;
+use otaseal::key::{KeyError, material};
 use otaseal::output::OutputError;
 use otaseal::sign::SignError;
 use serde::{Serialize, Serializer};
@@ -50,7 +50,8 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(message: impl Display, help: impl Display) -> Self {
-        Self { message: without_numbers(&message.to_string()), help: help.to_string(), exit: Exit::Failed }
+        let message = material::without_keys(without_numbers(&message.to_string()));
+        Self { message, help: material::without_keys(help.to_string()), exit: Exit::Failed }
     }
 
     pub(crate) fn usage(message: impl Display, help: impl Display) -> Self {

@@ -200,6 +200,12 @@ fn an_unknown_field_is_refused_with_its_line_and_the_nearest_name() {
 
 #[test]
 fn a_far_name_gets_the_list() {
+    // A value that is quoted, and a name, may be a key by mistake.
+    let key = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7";
+    for text in [format!("effort = '{key}'"), format!("{key} = 1"), format!("emit = [{{ {key} = 1 }}]")] {
+        let error = error(&text).to_string();
+        assert!(error.contains("this is a key itself") && !error.contains("MII"), "{error}");
+    }
     let SettingsError::Unknown { valid, near: false, .. } = error("compression-level = 9") else {
         panic!("it is near nothing")
     };

@@ -5,6 +5,7 @@ use super::args::{Task, parse};
 use super::build::Build;
 use super::keygen::{self, NewKey};
 use super::tasks::{self, Note, Signed, VerifiedFile};
+use crate::key::material;
 use crate::output::Written;
 use crate::sign::Scheme;
 use std::ffi::OsString;
@@ -27,7 +28,8 @@ pub fn run(
         // Whoever reads the output has gone, `| head` for one: nothing is left to say.
         Err(CargoError::Report(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(3),
         Err(error) => {
-            let _ = writeln!(err, "error: {error}\nhelp: {}", error.help());
+            let [what, help] = [error.to_string(), error.help()].map(material::without_keys);
+            let _ = writeln!(err, "error: {what}\nhelp: {help}");
             ExitCode::from(error.exit_code())
         }
     }

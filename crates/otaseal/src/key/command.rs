@@ -15,6 +15,7 @@
 
 use super::PublicKey;
 use super::detached::{self, MAX_SIGNATURE_FILE};
+use super::material;
 use crate::digest::Sha256Digest;
 use crate::sign::{Scheme, SignError, Signer, digest_info};
 use crate::text;
@@ -135,7 +136,8 @@ impl SigningCommand {
     }
 
     fn name(&self) -> String {
-        self.program.to_string_lossy().into_owned()
+        // In the settings, where nobody looked at it yet, a key may stand in its place.
+        material::shown(Path::new(&self.program))
     }
 
     /// One round: what it said on standard output, and on standard error.

@@ -13,6 +13,9 @@ const LONGEST: (usize, usize) = (4096, 255);
 /// Fewest characters of base64 that are taken for a key: the last 48 bytes of Ed25519's 48 have 64, an RSA key has 1600.
 const SHORTEST_BASE64: usize = 40;
 
+/// Fewest where they stand behind a slash: parts of a path have fewer together.
+const SHORTEST_BEHIND_A_PATH: usize = 255;
+
 /// Fewest hexadecimal digits that are taken for a key: more than a SHA-512 or two SHA-256 have.
 const SHORTEST_HEX: usize = 200;
 
@@ -29,13 +32,19 @@ pub fn is_key(bytes: &[u8]) -> bool {
         return true;
     }
     // A SEQUENCE with a length of one or two bytes more: a text seldom begins with 0 and never goes on like this.
-    if matches!(bytes, [0x30, 0x81 | 0x82, ..]) {
-        return true;
-    }
+    matches!(bytes, [0x30, 0x81 | 0x82, ..]) || is_encoded_key(bytes)
+}
+
+/// Whether text has the bytes of a key in it, in base64 or hexadecimal digits.
+fn is_encoded_key(bytes: &[u8]) -> bool {
     let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte);
+    let starts = |text: &[u8]| BASE64_STARTS.iter().any(|start| text.starts_with(start));
     let looks = |run: &[u8]| {
-        run.len() >= SHORTEST_BASE64 && BASE64_STARTS.iter().any(|start| run.starts_with(start))
+        run.len() >= SHORTEST_BASE64 && starts(run)
             || run.len() >= SHORTEST_HEX && run.iter().all(u8::is_ascii_hexdigit)
+            // A directory may stand before it, which what was taken for a name is relative to.
+            || (1..run.len().saturating_sub(SHORTEST_BEHIND_A_PATH))
+                .any(|at| run[at - 1] == b'/' && starts(&run[at..]))
     };
     // Also when it is broken into short lines.
     let joined: Vec<u8> = bytes.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
@@ -58,6 +67,15 @@ pub(crate) fn shown(path: &Path) -> String {
     match is_name(path.as_os_str()) {
         true => path.display().to_string(),
         false => NOT_A_NAME.into(),
+    }
+}
+
+/// An error message that is about to be shown. The last of many doors: where a value came in that nobody looked at, and
+/// the message quotes it, nothing is quoted.
+pub fn without_keys(message: String) -> String {
+    match is_encoded_key(message.as_bytes()) {
+        true => "something is wrong with a value that is a key itself, and is not shown".into(),
+        false => message,
     }
 }
 
@@ -157,6 +175,7 @@ mod tests {
             body.clone(),
             lines.collect::<Vec<_>>().join("\n"),
             format!("--key={body}"),
+            format!("/home/somebody/firmware/{body}"),
             Base64::encode_string(&pkcs1),
             Base64UrlUnpadded::encode_string(&der),
             Base64::encode_string(pem.as_bytes()),

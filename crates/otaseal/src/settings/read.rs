@@ -1,6 +1,7 @@
 //! A settings file, read so that every error can name its line.
 
 use super::{EMIT_FIELDS, FALLBACK_FIELDS, FIELDS, MAX_FILE, Place, Settings, SettingsError};
+use crate::key::material;
 use serde::Deserialize;
 use std::fs::File;
 use std::io::{self, Read};
@@ -94,7 +95,12 @@ impl SettingsFile<'_> {
     }
 
     fn invalid(&self, error: &toml::de::Error) -> SettingsError {
-        SettingsError::Invalid { place: self.place(error.span()), message: error.message().into() }
+        // The message quotes the value.
+        let message = match material::is_key(error.message().as_bytes()) {
+            true => "this is a key itself, and no value that a setting has".into(),
+            false => error.message().into(),
+        };
+        SettingsError::Invalid { place: self.place(error.span()), message }
     }
 
     /// Refuses two holders of one key, and what is said of a command that is not there.
@@ -118,6 +124,10 @@ impl SettingsFile<'_> {
         let unknown = table.keys().filter(|key| !valid.contains(&key.get_ref().as_ref()));
         let Some(key) = unknown.min_by_key(|key| key.span().start) else { return Ok(()) };
         let field = key.get_ref().to_string();
+        if material::is_key(field.as_bytes()) {
+            let message = "this is a key itself, and no name that a setting has".into();
+            return Err(SettingsError::Invalid { place: self.place(Some(key.span())), message });
+        }
         // Cargo's other spelling, and a slip of one letter in three.
         let distance = |name: &str| strsim::damerau_levenshtein(&field.replace('_', "-"), name);
         let mut valid = valid.to_vec();

@@ -2,6 +2,7 @@
 
 use super::{PIN_VARIABLE, Pkcs11Error, Pkcs11Uri, module};
 use crate::key::PublicKey;
+use crate::key::material;
 use crate::key::passphrase::{Passphrase, PassphraseSource, SecretKind, Secrets, ask};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
@@ -67,6 +68,10 @@ impl Token {
         access: Access,
     ) -> Result<Self, Pkcs11Error> {
         let path = module::find(uri, module)?;
+        if !material::is_name(path.as_os_str()) {
+            let why = "it cannot be the name of a file".into();
+            return Err(Pkcs11Error::Load { path: material::NOT_A_NAME.into(), why });
+        }
         let context = Pkcs11::new(&path).map_err(|error| {
             let why = match error {
                 Error::LibraryLoading(error) => error.to_string(),
