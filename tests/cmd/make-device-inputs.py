@@ -94,53 +94,104 @@ def digests(data):
     return {"size_bytes": len(data), **sums}
 
 
-def openssl_signature(data):
-    sign = ["openssl", "dgst", "-sha256", "-sign", "keys/other.pem"]
+def openssl_signature(data, key):
+    sign = ["openssl", "dgst", "-sha256", "-sign", key]
     return subprocess.run(sign, input=data, capture_output=True, check=True).stdout
 
 
-os.makedirs("package", exist_ok=True)
-key_id = "f165868a86706d92449da65e699b0b814f1738646f8fd6e4f64c15560aee5ede"
-plain = open("keyed.other.bin", "rb").read()
-signed = plain + openssl_signature(plain) + struct.pack("<I", 256)
-artefacts = {"lamp.bin": plain, "lamp.bin.signed": signed}
-manifest = {
-    "schema": 1,
-    "tool": "otaseal 0.1.0",
-    "name": None,
-    "version": None,
-    "source": {"file": "lamp.bin", **digests(plain)},
-    "installed": {"size_bytes": len(plain), **digests(plain)},
-    "key": {"id": key_id, "bits": 2048},
-    "carries": [key_id],
-    "artefacts": [
-        {
-            "file": name,
-            "encoding": "plain",
-            "signature": "pkcs1v15-sha256" if name.endswith("signed") else None,
-            **digests(data),
-        }
-        for name, data in artefacts.items()
-    ],
+def to_json(value):
+    return (json.dumps(value, indent=2) + "\n").encode()
+
+
+def artefact(name, data):
+    signature = "pkcs1v15-sha256" if name.endswith("signed") else None
+    return {"file": name, "encoding": "plain", "signature": signature, **digests(data)}
+
+
+def package(image, key, key_id):
+    """Its manifest and its other files."""
+    plain = open(image, "rb").read()
+    signed = plain + openssl_signature(plain, key) + struct.pack("<I", 256)
+    files = {"lamp.bin": plain, "lamp.bin.signed": signed}
+    manifest = {
+        "schema": 1,
+        "tool": "otaseal 0.1.0",
+        "name": None,
+        "version": None,
+        "source": {"file": "lamp.bin", **digests(plain)},
+        "installed": {"size_bytes": len(plain), **digests(plain)},
+        "key": {"id": key_id, "bits": 2048},
+        "carries": [key_id],
+        "artefacts": [artefact(name, data) for name, data in files.items()],
+    }
+    return manifest, files
+
+
+def ledger(manifest, output):
+    entry = {
+        **json.loads(lines[0]),
+        "input": {name: manifest["source"][name] for name in ["file", "size_bytes", "sha256"]},
+        "output": {name: manifest["artefacts"][output][name] for name in ["file", "size_bytes", "sha256"]},
+        "key_id": manifest["key"]["id"],
+    }
+    return json.dumps(entry, separators=(",", ":")).encode() + b"\n"
+
+
+def write_all(directory, files):
+    shutil.rmtree(directory, ignore_errors=True)
+    os.makedirs(directory)
+    for name, data in files.items():
+        write(f"{directory}/{name}", data)
+
+
+def release(files, key):
+    index = "".join(f"{digests(data)['sha256']}  {name}\n" for name, data in sorted(files.items())).encode()
+    return {**files, "index.sha256": index, "index.sha256.sig": openssl_signature(index, key)}
+
+
+KEY, KEY_ID = "keys/other.pem", "f165868a86706d92449da65e699b0b814f1738646f8fd6e4f64c15560aee5ede"
+manifest, files = package("keyed.other.bin", KEY, KEY_ID)
+write_all("package", {**files, "manifest.json": to_json(manifest)})
+write_all("package.changed", {**files, "lamp.bin": files["lamp.bin"] + b"!", "manifest.json": to_json(manifest)})
+write("ledger.lamp.jsonl", ledger(manifest, 1))
+whole = {**files, "ledger.jsonl": ledger(manifest, 1), "manifest.json": to_json(manifest)}
+whole = release(whole, KEY)
+write_all("release", whole)
+write_all("release.changed", {**whole, "lamp.bin.signed": files["lamp.bin"]})
+write_all("release.more", {**whole, "notes.txt": b"not listed"})
+write_all("release.signature", {**whole, "index.sha256": whole["index.sha256"].replace(b"lamp.bin\n", b"lamp.exe\n")})
+
+# Packages whose digests are right and whose manifest says what is not so.
+zeros = "0" * 64
+false = {
+    "md5": lambda said: said["artefacts"][1].update(md5="0" * 32),
+    "size": lambda said: said["artefacts"][0].update(size_bytes=1),
+    "encoding": lambda said: said["artefacts"][1].update(encoding="gzip"),
+    "twice": lambda said: said["artefacts"].append(said["artefacts"][0]),
+    "name": lambda said: said["artefacts"][0].update(file="lamp.exe"),
+    "other-name": lambda said: said["artefacts"][0].update(file="door.bin"),
+    "installed": lambda said: said["installed"].update(md5="0" * 32),
+    "version": lambda said: said.update(name="lamp", version="9.9.9"),
+    "bits": lambda said: said["key"].update(bits=4096),
+    "carries": lambda said: said.update(carries=[zeros]),
+    "devices": lambda said: said["artefacts"][1].update(accepted_by=["esp8266@2.7.4"]),
+    "source": lambda said: said["source"].update(sha256=zeros),
+    "source-size": lambda said: said["source"].update(size_bytes=1),
+    "sbom": lambda said: said.update(sbom={"file": "manifest.json", "size_bytes": 1, "sha256": zeros}),
 }
-files = {**artefacts, "manifest.json": (json.dumps(manifest, indent=2) + "\n").encode()}
-for name, data in files.items():
-    write(f"package/{name}", data)
-entry = {
-    **json.loads(lines[0]),
-    "input": {"file": "lamp.bin", "size_bytes": len(plain), "sha256": digests(plain)["sha256"]},
-    "output": {"file": "lamp.bin.signed", "size_bytes": len(signed), "sha256": digests(signed)["sha256"]},
-    "key_id": key_id,
-}
-write("ledger.lamp.jsonl", json.dumps(entry, separators=(",", ":")).encode() + b"\n")
-index = "".join(f"{digests(data)['sha256']}  {name}\n" for name, data in sorted(files.items())).encode()
-for release in ["release", "release.changed", "release.more", "release.signature"]:
-    shutil.rmtree(release, ignore_errors=True)
-    os.makedirs(release)
-    for name, data in {**files, "index.sha256": index, "index.sha256.sig": openssl_signature(index)}.items():
-        write(f"{release}/{name}", data)
-write("release.changed/lamp.bin.signed", plain)
-write("release.more/notes.txt", b"not listed")
-write("release.signature/index.sha256", index.replace(b"lamp.bin\n", b"lamp.exe\n"))
-shutil.copytree("package", "package.changed", dirs_exist_ok=True)
-write("package.changed/lamp.bin", plain + b"!")
+shutil.rmtree("false", ignore_errors=True)
+for name, lie in false.items():
+    said = json.loads(to_json(manifest))
+    lie(said)
+    write_all(f"false/{name}", {**files, "manifest.json": to_json(said)})
+# What is not signed at all, and an image beside another one's signature.
+plain = files["lamp.bin"]
+said = {**manifest, "artefacts": [artefact("lamp.bin", plain), {**artefact("lamp.bin.signed", plain), "signature": None}]}
+write_all("false/unsigned", {**files, "lamp.bin.signed": plain, "manifest.json": to_json(said)})
+other = open("keyed.both.bin", "rb").read()
+said = {**manifest, "artefacts": [artefact("lamp.bin", other), manifest["artefacts"][1]]}
+write_all("false/image", {**files, "lamp.bin": other, "manifest.json": to_json(said)})
+# A release of one, whose index is as it was signed.
+said = json.loads(to_json(manifest))
+false["installed"](said)
+write_all("release.false", release({**files, "ledger.jsonl": ledger(manifest, 1), "manifest.json": to_json(said)}, KEY))

@@ -13,24 +13,27 @@
 //! install it, since its signature is good. A key of its own for evidence keeps the two apart.
 
 mod check;
+mod judge;
 
+use self::judge::{InLedger, Judged, judge};
 use crate::digest::{Sha256Digest, sha256};
+use crate::evidence::SupportDate;
 use crate::firmware::MAX_IMAGE;
-use crate::key::PublicKey;
+use crate::key::{KeySize, PublicKey};
 use crate::ledger::{self, Appended, Entry, Ledger, LedgerError, NamedDigest};
 use crate::manifest::{self, ReleaseError};
-use crate::output::is_file_name;
 use crate::sign::{Scheme, SignError, Signer};
 use crate::verify::judge_bytes;
 use otaseal_device::Reject;
 use otaseal_device::layout::length_field;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::fmt::Write;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 pub use self::check::check;
+pub use self::judge::Keys;
 
 /// Name of the list of all files.
 pub const INDEX: &str = "index.sha256";
@@ -51,11 +54,33 @@ pub struct Bundle {
     pub files: Vec<String>,
     /// Id of the key that signed the index.
     pub key_id: String,
-    /// Whether it is the key that the devices trust.
+    /// Whether it is the key that signed the package.
     pub firmware_key: bool,
+    /// What the package's manifest says of itself.
+    #[serde(skip)]
+    pub firmware: Firmware,
     /// The line of the ledger that the index's signature was entered in, when it was made.
     #[serde(skip)]
     pub entered: Option<Appended>,
+}
+
+/// The package in a bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Firmware {
+    /// Id of the key that signed it.
+    pub key_id: String,
+    /// Size of that key.
+    pub key_size: KeySize,
+    /// The last day of support.
+    pub support_until: Option<SupportDate>,
+}
+
+impl From<&Judged> for Firmware {
+    fn from(judged: &Judged) -> Self {
+        let Judged { key_size, support_until, .. } = *judged;
+        Self { key_id: judged.key_id.clone(), key_size, support_until }
+    }
 }
 
 /// Why there is no bundle, or why it is not believed.
@@ -107,6 +132,16 @@ pub enum BundleError {
         file: String,
         /// What lists it.
         list: &'static str,
+    },
+    /// The manifest says what is not so.
+    #[error("{file}: {field}: {what}")]
+    Wrong {
+        /// The file that shows it.
+        file: String,
+        /// The field of the manifest.
+        field: String,
+        /// What it says, and what is so.
+        what: String,
     },
     /// A listed file is not there.
     #[error("{file} is missing, {list} lists it")]
@@ -166,6 +201,7 @@ impl BundleError {
             Self::Ledger(error) => return error.help().to_string(),
             Self::Sign(error) => return error.help().to_string(),
             Self::Changed { .. }
+            | Self::Wrong { .. }
             | Self::Missing { .. }
             | Self::Unlisted(_)
             | Self::Rejected { .. }
@@ -180,6 +216,7 @@ impl BundleError {
         match self {
             Self::Ledger(error) => error.is_verdict(),
             Self::Changed { .. }
+            | Self::Wrong { .. }
             | Self::Missing { .. }
             | Self::Unlisted(_)
             | Self::Rejected { .. }
@@ -202,80 +239,36 @@ pub struct Request<'a> {
     pub ledger: &'a Ledger,
     /// The key that the package was signed by.
     pub firmware_key: &'a PublicKey,
+    /// A key that the image brings its devices, where it holds no more than the bare modulus.
+    pub next_key: Option<&'a PublicKey>,
 }
 
-/// What is needed of a manifest.
-#[derive(Deserialize)]
-struct Manifest {
-    key: ManifestKey,
-    artefacts: Vec<Listed>,
-    sbom: Option<Listed>,
-}
-
-#[derive(Deserialize)]
-struct ManifestKey {
-    id: String,
-}
-
-#[derive(Deserialize)]
-struct Listed {
-    file: String,
-    sha256: String,
-    #[serde(default)]
-    signature: Option<Scheme>,
-}
-
-/// Bundles a package: checks every digest, judges every signature, finds each in the ledger, and signs the index of it
-/// all, which is a line of the ledger too. The directory appears whole or not at all.
+/// Bundles a package: holds its manifest against every file, judges every signature, finds each in the ledger, and signs
+/// the index of it all, which is a line of the ledger too. The directory appears whole or not at all.
 ///
 /// # Errors
 /// [`BundleError`]; there is no directory then.
 pub fn make(request: Request<'_>, signer: &dyn Signer) -> Result<Bundle, BundleError> {
-    let Request { package, out, ledger, firmware_key } = request;
+    let Request { package, out, ledger, firmware_key, next_key } = request;
     if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) || out.is_file() {
         return Err(BundleError::Exists(out.into()));
     }
     let path = package.join(manifest::FILE_NAME);
-    let failed = |source| BundleError::Manifest { path: path.clone(), source };
     let json = read(&path)?;
-    // The schema, the size, and that the names stay in the directory.
-    manifest::Release::from_json(&json).map_err(failed)?;
-    let listed: Manifest = serde_json::from_slice(&json).map_err(|error| failed(error.into()))?;
-    let given = firmware_key.id().to_string();
-    if listed.key.id != given {
-        return Err(BundleError::OtherKey { found: listed.key.id, given });
-    }
+    let keys = Keys { firmware: Some(firmware_key), next: next_key };
+    let mut judged = judge(&path, &json, keys, &mut |name| load(package, name))?;
+    let extract = extract(ledger.path(), &judged)?;
+    let firmware = Firmware::from(&judged);
 
-    let mut files = vec![(manifest::FILE_NAME.to_owned(), json)];
-    let (mut sums, mut signed) = (String::new(), Vec::new());
-    let tool = concat!("otaseal ", env!("CARGO_PKG_VERSION"));
-    let mut transcript = format!("{tool}: verdict of the device's code, key id {given}\n");
-    for item in listed.artefacts.iter().chain(&listed.sbom) {
-        let bytes = load(package, item)?;
-        let _ = writeln!(sums, "{}  {}", item.sha256, item.file);
-        if let Some(scheme) = item.signature {
-            let accepted = judge_bytes(&bytes, firmware_key, scheme);
-            let accepted =
-                accepted.map_err(|reject| BundleError::Rejected { file: item.file.clone(), reject })?;
-            let payload = sha256(&bytes[..accepted.payload_len]);
-            let _ = writeln!(
-                transcript,
-                "{}: accepted, {}, payload of {} bytes, SHA-256 {payload}",
-                item.file,
-                scheme_name(scheme),
-                accepted.payload_len
-            );
-            signed.push(item);
-        }
-        files.push((item.file.clone(), bytes));
+    let mut sums = String::new();
+    for (name, bytes) in &judged.files {
+        let _ = writeln!(sums, "{}  {name}", sha256(bytes));
     }
-    if signed.is_empty() {
-        return Err(BundleError::NothingSigned(package.into()));
-    }
-    let extract = extract(ledger.path(), &signed)?;
+    let mut files = std::mem::take(&mut judged.files);
+    files.push((manifest::FILE_NAME.into(), json));
     files.push((SUMS.into(), sums.into_bytes()));
     files.push((LEDGER.into(), extract.into_bytes()));
-    files.push((TRANSCRIPT.into(), transcript.into_bytes()));
+    files.push((TRANSCRIPT.into(), transcript(&judged).into_bytes()));
     files.sort();
     let entered = write(out, &files, ledger, signer)?;
     let key = signer.public_key();
@@ -284,8 +277,26 @@ pub fn make(request: Request<'_>, signer: &dyn Signer) -> Result<Bundle, BundleE
         files: files.into_iter().map(|(name, _)| name).collect(),
         key_id: key.id().to_string(),
         firmware_key: key == firmware_key,
+        firmware,
         entered: Some(entered),
     })
+}
+
+/// The verdict on every signed artefact, for people.
+fn transcript(judged: &Judged) -> String {
+    let tool = concat!("otaseal ", env!("CARGO_PKG_VERSION"));
+    let mut text = format!("{tool}: verdict of the device's code, key id {}\n", judged.key_id);
+    for item in &judged.signed {
+        let _ = writeln!(
+            text,
+            "{}: accepted, {}, payload of {} bytes, SHA-256 {}",
+            item.file,
+            scheme_name(item.scheme),
+            item.payload_len,
+            item.payload_sha256
+        );
+    }
+    text
 }
 
 fn scheme_name(scheme: Scheme) -> &'static str {
@@ -295,38 +306,24 @@ fn scheme_name(scheme: Scheme) -> &'static str {
     }
 }
 
-/// Reads a file of the package, which must be what the manifest says.
-fn load(package: &Path, item: &Listed) -> Result<Vec<u8>, BundleError> {
-    let reserved = [manifest::FILE_NAME, SUMS, LEDGER, TRANSCRIPT, INDEX, SIGNATURE].contains(&&*item.file);
-    let changed = || BundleError::Changed { file: item.file.clone(), list: "the manifest" };
-    if !is_file_name(&item.file) || reserved {
-        return Err(changed());
+/// Reads a file of the package.
+fn load(package: &Path, name: &str) -> Result<Vec<u8>, BundleError> {
+    let path = package.join(name);
+    match path.exists() {
+        true => read(&path),
+        false => Err(BundleError::Missing { file: name.into(), list: "the manifest" }),
     }
-    let path = package.join(&item.file);
-    if !path.exists() {
-        return Err(BundleError::Missing { file: item.file.clone(), list: "the manifest" });
-    }
-    let bytes = read(&path)?;
-    if sha256(&bytes).to_string() == item.sha256 { Ok(bytes) } else { Err(changed()) }
 }
 
 /// The lines of the ledger in which these files are entered, as they stand there; the chain is checked on the way.
-fn extract(ledger: &Path, signed: &[&Listed]) -> Result<String, BundleError> {
-    let mut text = String::new();
-    let mut found = vec![false; signed.len()];
+fn extract(ledger: &Path, judged: &Judged) -> Result<String, BundleError> {
+    let (mut text, mut entered) = (String::new(), InLedger::new(judged));
     ledger::walk(ledger, &mut |record, line| {
-        for (item, found) in signed.iter().zip(&mut found) {
-            if record.output.sha256 == item.sha256 {
-                *found = true;
-                let _ = writeln!(text, "{line}");
-                return;
-            }
+        if entered.see(record) {
+            let _ = writeln!(text, "{line}");
         }
     })?;
-    match signed.iter().zip(found).find(|(_, found)| !found) {
-        Some((item, _)) => Err(BundleError::NotInLedger(item.file.clone())),
-        None => Ok(text),
-    }
+    entered.finish().map(|()| text)
 }
 
 /// Writes the directory under another name first, and enters the signature before it gets its own.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::compress::Effort;
 use crate::evidence::Evidence;
 use crate::key::{KeySize, PrivateKey};
 use crate::ledger::{Ledger, Origin};
@@ -49,11 +50,11 @@ impl Bench {
 
     fn make_with(&self, firmware_key: &PublicKey, signer: &dyn Signer) -> Result<Bundle, BundleError> {
         let (package, out, ledger) = (self.path("dist"), self.path("release"), self.ledger());
-        make(Request { package: &package, out: &out, ledger: &ledger, firmware_key }, signer)
+        make(Request { package: &package, out: &out, ledger: &ledger, firmware_key, next_key: None }, signer)
     }
 
     fn check(&self) -> Result<Bundle, BundleError> {
-        check(&self.path("release"), self.evidence_key.public())
+        check(&self.path("release"), self.evidence_key.public(), Keys::default())
     }
 }
 
@@ -162,7 +163,7 @@ fn every_file_that_is_tampered_with_is_named() {
         assert!(bench.check().is_err());
         fs::write(&path, good).unwrap();
     }
-    let wrong = check(&directory, bench.key.public());
+    let wrong = check(&directory, bench.key.public(), Keys::default());
     assert!(matches!(wrong, Err(BundleError::Signature(_))), "the firmware's key signed no index");
 }
 
@@ -225,10 +226,10 @@ fn a_package_that_is_not_what_it_says_is_not_bundled() {
             fs::write(&path, fs::read_to_string(&path).unwrap().replace(from, to)).unwrap();
         })
     };
-    assert!(matches!(edit("\"fw.bin\"", "\"../fw.bin\""), BundleError::Changed { .. }));
-    assert!(matches!(edit("fw.sbom.json", "index.sha256"), BundleError::Changed { .. }));
+    assert!(matches!(edit("\"fw.bin\"", "\"../fw.bin\""), BundleError::Wrong { .. }));
+    assert!(matches!(edit("fw.sbom.json", "index.sha256"), BundleError::Wrong { .. }));
     assert!(matches!(edit("\"schema\": 1", "\"schema\": 9"), BundleError::Manifest { .. }));
-    assert!(matches!(edit("pkcs1v15-sha256", "legacy-bare-hash"), BundleError::Rejected { .. }));
+    assert!(matches!(edit("pkcs1v15-sha256", "legacy-bare-hash"), BundleError::Wrong { .. }));
     assert!(matches!(
         change(&|bench| fs::write(bench.path("ledger.jsonl"), "").unwrap()),
         BundleError::NotInLedger(_)
@@ -236,6 +237,200 @@ fn a_package_that_is_not_what_it_says_is_not_bundled() {
     assert!(matches!(change(&|bench| flip(bench.path("ledger.jsonl"))), BundleError::Ledger(_)));
     let bench = Bench::new();
     let other = bench.make_with(bench.evidence_key.public(), &bench.key);
+    assert!(matches!(other, Err(BundleError::OtherKey { .. })));
+}
+
+/// Writes a manifest that was edited.
+fn edit(path: &Path, edit: &dyn Fn(&mut serde_json::Value)) {
+    let mut manifest = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    edit(&mut manifest);
+    fs::write(path, manifest.to_string()).unwrap();
+}
+
+type Lie = (&'static str, &'static dyn Fn(&mut serde_json::Value));
+
+/// Every field that can be compared with the files, said wrongly, with the field that the error must name. All of them
+/// are seen again when a release is checked, without the firmware's key.
+const LIES: [Lie; 17] = [
+    ("artefacts[0].size_bytes", &|said| said["artefacts"][0]["size_bytes"] = 1.into()),
+    ("artefacts[3].md5", &|said| said["artefacts"][3]["md5"] = "0".repeat(32).into()),
+    ("artefacts[2].signature", &|said| said["artefacts"][2]["signature"] = ().into()),
+    ("artefacts[4].signature", &|said| said["artefacts"][4]["signature"] = "pkcs1v15-sha256".into()),
+    ("artefacts[0].signature", &|said| said["artefacts"][0]["signature"] = "pkcs1v15-sha256".into()),
+    ("artefacts[1].encoding", &|said| said["artefacts"][1]["encoding"] = "plain".into()),
+    ("artefacts[5].file", &|said| {
+        let first = said["artefacts"][0].clone();
+        said["artefacts"].as_array_mut().unwrap().push(first);
+    }),
+    ("artefacts[1].file", &|said| said["artefacts"][1]["file"] = "other.bin.gz".into()),
+    ("sbom.file", &|said| said["sbom"]["file"] = "fw.bin".into()),
+    ("sbom.size_bytes", &|said| said["sbom"]["size_bytes"] = 1.into()),
+    ("installed.size_bytes", &|said| said["installed"]["size_bytes"] = 1.into()),
+    ("installed.sha256", &|said| said["installed"]["sha256"] = "0".repeat(64).into()),
+    ("installed.flash_mode", &|said| said["installed"]["flash_mode"] = "dio".into()),
+    ("installed.md5_by_flash_mode", &|said| {
+        said["installed"]["md5_by_flash_mode"] = serde_json::json!({"dio": "0".repeat(32)});
+    }),
+    ("brand", &|said| said["brand"] = "Acme".into()),
+    ("source.md5", &|said| said["source"]["md5"] = "0".repeat(32).into()),
+    ("carries", &|said| said["carries"] = serde_json::json!([])),
+];
+
+#[test]
+fn every_field_that_says_what_is_not_so_is_named() {
+    let bench = Bench::new();
+    let path = bench.path("dist/manifest.json");
+    let good = fs::read(&path).unwrap();
+    let field = |result: Result<Bundle, BundleError>| match result {
+        Err(BundleError::Wrong { field, .. }) => field,
+        other => panic!("{other:?}"),
+    };
+    for (name, lie) in LIES {
+        edit(&path, lie);
+        assert_eq!(field(bench.make()), name);
+        assert!(!bench.path("release").exists(), "{name}");
+        fs::write(&path, &good).unwrap();
+    }
+    for (name, value) in [("sha256", "0".repeat(64).into()), ("size_bytes", 1.into())] {
+        edit(&path, &|said| said["source"][name] = serde_json::Value::clone(&value));
+        assert_eq!(field(bench.make()), format!("source.{name}"));
+        fs::write(&path, &good).unwrap();
+    }
+    edit(&path, &|said| said["key"]["bits"] = 3072.into());
+    assert_eq!(field(bench.make()), "key.bits");
+    edit(&path, &|said| said["artefacts"][2]["accepted_by"] = serde_json::json!(["esp8266@2.7.4"]));
+    assert_eq!(field(bench.make()), "key.bits", "the first that is wrong");
+    fs::write(&path, &good).unwrap();
+    edit(&path, &|said| said["artefacts"][2]["accepted_by"] = serde_json::json!(["esp8266@2.7.4"]));
+    assert_eq!(field(bench.make()), "artefacts[2].accepted_by");
+    // A field that is there twice is none.
+    let twice =
+        String::from_utf8(good.clone()).unwrap().replacen("\"carries\"", "\"carries\": [], \"carries\"", 1);
+    fs::write(&path, twice).unwrap();
+    assert!(matches!(bench.make(), Err(BundleError::Manifest { .. })));
+    fs::write(&path, good).unwrap();
+
+    bench.make().unwrap();
+    let path = bench.path("release/manifest.json");
+    let good = fs::read(&path).unwrap();
+    for (name, lie) in LIES {
+        edit(&path, lie);
+        sign_again(&bench);
+        assert_eq!(field(bench.check()), name);
+        fs::write(&path, &good).unwrap();
+    }
+    edit(&path, &|said| said["source"]["sha256"] = "0".repeat(64).into());
+    sign_again(&bench);
+    assert_eq!(field(bench.check()), "source.sha256");
+    edit(&path, &|said| said["key"]["bits"] = 3072.into());
+    sign_again(&bench);
+    assert_eq!(field(bench.check()), "artefacts[2].signature", "the signatures are shorter");
+}
+
+/// The index over the files as they are now.
+fn sign_again(bench: &Bench) {
+    let directory = bench.path("release");
+    let line = |name: &str| format!("{}  {name}\n", sha256(&fs::read(directory.join(name)).unwrap()));
+    let index: String = FILES.iter().map(|name| line(name)).collect();
+    fs::write(directory.join(SIGNATURE), sign_index(index.as_bytes(), &bench.evidence_key).unwrap()).unwrap();
+    fs::write(directory.join(INDEX), index).unwrap();
+}
+
+/// Digests that are right, of files that are not what their names say.
+#[test]
+fn files_that_do_not_belong_together_are_not_bundled() {
+    let replaced = |name: &str, bytes: &dyn Fn(&Bench) -> Vec<u8>| {
+        let bench = Bench::new();
+        let bytes = bytes(&bench);
+        fs::write(bench.path("dist").join(name), &bytes).unwrap();
+        edit(&bench.path("dist/manifest.json"), &|said| {
+            let listed = said["artefacts"].as_array_mut().unwrap();
+            let listed = listed.iter_mut().find(|item| item["file"] == name).unwrap();
+            let digests = serde_json::to_value(crate::digest::Digests::of(&bytes)).unwrap();
+            listed.as_object_mut().unwrap().extend(digests.as_object().unwrap().clone());
+        });
+        bench.make().unwrap_err()
+    };
+    let dist = |bench: &Bench, name: &str| fs::read(bench.path("dist").join(name)).unwrap();
+    // Not signed at all, and signed in the other form.
+    for (name, with) in [("fw.bin.signed", "fw.bin"), ("fw.bin.legacy_sig", "fw.bin.signed")] {
+        let error = replaced(name, &|bench| dist(bench, with));
+        assert!(matches!(&error, BundleError::Rejected { file, .. } if file == name), "{error}");
+    }
+    // Another image than the others, and the same one compressed in another way than the one that is signed.
+    let another = |bench: &Bench| [&dist(bench, "fw.bin")[..], b"!"].concat();
+    let gz = |effort| move |bench: &Bench| crate::compress::gzip(&dist(bench, "fw.bin"), effort).unwrap();
+    for (name, bytes) in [
+        (
+            "fw.bin.gz",
+            &(|bench: &Bench| crate::compress::gzip(&another(bench), Effort::Fast).unwrap())
+                as &dyn Fn(&Bench) -> _,
+        ),
+        ("fw.bin.gz.signed", &|bench| signed_by(&bench.key, &gz(Effort::Fast)(bench))),
+        ("fw.bin.signed", &|bench| signed_by(&bench.key, &another(bench))),
+    ] {
+        let error = replaced(name, bytes);
+        let named =
+            matches!(&error, BundleError::Wrong { file, field, .. } if file == name && field.ends_with(']'));
+        assert!(named, "{name}: {error}");
+    }
+    // Of the plain image everything else is said.
+    let error = replaced("fw.bin", &another);
+    assert!(matches!(&error, BundleError::Wrong { what, .. } if what.contains("another image")), "{error}");
+}
+
+fn signed_by(key: &PrivateKey, payload: &[u8]) -> Vec<u8> {
+    let digest = sha256(payload);
+    let signature = key.sign_message(Scheme::Pkcs1v15Sha256, &mut &payload[..], &digest.0).unwrap();
+    [payload, &signature, &length_field(signature.len())].concat()
+}
+
+/// A payload may say what it is, before and behind the plain image; and a package need not hold that.
+#[test]
+fn a_package_with_metadata_and_without_its_plain_image_is_bundled() {
+    for kinds in
+        [&ArtefactKind::ALL[..], &[ArtefactKind::Signed], &[ArtefactKind::GzSigned, ArtefactKind::LegacySig]]
+    {
+        for metadata in [None, Some(crate::metadata::Request::default())] {
+            let bench = Bench::new();
+            let mut options = Options::new(bench.path("fw.bin"), bench.path("dist"));
+            options.artefacts = kinds.to_vec();
+            options.metadata = metadata;
+            options.ledger = Some(bench.ledger());
+            package(&options, &bench.key).unwrap();
+            bench.make().unwrap();
+            bench.check().unwrap();
+        }
+    }
+}
+
+/// What a bare modulus is, its key alone can tell.
+#[test]
+fn a_key_that_is_a_bare_modulus_is_found_by_the_key() {
+    let bench = Bench::new();
+    let next = PrivateKey::generate(KeySize::Rsa2048).unwrap();
+    fs::write(bench.path("fw.bin"), [&b"code\0".repeat(50)[..], next.public().modulus()].concat()).unwrap();
+    let mut options = Options::new(bench.path("fw.bin"), bench.path("dist"));
+    options.ledger = Some(bench.ledger());
+    options.continuity.rotate_to = Some(crate::continuity::NextKey::Key(next.public().clone()));
+    package(&options, &bench.key).unwrap();
+    let wrong = |result| matches!(result, Err(BundleError::Wrong { field, .. }) if field == "carries");
+    assert!(wrong(bench.make()));
+    let (package, out, ledger) = (bench.path("dist"), bench.path("release"), bench.ledger());
+    let request = Request {
+        package: &package,
+        out: &out,
+        ledger: &ledger,
+        firmware_key: bench.key.public(),
+        next_key: Some(next.public()),
+    };
+    make(request, &bench.evidence_key).unwrap();
+    assert!(wrong(bench.check()));
+    let keys = Keys { firmware: None, next: Some(next.public()) };
+    check(&out, bench.evidence_key.public(), keys).unwrap();
+    check(&out, bench.evidence_key.public(), Keys { firmware: Some(bench.key.public()), ..keys }).unwrap();
+    let other = Keys { firmware: Some(next.public()), ..keys };
+    let other = check(&out, bench.evidence_key.public(), other);
     assert!(matches!(other, Err(BundleError::OtherKey { .. })));
 }
 

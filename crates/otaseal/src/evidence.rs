@@ -6,7 +6,7 @@
 //! bill of materials (EU Cyber Resilience Act, annex I part II). Nothing here is checked against the world.
 
 use crate::digest::sha256;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
@@ -99,6 +99,12 @@ macro_rules! serialize_as_text {
     )*};
 }
 serialize_as_text!(SupportDate, Advisory);
+
+impl<'de> Deserialize<'de> for SupportDate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
 
 /// A bill of materials in a package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

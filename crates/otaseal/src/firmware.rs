@@ -16,7 +16,7 @@ use crate::metadata::Block;
 use crate::sign::{self, AlreadySigned, Scheme, SignError, Signer};
 use crate::verify;
 use otaseal_device::{KeyId, layout};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read;
@@ -265,7 +265,7 @@ impl Firmware {
 }
 
 /// How a payload is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Encoding {
     /// As the flash holds it.

@@ -60,14 +60,19 @@ impl ArtefactKind {
         }
     }
 
-    const fn encoding(self) -> Encoding {
+    /// The kind that a file name ends like, and what stands before that end.
+    pub(crate) fn of_file(name: &str) -> Option<(&str, Self)> {
+        Self::ALL.iter().find_map(|kind| Some((name.strip_suffix(kind.suffix())?, *kind)))
+    }
+
+    pub(crate) const fn encoding(self) -> Encoding {
         match self {
             Self::Gz | Self::GzSigned => Encoding::Gzip,
             Self::Plain | Self::Signed | Self::LegacySig => Encoding::Plain,
         }
     }
 
-    const fn scheme(self) -> Option<Scheme> {
+    pub(crate) const fn scheme(self) -> Option<Scheme> {
         match self {
             Self::Plain | Self::Gz => None,
             Self::Signed | Self::GzSigned => Some(Scheme::Pkcs1v15Sha256),
@@ -468,7 +473,7 @@ impl Earlier {
 }
 
 /// File name of the bill of materials in a package.
-fn sbom_name(base: &str) -> String {
+pub(crate) fn sbom_name(base: &str) -> String {
     format!("{base}.sbom.json")
 }
 

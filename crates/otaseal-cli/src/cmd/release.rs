@@ -6,7 +6,7 @@ use crate::report::{Outcome, Reporter};
 use crate::signer::SignerArgs;
 use clap::Args;
 use otaseal::Purpose;
-use otaseal::bundle::{self, Bundle, BundleError, Request};
+use otaseal::bundle::{self, Bundle, BundleError, Keys, Request};
 use otaseal::manifest;
 use serde::Serialize;
 use std::fmt;
@@ -14,11 +14,13 @@ use std::path::PathBuf;
 
 /// Bundle the evidence of a release into one signed directory, or check one
 ///
-/// Takes the directory of a package. Every digest in it is checked, every signature judged, and each must be in the
-/// ledger; manifest, artefacts, their digests, the lines of the ledger and the verdicts are put into a new directory,
-/// whose index is signed: openssl and sha256sum can check it. That signature is entered into the ledger as well.
+/// Takes the directory of a package. What its manifest says is held against every file, every signature is judged, and
+/// each must be in the ledger; manifest, artefacts, their digests, the lines of the ledger and the verdicts are put into
+/// a new directory, whose index is signed: openssl and sha256sum can check it. That signature is entered into the ledger
+/// as well.
 ///
-/// With --check, DIR is such a directory: exit code 1 names the first file that is not as it was signed.
+/// With --check, DIR is such a directory: exit code 1 names the first file that is not as it was signed, or of which the
+/// manifest says what is not so.
 #[derive(Debug, Args)]
 #[command(mut_arg("key", |key| key.required(true).help("The key that signs the evidence; with --check, its public half")))]
 #[command(mut_arg("ledger", |ledger| ledger.help(
@@ -32,15 +34,20 @@ pub(crate) struct Release {
     #[arg(long, short, value_name = "OUT", required_unless_present = "check")]
     output: Option<PathBuf>,
     /// Check the directory of a release
-    #[arg(long, conflicts_with_all = ["output", "ledger", "build_id", "firmware_key", "signer_cmd"])]
+    #[arg(long, conflicts_with_all = ["output", "ledger", "build_id", "signer_cmd"])]
     check: bool,
     #[command(flatten)]
     signer: SignerArgs,
     #[command(flatten)]
     ledger: LedgerArgs,
-    /// Public key that the package was signed by, where another key signs the evidence
+    /// Public key that the package was signed by, where another key signs the evidence; with --check, the signatures of
+    /// the package are judged again by it
     #[arg(long, value_name = "FILE")]
     firmware_key: Option<Place>,
+    /// Public key that the image brings its devices as a bare modulus, which is found by the key alone: what
+    /// --rotate-to was given when it was packaged
+    #[arg(long, value_name = "FILE")]
+    rotate_to: Option<Place>,
 }
 
 #[derive(Debug, Serialize)]
@@ -79,22 +86,26 @@ impl fmt::Display for Released {
 }
 
 pub(crate) fn run(args: &Release, reporter: &Reporter) -> Result<Released, Failure> {
+    let keys = args.firmware_key.iter().chain(&args.rotate_to).cloned();
+    let read: Vec<_> = args.signer.inputs(None).into_iter().chain(keys).collect();
+    check_places(&read.iter().collect::<Vec<_>>(), &[])?;
+    let named = args.firmware_key.as_ref().map(Place::public_key).transpose()?;
+    let next = args.rotate_to.as_ref().map(Place::public_key).transpose()?;
     if args.check {
         let Some(key) = args.signer.named() else { unreachable!("clap asks for the key") };
-        let bundle = bundle::check(&args.directory, &key.public_key()?)?;
+        let keys = Keys { firmware: named.as_ref(), next: next.as_ref() };
+        let bundle = bundle::check(&args.directory, &key.public_key()?, keys)?;
         return Ok(Released { bundle, ledger: None, checked: true, remarks: Vec::new() });
     }
     let Some(out) = &args.output else { unreachable!("clap asks for it") };
     let manifest = args.directory.join(manifest::FILE_NAME);
     let ledger = args.ledger.open_for(Purpose::Release, &settings(None)?, Some(&manifest))?;
     let Some(ledger) = &ledger else { unreachable!("a release needs one") };
-    let read: Vec<_> = args.signer.inputs(None).into_iter().chain(args.firmware_key.clone()).collect();
-    check_places(&read.iter().collect::<Vec<_>>(), &[])?;
     let signer = args.signer.open(None, Purpose::Release)?;
-    let named = args.firmware_key.as_ref().map(Place::public_key).transpose()?;
     let firmware_key = named.as_ref().unwrap_or(signer.public_key());
     let _progress = reporter.progress("bundling");
-    let bundle = bundle::make(Request { package: &args.directory, out, ledger, firmware_key }, &*signer)?;
+    let request = Request { package: &args.directory, out, ledger, firmware_key, next_key: next.as_ref() };
+    let bundle = bundle::make(request, &*signer)?;
     let entered = bundle.entered.clone().map(|appended| Entered::new(ledger, appended));
     Ok(Released { bundle, ledger: entered, checked: false, remarks: signer.remarks() })
 }

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use otaseal::bundle::{self, BundleError, Request};
+use otaseal::bundle::{self, BundleError, Keys, Request};
 use otaseal::digest::sha256;
 use otaseal::key::{PrivateKey, PublicKey};
 use otaseal::ledger::{Ledger, Origin};
@@ -49,6 +49,7 @@ fuzz_target!(|data: &[u8]| {
         out: &at("out"),
         ledger: &Ledger::new(at("ledger.jsonl"), Origin::default()),
         firmware_key: KEY.public(),
+        next_key: None,
     };
     bundle::make(request, &*KEY).expect_err("nothing in it is signed");
     assert!(!at("out").exists());
@@ -56,7 +57,7 @@ fuzz_target!(|data: &[u8]| {
     // The index is read when its signature is good and not before.
     fs::write(at(bundle::INDEX), data).expect("written");
     fs::write(at(bundle::SIGNATURE), &*OTHERS).expect("written");
-    let unsigned = bundle::check(directory.path(), KEY.public());
+    let unsigned = bundle::check(directory.path(), KEY.public(), Keys::default());
     assert!(matches!(unsigned, Err(BundleError::Signature(_))));
     // Signing is slow: only what gets beyond the first field of the first line is worth it.
     if !data.windows(2).any(|blanks| blanks == b"  ") {
@@ -64,5 +65,5 @@ fuzz_target!(|data: &[u8]| {
     }
     fs::write(at(bundle::SIGNATURE), sign(data)).expect("written");
     // It would have to list a file that holds its own digest.
-    bundle::check(directory.path(), KEY.public()).expect_err("the manifest is the index");
+    bundle::check(directory.path(), KEY.public(), Keys::default()).expect_err("the manifest is the index");
 });

@@ -1,7 +1,8 @@
 //! Whether a bundle is what was signed: every file, no other file.
 
-use super::{Bundle, BundleError, INDEX, SIGNATURE, digest_of, judge_index};
-use crate::digest::Sha256Digest;
+use super::judge::{Keys, excerpt, judge};
+use super::{Bundle, BundleError, Firmware, INDEX, LEDGER, SIGNATURE, digest_of, judge_index, read};
+use crate::digest::{Sha256Digest, sha256};
 use crate::key::PublicKey;
 use crate::manifest;
 use crate::output::is_file_name;
@@ -15,14 +16,15 @@ const MAX_INDEX: u64 = 1 << 20;
 /// Largest signature, in bytes.
 const MAX_SIGNATURE: u64 = 1024;
 
-/// Checks the directory of a release: the signature of its index, the digest of every file in it, and that there is no
-/// other.
+/// Checks the directory of a release: the signature of its index by `key`, the digest of every file in it, that there
+/// is no other, and that its manifest says what is so, as when it was made.
 ///
-/// It does not judge the images again: their digests are those that were judged.
+/// The signatures of the images are judged again where the key that made them is at hand: in `keys`, or because it
+/// signed the index too.
 ///
 /// # Errors
 /// [`BundleError`]: the first thing that is not as it was signed, by name.
-pub fn check(directory: &Path, key: &PublicKey) -> Result<Bundle, BundleError> {
+pub fn check(directory: &Path, key: &PublicKey, keys: Keys<'_>) -> Result<Bundle, BundleError> {
     let index = bounded(&directory.join(INDEX), MAX_INDEX)?;
     let signature = bounded(&directory.join(SIGNATURE), MAX_SIGNATURE)?;
     judge_index(&index, &signature, key).map_err(BundleError::Signature)?;
@@ -47,14 +49,31 @@ pub fn check(directory: &Path, key: &PublicKey) -> Result<Bundle, BundleError> {
             return Err(BundleError::Unlisted(name));
         }
     }
-    if !files.contains_key(manifest::FILE_NAME) {
-        return Err(BundleError::Missing { file: manifest::FILE_NAME.into(), list: "every release" });
-    }
+    // What is read again must still be what the index lists.
+    let load = |name: &str, list| {
+        let missing = || BundleError::Missing { file: name.into(), list };
+        let digest = files.get(name).ok_or_else(missing)?;
+        let bytes = read(&directory.join(name))?;
+        match sha256(&bytes) == *digest {
+            true => Ok(bytes),
+            false => Err(BundleError::Changed { file: name.into(), list: "the index" }),
+        }
+    };
+    let json = load(manifest::FILE_NAME, "every release")?;
+    let id = key.id().to_string();
+    let by_key =
+        |json: &[u8]| manifest::Release::from_json(json).is_ok_and(|said| said.key_id.as_ref() == Some(&id));
+    let firmware = keys.firmware.or_else(|| by_key(&json).then_some(key));
+    let path = directory.join(manifest::FILE_NAME);
+    let keys = Keys { firmware, ..keys };
+    let judged = judge(&path, &json, keys, &mut |name| load(name, "the manifest"))?;
+    excerpt(&judged, &load(LEDGER, "every release")?)?;
     Ok(Bundle {
         directory: directory.into(),
+        key_id: id,
+        firmware_key: firmware == Some(key),
+        firmware: Firmware::from(&judged),
         files: files.into_keys().collect(),
-        key_id: key.id().to_string(),
-        firmware_key: false,
         entered: None,
     })
 }
