@@ -161,6 +161,26 @@ write_all("release.changed", {**whole, "lamp.bin.signed": files["lamp.bin"]})
 write_all("release.more", {**whole, "notes.txt": b"not listed"})
 write_all("release.signature", {**whole, "index.sha256": whole["index.sha256"].replace(b"lamp.bin\n", b"lamp.exe\n")})
 
+# Packages that a published key signed, and releases whose package or whose evidence it signed.
+EXAMPLE, EXAMPLE_ID = "keys/private.pem", "5b9f928e55dad54f814e761962795325d228d578d57212232f1cb8975307b48b"
+said, published = package("keyed.bin", EXAMPLE, EXAMPLE_ID)
+published["manifest.json"] = to_json(said)
+write_all("package.published", published)
+write("ledger.published.jsonl", ledger(said, 1))
+write_all("release.published", release({**published, "ledger.jsonl": ledger(said, 1)}, KEY))
+ours = {name: data for name, data in whole.items() if not name.startswith("index")}
+write_all("release.published-evidence", release(ours, EXAMPLE))
+
+# Of a rotation, a bridge and what comes after it, of which the manifests alone are there.
+NEXT_ID = "a3d7d7f22cf9fb814543fcd2b28f56b4173deac5fcc504d054821e47f7484f64"
+write("rotation/bridge.json", to_json({**manifest, "carries": [NEXT_ID]}))
+write("rotation/2.0.json", to_json({**manifest, "carries": [NEXT_ID], "key": {"id": NEXT_ID, "bits": 3072}}))
+write("rotation/others.json", to_json({**manifest, "carries": [NEXT_ID], "key": {"id": EXAMPLE_ID, "bits": 2048}}))
+
+# Promises of support: beyond the key's time, and kept already.
+for name, until in [("longer", "2040-12-31"), ("over", "2020-01-01")]:
+    write_all(f"package.{name}", {**files, "manifest.json": to_json({**manifest, "support_until": until})})
+
 # Packages whose digests are right and whose manifest says what is not so.
 zeros = "0" * 64
 false = {

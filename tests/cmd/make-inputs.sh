@@ -60,6 +60,8 @@ gzip -9 -n -c homie.bin >homie.bin.gz
 printf '\000' | cat firmware.bin - keys/public.pem >keyed.bin
 printf '\000' | cat firmware.bin - keys/other.public.pem >keyed.other.bin
 { cat keyed.bin; openssl pkey -pubin -in keys/other.public.pem -outform DER; } >keyed.both.bin
+printf '\000' | cat firmware.bin - keys/rsa3072.public.pem >keyed.rsa3072.bin
+{ cat keyed.other.bin; openssl pkey -pubin -in keys/rsa3072.public.pem -outform DER; } >keyed.next.bin
 printf '\000' | cat firmware.bin - keys/ec.pem >leaky.bin
 gzip -9 -n -c keyed.other.bin >keyed.other.bin.gz
 { cat homie.bin.gz; echo more; } >trailing.gz
@@ -122,10 +124,14 @@ sed 's/"schema": 1/"schema": 2/' signatures/request.json >signatures/request.new
 digest=$(openssl dgst -sha256 -r firmware.bin | cut -c1-64)
 printf '{"schema": 1, "tool": "by hand", "signature": "legacy-bare-hash", "image": ' >signatures/request.legacy.json
 printf '{"file": "firmware.bin", "size_bytes": 49, "sha256": "%s"}}\n' "$digest" >>signatures/request.legacy.json
-# Releases of a rotation from private.pem to other.pem: what devices run, bridges, what the new key signs.
+# Releases of a rotation from other.pem to rsa3072.pem: what devices run, bridges, what the new key signs, a bridge that
+# is damaged; and one of the published key, whose rotation comes too late.
 mkdir -p rotation
-current keyed.bin keys/private.pem 256 rotation/1.0.signed
-current keyed.other.bin keys/private.pem 256 rotation/bridge.signed
-current keyed.both.bin keys/private.pem 256 rotation/both.signed
-current keyed.other.bin.gz keys/other.pem 256 rotation/2.0.gz.signed
+current keyed.other.bin keys/other.pem 256 rotation/1.0.signed
+current keyed.rsa3072.bin keys/other.pem 256 rotation/bridge.signed
+current keyed.next.bin keys/other.pem 256 rotation/both.signed
+gzip -9 -n -c keyed.rsa3072.bin >keyed.rsa3072.bin.gz
+current keyed.rsa3072.bin.gz keys/rsa3072.pem 384 rotation/2.0.gz.signed
+sed 's/small/large/' rotation/bridge.signed >rotation/damaged.signed
+current keyed.bin keys/private.pem 256 rotation/published.signed
 python3 ../make-device-inputs.py

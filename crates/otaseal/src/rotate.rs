@@ -8,6 +8,8 @@
 mod read;
 
 use crate::key::PublicKey;
+use crate::key::lint::{self, Finding, Severity};
+use crate::package::Purpose;
 use serde::Serialize;
 use std::fmt;
 
@@ -32,7 +34,7 @@ pub enum SignedBy {
     Old,
     /// The new key.
     New,
-    /// Neither.
+    /// Neither of them; or it is damaged, which looks the same.
     Other,
     /// It has no signature.
     Nobody,
@@ -81,6 +83,22 @@ impl Release {
     fn is_bridge(&self) -> bool {
         self.signed_by == SignedBy::Old && self.carries.as_ref().is_some_and(|carries| carries.new)
     }
+
+    /// Whether it ends the trust in the old key.
+    fn retires(&self) -> bool {
+        self.signed_by == SignedBy::New
+            && self.carries.as_ref().is_some_and(|carries| carries.new && !carries.old)
+    }
+
+    /// Why no device need run it. A damaged image and one that a third key signed look the same, and neither says what
+    /// the devices trust that it is shown for.
+    fn doubt(&self) -> Option<&'static str> {
+        match (self.signed_by, self.proof) {
+            (SignedBy::Other, Proof::Image) => Some("its signature is by neither key, or it is damaged"),
+            (SignedBy::Other, Proof::Manifest) => Some("its manifest says that neither key signed it"),
+            _ => None,
+        }
+    }
 }
 
 /// What becomes of the devices that run a release.
@@ -110,6 +128,64 @@ pub enum Fate {
     },
     /// What they trust is not known.
     Unknown,
+    /// Whether there are any is not known: what they would run may be damaged, or nobody's.
+    Doubtful {
+        /// Why.
+        why: &'static str,
+    },
+}
+
+/// An update without which a group of devices is not reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Lacking {
+    /// No bridge was shown.
+    Bridge,
+    /// Of the bridge, only the manifest was shown, which proves nothing.
+    BridgeImage,
+    /// No release was shown that the new key signs and that carries it alone.
+    Release,
+    /// Of that release, only the manifest was shown.
+    ReleaseImage,
+}
+
+impl fmt::Display for Lacking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bridge => "the bridge is yet to be made",
+            Self::BridgeImage => "the bridge is yet to be proved: its image was not shown",
+            Self::Release => "the release of the new key alone is yet to be made",
+            Self::ReleaseImage => {
+                "the release of the new key alone is yet to be proved: its image was not shown"
+            }
+        })
+    }
+}
+
+/// Why there is no plan for these keys.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeysRefused {
+    /// The new key is none that a release may be signed with.
+    #[error("the new key: {0}")]
+    New(lint::Refused),
+    /// The old key is no secret, and the plan would rely on it.
+    #[error("{0}")]
+    Old(String),
+}
+
+impl KeysRefused {
+    /// What the user can do about it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::New(refused) => refused.help(),
+            Self::Old(_) => {
+                "plan with --compromised: whoever has the old key can send a bridge to a key of their own"
+                    .into()
+            }
+        }
+    }
 }
 
 /// The devices that run one release.
@@ -138,24 +214,52 @@ pub struct Plan {
     pub groups: Vec<Group>,
     /// What to do, in order.
     pub steps: Vec<String>,
-    /// Whether every group is reached.
+    /// Whether every group is reached by an update that exists.
     pub complete: bool,
+    /// The update that does not exist yet, or is not proved to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lacking: Option<Lacking>,
+}
+
+/// A planned rotation relies on the old key once more; a new key is relied on from now on.
+fn check_keys(old: &PublicKey, new: &PublicKey, reason: Reason) -> Result<(), KeysRefused> {
+    lint::judge(lint::public_key(new), Purpose::Release).map_err(KeysRefused::New)?;
+    let refused = lint::public_key(old).into_iter().find(|finding| finding.severity() == Severity::Refuse);
+    match (reason, refused) {
+        (Reason::Compromised, _) | (_, None) => Ok(()),
+        (Reason::Planned, Some(Finding::Published { at })) => {
+            Err(KeysRefused::Old(format!("the private half of the old key is published ({at})")))
+        }
+        (Reason::Planned, Some(finding)) => {
+            Err(KeysRefused::Old(format!("the old key is no secret: {finding}")))
+        }
+    }
 }
 
 /// Plans the replacement of one key by another, from the releases that devices run and those that may be sent.
-pub fn plan(old: &PublicKey, new: &PublicKey, reason: Reason, releases: Vec<Release>) -> Plan {
+///
+/// # Errors
+/// [`KeysRefused`]: a new key that everybody has or can compute; and an old one, unless it is said to be compromised.
+pub fn plan(
+    old: &PublicKey,
+    new: &PublicKey,
+    reason: Reason,
+    releases: Vec<Release>,
+) -> Result<Plan, KeysRefused> {
+    check_keys(old, new, reason)?;
     let named = |wanted: &dyn Fn(&Release) -> bool| {
         let mut found: Vec<_> = releases.iter().filter(|release| wanted(release)).collect();
         found.sort_by_key(|release| release.proof == Proof::Manifest);
         found.iter().map(|release| release.file.clone()).collect::<Vec<_>>()
     };
     let bridges = named(&Release::is_bridge);
-    let clean = named(&|release: &Release| {
-        release.signed_by == SignedBy::New
-            && release.carries.as_ref().is_some_and(|carries| carries.new && !carries.old)
-    });
+    let clean = named(&Release::retires);
     let fate = |release: &Release| {
         let Some(carries) = &release.carries else { return Fate::Unknown };
+        let of_others = !carries.old && !carries.new && !carries.others.is_empty();
+        if let Some(why) = release.doubt().filter(|_| !of_others) {
+            return Fate::Doubtful { why };
+        }
         match (carries.old, carries.new, reason) {
             (true, true, Reason::Compromised) => Fate::Retire { by: clean.clone() },
             (true, false, Reason::Compromised) => Fate::Stranded {
@@ -168,7 +272,7 @@ pub fn plan(old: &PublicKey, new: &PublicKey, reason: Reason, releases: Vec<Rele
         }
     };
     let takes = |release: &Release| {
-        let Some(carries) = &release.carries else { return Vec::new() };
+        let (Some(carries), None) = (&release.carries, release.doubt()) else { return Vec::new() };
         let unchecked = *carries == Carries::default();
         named(&|sent: &Release| match sent.signed_by {
             SignedBy::Old => carries.old || unchecked,
@@ -180,14 +284,32 @@ pub fn plan(old: &PublicKey, new: &PublicKey, reason: Reason, releases: Vec<Rele
         .iter()
         .map(|release| Group { runs: release.clone(), takes: takes(release), fate: fate(release) })
         .collect();
-    let lost = |group: &Group| matches!(group.fate, Fate::Stranded { .. } | Fate::Unknown);
-    let complete = !groups.iter().any(lost);
-    let proved = releases.iter().any(|release| release.is_bridge() && release.proof == Proof::Image);
-    let steps = match reason {
-        Reason::Planned => planned(&groups, &bridges, proved, new),
-        Reason::Compromised => compromised(&groups, &clean),
+    let lost =
+        |group: &Group| matches!(group.fate, Fate::Stranded { .. } | Fate::Unknown | Fate::Doubtful { .. });
+    let proved = |wanted: &dyn Fn(&Release) -> bool| {
+        releases.iter().any(|release| wanted(release) && release.proof == Proof::Image)
     };
-    Plan { reason, old: old.id().to_string(), new: new.id().to_string(), groups, steps, complete }
+    let lacking = groups.iter().find_map(|group| match &group.fate {
+        Fate::Bridge { by } if by.is_empty() => Some(Lacking::Bridge),
+        Fate::Bridge { .. } if !proved(&Release::is_bridge) => Some(Lacking::BridgeImage),
+        Fate::Retire { by } if by.is_empty() => Some(Lacking::Release),
+        Fate::Retire { .. } if !proved(&Release::retires) => Some(Lacking::ReleaseImage),
+        _ => None,
+    });
+    let complete = lacking.is_none() && !groups.iter().any(lost);
+    let steps = match reason {
+        Reason::Planned => planned(&groups, &bridges, lacking, new),
+        Reason::Compromised => compromised(&groups, &clean, lacking),
+    };
+    Ok(Plan {
+        reason,
+        old: old.id().to_string(),
+        new: new.id().to_string(),
+        groups,
+        steps,
+        complete,
+        lacking,
+    })
 }
 
 fn files<'g>(groups: &'g [Group], wanted: impl Fn(&Fate) -> bool + 'g) -> String {
@@ -195,18 +317,21 @@ fn files<'g>(groups: &'g [Group], wanted: impl Fn(&Fate) -> bool + 'g) -> String
     files.collect::<Vec<_>>().join(", ")
 }
 
-fn planned(groups: &[Group], bridges: &[String], proved: bool, new: &PublicKey) -> Vec<String> {
+fn planned(groups: &[Group], bridges: &[String], lacking: Option<Lacking>, new: &PublicKey) -> Vec<String> {
     let mut steps = Vec::new();
+    find(groups, &mut steps);
     let waiting = files(groups, |fate| matches!(fate, Fate::Bridge { .. }));
     if !waiting.is_empty() {
-        steps.push(match (bridges.first(), proved) {
+        steps.push(match (bridges.first(), lacking) {
             (None, _) => format!(
                 "make the bridge: a release that carries the new key, signed by the old one (--key OLD --rotate-to {}); \
                  show it to this command, which proves it",
                 new.id()
             ),
-            (Some(bridge), false) => format!("show the image of {bridge}: its manifest alone proves no bridge"),
-            (Some(bridge), true) => format!("the bridge is {bridge}: signed by the old key, carries the new one"),
+            (Some(bridge), Some(_)) => format!("show the image of {bridge}: its manifest alone proves no bridge"),
+            (Some(bridge), None) => {
+                format!("the bridge is {bridge}: signed by the old key, carries the new one")
+            }
         });
         steps.push(format!("send the bridge to devices that run {waiting}"));
         steps.push("wait until they all report it: what the new key signs is refused by the others".into());
@@ -221,10 +346,14 @@ fn planned(groups: &[Group], bridges: &[String], proved: bool, new: &PublicKey) 
     steps
 }
 
-fn compromised(groups: &[Group], clean: &[String]) -> Vec<String> {
+fn compromised(groups: &[Group], clean: &[String], lacking: Option<Lacking>) -> Vec<String> {
     let mut steps = vec!["sign nothing with the old key any more, and build it into nothing".to_owned()];
+    find(groups, &mut steps);
     let both = files(groups, |fate| matches!(fate, Fate::Retire { .. }));
     if !both.is_empty() {
+        if let (Some(file), Some(_)) = (clean.first(), lacking) {
+            steps.push(format!("show the image of {file}: its manifest alone proves nothing"));
+        }
         steps.push(match clean.first() {
             Some(file) => format!("send {file} at once to devices that run {both}: it carries the new key alone"),
             None => format!(
@@ -240,14 +369,27 @@ fn compromised(groups: &[Group], clean: &[String]) -> Vec<String> {
     steps
 }
 
+/// What must be known before anything is done.
+fn find(groups: &[Group], steps: &mut Vec<String>) {
+    let unknown = files(groups, |fate| matches!(fate, Fate::Unknown));
+    if !unknown.is_empty() {
+        steps.push(format!(
+            "find the images of {unknown}, and show them to this command: their manifests do not say which keys they carry"
+        ));
+    }
+    let doubtful = files(groups, |fate| matches!(fate, Fate::Doubtful { .. }));
+    if !doubtful.is_empty() {
+        steps.push(format!(
+            "find out who signed {doubtful}, and whether it is whole; where devices run it all the same, show its unsigned \
+             image to this command"
+        ));
+    }
+}
+
 fn by_hand(groups: &[Group], steps: &mut Vec<String>) {
     let lost = files(groups, |fate| matches!(fate, Fate::Stranded { .. }));
     if !lost.is_empty() {
         steps.push(format!("reflash by hand, over a cable, the devices that run {lost}"));
-    }
-    let unknown = files(groups, |fate| matches!(fate, Fate::Unknown));
-    if !unknown.is_empty() {
-        steps.push(format!("find the images of {unknown}: their manifests do not say which keys they carry"));
     }
     let unchecked = files(groups, |fate| matches!(fate, Fate::Unchecked));
     if !unchecked.is_empty() {
@@ -271,7 +413,7 @@ impl fmt::Display for Plan {
             let signed = match runs.signed_by {
                 SignedBy::Old => "the old key",
                 SignedBy::New => "the new key",
-                SignedBy::Other => "another key",
+                SignedBy::Other => "neither key",
                 SignedBy::Nobody => "nobody",
             };
             let known = match runs.proof {
@@ -292,8 +434,12 @@ impl fmt::Display for Plan {
                 Fate::Unchecked => "checks no signature".into(),
                 Fate::Stranded { why } => format!("STRANDED: {why}"),
                 Fate::Unknown => "not known: show the image".into(),
+                Fate::Doubtful { why } => format!("not known whether any run it: {why}"),
             };
             writeln!(f, "  devices  {fate}")?;
+        }
+        if let Some(lacking) = self.lacking {
+            writeln!(f, "\nNOT YET  {lacking}")?;
         }
         writeln!(f)?;
         for (number, step) in (1..).zip(&self.steps) {

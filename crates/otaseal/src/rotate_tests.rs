@@ -54,7 +54,8 @@ impl Bench {
     }
 
     fn plan(&self, reason: Reason, releases: &[&Release]) -> Plan {
-        plan(self.old.public(), self.new.public(), reason, releases.iter().copied().cloned().collect())
+        let releases = releases.iter().copied().cloned().collect();
+        plan(self.old.public(), self.new.public(), reason, releases).unwrap()
     }
 }
 
@@ -103,7 +104,12 @@ fn a_planned_rotation_goes_over_the_bridge() {
     let next = bench.image("next", &[new], Some(new));
 
     let without = bench.plan(Reason::Planned, &[&field]);
-    assert!(without.complete, "it can be made");
+    assert_eq!(
+        (without.complete, without.lacking),
+        (false, Some(Lacking::Bridge)),
+        "it can be made, and is not"
+    );
+    assert!(without.to_string().contains("\nNOT YET  the bridge is yet to be made\n"), "{without}");
     assert_eq!(fates(&without), [&Fate::Bridge { by: vec![] }]);
     assert!(without.steps[0].contains(&format!("--rotate-to {}", new.public().id())), "{:?}", without.steps);
 
@@ -118,6 +124,7 @@ fn a_planned_rotation_goes_over_the_bridge() {
     assert_eq!(plan.groups[0].takes, ["field", "bridge", "both"]);
     assert_eq!(plan.groups[1].takes, ["next"], "nobody goes back over the bridge");
     assert_eq!(plan.groups[2].takes, ["field", "bridge", "both", "next"]);
+    assert_eq!(plan.lacking, None);
     assert!(plan.complete && plan.steps[0].starts_with("the bridge is bridge"), "{:?}", plan.steps);
 }
 
@@ -129,6 +136,19 @@ fn a_manifest_alone_proves_no_bridge() {
         Release { proof: Proof::Manifest, ..bench.image("bridge", &[&bench.new], Some(&bench.old)) };
     let plan = bench.plan(Reason::Planned, &[&field, &claimed]);
     assert!(plan.steps[0].contains("its manifest alone proves no bridge"), "{:?}", plan.steps);
+    assert_eq!((plan.complete, plan.lacking), (false, Some(Lacking::BridgeImage)));
+    let proof = bench.image("proof", &[&bench.new], Some(&bench.old));
+    let plan = bench.plan(Reason::Planned, &[&field, &claimed, &proof]);
+    assert_eq!((plan.complete, plan.lacking), (true, None));
+    assert_eq!(fates(&plan)[0], &Fate::Bridge { by: vec!["proof".into(), "bridge".into()] });
+    // Nor what ends the trust in a compromised key.
+    let both = bench.image("both", &[&bench.old, &bench.new], Some(&bench.old));
+    let next = bench.image("next", &[&bench.new], Some(&bench.new));
+    let claimed = Release { proof: Proof::Manifest, ..next.clone() };
+    let plan = bench.plan(Reason::Compromised, &[&both, &claimed]);
+    assert_eq!((plan.complete, plan.lacking), (false, Some(Lacking::ReleaseImage)));
+    assert!(plan.steps[1].contains("show the image of next"), "{:?}", plan.steps);
+    assert!(bench.plan(Reason::Compromised, &[&both, &claimed, &next]).complete);
 }
 
 #[test]
@@ -167,7 +187,73 @@ fn a_compromised_key_is_never_bridged() {
         !text.contains("needs the bridge")
             && text.contains("by hand, over a cable, the devices that run field")
     );
-    assert!(bench.plan(Reason::Compromised, &[&both]).complete);
+    let alone = bench.plan(Reason::Compromised, &[&both]);
+    assert_eq!((alone.complete, alone.lacking), (false, Some(Lacking::Release)));
+    assert!(bench.plan(Reason::Compromised, &[&both, &next]).complete);
+}
+
+/// What neither key signed may be damaged: nobody need run it, and what it carries says nothing.
+#[test]
+fn what_neither_key_signed_is_not_counted() {
+    let bench = Bench::new();
+    let (old, new) = (&bench.old, &bench.new);
+    let third = PrivateKey::generate(crate::key::KeySize::Rsa2048).unwrap();
+    for keys in [&[new][..], &[old], &[old, new], &[]] {
+        bench.image("damaged", keys, Some(old));
+        let mut bytes = fs::read(bench.dir.path().join("damaged")).unwrap();
+        bytes[3] ^= 1;
+        fs::write(bench.dir.path().join("damaged"), bytes).unwrap();
+        let damaged = bench.read("damaged").unwrap();
+        let foreign = bench.image("foreign", keys, Some(&third));
+        let claimed = Release { proof: Proof::Manifest, ..foreign.clone() };
+        for release in [damaged, foreign, claimed] {
+            for reason in [Reason::Planned, Reason::Compromised] {
+                let plan = bench.plan(reason, &[&release]);
+                assert!(matches!(fates(&plan)[..], [Fate::Doubtful { .. }]), "{plan}");
+                assert!(
+                    !plan.complete && plan.groups[0].takes.is_empty() && !plan.to_string().contains("ready")
+                );
+                let found =
+                    plan.steps.iter().position(|step| step.starts_with("find out who signed")).unwrap();
+                let sign = plan.steps.iter().position(|step| step.starts_with("from then on sign"));
+                assert!(sign.is_none_or(|sign| found < sign), "{:?}", plan.steps);
+            }
+        }
+    }
+    // Devices that run it all the same are known by its unsigned image.
+    let plain = bench.image("plain", &[new], None);
+    assert!(bench.plan(Reason::Planned, &[&plain]).complete);
+}
+
+#[test]
+fn what_is_not_known_is_found_before_anything_is_signed() {
+    let bench = Bench::new();
+    let unknown =
+        Release { carries: None, proof: Proof::Manifest, ..bench.image("x", &[], Some(&bench.old)) };
+    let field = bench.image("field", &[&bench.old], Some(&bench.old));
+    for releases in [&[&unknown][..], &[&field, &unknown]] {
+        let plan = bench.plan(Reason::Planned, releases);
+        assert!(plan.steps[0].starts_with("find the images of x"), "{:?}", plan.steps);
+    }
+}
+
+#[test]
+fn keys_that_others_have_are_not_planned_with() {
+    let bench = Bench::new();
+    let key = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cmd/in/keys").join(name);
+        PublicKey::from_bytes(&fs::read(path).unwrap()).unwrap()
+    };
+    let (old, new) = (bench.old.public(), bench.new.public());
+    for name in ["public.pem", "close.public.pem", "roca.public.pem"] {
+        let known = key(name);
+        for reason in [Reason::Planned, Reason::Compromised] {
+            assert!(matches!(plan(old, &known, reason, Vec::new()), Err(KeysRefused::New(_))), "{name}");
+        }
+        let error = plan(&known, new, Reason::Planned, Vec::new()).unwrap_err();
+        assert!(matches!(error, KeysRefused::Old(_)) && error.help().contains("--compromised"), "{name}");
+        assert!(plan(&known, new, Reason::Compromised, Vec::new()).is_ok(), "{name}");
+    }
 }
 
 #[test]
@@ -209,6 +295,10 @@ fn what_is_no_release_is_an_error() {
     assert!(matches!(bench.read("missing"), Err(ReadError::Read { .. })));
     put(b"{\"schema\": 1}");
     assert!(matches!(bench.read("x"), Err(ReadError::Manifest { .. })));
+    for key in [&b"-----BEGIN PUBLIC KEY-----\nMII"[..], bench.new.public().to_spki_der()] {
+        put(key);
+        assert!(matches!(bench.read("x"), Err(ReadError::Key(_))));
+    }
     put(b"\x1f\x8b\x08damaged");
     assert!(matches!(bench.read("x"), Err(ReadError::Gzip { .. })));
 }

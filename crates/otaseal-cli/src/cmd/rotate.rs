@@ -4,7 +4,7 @@ use crate::error::{Exit, Failure};
 use crate::io::{Place, check_places};
 use crate::report::Outcome;
 use clap::{Args, Subcommand};
-use otaseal::rotate::{self, Plan as Planned, ReadError, Reason};
+use otaseal::rotate::{self, KeysRefused, Plan as Planned, ReadError, Reason};
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -19,7 +19,8 @@ pub(crate) enum Rotate {
 ///
 /// A device trusts the keys in the release that it runs. Given the releases that are out there, and those that are to
 /// be sent, as images or as the manifest.json of their packages, this says what becomes of the devices that run each.
-/// Exit code 1 says that some are not reached by any update.
+/// Exit code 1 says that some are reached by no update that exists: the bridge is yet to be made or to be proved by its
+/// image, a group is stranded, or it is not known what its devices trust.
 #[derive(Debug, Args)]
 pub(crate) struct Plan {
     /// The releases
@@ -64,7 +65,13 @@ pub(crate) fn plan(args: &Plan) -> Result<Made, Failure> {
     let releases =
         args.releases.iter().map(|path| rotate::read(path, &old, &new)).collect::<Result<_, _>>()?;
     let reason = if args.compromised { Reason::Compromised } else { Reason::Planned };
-    Ok(Made(rotate::plan(&old, &new, reason, releases)))
+    Ok(Made(rotate::plan(&old, &new, reason, releases)?))
+}
+
+impl From<KeysRefused> for Failure {
+    fn from(refused: KeysRefused) -> Self {
+        Self::new(&refused, refused.help())
+    }
 }
 
 impl From<ReadError> for Failure {

@@ -14,7 +14,7 @@ use std::fs;
 use std::sync::LazyLock;
 
 static KEY: LazyLock<PrivateKey> = LazyLock::new(|| {
-    PrivateKey::from_bytes(include_bytes!("../../../../keys.example/private.pem")).expect("a key")
+    PrivateKey::from_bytes(include_bytes!("../../../../fixtures/keys/next.pem")).expect("a key")
 });
 /// The signature of another index.
 static OTHERS: LazyLock<Vec<u8>> = LazyLock::new(|| sign(b"another index"));
@@ -40,7 +40,7 @@ fuzz_target!(|data: &[u8]| {
     let at = |name: &str| directory.path().join(name);
     fs::write(at("manifest.json"), data).expect("written");
     if let Ok(release) = rotate::read(&at("manifest.json"), KEY.public(), &OTHER) {
-        let plan = rotate::plan(KEY.public(), &OTHER, Reason::Compromised, vec![release]);
+        let plan = rotate::plan(KEY.public(), &OTHER, Reason::Compromised, vec![release]).expect("the new key is fit");
         assert_eq!(plan.groups.len(), 1);
         serde_json::to_string(&plan).expect("a plan has a JSON form");
     }

@@ -5,7 +5,7 @@ use crate::compress::GunzipError;
 use crate::continuity::{self, search};
 use crate::firmware::{self, MAX_IMAGE};
 use crate::homie;
-use crate::key::PublicKey;
+use crate::key::{self, PublicKey};
 use crate::manifest;
 use crate::sign::Scheme;
 use crate::verify::judge_bytes;
@@ -36,6 +36,9 @@ pub enum ReadError {
         /// What is wrong with it.
         source: GunzipError,
     },
+    /// A key in place of an image.
+    #[error("{}: this is a key, not an image", .0.display())]
+    Key(PathBuf),
     /// JSON, but no manifest.
     #[error("{}: {source}", path.display())]
     Manifest {
@@ -51,7 +54,7 @@ impl ReadError {
     pub fn help(&self) -> &'static str {
         match self {
             Self::Read { .. } => "check that the file is there and that you may read it",
-            Self::TooLarge(_) | Self::Gzip { .. } | Self::Manifest { .. } => {
+            Self::TooLarge(_) | Self::Gzip { .. } | Self::Key(_) | Self::Manifest { .. } => {
                 "give the images that devices run, signed or not, or the manifest.json of their packages"
             }
         }
@@ -105,6 +108,10 @@ fn image(
     old: &PublicKey,
     new: &PublicKey,
 ) -> Result<Release, ReadError> {
+    // A public key as a file would count as firmware that carries it, and a damaged one as firmware without.
+    if key::file::recognise(bytes).is_some() || bytes.starts_with(b"-----BEGIN ") {
+        return Err(ReadError::Key(path.into()));
+    }
     let layers = firmware::unpack(bytes).map_err(|source| ReadError::Gzip { path: path.into(), source })?;
     let found = search(&continuity::flash_of(&layers.plain), &[old, new]);
     let is = |key: &PublicKey| found.keys.iter().any(|located| located.key_id == key.id().to_string());
