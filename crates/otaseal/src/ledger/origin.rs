@@ -51,13 +51,25 @@ impl Origin {
 
 fn who() -> Option<String> {
     let names = ["GITHUB_ACTOR", "GITLAB_USER_LOGIN", "USER", "LOGNAME", "USERNAME"];
-    let user = variable(&names).map(|(_, user)| user);
+    let user = variable(&names).map(|(_, user)| user).or_else(uid);
     let host = fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let host = host.or_else(|| variable(&["HOSTNAME", "COMPUTERNAME"]).map(|(_, host)| host));
     match (user, host) {
         (Some(user), Some(host)) => Some(format!("{user}@{}", short(host.trim()))),
         (user, host) => user.or_else(|| host.map(|host| format!("@{}", short(host.trim())))),
     }
+}
+
+/// Of a service or a container, whose environment has no name: the number of the user that runs this.
+#[cfg(unix)]
+fn uid() -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata("/proc/self").ok().map(|process| format!("uid {}", process.uid()))
+}
+
+#[cfg(not(unix))]
+fn uid() -> Option<String> {
+    None
 }
 
 /// The first variable that is set, with its value.
