@@ -277,6 +277,53 @@ fn the_ledger_names_commit_build_and_user() {
     assert_eq!(record()["git_commit"], format!("{}-dirty", commit.trim()));
 }
 
+/// Of a service or a container the environment has no name.
+#[cfg(target_os = "linux")]
+#[test]
+fn whoever_has_no_name_has_a_number() {
+    let bench = bench();
+    let mut command = sign(&bench, "out-1");
+    for name in ["GITHUB_ACTOR", "GITLAB_USER_LOGIN", "USER", "LOGNAME", "USERNAME"] {
+        command.env_remove(name);
+    }
+    assert!(command.status().unwrap().success());
+    let id = String::from_utf8(bench.run("id", &["-u"]).stdout).unwrap();
+    let record: serde_json::Value = serde_json::from_slice(bench.read("ledger.jsonl").trim_ascii()).unwrap();
+    assert!(record["who"].as_str().unwrap().starts_with(&format!("uid {}@", id.trim())), "{record}");
+}
+
+/// The chain is checked once for a run, before the first image, and not for each.
+#[test]
+fn a_release_of_many_adds_nothing_to_a_broken_ledger() {
+    let bench = Bench::new();
+    bench.ok(&["keygen"]);
+    let key = bench.read("keys/public.pem");
+    for name in ["a", "b", "c"] {
+        bench.write(name, &[name.as_bytes(), &common::firmware(3000), &key].concat());
+    }
+    let release = ["--release", "--key", "keys/private.pem", "--ledger", "ledger.jsonl"];
+    let sign = [&["sign", "a", "b", "c", "--out-dir", "signed"], &release[..]].concat();
+    let package = [&["package", "a", "b", "c", "--artefacts", "signed"], &release[..]].concat();
+    bench.ok(&sign);
+    bench.ok(&package);
+    let ledger = String::from_utf8(bench.read("ledger.jsonl")).unwrap();
+    let edited = ledger.replacen("\"size_bytes\":", "\"size_bytes\":1", 1);
+    bench.write("ledger.jsonl", edited.as_bytes());
+    for directory in ["signed", "dist"] {
+        fs::remove_dir_all(bench.path(directory)).unwrap();
+    }
+    for args in [&sign, &package] {
+        let stderr = bench.fails(1, args).stderr;
+        assert!(String::from_utf8_lossy(&stderr).contains("line 2: the chain is broken"), "{stderr:?}");
+    }
+    assert!(!bench.path("signed").exists() && !bench.path("dist").exists());
+    assert_eq!(bench.read("ledger.jsonl"), edited.as_bytes());
+    // Half a line is what the next signature mends, also of a release.
+    bench.write("ledger.jsonl", [ledger.as_bytes(), b"{\"seq\":7"].concat().as_slice());
+    bench.ok(&sign);
+    bench.ok(&["ledger", "verify", "ledger.jsonl"]);
+}
+
 /// The signature of a release's index is one more, and a release without it is not made.
 #[test]
 fn a_release_is_entered_into_the_ledger_of_the_settings() {
@@ -290,6 +337,19 @@ fn a_release_is_entered_into_the_ledger_of_the_settings() {
     bench.ok(&[&package[..], &["--ledger", "ledger.jsonl"]].concat());
     bench.fails(3, &release);
     bench.write("otaseal.toml", b"ledger = 'ledger.jsonl'\n");
+    #[cfg(unix)]
+    {
+        // What stops any release stops the key of the evidence too.
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |mode| {
+            fs::set_permissions(bench.path("others/private.pem"), fs::Permissions::from_mode(mode)).unwrap();
+        };
+        mode(0o644);
+        let stderr = bench.fails(3, &release).stderr;
+        assert!(String::from_utf8_lossy(&stderr).contains("can be read by others"), "{stderr:?}");
+        assert!(!bench.path("made").exists());
+        mode(0o600);
+    }
     let made = bench.ok(&release);
     assert!(String::from_utf8_lossy(&made.stdout).contains("ledger.jsonl, line 2"), "{made:?}");
     bench.python(CHAIN, &["ledger.jsonl", "made/index.sha256.sig"]);

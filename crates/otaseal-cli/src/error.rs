@@ -126,7 +126,10 @@ impl From<FirmwareError> for Failure {
 
 impl From<PackageError> for Failure {
     fn from(error: PackageError) -> Self {
-        Self::new(&error, error.help())
+        match error {
+            PackageError::Ledger(error) => error.into(),
+            error => Self::new(&error, error.help()),
+        }
     }
 }
 

@@ -257,6 +257,24 @@ impl Ledger {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Checks the whole chain before something is added to it, once for this ledger and all its clones. A ledger that is
+    /// not there yet is whole, and an unfinished last line is moved aside by [`Ledger::append`].
+    ///
+    /// # Errors
+    /// As [`walk`].
+    pub fn verify_once(&self) -> Result<(), LedgerError> {
+        self.group.once(|| {
+            // What is no file is refused by the one who writes; reading a pipe would wait for ever.
+            if !self.path.is_file() {
+                return Ok(());
+            }
+            match verify(&self.path, None) {
+                Ok(_) | Err(LedgerError::Broken { what: Break::Torn, .. }) => Ok(()),
+                Err(error) => Err(error),
+            }
+        })
+    }
 }
 
 /// Reads a ledger from its first line to its last and checks the chain on the way; `each` gets every record that was

@@ -241,3 +241,26 @@ fn a_ledger_that_was_moved_away_gets_no_more_entries() {
     assert_eq!(bench.verify().unwrap().records, 1);
     assert_eq!(verify(&bench.dir.path().join("old"), None).unwrap().records, 1);
 }
+
+/// Once, for all who share it; and what the next entry mends is nobody's reason to stop.
+#[test]
+fn the_chain_is_checked_once() {
+    let bench = Bench::new();
+    bench.ledger.verify_once().unwrap();
+    bench.append(&["a", "b", "c"]).unwrap();
+    let whole = fs::read(bench.ledger.path()).unwrap();
+    let fresh = || Ledger::new(bench.ledger.path(), Origin::default());
+    let edited = String::from_utf8(whole.clone()).unwrap().replacen("\"a\"", "\"A\"", 1);
+    assert_ne!(edited.as_bytes(), whole);
+    fs::write(bench.ledger.path(), edited).unwrap();
+    let ledger = fresh();
+    for clone in [ledger.clone(), ledger.clone(), ledger] {
+        let error = clone.verify_once().unwrap_err();
+        assert!(matches!(error, LedgerError::Broken { line: 2, what: Break::Chain, .. }), "{error}");
+    }
+    bench.ledger.clone().verify_once().unwrap();
+    fs::write(bench.ledger.path(), [&whole[..], &whole[..30]].concat()).unwrap();
+    fresh().verify_once().unwrap();
+    fs::write(bench.ledger.path(), &whole[1..]).unwrap();
+    assert!(fresh().verify_once().is_err());
+}

@@ -213,8 +213,8 @@ pub fn package(options: &Options, signer: &dyn Signer) -> Result<Report, Package
         // The numbers alone: a signer may have no file.
         lint::judge(lint::public_key(key), Purpose::Release)?;
     }
-    if options.purpose == Purpose::Release && options.ledger.is_none() {
-        return Err(PackageError::NoLedger);
+    if options.purpose == Purpose::Release {
+        options.ledger.as_ref().ok_or(PackageError::NoLedger)?.verify_once()?;
     }
     let mut kinds = options.artefacts.clone();
     kinds.sort();

@@ -236,6 +236,7 @@ impl CargoError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Rejected { .. } => 1,
+            Self::Package(PackageError::Ledger(error)) if error.is_verdict() => 1,
             Self::Usage(_)
             | Self::KeyGiven { .. }
             | Self::Source(SourceError::NotAName { .. } | SourceError::InToken) => 2,

@@ -16,6 +16,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 pub(super) struct Group {
     queue: Mutex<Queue>,
     changed: Condvar,
+    /// Whether the chain was found whole.
+    verified: Mutex<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -31,6 +33,16 @@ struct Queue {
 impl Group {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the chain checked, unless it was found whole before. The others wait for the verdict.
+    pub(super) fn once(&self, check: impl FnOnce() -> Result<(), LedgerError>) -> Result<(), LedgerError> {
+        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*verified {
+            check()?;
+            *verified = true;
+        }
+        Ok(())
     }
 
     /// Has these entered, together with those of whoever waits as well: `write` gets the entries of each, and gives back
