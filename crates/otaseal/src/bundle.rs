@@ -19,9 +19,10 @@ use self::judge::{InLedger, Judged, judge};
 use crate::digest::{Sha256Digest, sha256};
 use crate::evidence::SupportDate;
 use crate::firmware::MAX_IMAGE;
-use crate::key::{KeySize, PublicKey};
+use crate::key::{PublicKey, lint};
 use crate::ledger::{self, Appended, Entry, Ledger, LedgerError, NamedDigest};
 use crate::manifest::{self, ReleaseError};
+use crate::package::Purpose;
 use crate::sign::{Scheme, SignError, Signer};
 use crate::verify::judge_bytes;
 use otaseal_device::Reject;
@@ -70,16 +71,16 @@ pub struct Bundle {
 pub struct Firmware {
     /// Id of the key that signed it.
     pub key_id: String,
-    /// Size of that key.
-    pub key_size: KeySize,
+    /// Size of the smallest key that its devices trust.
+    pub weakest_bits: u32,
     /// The last day of support.
     pub support_until: Option<SupportDate>,
 }
 
 impl From<&Judged> for Firmware {
     fn from(judged: &Judged) -> Self {
-        let Judged { key_size, support_until, .. } = *judged;
-        Self { key_id: judged.key_id.clone(), key_size, support_until }
+        let Judged { weakest_bits, support_until, .. } = *judged;
+        Self { key_id: judged.key_id.clone(), weakest_bits, support_until }
     }
 }
 
@@ -113,6 +114,14 @@ pub enum BundleError {
         path: PathBuf,
         /// What is wrong with it.
         source: ReleaseError,
+    },
+    /// A key that is unfit for a release.
+    #[error("{whose}: {refused}")]
+    KeyRefused {
+        /// Which of the two it is.
+        whose: &'static str,
+        /// What is wrong with it.
+        refused: lint::Refused,
     },
     /// The package has nothing signed.
     #[error("{} has nothing that is signed", .0.display())]
@@ -197,6 +206,7 @@ impl BundleError {
                 "give the directory of a package, as `otaseal package` makes it"
             }
             Self::OtherKey { .. } => "name the public key that signed the package with --firmware-key",
+            Self::KeyRefused { refused, .. } => return refused.help(),
             Self::NotInLedger(_) => "package it again with --ledger, and name that ledger here",
             Self::Ledger(error) => return error.help().to_string(),
             Self::Sign(error) => return error.help().to_string(),
@@ -252,6 +262,13 @@ pub fn make(request: Request<'_>, signer: &dyn Signer) -> Result<Bundle, BundleE
     let Request { package, out, ledger, firmware_key, next_key } = request;
     if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) || out.is_file() {
         return Err(BundleError::Exists(out.into()));
+    }
+    // The numbers alone: a signer may have no file. Who signed the package may have said no --release.
+    for (whose, key) in
+        [("the key of the evidence", signer.public_key()), ("the key of the firmware", firmware_key)]
+    {
+        let judged = lint::judge(lint::public_key(key), Purpose::Release);
+        judged.map_err(|refused| BundleError::KeyRefused { whose, refused })?;
     }
     let path = package.join(manifest::FILE_NAME);
     let json = read(&path)?;

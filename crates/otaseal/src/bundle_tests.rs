@@ -77,6 +77,12 @@ fn a_release_is_checked_by_openssl_and_sha256sum() {
     let made = bench.make().unwrap();
     assert_eq!((made.files.as_slice(), made.firmware_key), (&FILES.map(String::from)[..], false));
     assert_eq!(bench.check().unwrap().files, made.files);
+    let said = Firmware {
+        key_id: bench.key.public().id().to_string(),
+        weakest_bits: 2048,
+        support_until: "2030-12-31".parse().ok(),
+    };
+    assert_eq!((bench.check().unwrap().firmware, &made.firmware), (said.clone(), &said));
     openssl(
         bench.dir.path(),
         "dgst -sha256 -verify public.pem -signature release/index.sha256.sig release/index.sha256",
@@ -432,6 +438,19 @@ fn a_key_that_is_a_bare_modulus_is_found_by_the_key() {
     let other = Keys { firmware: Some(next.public()), ..keys };
     let other = check(&out, bench.evidence_key.public(), other);
     assert!(matches!(other, Err(BundleError::OtherKey { .. })));
+}
+
+#[test]
+fn a_key_that_others_have_signs_no_release() {
+    let bench = Bench::new();
+    let published = PrivateKey::from_bytes(include_bytes!("../../../keys.example/private.pem")).unwrap();
+    for (error, whose) in [
+        (bench.make_with(published.public(), &bench.evidence_key).unwrap_err(), "the key of the firmware"),
+        (bench.make_with(bench.key.public(), &published).unwrap_err(), "the key of the evidence"),
+    ] {
+        assert!(!error.is_verdict() && error.to_string().starts_with(whose), "{error}");
+    }
+    assert!(!bench.path("release").exists());
 }
 
 /// Signs, and puts a directory where the ledger is.

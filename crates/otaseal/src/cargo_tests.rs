@@ -79,6 +79,24 @@ fn a_build_of_another_tool_is_packaged_and_verified() {
     let image = project.path("target/otaseal/lamp/lamp.bin.legacy_sig");
     assert_eq!(project.run(&format!("verify --legacy {}", image.display())).0, 0);
     assert_eq!(project.run(&format!("verify {}", image.display())).0, 1, "the form must be named");
+    // A release adds nothing to a chain that is broken.
+    let edited = fs::read_to_string(&ledger).unwrap().replacen("lamp.bin", "lump.bin", 1);
+    fs::write(&ledger, &edited).unwrap();
+    let (code, _, err) = project.run(&format!("sign --release --allow-no-key --ledger {}", ledger.display()));
+    assert!(code == 1 && err.contains("line 2: the chain is broken"), "{code}: {err}");
+    assert_eq!(fs::read_to_string(&ledger).unwrap(), edited);
+}
+
+#[test]
+fn support_is_not_promised_for_longer_than_the_key_is_good() {
+    let project = Project::new("firmware = \"lamp.bin\"").with_key("other.pem", "other.pem");
+    for (until, says) in [
+        ("2040-12-31", "warning: support is promised until 2040-12-31, RSA-2048 is good through 2030"),
+        ("2020-01-01", "warning: support ended on 2020-01-01 already"),
+    ] {
+        let (code, _, err) = project.run(&format!("sign --allow-no-key --support-until {until}"));
+        assert!(code == 0 && err.contains(says), "{err}");
+    }
 }
 
 /// The hook refuses by the keys in the firmware what the program refuses.

@@ -65,6 +65,43 @@ impl fmt::Display for SupportDate {
     }
 }
 
+/// The last day for which NIST SP 800-57 part 1 has RSA-2048 sign.
+const RSA_2048_GOOD_THROUGH: SupportDate = SupportDate(jiff::civil::date(2030, 12, 31));
+
+/// What speaks against a promise of support. `Display` is a sentence without its full stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SupportDoubt {
+    /// The day is over.
+    Over(SupportDate),
+    /// The devices trust a key that is not good for so long.
+    LongerThanTheKey(SupportDate),
+}
+
+impl fmt::Display for SupportDoubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Over(until) => write!(f, "support ended on {until} already"),
+            Self::LongerThanTheKey(until) => write!(
+                f,
+                "support is promised until {until}, RSA-2048 is good through 2030 (NIST SP 800-57 part 1)"
+            ),
+        }
+    }
+}
+
+/// Looks at the last day of support of a release. `bits` is the size of the smallest key that its devices trust; `now` is
+/// in seconds since 1970, by default the clock's. Nothing else depends on the clock.
+pub fn support_doubts(until: Option<SupportDate>, bits: u32, now: Option<u64>) -> Vec<SupportDoubt> {
+    let Some(until) = until else { return Vec::new() };
+    let now = now.and_then(|seconds| jiff::Timestamp::from_second(i64::try_from(seconds).ok()?).ok());
+    let now = now.unwrap_or_else(jiff::Timestamp::now);
+    let today = SupportDate(now.to_zoned(jiff::tz::TimeZone::UTC).date());
+    let over = (until < today).then_some(SupportDoubt::Over(until));
+    let longer = bits <= 2048 && until > RSA_2048_GOOD_THROUGH;
+    over.into_iter().chain(longer.then_some(SupportDoubt::LongerThanTheKey(until))).collect()
+}
+
 /// The address of an advisory: `https://` or `http://`, printable ASCII.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advisory(String);
@@ -207,6 +244,29 @@ mod tests {
             assert!(bad.parse::<SupportDate>().is_err(), "{bad}");
         }
         assert!("1030-12-31".parse::<SupportDate>().is_err() && "2O30-12-31".parse::<SupportDate>().is_err());
+    }
+
+    #[test]
+    fn support_is_compared_with_the_key_and_with_the_day() {
+        let doubts = |until: &str, bits, now| {
+            let doubts = support_doubts(Some(until.parse().unwrap()), bits, Some(now));
+            doubts.iter().map(SupportDoubt::to_string).collect::<Vec<_>>().join("; ")
+        };
+        // 2026-11-21, and its last second.
+        for now in [1_795_219_200, 1_795_305_599] {
+            assert_eq!(doubts("2026-11-21", 2048, now), "", "today is a day of support");
+            assert_eq!(doubts("2026-11-20", 2048, now), "support ended on 2026-11-20 already");
+            assert_eq!(doubts("2030-12-31", 2048, now), "");
+            assert!(
+                doubts("2031-01-01", 2048, now).starts_with("support is promised until 2031-01-01, RSA-2048")
+            );
+            assert_eq!(doubts("2040-12-31", 3072, now), "");
+        }
+        assert_eq!(doubts("2031-01-01", 2048, 2_000_000_000).matches(';').count(), 1, "both in 2033");
+        // What is no time is no reason to stop.
+        assert_eq!(doubts("2199-12-31", 3072, u64::MAX), "");
+        assert_eq!(doubts("2000-01-01", 3072, u64::MAX), "support ended on 2000-01-01 already");
+        assert_eq!(support_doubts(None, 2048, None), []);
     }
 
     #[test]

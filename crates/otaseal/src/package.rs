@@ -6,7 +6,7 @@ use crate::accept::{LeftOut, Target};
 use crate::compress::Effort;
 use crate::continuity::{self, Continuity};
 use crate::digest::{Digests, Hasher};
-use crate::evidence::{self, Evidence, Sbom};
+use crate::evidence::{self, Evidence, Sbom, SupportDoubt};
 use crate::firmware::{Encoding, Firmware};
 use crate::guard::{self, Content, Expected};
 use crate::homie::Tokens;
@@ -195,6 +195,15 @@ pub struct Report {
     /// What was entered into the ledger.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ledger: Option<Appended>,
+}
+
+impl Report {
+    /// What speaks against the support that the manifest promises; `now` as of [`evidence::support_doubts`].
+    pub fn support_doubts(&self, now: Option<u64>) -> Vec<SupportDoubt> {
+        let trusted = self.continuity.keys().iter().map(|located| located.bits).min();
+        let bits = trusted.unwrap_or(self.manifest.key.bits);
+        evidence::support_doubts(self.manifest.support_until, bits, now)
+    }
 }
 
 /// Makes a package: reads the build, reads its tokens, compresses, signs, verifies, writes every artefact and,

@@ -10,6 +10,7 @@ use crate::report::{Outcome, Reporter};
 use crate::signer::{ExpectArgs, SignerArgs};
 use clap::Args;
 use otaseal::compress::Effort;
+use otaseal::evidence::SupportDoubt;
 use otaseal::firmware::MAX_IMAGE;
 use otaseal::guard::Content;
 use otaseal::image::esp8266::FlashMode;
@@ -126,6 +127,9 @@ pub(crate) struct Packaged {
     key: KeyInfo,
     #[serde(skip)]
     entered: Option<Entered>,
+    /// What speaks against the promise of support.
+    #[serde(skip)]
+    support: Vec<SupportDoubt>,
     /// What the holder of the key said.
     #[serde(skip)]
     remarks: Vec<String>,
@@ -134,7 +138,8 @@ pub(crate) struct Packaged {
 impl Outcome for Packaged {
     fn warnings(&self) -> Vec<String> {
         let own = self.key.warning().into_iter().chain(self.continuity_warnings());
-        own.chain(self.entered.as_ref().and_then(Entered::warning))
+        own.chain(self.support.iter().map(SupportDoubt::to_string))
+            .chain(self.entered.as_ref().and_then(Entered::warning))
             .chain(self.remarks.iter().cloned())
             .collect()
     }
@@ -214,7 +219,9 @@ fn one(options: &Options, signer: &dyn Signer) -> Result<Packaged, Failure> {
     let report = package(options, signer)?;
     let entered = options.ledger.as_ref().zip(report.ledger.clone());
     let entered = entered.map(|(ledger, appended)| Entered::new(ledger, appended));
-    Ok(Packaged { report, key: KeyInfo::of(signer.public_key()), entered, remarks: signer.remarks() })
+    let support = report.support_doubts(options.timestamp);
+    let key = KeyInfo::of(signer.public_key());
+    Ok(Packaged { report, key, entered, support, remarks: signer.remarks() })
 }
 
 /// One directory holds one package, so each gets its own.

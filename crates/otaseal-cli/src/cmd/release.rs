@@ -5,9 +5,13 @@ use crate::ledger::{Entered, LedgerArgs};
 use crate::report::{Outcome, Reporter};
 use crate::signer::SignerArgs;
 use clap::Args;
-use otaseal::Purpose;
-use otaseal::bundle::{self, Bundle, BundleError, Keys, Request};
+use otaseal::bundle::{self, Bundle, BundleError, Firmware, Keys, Request};
+use otaseal::evidence::{SupportDoubt, support_doubts};
+use otaseal::key::lint::{self, Finding, Severity};
+use otaseal::key::{PublicKey, parse_key_id};
+use otaseal::known_keys;
 use otaseal::manifest;
+use otaseal::{PackageError, Purpose};
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -71,7 +75,10 @@ impl Outcome for Released {
                 .to_owned()
         });
         let ledger = self.ledger.as_ref().and_then(Entered::warning);
-        one_key.into_iter().chain(ledger).chain(self.remarks.iter().cloned()).collect()
+        let Firmware { support_until, weakest_bits, .. } = self.bundle.firmware;
+        let support = support_doubts(support_until, weakest_bits, None);
+        let support = support.iter().map(SupportDoubt::to_string);
+        one_key.into_iter().chain(support).chain(ledger).chain(self.remarks.iter().cloned()).collect()
     }
 }
 
@@ -94,13 +101,20 @@ pub(crate) fn run(args: &Release, reporter: &Reporter) -> Result<Released, Failu
     if args.check {
         let Some(key) = args.signer.named() else { unreachable!("clap asks for the key") };
         let keys = Keys { firmware: named.as_ref(), next: next.as_ref() };
-        let bundle = bundle::check(&args.directory, &key.public_key()?, keys)?;
-        return Ok(Released { bundle, ledger: None, checked: true, remarks: Vec::new() });
+        let key = key.public_key()?;
+        let bundle = bundle::check(&args.directory, &key, keys)?;
+        return Ok(Released {
+            remarks: doubts(&key, named.as_ref(), &bundle),
+            bundle,
+            ledger: None,
+            checked: true,
+        });
     }
     let Some(out) = &args.output else { unreachable!("clap asks for it") };
     let manifest = args.directory.join(manifest::FILE_NAME);
-    let ledger = args.ledger.open_for(Purpose::Release, &settings(None)?, Some(&manifest))?;
-    let Some(ledger) = &ledger else { unreachable!("a release needs one") };
+    // Its chain is checked when the lines of the package are looked for.
+    let ledger = args.ledger.open(&settings(None)?, Some(&manifest));
+    let ledger = ledger.as_ref().ok_or(PackageError::NoLedger)?;
     let signer = args.signer.open(None, Purpose::Release)?;
     let firmware_key = named.as_ref().unwrap_or(signer.public_key());
     let _progress = reporter.progress("bundling");
@@ -108,6 +122,28 @@ pub(crate) fn run(args: &Release, reporter: &Reporter) -> Result<Released, Failu
     let bundle = bundle::make(request, &*signer)?;
     let entered = bundle.entered.clone().map(|appended| Entered::new(ledger, appended));
     Ok(Released { bundle, ledger: entered, checked: false, remarks: signer.remarks() })
+}
+
+/// What is wrong with the keys of a release that was made. It stays what was signed, so nothing is rejected for it.
+fn doubts(evidence: &PublicKey, firmware: Option<&PublicKey>, bundle: &Bundle) -> Vec<String> {
+    let refused = |key| {
+        let findings = lint::public_key(key).into_iter();
+        findings.filter(|finding| finding.severity() == Severity::Refuse).map(|finding| finding.to_string())
+    };
+    let mut doubts: Vec<_> =
+        refused(evidence).map(|finding| format!("the key of the evidence: {finding}")).collect();
+    let of_firmware: Vec<_> = match firmware {
+        Some(key) => refused(key).collect(),
+        None if bundle.firmware_key => Vec::new(),
+        // Of a key that is not at hand, its id tells whether it is published.
+        None => {
+            let id = parse_key_id(&bundle.firmware.key_id).ok();
+            let at = id.and_then(known_keys::published_at);
+            at.map(|at| Finding::Published { at }.to_string()).into_iter().collect()
+        }
+    };
+    doubts.extend(of_firmware.iter().map(|finding| format!("the key of the firmware: {finding}")));
+    doubts
 }
 
 impl From<BundleError> for Failure {

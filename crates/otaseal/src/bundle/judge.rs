@@ -120,7 +120,8 @@ pub(super) struct Judged {
     pub(super) files: Vec<(String, Vec<u8>)>,
     pub(super) signed: Vec<Signed>,
     pub(super) key_id: String,
-    pub(super) key_size: KeySize,
+    /// Of the keys in the image, or where there are none of the one that signed.
+    pub(super) weakest_bits: u32,
     pub(super) support_until: Option<SupportDate>,
     source: SaidSource,
 }
@@ -171,9 +172,12 @@ pub(super) fn judge(
     same(&image, "name", &said.name, &tokens.name.map(|token| token.value.to_string()))?;
     same(&image, "version", &said.version, &tokens.version.map(|token| token.value.to_string()))?;
     same(&image, "brand", &said.brand, &tokens.brand.map(|token| token.value.to_string()))?;
+    let known: Vec<_> = keys.firmware.into_iter().chain(keys.next).collect();
+    let found = search(&continuity::flash_of(&plain), &known).keys;
     if let Some(said_keys) = &said.carries {
-        carries(&image, said_keys, &plain, &said.key.id, keys)?;
+        carries(&image, said_keys, &found, &said.key.id, keys)?;
     }
+    let weakest_bits = found.iter().map(|located| located.bits).min().unwrap_or(key_size.bits());
     if let Some(firmware) = keys.firmware {
         artefacts.iter().enumerate().try_for_each(|(index, artefact)| accepted(artefact, index, firmware))?;
     }
@@ -201,7 +205,7 @@ pub(super) fn judge(
         files,
         signed,
         key_id: said.key.id,
-        key_size,
+        weakest_bits,
         support_until: said.support_until,
         source: said.source,
     })
@@ -395,12 +399,10 @@ fn source(said: &SaidSource, plain: &[u8]) -> Result<(), BundleError> {
 fn carries(
     image: &str,
     said: &[String],
-    plain: &[u8],
+    found: &[Located],
     key_id: &str,
     keys: Keys<'_>,
 ) -> Result<(), BundleError> {
-    let known: Vec<_> = keys.firmware.into_iter().chain(keys.next).collect();
-    let found = search(&continuity::flash_of(plain), &known).keys;
     let ids = |keys: &mut dyn Iterator<Item = &Located>| {
         keys.map(|located| located.key_id.clone()).collect::<Vec<_>>()
     };

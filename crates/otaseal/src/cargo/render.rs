@@ -75,6 +75,7 @@ fn words(note: &Note) -> String {
         Note::Continuity { warning } => {
             format!("warning: {warning}\n         (`cargo xtask pubkey` puts the key in)")
         }
+        Note::Support(doubt) => format!("warning: {doubt}"),
         Note::LedgerRecovered { recovered } => {
             format!("warning: the ledger ended in an unfinished line; it was moved to {}", recovered.file)
         }

@@ -7,6 +7,7 @@ use super::project::Project;
 use super::sbom;
 use crate::continuity;
 use crate::emit::{self, EmitError, Mode, RustForm, RustOptions};
+use crate::evidence::SupportDoubt;
 use crate::guard::Expected;
 use crate::key::PublicKey;
 use crate::key::lint::{self, Finding};
@@ -55,6 +56,8 @@ pub enum Note {
         /// A sentence without its full stop.
         warning: String,
     },
+    /// The promise of support cannot be kept, or is over.
+    Support(SupportDoubt),
     /// The ledger ended in an unfinished line, which was moved aside.
     LedgerRecovered {
         /// Where it is.
@@ -160,6 +163,7 @@ pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<Signed, Car
     for warning in report.continuity.warnings() {
         note(Note::Continuity { warning });
     }
+    report.support_doubts(request.timestamp).into_iter().for_each(|doubt| note(Note::Support(doubt)));
     if let Some(recovered) = report.ledger.as_ref().and_then(|entered| entered.recovered.clone()) {
         note(Note::LedgerRecovered { recovered });
     }
