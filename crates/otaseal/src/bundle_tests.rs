@@ -342,6 +342,27 @@ fn sign_again(bench: &Bench) {
     fs::write(directory.join(INDEX), index).unwrap();
 }
 
+/// With the firmware's key, what the index vouches for is judged again.
+#[test]
+fn a_release_is_judged_by_the_key_of_its_firmware() {
+    let bench = Bench::new();
+    bench.make().unwrap();
+    let path = bench.path("release/fw.bin.signed");
+    let mut bytes = fs::read(&path).unwrap();
+    let last = bytes.len() - 10;
+    bytes[last] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    edit(&bench.path("release/manifest.json"), &|said| {
+        let digests = serde_json::to_value(crate::digest::Digests::of(&bytes)).unwrap();
+        said["artefacts"][2].as_object_mut().unwrap().extend(digests.as_object().unwrap().clone());
+    });
+    sign_again(&bench);
+    assert!(matches!(bench.check(), Err(BundleError::NotInLedger(file)) if file == "fw.bin.signed"));
+    let keys = Keys { firmware: Some(bench.key.public()), next: None };
+    let judged = check(&bench.path("release"), bench.evidence_key.public(), keys);
+    assert!(matches!(judged, Err(BundleError::Rejected { file, .. }) if file == "fw.bin.signed"));
+}
+
 /// Digests that are right, of files that are not what their names say.
 #[test]
 fn files_that_do_not_belong_together_are_not_bundled() {
