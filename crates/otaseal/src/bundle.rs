@@ -13,9 +13,11 @@
 //! install it, since its signature is good. A key of its own for evidence keeps the two apart.
 
 mod check;
+mod entered;
 mod judge;
 
-use self::judge::{InLedger, Judged, judge};
+use self::entered::InLedger;
+use self::judge::{Judged, judge};
 use crate::digest::{Sha256Digest, sha256};
 use crate::evidence::SupportDate;
 use crate::firmware::MAX_IMAGE;

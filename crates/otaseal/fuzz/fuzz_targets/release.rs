@@ -40,7 +40,8 @@ fuzz_target!(|data: &[u8]| {
     let at = |name: &str| directory.path().join(name);
     fs::write(at("manifest.json"), data).expect("written");
     if let Ok(release) = rotate::read(&at("manifest.json"), KEY.public(), &OTHER) {
-        let plan = rotate::plan(KEY.public(), &OTHER, Reason::Compromised, vec![release]).expect("the new key is fit");
+        let plan = rotate::plan(KEY.public(), &OTHER, Reason::Compromised, vec![release])
+            .expect("the new key is fit");
         assert_eq!(plan.groups.len(), 1);
         serde_json::to_string(&plan).expect("a plan has a JSON form");
     }

@@ -1,6 +1,7 @@
 //! Whether a bundle is what was signed: every file, no other file.
 
-use super::judge::{Keys, excerpt, judge};
+use super::entered::excerpt;
+use super::judge::{Keys, judge};
 use super::{Bundle, BundleError, Firmware, INDEX, LEDGER, SIGNATURE, digest_of, judge_index, read};
 use crate::digest::{Sha256Digest, sha256};
 use crate::key::PublicKey;

@@ -4,7 +4,7 @@
 //! What they cannot tell is believed: the time, the tool, what is said of support and security, and of a build that is
 //! no plain image (an ELF) its MD5 and its name.
 
-use super::{BundleError, LEDGER};
+use super::BundleError;
 use crate::accept::Target;
 use crate::compress;
 use crate::continuity::{self, Form, Located, search};
@@ -14,7 +14,6 @@ use crate::firmware::{Encoding, MAX_IMAGE};
 use crate::homie;
 use crate::image::{self, esp8266::FlashMode};
 use crate::key::{KeySize, PublicKey};
-use crate::ledger::Record;
 use crate::manifest::{self, Installed, ReleaseError};
 use crate::metadata;
 use crate::output::is_file_name;
@@ -58,11 +57,11 @@ struct Said {
 }
 
 #[derive(Deserialize)]
-struct SaidSource {
-    file: String,
-    size_bytes: u64,
+pub(super) struct SaidSource {
+    pub(super) file: String,
+    pub(super) size_bytes: u64,
     md5: String,
-    sha256: String,
+    pub(super) sha256: String,
 }
 
 #[derive(Deserialize)]
@@ -123,7 +122,7 @@ pub(super) struct Judged {
     /// Of the keys in the image, or where there are none of the one that signed.
     pub(super) weakest_bits: u32,
     pub(super) support_until: Option<SupportDate>,
-    source: SaidSource,
+    pub(super) source: SaidSource,
 }
 
 /// A signed artefact.
@@ -211,7 +210,7 @@ pub(super) fn judge(
     })
 }
 
-fn wrong(file: &str, field: impl fmt::Display, what: impl fmt::Display) -> BundleError {
+pub(super) fn wrong(file: &str, field: impl fmt::Display, what: impl fmt::Display) -> BundleError {
     BundleError::Wrong { file: file.into(), field: field.to_string(), what: what.to_string() }
 }
 
@@ -229,7 +228,7 @@ fn same<T: Serialize + PartialEq>(
 }
 
 /// As it stands in JSON, cut where somebody wrote a book.
-fn shown(value: &impl Serialize) -> String {
+pub(super) fn shown(value: &impl Serialize) -> String {
     let text = serde_json::to_string(value).unwrap_or_default();
     match text.char_indices().nth(MAX_SHOWN) {
         Some((at, _)) => format!("{}…", &text[..at]),
@@ -437,87 +436,4 @@ fn accepted(artefact: &Artefact, index: usize, key: &PublicKey) -> Result<(), Bu
         }
         None => Ok(()),
     }
-}
-
-/// Looks for every signature of a package among the lines of a ledger.
-pub(super) struct InLedger<'a> {
-    judged: &'a Judged,
-    found: Vec<Entered>,
-}
-
-#[derive(Clone)]
-enum Entered {
-    No,
-    /// Made of another build: its size and SHA-256.
-    Of(u64, String),
-    Yes,
-}
-
-impl<'a> InLedger<'a> {
-    pub(super) fn new(judged: &'a Judged) -> Self {
-        Self { judged, found: vec![Entered::No; judged.signed.len()] }
-    }
-
-    /// Takes a line; whether it is one of this package's.
-    pub(super) fn see(&mut self, record: &Record) -> bool {
-        let Judged { signed, key_id, source, .. } = self.judged;
-        let Some(at) = signed.iter().position(|item| item.sha256 == record.output.sha256) else {
-            return false;
-        };
-        let input = &record.input;
-        if record.key_id != *key_id || record.signature != signed[at].scheme {
-            return true;
-        }
-        // One line that says the same is enough: the same bytes may have been signed by themselves as well.
-        match (&self.found[at], input.sha256 == source.sha256 && input.size_bytes == source.size_bytes) {
-            (_, true) => self.found[at] = Entered::Yes,
-            (Entered::No, false) => self.found[at] = Entered::Of(input.size_bytes, input.sha256.clone()),
-            _ => {}
-        }
-        true
-    }
-
-    /// # Errors
-    /// [`BundleError::NotInLedger`] for the first signature without a line, [`BundleError::Wrong`] for one that was made of
-    /// another build than the manifest says.
-    pub(super) fn finish(self) -> Result<(), BundleError> {
-        let source = &self.judged.source;
-        for (item, found) in self.judged.signed.iter().zip(self.found) {
-            match found {
-                Entered::Yes => {}
-                Entered::No => return Err(BundleError::NotInLedger(item.file.clone())),
-                Entered::Of(size, digest) => {
-                    let said = |what: String, entered: &dyn fmt::Display| {
-                        format!(
-                            "the manifest says {what}, in the ledger {} was made of a build with {entered}",
-                            item.file
-                        )
-                    };
-                    return Err(match digest == source.sha256 {
-                        true => {
-                            wrong(&source.file, "source.size_bytes", said(shown(&source.size_bytes), &size))
-                        }
-                        false => {
-                            wrong(&source.file, "source.sha256", said(shown(&source.sha256), &shown(&digest)))
-                        }
-                    });
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The same where the lines were taken out of their ledger: they are no chain.
-pub(super) fn excerpt(judged: &Judged, lines: &[u8]) -> Result<(), BundleError> {
-    let mut entered = InLedger::new(judged);
-    for (number, line) in (1..).zip(lines.split(|byte| *byte == b'\n')) {
-        if line.is_empty() {
-            continue;
-        }
-        let record: Record = serde_json::from_slice(line)
-            .map_err(|error| wrong(LEDGER, format_args!("line {number}"), error))?;
-        entered.see(&record);
-    }
-    entered.finish()
 }

@@ -1,0 +1,89 @@
+//! Whether the ledger knows the signatures of a package, and the build that they were made of.
+
+use super::judge::{Judged, shown, wrong};
+use super::{BundleError, LEDGER};
+use crate::ledger::Record;
+use std::fmt;
+
+/// Looks for every signature of a package among the lines of a ledger.
+pub(super) struct InLedger<'a> {
+    judged: &'a Judged,
+    found: Vec<Entered>,
+}
+
+#[derive(Clone)]
+enum Entered {
+    No,
+    /// Made of another build: its size and SHA-256.
+    Of(u64, String),
+    Yes,
+}
+
+impl<'a> InLedger<'a> {
+    pub(super) fn new(judged: &'a Judged) -> Self {
+        Self { judged, found: vec![Entered::No; judged.signed.len()] }
+    }
+
+    /// Takes a line; whether it is one of this package's.
+    pub(super) fn see(&mut self, record: &Record) -> bool {
+        let Judged { signed, key_id, source, .. } = self.judged;
+        let Some(at) = signed.iter().position(|item| item.sha256 == record.output.sha256) else {
+            return false;
+        };
+        let input = &record.input;
+        if record.key_id != *key_id || record.signature != signed[at].scheme {
+            return true;
+        }
+        // One line that says the same is enough: the same bytes may have been signed by themselves as well.
+        match (&self.found[at], input.sha256 == source.sha256 && input.size_bytes == source.size_bytes) {
+            (_, true) => self.found[at] = Entered::Yes,
+            (Entered::No, false) => self.found[at] = Entered::Of(input.size_bytes, input.sha256.clone()),
+            _ => {}
+        }
+        true
+    }
+
+    /// # Errors
+    /// [`BundleError::NotInLedger`] for the first signature without a line, [`BundleError::Wrong`] for one that was made of
+    /// another build than the manifest says.
+    pub(super) fn finish(self) -> Result<(), BundleError> {
+        let source = &self.judged.source;
+        for (item, found) in self.judged.signed.iter().zip(self.found) {
+            match found {
+                Entered::Yes => {}
+                Entered::No => return Err(BundleError::NotInLedger(item.file.clone())),
+                Entered::Of(size, digest) => {
+                    let said = |what: String, entered: &dyn fmt::Display| {
+                        format!(
+                            "the manifest says {what}, in the ledger {} was made of a build with {entered}",
+                            item.file
+                        )
+                    };
+                    return Err(match digest == source.sha256 {
+                        true => {
+                            wrong(&source.file, "source.size_bytes", said(shown(&source.size_bytes), &size))
+                        }
+                        false => {
+                            wrong(&source.file, "source.sha256", said(shown(&source.sha256), &shown(&digest)))
+                        }
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The same where the lines were taken out of their ledger: they are no chain.
+pub(super) fn excerpt(judged: &Judged, lines: &[u8]) -> Result<(), BundleError> {
+    let mut entered = InLedger::new(judged);
+    for (number, line) in (1..).zip(lines.split(|byte| *byte == b'\n')) {
+        if line.is_empty() {
+            continue;
+        }
+        let record: Record = serde_json::from_slice(line)
+            .map_err(|error| wrong(LEDGER, format_args!("line {number}"), error))?;
+        entered.see(&record);
+    }
+    entered.finish()
+}
