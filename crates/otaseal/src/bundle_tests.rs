@@ -439,7 +439,7 @@ fn a_key_that_is_a_bare_modulus_is_found_by_the_key() {
     fs::write(bench.path("fw.bin"), [&b"code\0".repeat(50)[..], next.public().modulus()].concat()).unwrap();
     let mut options = Options::new(bench.path("fw.bin"), bench.path("dist"));
     options.ledger = Some(bench.ledger());
-    options.continuity.rotate_to = Some(crate::continuity::NextKey::Key(next.public().clone()));
+    options.continuity.rotate_to = vec![crate::continuity::NextKey::Key(next.public().clone())];
     package(&options, &bench.key).unwrap();
     let wrong = |result| matches!(result, Err(BundleError::Wrong { field, .. }) if field == "carries");
     assert!(wrong(bench.make()));
