@@ -227,6 +227,20 @@ fn a_key_is_made_inside_the_token_and_never_leaves_it() {
     tokens.ok(&words);
     fs::remove_file(bench.path("otaseal.toml")).unwrap();
 
+    // Whom the disk keeps from the public half is told where it is.
+    #[cfg(target_os = "linux")]
+    {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut keygen = tokens.command(OTASEAL);
+        keygen.env("OTASEAL_PKCS11_PIN", PIN).env("OTASEAL_PKCS11_MODULE", tokens.module()).stdout(full);
+        let unheard = "pkcs11:token=Release;object=unheard";
+        let output = keygen.args(["keygen", "--key", unheard, "--public", "-"]).output().unwrap();
+        let said = text(&output);
+        assert!(output.status.code() == Some(3) && said.contains("the token has the key"), "{said}");
+        let told = tokens.ok(&["pubkey", "--private-key", unheard, "--pem"]);
+        assert!(told.stdout.starts_with(b"-----BEGIN PUBLIC KEY-----"));
+    }
+
     // Nothing is ever replaced, in the token or beside it.
     let again = tokens.otaseal(&["keygen", "--key", key, "--public", "out"]);
     says(&bench, key, &again, 3, &["has a key of that name already", "`fleet 2`"]);

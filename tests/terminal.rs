@@ -24,6 +24,7 @@ fn escape_sequences_in_files_do_not_reach_the_terminal() {
     let copy = |file: &str, name: &str| fs::copy(input(file), bench.path(name)).unwrap();
     copy("keys/public.pem", "public.pem");
     copy("keys/other.public.pem", "other.pem");
+    copy("keys/rsa3072.public.pem", "old.pem");
     copy("firmware.bin", "firmware.bin");
     copy("signatures/raw", "raw");
     let ledger = |old, name| {
@@ -40,7 +41,7 @@ fn escape_sequences_in_files_do_not_reach_the_terminal() {
     let request = |old, name| changed(&bench, "signatures/request.json", old, "HOSTILE", name);
     request(r#""pkcs1v15-sha256""#, "form.request");
     request(r#""firmware.bin""#, "name.request");
-    let plan = |file| ["rotate", "plan", "--old", "public.pem", "--new", "other.pem", file];
+    let plan = |file| ["rotate", "plan", "--old", "old.pem", "--new", "other.pem", file];
     let attach = |file| {
         [
             "attach",

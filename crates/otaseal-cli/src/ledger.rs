@@ -3,6 +3,7 @@
 use crate::error::{Exit, Failure};
 use crate::io::Place;
 use clap::Args;
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use otaseal::key::PublicKey;
 use otaseal::ledger::{Entry, Ledger, LedgerError, NamedDigest, Origin, Recovered};
 use otaseal::settings::Settings;
@@ -21,11 +22,16 @@ pub(crate) const WAIT_AT_ONCE: usize = 16;
 pub(crate) struct LedgerArgs {
     /// Enter every signature here before the signed file gets its name; made when it is missing [default: what
     /// otaseal.toml says]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(file))]
     ledger: Option<PathBuf>,
     /// What the build is called in the ledger [default: what the CI system calls it]
     #[arg(long, value_name = "ID")]
     build_id: Option<String>,
+}
+
+/// A ledger is read before it is written: no stream can be one.
+fn file(path: PathBuf) -> Result<PathBuf, &'static str> {
+    if path == Path::new("-") { Err("a ledger is a file, not a stream") } else { Ok(path) }
 }
 
 impl LedgerArgs {

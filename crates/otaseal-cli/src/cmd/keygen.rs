@@ -185,10 +185,16 @@ fn in_token(args: &Keygen, uri: &str, reporter: &Reporter) -> Result<Made, Failu
         pkcs11::generate(&uri, args.pkcs11_module.as_deref(), &args.passphrase, args.bits)
             .map_err(|error| Failure::new(&error, error.help()))?
     };
-    match file {
-        Some(file) => fill(file, key.to_spki_pem().as_bytes())?,
-        None => to_stdout(key.to_spki_pem().as_bytes())?,
-    }
+    let written = match file {
+        Some(file) => fill(file, key.to_spki_pem().as_bytes()),
+        None => to_stdout(key.to_spki_pem().as_bytes()),
+    };
+    written.map_err(|failure| Failure {
+        help: format!(
+            "the token has the key: `otaseal pubkey --private-key '{uri}' --pem` gives its public half"
+        ),
+        ..failure
+    })?;
     let public = public.name();
     Ok(Made { key: KeyInfo::of(&key), private: uri.to_string(), encrypted: false, public })
 }
