@@ -18,6 +18,6 @@ pub(crate) struct ContinuityArgs {
 impl ContinuityArgs {
     pub(crate) fn rule(&self) -> Rule {
         let without_key = if self.allow_no_key { WithoutKey::Allow } else { WithoutKey::Judge };
-        Rule { rotate_to: self.rotate_to.clone(), without_key, ..Rule::default() }
+        Rule { rotate_to: self.rotate_to.clone(), without_key, quick: true, ..Rule::default() }
     }
 }

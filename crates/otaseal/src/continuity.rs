@@ -5,7 +5,7 @@
 //! are seen before the signature, in the plain image; see [`search`] for what is recognised and what is not.
 
 mod der;
-mod pem;
+pub(crate) mod pem;
 mod scan;
 
 use crate::guard::Content;
@@ -19,7 +19,7 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt;
 
-pub use self::scan::{Form, Located, Private, Search, search};
+pub use self::scan::{Form, Located, Private, Search, quick_search, search};
 
 /// What is expected of the image's keys.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +31,9 @@ pub struct Rule {
     pub without_key: WithoutKey,
     /// What it is signed for: a release may make no device trust a key that is unfit for one.
     pub purpose: Purpose,
+    /// Where the key that signs is found, do not search for the keys of others in the form of `otaseal-device` as well,
+    /// which takes about as long as to sign: it is not done before a release, or where the next keys are named.
+    pub quick: bool,
 }
 
 impl Rule {
@@ -235,7 +238,9 @@ pub fn check(
         NextKey::Id(_) => None,
     });
     let known: Vec<_> = public.into_iter().chain(next).collect();
-    let Search { mut keys, private } = search(&flash, &known);
+    let quick = rule.quick && rule.purpose == Purpose::Development && rule.rotate_to.is_empty();
+    let Search { mut keys, private } =
+        if quick { quick_search(&flash, &known) } else { search(&flash, &known) };
     let own = || {
         let offset = signer?.private_number_in(&flash)?;
         Some(Private { what: "a number of the private key that signs", offset })

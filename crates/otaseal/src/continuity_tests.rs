@@ -286,6 +286,26 @@ fn what_looks_like_a_private_key_in_der_is_none() {
         table.extend([6, 10, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 12, 1, last]);
     }
     files.push(("identifiers", table));
+    // What a library that writes keys holds of them, one after another or before text.
+    let ed25519 = [0x30, 0x2E, 2, 1, 0, 0x30, 5, 6, 3, 0x2B, 0x65, 0x70, 4, 0x22, 4, 0x20];
+    let x25519 = [0x30, 0x2E, 2, 1, 0, 0x30, 5, 6, 3, 0x2B, 0x65, 0x6E, 4, 0x22, 4, 0x20];
+    let ed448 = [0x30, 0x47, 2, 1, 0, 0x30, 5, 6, 3, 0x2B, 0x65, 0x71, 4, 0x3B, 4, 0x39];
+    files.push(("headers", [&x25519[..], &ed25519, &ed448, &ed448, b"Could not encode the key\0"].concat()));
+    files.push(("a header and text", [&ed25519[..], b"%s: the seed has another length than 32\0"].concat()));
+    files.push(("a header and zeros", [&ed25519[..], &[0; 16], example().to_spki_der()].concat()));
+    let p256: &[u8] = &[
+        0x30, 0x81, 0x87, 2, 1, 0, 0x30, 0x13, 6, 7, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 2, 1, 6, 8, 0x2A, 0x86,
+        0x48, 0xCE, 0x3D, 3, 1, 7, 4, 0x6D, 0x30, 0x6B, 2, 1, 1, 4, 0x20, 0xA1, 0x44, 3, 0x42, 0,
+    ];
+    files.push(("a curve's headers", [p256, b"the curve is not known to this library"].concat()));
+    let request: &[u8] = &[0x30, 0x40, 2, 1, 1, 4, 24];
+    files.push(("a packet of SNMP", [request, b"a community of 24 letters", &[0x1C, 2, 1, 0]].concat()));
+    let public =
+        example().to_spki_pem().replace("PUBLIC KEY", "PRIVATE KEY").replace("-----END", "\0\0-----END");
+    files.push((
+        "a public key behind a label",
+        public.replace("KEY-----\n", "KEY-----\0label\0").into_bytes(),
+    ));
     for (name, bytes) in files {
         let found = search(&within(&bytes), &[]);
         assert!(found.private.is_none(), "{name}: {:?}", found.private);
@@ -367,6 +387,23 @@ fn another_key_needs_to_be_named() {
     assert_eq!(keys.len(), 2);
 }
 
+/// Keys that stand apart from one another, and of different sizes, in the form of `otaseal-device`.
+#[test]
+fn keys_that_stand_apart_are_all_found() {
+    let large = fixture("rsa4096");
+    let apart =
+        [&device_form(&example())[..], &[0; 1024], &device_form(&other()), &device_form(&large)].concat();
+    let image = [&[0; 4096][..], &apart, &[0; 4096], example().to_spki_pem().as_bytes()].concat();
+    let found = search(&image, &[&example()]);
+    assert_eq!(found.keys.len(), 3, "{:?}", found.keys);
+    let rule = Rule { quick: true, ..Rule::default() };
+    let with = |rule: &Rule| check(&image, Content::Firmware, Some(&example()), rule).unwrap();
+    assert_eq!(with(&rule).keys().len(), 1, "a key was found, and nobody needs to know of others");
+    assert_eq!(with(&rule.clone().for_purpose(Purpose::Release)).keys().len(), 3);
+    let rotate_to = vec![NextKey::Id(other().id()), NextKey::Id(large.id())];
+    assert_eq!(with(&Rule { rotate_to, ..rule }).keys().len(), 3);
+}
+
 /// Whoever signs: what the devices will trust is looked at as the key that signs is.
 #[test]
 fn no_release_makes_a_device_trust_an_unfit_key() {
@@ -399,7 +436,7 @@ fn the_numbers_of_the_key_that_signs_are_found() {
         let image = within(&[number, example().to_spki_pem().as_bytes()].concat());
         check(&image, Content::Firmware, Some(signer), &Rule::default())
     };
-    for number in [numbers.prime1, numbers.private_exponent] {
+    for number in [numbers.prime1, numbers.prime2, numbers.private_exponent] {
         let big = number.as_bytes().to_vec();
         let little: Vec<u8> = big.iter().rev().copied().collect();
         for number in [big, little] {

@@ -431,7 +431,7 @@ impl PrivateKey {
     /// Where in these bytes a prime or the private exponent stands, in either order of bytes: what holds a key without
     /// them can sign by neither of the two ways.
     pub(crate) fn number_in(&self, bytes: &[u8]) -> Option<usize> {
-        [self.inner.primes().first()?.as_ref(), self.inner.d()].into_iter().find_map(|number| {
+        self.inner.primes().iter().map(AsRef::as_ref).chain([self.inner.d()]).find_map(|number| {
             let mut number = Zeroizing::new(number.to_be_bytes_trimmed_vartime());
             let big_endian = memmem::find(bytes, &number);
             number.reverse();

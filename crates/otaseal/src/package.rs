@@ -4,7 +4,7 @@ mod error;
 
 use crate::accept::{LeftOut, Target};
 use crate::compress::Effort;
-use crate::continuity::{self, Continuity};
+use crate::continuity::{self, Continuity, Rule};
 use crate::digest::{Digests, Hasher};
 use crate::evidence::{self, Evidence, Sbom, SupportDoubt};
 use crate::firmware::{Encoding, Firmware};
@@ -331,7 +331,8 @@ fn enter(options: &Options, manifest: &Manifest, key: &PublicKey) -> Result<Opti
 }
 
 fn keys_in(firmware: &Firmware, signer: &dyn Signer, options: &Options) -> Result<Continuity, PackageError> {
-    let rule = options.continuity.clone().for_purpose(options.purpose);
+    // The manifest lists every key.
+    let rule = Rule { quick: false, ..options.continuity.clone().for_purpose(options.purpose) };
     continuity::check(firmware.bytes(), options.content, Some(signer), &rule)
         .map_err(|source| PackageError::Continuity { file: firmware.source().file.clone(), source })
 }

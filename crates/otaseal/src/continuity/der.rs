@@ -115,29 +115,51 @@ fn is_rsa(fields: &[u8], sequence: Header) -> bool {
 
 /// Whether a number as long as a curve's fills the SEQUENCE, or is followed by the curve or the public key.
 fn is_elliptic(fields: &[u8], sequence: Header) -> bool {
-    /// From secp192 to secp521.
-    const LENGTHS: [usize; 5] = [24, 28, 32, 48, 66];
     const CURVE: u8 = 0xA0;
     const PUBLIC_KEY: u8 = 0xA1;
     let Some(number) = Header::of(OCTET_STRING, fields) else { return false };
-    LENGTHS.contains(&number.content)
+    // From secp112 to sect571.
+    (14..=72).contains(&number.content)
+        && is_random(&fields[number.bytes..], number.content)
         && ends_or_goes_on(fields, number.value(), sequence, &[CURVE, PUBLIC_KEY])
 }
 
-/// Whether an algorithm comes, then the key's octets, and then nothing, or attributes or the public key.
+/// Whether an algorithm comes, then the key's octets, and then nothing, or attributes or the public key. Octets that are a
+/// SEQUENCE are one of the forms above, and found as that; others are the key itself, or one value with the key in it. (A
+/// library that writes keys holds all that stands before them.)
 fn is_pkcs8(fields: &[u8], sequence: Header) -> bool {
     const ATTRIBUTES: u8 = 0xA0;
     const PUBLIC_KEY: [u8; 2] = [0x81, 0xA1];
     let key_ends = || {
         let algorithm = Header::of(SEQUENCE, fields)?;
         let oid = Header::of(OBJECT_IDENTIFIER, &fields[algorithm.bytes..])?;
-        let key = Header::of(OCTET_STRING, fields.get(algorithm.value()..)?)?;
-        let plausible =
-            (3..=16).contains(&oid.content) && oid.value() <= algorithm.content && key.content >= 16;
-        plausible.then(|| algorithm.value() + key.value())
+        let octets = fields.get(algorithm.value()..)?;
+        let key = Header::of(OCTET_STRING, octets)?;
+        let plausible = (3..=16).contains(&oid.content) && oid.value() <= algorithm.content;
+        let content = &octets[key.bytes..];
+        let inner = Header::read(content).filter(|inner| inner.value() == key.content);
+        let is_key = match inner {
+            Some(Header { tag: SEQUENCE, .. }) => false,
+            Some(inner) => is_random(&content[inner.bytes..], inner.content),
+            None => is_random(content, key.content),
+        };
+        (plausible && is_key).then(|| algorithm.value() + key.value())
     };
     let more = [ATTRIBUTES, PUBLIC_KEY[0], PUBLIC_KEY[1]];
     key_ends().is_some_and(|end| ends_or_goes_on(fields, end, sequence, &more))
+}
+
+/// Whether the next bytes can be a secret number: neither text, nor headers, nor zeros. Of 32 random bytes, at least two
+/// thirds are different and one has its highest bit set, in all but one of a billion cases.
+fn is_random(bytes: &[u8], length: usize) -> bool {
+    /// The rest looks the same.
+    const MOST: usize = 32;
+    let length = length.min(MOST);
+    let Some(number) = bytes.get(..length) else { return false };
+    let mut seen = [false; 256];
+    number.iter().for_each(|byte| seen[usize::from(*byte)] = true);
+    let different = seen.iter().filter(|seen| **seen).count();
+    length >= 14 && different * 3 >= length * 2 && number.iter().any(|byte| byte >> 7 == 1)
 }
 
 /// Whether the fields of a SEQUENCE end here, or go on with one of these tags.

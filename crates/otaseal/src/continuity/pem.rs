@@ -65,7 +65,7 @@ fn has_content(body: &[u8]) -> bool {
         body.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).take(WINDOW).collect();
     (start.len() == WINDOW && start.iter().all(base64))
         || is_traditionally_encrypted(&text)
-        || text.windows(WINDOW).any(|window| begins_a_key(window) && window.iter().all(base64))
+        || text.windows(WINDOW).any(|window| begins_a_private_key(window) && window.iter().all(base64))
 }
 
 /// Whether the headers are there whole: a TLS library has the words of them, one after the other.
@@ -77,21 +77,59 @@ fn is_traditionally_encrypted(text: &[u8]) -> bool {
     vector.len() >= 16 && vector[..16].iter().all(u8::is_ascii_hexdigit)
 }
 
-/// Whether base64 is that of a SEQUENCE that begins with a version, or with an algorithm, as every private key in DER
-/// does, or of OpenSSH's own form.
-fn begins_a_key(text: &[u8]) -> bool {
-    // 0x30 and the length that follows it.
-    if !matches!(text, [b'M', b'A'..=b'P', ..]) {
-        return text.starts_with(b"b3BlbnNzaC1rZXkt");
+/// How a key begins in base64.
+#[derive(PartialEq, Eq)]
+pub(crate) enum Start {
+    /// A SEQUENCE that begins with a version, as every private key in DER does, or OpenSSH's own form.
+    Private,
+    /// One that begins with what it is encrypted by.
+    Encrypted,
+    /// One that begins with another algorithm: a public key.
+    Public,
+}
+
+impl Start {
+    /// Looks at the first characters, of base64 as in PEM or as in a URL.
+    pub(crate) fn of(text: &[u8]) -> Option<Self> {
+        /// 1.2.840.113549.1, and what follows it in PBES1 and PBES2, and in PKCS#12's own schemes.
+        const ENCRYPTION: [&[u8]; 2] = [
+            &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x05],
+            &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x0C],
+        ];
+        if text.starts_with(b"b3BlbnNzaC1rZXkt") {
+            return Some(Self::Private);
+        }
+        // 0x30 and the length that follows it.
+        if !matches!(text, [b'M', b'A'..=b'P', ..]) {
+            return None;
+        }
+        let text = text.first_chunk::<24>()?.map(|letter| match letter {
+            b'-' => b'+',
+            b'_' => b'/',
+            other => other,
+        });
+        let mut bytes = [0; 18];
+        let content = match Base64Unpadded::decode(text, &mut bytes).ok()? {
+            [0x30, 0x82, _, _, content @ ..]
+            | [0x30, 0x81, _, content @ ..]
+            | [0x30, 0..=0x7F, content @ ..] => content,
+            _ => return None,
+        };
+        match content {
+            [0x02, 1, ..] => Some(Self::Private),
+            [0x30, 0..=0x7F, 0x06, _, oid @ ..]
+                if ENCRYPTION.iter().any(|scheme| oid.starts_with(scheme)) =>
+            {
+                Some(Self::Encrypted)
+            }
+            [0x30, 0..=0x7F, 0x06, ..] => Some(Self::Public),
+            _ => None,
+        }
     }
-    let mut buffer = [0; 6];
-    let bytes = text.first_chunk::<8>().map(|text| Base64Unpadded::decode(text, &mut buffer));
-    let content = match bytes {
-        Some(Ok([0x30, 0x82, _, _, content @ ..] | [0x30, 0x81, _, content @ .., _])) => content,
-        Some(Ok([0x30, 0..=0x7F, content @ .., _, _])) => content,
-        _ => return false,
-    };
-    matches!(content, [0x02, 1] | [0x30, 0..=0x7F])
+}
+
+fn begins_a_private_key(text: &[u8]) -> bool {
+    Start::of(text).is_some_and(|start| start != Start::Public)
 }
 
 /// A block's lines without what joins them: white space, zero bytes, quotation marks, commas, and the line ends in a string

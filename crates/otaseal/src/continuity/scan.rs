@@ -88,8 +88,7 @@ pub struct Search {
 ///
 /// Public keys that count as an update key: RSA of 2048, 3072 or 4096 bits with e = 65537, as PEM (`PUBLIC KEY`,
 /// `RSA PUBLIC KEY`), as DER (SPKI, PKCS#1), and in the form of `otaseal-device`, the modulus with its key id. The
-/// keys in `known` are found as a bare modulus too, in either byte order: of any other key that is random bytes. Of the
-/// form of `otaseal-device`, other keys are found where no key was found before, and beside a key in that form.
+/// keys in `known` are found as a bare modulus too, in either byte order: of any other key that is random bytes.
 ///
 /// No update key is what TLS brings along: a certificate, PEM or DER, with the key inside it; keys of other
 /// algorithms. A bare RSA key that is pinned for TLS cannot be told from an update key, and counts as one.
@@ -98,6 +97,15 @@ pub struct Search {
 /// joined as text, or as strings of C or JSON; and DER: RSA, elliptic curves, PKCS#8 with and without a passphrase,
 /// also in a PKCS#12 file. What hides a key on purpose, or cuts it into pieces, is not found.
 pub fn search(plain: &[u8], known: &[&PublicKey]) -> Search {
+    search_for(plain, known, true)
+}
+
+/// [`search`], but where a key is found, others in the form of `otaseal-device` are found right beside one alone.
+pub fn quick_search(plain: &[u8], known: &[&PublicKey]) -> Search {
+    search_for(plain, known, false)
+}
+
+fn search_for(plain: &[u8], known: &[&PublicKey], every: bool) -> Search {
     let mut found = Search::default();
     for (at, block) in pem::blocks(plain) {
         match block {
@@ -121,7 +129,7 @@ pub fn search(plain: &[u8], known: &[&PublicKey]) -> Search {
             }
         }
     }
-    if found.keys.is_empty() && found.private.is_none() {
+    if (every || found.keys.is_empty()) && found.private.is_none() {
         device_form(plain, &mut found);
     }
     key_set(plain, &mut found);

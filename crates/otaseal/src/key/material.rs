@@ -3,6 +3,7 @@
 //! `--key "$(cat private.pem)"` is a slip of one character. Whatever prints a name that somebody gave, or what another
 //! program wrote, asks here first: an error message ends up in the log of a CI system.
 
+use crate::continuity::pem::Start;
 use crate::text;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -10,7 +11,7 @@ use std::path::Path;
 /// Longest name of a file in bytes, and of each part of it: `PATH_MAX` and `NAME_MAX` of Linux, which are the largest.
 const LONGEST: (usize, usize) = (4096, 255);
 
-/// Fewest characters of base64 that are taken for a key: the last 48 bytes of Ed25519's 48 have 64, an RSA key has 1600.
+/// Fewest characters of base64 that are taken for a key: of Ed25519's 48 bytes there are 64, of an RSA key 1600.
 const SHORTEST_BASE64: usize = 40;
 
 /// Fewest where they stand behind a slash: parts of a path have fewer together.
@@ -19,16 +20,16 @@ const SHORTEST_BEHIND_A_PATH: usize = 255;
 /// Fewest hexadecimal digits that are taken for a key: more than a SHA-512 or two SHA-256 have.
 const SHORTEST_HEX: usize = 200;
 
-/// How base64 of a key begins: DER of 64 KiB and less, of 255 bytes and less, of Ed25519; OpenSSH's own form; and PEM
-/// itself once more in base64, which is how many CI systems keep it.
-const BASE64_STARTS: &[&[u8]] =
-    &[b"MII", b"MIG", b"MHc", b"MHQ", b"MC4CAQ", b"b3BlbnNzaC1rZXkt", b"LS0tLS1CRUdJTi"];
+/// `-----BEGIN` in base64, which is how many CI systems keep PEM.
+const PEM_IN_BASE64: &[u8] = b"LS0tLS1CRUdJTi";
+/// How a SEQUENCE of more than 127 bytes and PEM begin in hexadecimal digits.
+const HEX_STARTS: [&[u8]; 3] = [b"3081", b"3082", b"2d2d2d2d2d424547494e"];
 
 /// Whether bytes have a key in them, public or private: PEM, also without its line ends; DER; either of them as base64 or
 /// hexadecimal text. A guess, for what is to be shown: it is wrong rather about a harmless text than about a key.
 pub fn is_key(bytes: &[u8]) -> bool {
     let has = |text: &[u8]| memchr::memmem::find(bytes, text).is_some();
-    if has(b"-----BEGIN") || has(b"-----END") || has(b"PRIVATE KEY") {
+    if has(b"-----BEGIN") || has(b"-----END") || has(b"PRIVATE KEY-----") {
         return true;
     }
     // A SEQUENCE with a length of one or two bytes more: a text seldom begins with 0 and never goes on like this.
@@ -38,10 +39,15 @@ pub fn is_key(bytes: &[u8]) -> bool {
 /// Whether text has the bytes of a key in it, in base64 or hexadecimal digits.
 fn is_encoded_key(bytes: &[u8]) -> bool {
     let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte);
-    let starts = |text: &[u8]| BASE64_STARTS.iter().any(|start| text.starts_with(start));
+    let starts = |text: &[u8]| text.starts_with(PEM_IN_BASE64) || Start::of(text).is_some();
+    let starts_in_hex = |text: &[u8]| {
+        HEX_STARTS
+            .iter()
+            .any(|start| text.get(..start.len()).is_some_and(|text| text.eq_ignore_ascii_case(start)))
+    };
     let looks = |run: &[u8]| {
         run.len() >= SHORTEST_BASE64 && starts(run)
-            || run.len() >= SHORTEST_HEX && run.iter().all(u8::is_ascii_hexdigit)
+            || run.len() >= SHORTEST_HEX && run.iter().all(u8::is_ascii_hexdigit) && starts_in_hex(run)
             // A directory may stand before it, which what was taken for a name is relative to.
             || (1..run.len().saturating_sub(SHORTEST_BEHIND_A_PATH))
                 .any(|at| run[at - 1] == b'/' && starts(&run[at..]))
@@ -105,8 +111,8 @@ pub fn on_command_line(arguments: impl Iterator<Item = OsString>) -> Option<(Str
 /// What is said of a key in the place of its name.
 pub const IS_KEY: &str = "this is a key itself, not the name of a file";
 /// What to do about it.
-pub const HELP: &str = "write it to standard input and say --key -, or to a file and give its name: every user of this \
-                        machine can read a command line";
+pub const HELP: &str = "write it to a file and give its name, or a private key to standard input and say --key -: every \
+                        user of this machine can read a command line";
 
 /// Whether a text can be the name of an environment variable in every shell.
 pub fn is_variable(text: &str) -> bool {
@@ -194,6 +200,11 @@ mod tests {
         for name in [
             "private.pem",
             "keys/MII.pem",
+            "MIGRATION/build/esp8266/nodemcu/release/firmware/of-the-sensor",
+            "MIIgration-of-everything-to-another-place-in-the-north",
+            "PRIVATE KEYS/fw.pem",
+            "pkcs11-tool --label 'OTA PRIVATE KEY' -s",
+            &digest.repeat(4)[..250],
             "/home/somebody/MIIE/private.pem",
             "pkcs11:token=Release;object=firmware?module-path=/usr/lib/softhsm/libsofthsm2.so",
             "C:\\Users\\somebody\\keys\\private.pem",
