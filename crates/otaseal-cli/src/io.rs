@@ -72,11 +72,7 @@ impl Place {
 
     /// What a report calls it: its path, or `-`. What cannot be a path may be a key, and is not shown.
     pub(crate) fn name(&self) -> String {
-        match self.path() {
-            None => "-".into(),
-            Some(path) if !material::is_name(path.as_os_str()) => material::NOT_A_NAME.into(),
-            Some(path) => path.display().to_string(),
-        }
+        self.path().map_or_else(|| "-".into(), material::shown)
     }
 
     pub(crate) fn open(&self) -> Result<Box<dyn Read>, Failure> {

@@ -5,12 +5,12 @@
 //! are seen before the signature, in the plain image; see [`search`] for what is recognised and what is not.
 
 mod der;
-pub(crate) mod pem;
+mod pem;
 mod scan;
 
 use crate::guard::Content;
 use crate::image::{self, Kind, uf2};
-use crate::key::lint::{self, Finding, Severity};
+use crate::key::lint::{self, Finding};
 use crate::key::{KeyError, PublicKey};
 use crate::package::Purpose;
 use crate::sign::Signer;
@@ -251,8 +251,7 @@ pub fn check(
     let signer = public.map(PublicKey::id);
     // The key that signs was looked at when it was opened.
     for key in keys.iter_mut().filter(|key| !signer.is_some_and(|id| key.is(id))) {
-        key.findings = lint::public_key(&key.key);
-        key.findings.retain(|finding| finding.severity() == Severity::Refuse);
+        key.findings = lint::refusals(&key.key);
     }
     if rule.purpose == Purpose::Release
         && let Some((key, finding)) = keys.iter().find_map(|key| Some((key, key.findings.first()?)))

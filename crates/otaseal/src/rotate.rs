@@ -9,7 +9,7 @@ mod read;
 mod steps;
 
 use crate::key::PublicKey;
-use crate::key::lint::{self, Finding, Severity};
+use crate::key::lint::{self, Finding};
 use crate::package::Purpose;
 use serde::Serialize;
 use std::fmt;
@@ -225,8 +225,7 @@ pub struct Plan {
 /// A planned rotation relies on the old key once more; a new key is relied on from now on.
 fn check_keys(old: &PublicKey, new: &PublicKey, reason: Reason) -> Result<(), KeysRefused> {
     lint::judge(lint::public_key(new), Purpose::Release).map_err(KeysRefused::New)?;
-    let refused = lint::public_key(old).into_iter().find(|finding| finding.severity() == Severity::Refuse);
-    match (reason, refused) {
+    match (reason, lint::refusals(old).into_iter().next()) {
         (Reason::Compromised, _) | (_, None) => Ok(()),
         (Reason::Planned, Some(Finding::Published { at })) => {
             Err(KeysRefused::Old(format!("the private half of the old key is published ({at})")))

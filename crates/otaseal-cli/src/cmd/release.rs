@@ -7,7 +7,7 @@ use crate::signer::SignerArgs;
 use clap::Args;
 use otaseal::bundle::{self, Bundle, BundleError, Firmware, Keys, Request};
 use otaseal::evidence::{SupportDoubt, support_doubts};
-use otaseal::key::lint::{self, Finding, Severity};
+use otaseal::key::lint::{self, Finding};
 use otaseal::key::{PublicKey, parse_key_id};
 use otaseal::known_keys;
 use otaseal::manifest;
@@ -126,20 +126,18 @@ pub(crate) fn run(args: &Release, reporter: &Reporter) -> Result<Released, Failu
 
 /// What is wrong with the keys of a release that was made. It stays what was signed, so nothing is rejected for it.
 fn doubts(evidence: &PublicKey, firmware: Option<&PublicKey>, bundle: &Bundle) -> Vec<String> {
-    let refused = |key| {
-        let findings = lint::public_key(key).into_iter();
-        findings.filter(|finding| finding.severity() == Severity::Refuse).map(|finding| finding.to_string())
-    };
-    let mut doubts: Vec<_> =
-        refused(evidence).map(|finding| format!("the key of the evidence: {finding}")).collect();
-    let of_firmware: Vec<_> = match firmware {
-        Some(key) => refused(key).collect(),
+    let mut doubts: Vec<_> = lint::refusals(evidence)
+        .iter()
+        .map(|finding| format!("the key of the evidence: {finding}"))
+        .collect();
+    let of_firmware = match firmware {
+        Some(key) => lint::refusals(key),
         None if bundle.firmware_key => Vec::new(),
         // Of a key that is not at hand, its id tells whether it is published.
         None => {
             let id = parse_key_id(&bundle.firmware.key_id).ok();
             let at = id.and_then(known_keys::published_at);
-            at.map(|at| Finding::Published { at }.to_string()).into_iter().collect()
+            at.map(|at| Finding::Published { at }).into_iter().collect()
         }
     };
     doubts.extend(of_firmware.iter().map(|finding| format!("the key of the firmware: {finding}")));

@@ -1,7 +1,7 @@
 //! PEM blocks (RFC 7468) in the midst of other bytes, with their lines as a program, a script or a JSON file holds them.
 
 use crate::key::PublicKey;
-use base64ct::{Base64Unpadded, Encoding};
+use crate::key::material::Start;
 use memchr::memmem;
 use std::iter;
 
@@ -75,57 +75,6 @@ fn is_traditionally_encrypted(text: &[u8]) -> bool {
     let Some(mode) = memmem::find(name, b"CBC") else { return false };
     let vector = [&name[mode + 3..], rest].concat();
     vector.len() >= 16 && vector[..16].iter().all(u8::is_ascii_hexdigit)
-}
-
-/// How a key begins in base64.
-#[derive(PartialEq, Eq)]
-pub(crate) enum Start {
-    /// A SEQUENCE that begins with a version, as every private key in DER does, or OpenSSH's own form.
-    Private,
-    /// One that begins with what it is encrypted by.
-    Encrypted,
-    /// One that begins with another algorithm: a public key.
-    Public,
-}
-
-impl Start {
-    /// Looks at the first characters, of base64 as in PEM or as in a URL.
-    pub(crate) fn of(text: &[u8]) -> Option<Self> {
-        /// 1.2.840.113549.1, and what follows it in PBES1 and PBES2, and in PKCS#12's own schemes.
-        const ENCRYPTION: [&[u8]; 2] = [
-            &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x05],
-            &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x0C],
-        ];
-        if text.starts_with(b"b3BlbnNzaC1rZXkt") {
-            return Some(Self::Private);
-        }
-        // 0x30 and the length that follows it.
-        if !matches!(text, [b'M', b'A'..=b'P', ..]) {
-            return None;
-        }
-        let text = text.first_chunk::<24>()?.map(|letter| match letter {
-            b'-' => b'+',
-            b'_' => b'/',
-            other => other,
-        });
-        let mut bytes = [0; 18];
-        let content = match Base64Unpadded::decode(text, &mut bytes).ok()? {
-            [0x30, 0x82, _, _, content @ ..]
-            | [0x30, 0x81, _, content @ ..]
-            | [0x30, 0..=0x7F, content @ ..] => content,
-            _ => return None,
-        };
-        match content {
-            [0x02, 1, ..] => Some(Self::Private),
-            [0x30, 0..=0x7F, 0x06, _, oid @ ..]
-                if ENCRYPTION.iter().any(|scheme| oid.starts_with(scheme)) =>
-            {
-                Some(Self::Encrypted)
-            }
-            [0x30, 0..=0x7F, 0x06, ..] => Some(Self::Public),
-            _ => None,
-        }
-    }
 }
 
 fn begins_a_private_key(text: &[u8]) -> bool {

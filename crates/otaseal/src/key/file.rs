@@ -221,8 +221,8 @@ pub(super) fn classify(bytes: &[u8]) -> Result<Option<KeyFile>, BadFile> {
     }))
 }
 
-/// Says what a key file is, of more than one private key the first; `None` when it is none, or damaged from the start. Secret bytes are
-/// looked at and wiped.
+/// Says what a key file is, of more than one private key the first; `None` when it is none, or damaged from the start.
+/// Secret bytes are looked at and wiped.
 pub fn recognise(bytes: &[u8]) -> Option<Recognised> {
     match classify(bytes) {
         Ok(file) => file.map(|file| Recognised { kind: file.kind, armor: file.armor }),

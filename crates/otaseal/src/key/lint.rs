@@ -191,6 +191,13 @@ pub fn public_key(key: &PublicKey) -> Vec<Finding> {
     findings
 }
 
+/// What of [`public_key`] says that no release may be signed with the key, and that no device should trust it.
+pub fn refusals(key: &PublicKey) -> Vec<Finding> {
+    let mut findings = public_key(key);
+    findings.retain(|finding| finding.severity() == Severity::Refuse);
+    findings
+}
+
 /// Looks at the file of a private key, not into its numbers: who may read it, whether git has it, and how good its
 /// encryption is, where it has one. `bytes` is what it holds.
 pub fn private_file(path: &Path, bytes: &[u8]) -> Vec<Finding> {

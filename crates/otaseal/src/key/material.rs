@@ -3,8 +3,8 @@
 //! `--key "$(cat private.pem)"` is a slip of one character. Whatever prints a name that somebody gave, or what another
 //! program wrote, asks here first: an error message ends up in the log of a CI system.
 
-use crate::continuity::pem::Start;
 use crate::text;
+use base64ct::{Base64Unpadded, Encoding};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
@@ -24,6 +24,57 @@ const SHORTEST_HEX: usize = 200;
 const PEM_IN_BASE64: &[u8] = b"LS0tLS1CRUdJTi";
 /// How a SEQUENCE of more than 127 bytes and PEM begin in hexadecimal digits.
 const HEX_STARTS: [&[u8]; 3] = [b"3081", b"3082", b"2d2d2d2d2d424547494e"];
+
+/// How a key begins in base64.
+#[derive(PartialEq, Eq)]
+pub(crate) enum Start {
+    /// A SEQUENCE that begins with a version, as every private key in DER does, or OpenSSH's own form.
+    Private,
+    /// One that begins with what it is encrypted by.
+    Encrypted,
+    /// One that begins with another algorithm: a public key.
+    Public,
+}
+
+impl Start {
+    /// Looks at the first characters, of base64 as in PEM or as in a URL.
+    pub(crate) fn of(text: &[u8]) -> Option<Self> {
+        /// 1.2.840.113549.1, and what follows it in PBES1 and PBES2, and in PKCS#12's own schemes.
+        const ENCRYPTION: [&[u8]; 2] = [
+            &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x05],
+            &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x0C],
+        ];
+        if text.starts_with(b"b3BlbnNzaC1rZXkt") {
+            return Some(Self::Private);
+        }
+        // 0x30 and the length that follows it.
+        if !matches!(text, [b'M', b'A'..=b'P', ..]) {
+            return None;
+        }
+        let text = text.first_chunk::<24>()?.map(|letter| match letter {
+            b'-' => b'+',
+            b'_' => b'/',
+            other => other,
+        });
+        let mut bytes = [0; 18];
+        let content = match Base64Unpadded::decode(text, &mut bytes).ok()? {
+            [0x30, 0x82, _, _, content @ ..]
+            | [0x30, 0x81, _, content @ ..]
+            | [0x30, 0..=0x7F, content @ ..] => content,
+            _ => return None,
+        };
+        match content {
+            [0x02, 1, ..] => Some(Self::Private),
+            [0x30, 0..=0x7F, 0x06, _, oid @ ..]
+                if ENCRYPTION.iter().any(|scheme| oid.starts_with(scheme)) =>
+            {
+                Some(Self::Encrypted)
+            }
+            [0x30, 0..=0x7F, 0x06, ..] => Some(Self::Public),
+            _ => None,
+        }
+    }
+}
 
 /// Whether bytes have a key in them, public or private: PEM, also without its line ends; DER; either of them as base64 or
 /// hexadecimal text. A guess, for what is to be shown: it is wrong rather about a harmless text than about a key.
@@ -68,8 +119,8 @@ pub fn is_name(text: &OsStr) -> bool {
     !line_break && !too_long && !is_key(bytes)
 }
 
-/// The name of a file as it may be shown.
-pub(crate) fn shown(path: &Path) -> String {
+/// The name of a file as it may be shown; where it is none, [`NOT_A_NAME`].
+pub fn shown(path: &Path) -> String {
     match is_name(path.as_os_str()) {
         true => path.display().to_string(),
         false => NOT_A_NAME.into(),

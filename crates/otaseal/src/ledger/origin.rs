@@ -63,8 +63,7 @@ fn who() -> Option<String> {
 /// Of a service or a container, whose environment has no name: the number of the user that runs this.
 #[cfg(unix)]
 fn uid() -> Option<String> {
-    use std::os::unix::fs::MetadataExt;
-    fs::metadata("/proc/self").ok().map(|process| format!("uid {}", process.uid()))
+    Some(format!("uid {}", rustix::process::geteuid().as_raw()))
 }
 
 #[cfg(not(unix))]
