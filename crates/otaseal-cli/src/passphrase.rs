@@ -6,8 +6,10 @@ use crate::io::Place;
 use clap::builder::{StringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, Args};
-use otaseal::key::material;
-use otaseal::key::passphrase::{OPTIONS, Passphrase, PassphraseSource, SecretError, SecretKind, Secrets};
+use otaseal::key::passphrase::{
+    NotASource, OPTIONS, Passphrase, PassphraseSource, SecretError, SecretKind, Secrets, descriptor_number,
+    variable_name,
+};
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
 
@@ -19,17 +21,17 @@ pub(crate) struct PassphraseArgs {
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     passphrase_file: Option<Place>,
     /// Read the key's passphrase from an open file descriptor
-    #[arg(long, value_name = "N", value_parser = Unshown(number), allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = Unshown(descriptor_number), allow_hyphen_values = true)]
     passphrase_fd: Option<u32>,
     /// Read the key's passphrase from this environment variable
-    #[arg(long, value_name = "NAME", value_parser = Unshown(variable), allow_hyphen_values = true)]
+    #[arg(long, value_name = "NAME", value_parser = Unshown(variable_name), allow_hyphen_values = true)]
     passphrase_env: Option<String>,
 }
 
 /// Reads what says where a passphrase is, and never repeats what it cannot read: that may be the passphrase itself. An
 /// error of `clap` would quote it, also as an option that does not exist, where it begins with a dash.
 #[derive(Clone, Copy)]
-struct Unshown<T>(fn(&str) -> Result<T, (&'static str, &'static str)>);
+struct Unshown<T>(fn(&str) -> Result<T, NotASource>);
 
 impl<T: Clone + Send + Sync + 'static> TypedValueParser for Unshown<T> {
     type Value = T;
@@ -41,32 +43,13 @@ impl<T: Clone + Send + Sync + 'static> TypedValueParser for Unshown<T> {
         value: &OsStr,
     ) -> Result<T, clap::Error> {
         let option = option.and_then(Arg::get_long).unwrap_or_default();
-        let refused = |(what, help): (&str, &str)| {
-            clap::Error::raw(ErrorKind::ValueValidation, format!("--{option} takes {what}\n{help}"))
+        let refused = |NotASource { takes, help }: NotASource| {
+            clap::Error::raw(ErrorKind::ValueValidation, format!("--{option} takes {takes}\n{help}"))
         };
+        let no_text = NotASource { takes: "a name, and this is no UTF-8 text", help: "see --help" };
         let text = StringValueParser::new().parse_ref(command, None, value);
-        let text = text.map_err(|_| refused(("a name, and this is no UTF-8 text", "see --help")))?;
+        let text = text.map_err(|_| refused(no_text))?;
         (self.0)(&text).map_err(refused)
-    }
-}
-
-fn number(text: &str) -> Result<u32, (&'static str, &'static str)> {
-    text.parse().map_err(|_| {
-        (
-            "the number of an open file descriptor, and this is none",
-            "open it for this program and give its number, as in `--passphrase-fd 3 3< FILE`; never the passphrase itself",
-        )
-    })
-}
-
-fn variable(text: &str) -> Result<String, (&'static str, &'static str)> {
-    match material::is_variable(text) {
-        true => Ok(text.to_owned()),
-        false => Err((
-            "the NAME of an environment variable (letters, digits and _), and this is none",
-            "write the name alone, without $: what is in the variable is read by otaseal, and never stands on the command \
-             line, which every user of this machine can read",
-        )),
     }
 }
 
@@ -78,10 +61,10 @@ pub(crate) struct NewPassphraseArgs {
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     new_passphrase_file: Option<Place>,
     /// Read the new passphrase from an open file descriptor
-    #[arg(long, value_name = "N", value_parser = Unshown(number), allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = Unshown(descriptor_number), allow_hyphen_values = true)]
     new_passphrase_fd: Option<u32>,
     /// Read the new passphrase from this environment variable
-    #[arg(long, value_name = "NAME", value_parser = Unshown(variable), allow_hyphen_values = true)]
+    #[arg(long, value_name = "NAME", value_parser = Unshown(variable_name), allow_hyphen_values = true)]
     new_passphrase_env: Option<String>,
 }
 

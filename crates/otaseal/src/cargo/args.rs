@@ -7,7 +7,7 @@ use crate::continuity::WithoutKey;
 use crate::emit::Mode;
 use crate::key::command;
 use crate::key::material;
-use crate::key::passphrase::PassphraseSource;
+use crate::key::passphrase::{NotASource, PassphraseSource, descriptor_number, variable_name};
 use crate::key::pkcs11::Pkcs11Uri;
 use crate::key::{KeySize, parse_key_id};
 use crate::output::Overwrite;
@@ -261,31 +261,25 @@ fn next(parser: &mut Parser) -> Result<Option<Argument>, CargoError> {
 fn passphrase(name: &str, parser: &mut Parser, request: &mut Request) -> Result<(), CargoError> {
     let source = match name {
         "--passphrase-file" => PassphraseSource::File(path(parser)?),
-        // What is none of these is not repeated: it may be the passphrase.
-        "--passphrase-fd" => {
-            let number = parser.value().map_err(usage)?.to_str().and_then(|text| text.parse().ok());
-            PassphraseSource::Descriptor(number.ok_or_else(|| {
-                CargoError::Usage(
-                    "--passphrase-fd takes the number of an open file descriptor, and this is none".into(),
-                )
-            })?)
-        }
-        "--passphrase-env" => {
-            let name =
-                parser.value().map_err(usage)?.into_string().ok().filter(|name| material::is_variable(name));
-            PassphraseSource::Environment(name.ok_or_else(|| {
-                CargoError::Usage(
-                    "--passphrase-env takes the NAME of an environment variable (letters, digits and _), and this is none"
-                        .into(),
-                )
-            })?)
-        }
+        "--passphrase-fd" => PassphraseSource::Descriptor(unshown(name, parser, descriptor_number)?),
+        "--passphrase-env" => PassphraseSource::Environment(unshown(name, parser, variable_name)?),
         other => return Err(CargoError::Usage(format!("there is no option `{other}`"))),
     };
     match request.passphrase.replace(source) {
         None => Ok(()),
         Some(_) => Err(CargoError::Usage("the passphrase can come from one place only".into())),
     }
+}
+
+/// Reads a value that is not repeated where it is none.
+fn unshown<T>(
+    option: &str,
+    parser: &mut Parser,
+    read: fn(&str) -> Result<T, NotASource>,
+) -> Result<T, CargoError> {
+    let value = parser.value().map_err(usage)?;
+    read(value.to_str().unwrap_or_default())
+        .map_err(|error| CargoError::Usage(format!("{option} takes {}", error.takes)))
 }
 
 /// The command that signs.

@@ -220,6 +220,40 @@ pub enum PassphraseSource {
 /// The options of a command line that name a [`PassphraseSource`]: what they have before `-file`, `-fd` and `-env`.
 pub const OPTIONS: &str = "--passphrase";
 
+/// What an option takes that names a [`PassphraseSource`], where something else was given. Of that nothing is kept: it may
+/// be the secret itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotASource {
+    /// As in "--passphrase-fd takes …".
+    pub takes: &'static str,
+    /// What to do.
+    pub help: &'static str,
+}
+
+/// Reads the number of a [`PassphraseSource::Descriptor`].
+///
+/// # Errors
+/// [`NotASource`].
+pub fn descriptor_number(text: &str) -> Result<u32, NotASource> {
+    text.parse().map_err(|_| NotASource {
+        takes: "the number of an open file descriptor, and this is none",
+        help: "open it for this program and give its number, as in `--passphrase-fd 3 3< FILE`; never the passphrase \
+               itself",
+    })
+}
+
+/// Reads the name of a [`PassphraseSource::Environment`].
+///
+/// # Errors
+/// [`NotASource`].
+pub fn variable_name(text: &str) -> Result<String, NotASource> {
+    material::is_variable(text).then(|| text.to_owned()).ok_or(NotASource {
+        takes: "the NAME of an environment variable (letters, digits and _), and this is none",
+        help: "write the name alone, without $: what is in the variable is read by otaseal, and never stands on the \
+               command line, which every user of this machine can read",
+    })
+}
+
 impl PassphraseSource {
     /// Reads the secret. `options` is what the options begin with that named the source: [`OPTIONS`], or what stands in
     /// its place.
