@@ -1,12 +1,12 @@
 //! The one function that makes a package.
 
 mod error;
+mod stage;
 
 use crate::accept::{LeftOut, Target};
 use crate::compress::Effort;
 use crate::continuity::{self, Continuity, Rule};
-use crate::digest::{Digests, Hasher};
-use crate::evidence::{self, Evidence, Sbom, SupportDoubt};
+use crate::evidence::{self, Evidence, SupportDoubt};
 use crate::firmware::{Encoding, Firmware};
 use crate::guard::{self, Content, Expected};
 use crate::homie::Tokens;
@@ -17,15 +17,14 @@ use crate::known_keys;
 use crate::ledger::{self, Appended, Ledger, NamedDigest};
 use crate::manifest::{self, Artefact, Installed, Manifest};
 use crate::metadata;
-use crate::output::{Access, OutputError, Overwrite, Pending, is_file_name, same_file, same_place};
-use crate::profile::Profile;
+use crate::output::{OutputError, is_file_name};
 use crate::sign::{Scheme, Signer};
 use serde::{Deserialize, Serialize};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::fs;
+use std::path::PathBuf;
 
 pub use self::error::PackageError;
+use self::stage::{Earlier, Stage};
 
 /// One kind of file in a package, beside the manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -367,133 +366,9 @@ fn manifest_of(
     }
 }
 
-/// Files that are written and have no name yet.
-struct Stage<'a> {
-    out_dir: &'a Path,
-    firmware: &'a Path,
-    ledger: Option<&'a Path>,
-    /// Of the build as it was read.
-    source: Digests,
-    earlier: Earlier,
-    files: Vec<(String, Pending)>,
-}
-
-impl Stage<'_> {
-    fn artefact(
-        &mut self,
-        kind: ArtefactKind,
-        base: &str,
-        parts: [&[u8]; 2],
-        accepted_by: Vec<Profile>,
-    ) -> Result<Artefact, PackageError> {
-        let file = format!("{base}{}", kind.suffix());
-        let mut hasher = Hasher::default();
-        parts.iter().for_each(|part| hasher.update(part));
-        let artefact = Artefact {
-            file: file.clone(),
-            encoding: kind.encoding(),
-            signature: kind.scheme(),
-            accepted_by,
-            digests: hasher.finish(),
-        };
-        let path = self.out_dir.join(&file);
-        if self.ledger.is_some_and(|ledger| same_place(&path, ledger)) {
-            return Err(PackageError::Overlap(path));
-        }
-        if same_file(&path, self.firmware) {
-            // Packaging `x.bin` in its own directory: the plain artefact is the build, byte for byte, unless the
-            // flash mode was set.
-            let is_build = kind == ArtefactKind::Plain && artefact.digests == self.source;
-            return if is_build { Ok(artefact) } else { Err(PackageError::Overlap(path)) };
-        }
-        let mut pending = Pending::create(&path, Overwrite::Replace, Access::Public)?;
-        for part in parts {
-            pending.write_all(part).map_err(|source| OutputError::Io { path: path.clone(), source })?;
-        }
-        self.files.push((file, pending));
-        Ok(artefact)
-    }
-
-    fn sbom(&mut self, file: String, bytes: &[u8]) -> Result<Sbom, OutputError> {
-        let path = self.out_dir.join(&file);
-        let mut pending = Pending::create(&path, Overwrite::Replace, Access::Public)?;
-        pending.write_all(bytes).map_err(|source| OutputError::Io { path, source })?;
-        let sbom = Sbom::new(file.clone(), bytes);
-        self.files.push((file, pending));
-        Ok(sbom)
-    }
-
-    /// Gives every file its name; returns the names of stale files that were removed.
-    fn commit(self, manifest: &Manifest) -> Result<Vec<String>, PackageError> {
-        let path = self.out_dir.join(manifest::FILE_NAME);
-        let mut pending = Pending::create(&path, Overwrite::Replace, Access::Public)?;
-        pending
-            .write_all(manifest.to_json()?.as_bytes())
-            .map_err(|source| OutputError::Io { path: path.clone(), source })?;
-        let stale = self.stale(manifest);
-        remove(&path)?;
-        for name in &stale {
-            remove(&self.out_dir.join(name))?;
-        }
-        for (_, file) in self.files {
-            file.commit()?;
-        }
-        pending.commit()?;
-        Ok(stale)
-    }
-
-    /// What the earlier package has and the new one has not.
-    fn stale(&self, manifest: &Manifest) -> Vec<String> {
-        let sbom = manifest.sbom.as_ref().map(|sbom| &sbom.file);
-        let kept = |name: &String| {
-            sbom == Some(name) || manifest.artefacts.iter().any(|artefact| artefact.file == *name)
-        };
-        let is_build = |name: &String| same_file(&self.out_dir.join(name), self.firmware);
-        self.earlier.files.iter().filter(|name| !kept(name) && !is_build(name)).cloned().collect()
-    }
-}
-
-/// The package that is in the directory already.
-struct Earlier {
-    files: Vec<String>,
-}
-
-impl Earlier {
-    /// Reads the manifest of `out_dir`. Its names come from a file that anybody may have edited: only the very
-    /// names that a package of this base name can have are followed, and anything else that looks like an
-    /// artefact belongs to another package, which must not lose its manifest.
-    fn read(out_dir: &Path, base: &str) -> Result<Self, PackageError> {
-        let Ok(json) = fs::read(out_dir.join(manifest::FILE_NAME)) else {
-            return Ok(Self { files: Vec::new() });
-        };
-        let ours = |name: &str| {
-            name == sbom_name(base)
-                || ArtefactKind::ALL.iter().any(|kind| name.strip_suffix(kind.suffix()) == Some(base))
-        };
-        let artefact = |name: &str| {
-            is_file_name(name) && ArtefactKind::ALL.iter().any(|kind| name.ends_with(kind.suffix()))
-        };
-        let (files, others): (Vec<_>, Vec<_>) =
-            manifest::listed_files(&json).into_iter().partition(|name| ours(name));
-        match others.into_iter().find(|name| artefact(name)) {
-            Some(file) => Err(PackageError::Occupied { out_dir: out_dir.into(), file }),
-            None => Ok(Self { files }),
-        }
-    }
-}
-
 /// File name of the bill of materials in a package.
 pub(crate) fn sbom_name(base: &str) -> String {
     format!("{base}.sbom.json")
-}
-
-fn remove(path: &Path) -> Result<(), OutputError> {
-    match fs::remove_file(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(OutputError::Io { path: path.into(), source })
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use crate::key::{KeySize, PrivateKey};
 use crate::sign::SignError;
 use crate::testing::openssl;
 use serde_json::Value;
+use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
 
