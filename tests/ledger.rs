@@ -168,7 +168,7 @@ fn every_image_of_a_batch_is_told_its_own_line() {
             assert_eq!(entered["input"]["file"], line["input"]);
             assert_eq!(
                 line["ledger"]["sha256"],
-                otaseal::digest::sha256(lines[number - 1].as_bytes()).to_string()
+                otaseal::format::digest::sha256(lines[number - 1].as_bytes()).to_string()
             );
             numbers.push(number);
         }

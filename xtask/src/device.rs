@@ -47,8 +47,8 @@ pub(crate) fn run(root: &Path, update: bool) -> Result<String> {
 
 /// The packager finds the tokens that the macros placed, in what every linker left of them.
 fn linker_kept_tokens(elf: &Path) -> Result<()> {
-    let flat = otaseal::elf::flatten(&fs::read(elf)?, otaseal::elf::DEFAULT_MAX_GAP)?.bytes;
-    let tokens = otaseal::homie::extract(&flat)?;
+    let flat = otaseal::format::elf::flatten(&fs::read(elf)?, otaseal::format::elf::DEFAULT_MAX_GAP)?.bytes;
+    let tokens = otaseal::format::homie::extract(&flat)?;
     let found = (
         tokens.marker,
         tokens.name.map(|token| token.value.to_string()),
@@ -77,7 +77,7 @@ fn committed_image(
         return Ok(());
     }
     let elf = tools.build_reproducibly(root, target, "demo-firmware")?;
-    let flat = otaseal::elf::flatten(&fs::read(elf)?, otaseal::elf::DEFAULT_MAX_GAP)?.bytes;
+    let flat = otaseal::format::elf::flatten(&fs::read(elf)?, otaseal::format::elf::DEFAULT_MAX_GAP)?.bytes;
     if update {
         fs::write(&path, &flat)?;
         writeln!(report, "{}: {} bytes by {}", path.display(), flat.len(), tools.version)?;

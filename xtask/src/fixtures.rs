@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use otaseal::emit::{self, RustForm, RustOptions};
 use otaseal::key::PrivateKey;
+use otaseal::project::emit::{self, RustForm, RustOptions};
 
 use crate::Result;
 

@@ -1,7 +1,7 @@
 //! What is expected of the public keys in the image: the options of every command that signs one.
 
 use clap::Args;
-use otaseal::continuity::{NextKey, Rule, WithoutKey};
+use otaseal::policy::continuity::{NextKey, Rule, WithoutKey};
 
 /// What is expected of the public keys in the image.
 #[derive(Debug, Args)]

@@ -2,10 +2,10 @@
 
 use crate::io::Place;
 use otaseal::PackageError;
-use otaseal::emit::EmitError;
-use otaseal::firmware::FirmwareError;
 use otaseal::key::{KeyError, material};
 use otaseal::output::OutputError;
+use otaseal::package::firmware::FirmwareError;
+use otaseal::project::emit::EmitError;
 use otaseal::sign::SignError;
 use serde::{Serialize, Serializer};
 use std::fmt::Display;

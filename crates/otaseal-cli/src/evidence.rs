@@ -1,7 +1,7 @@
 //! What a release says of itself beside its bytes.
 
 use clap::Args;
-use otaseal::evidence::{Advisory, Evidence, SupportDate};
+use otaseal::package::evidence::{Advisory, Evidence, SupportDate};
 use std::path::PathBuf;
 
 /// What the manifest says of the release.

@@ -1,10 +1,10 @@
 //! Files and the standard streams: what a `-` means, and what may be written where.
 
 use crate::error::Failure;
-use otaseal::key::source::KeyPlace;
 use otaseal::key::{PublicKey, material};
 use otaseal::output::{Access, Overwrite, Pending, same_place};
 use otaseal::sign::Target;
+use otaseal::sign::source::KeyPlace;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;

@@ -6,7 +6,7 @@ use clap::Args;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use otaseal::key::PublicKey;
 use otaseal::ledger::{Entry, Ledger, LedgerError, NamedDigest, Origin, Recovered};
-use otaseal::settings::Settings;
+use otaseal::project::settings::Settings;
 use otaseal::sign::{Scheme, Signed};
 use otaseal::{PackageError, Purpose};
 use serde::Serialize;

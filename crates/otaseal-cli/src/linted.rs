@@ -4,7 +4,7 @@ use crate::error::Failure;
 use crate::io::Place;
 use otaseal::Purpose;
 use otaseal::key::PublicKey;
-use otaseal::key::lint::{self, Finding};
+use otaseal::policy::lint::{self, Finding};
 use otaseal::sign::{Scheme, SignError, Signer};
 use std::io::Read;
 use std::path::Path;

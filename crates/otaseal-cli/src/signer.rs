@@ -7,13 +7,13 @@ use crate::passphrase::PassphraseArgs;
 use clap::Args;
 use otaseal::Purpose;
 use otaseal::device::KeyId;
-use otaseal::digest::Sha256Digest;
-use otaseal::guard::Expected;
-use otaseal::key::command::{self, CommandInput, SigningCommand};
-use otaseal::key::pkcs11::{MODULE_VARIABLE, Pkcs11Uri, UriError};
-use otaseal::key::source::{KeyPlace, KeySource, SourceError};
+use otaseal::format::digest::Sha256Digest;
+use otaseal::key::uri::{MODULE_VARIABLE, Pkcs11Uri, UriError};
 use otaseal::key::{PublicKey, parse_key_id};
+use otaseal::policy::guard::Expected;
 use otaseal::sign::Signer;
+use otaseal::sign::command::{self, CommandInput, SigningCommand};
+use otaseal::sign::source::{KeyPlace, KeySource, SourceError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

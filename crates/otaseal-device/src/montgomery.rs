@@ -9,7 +9,6 @@
 use core::cmp::Ordering;
 
 #[cfg(test)]
-#[path = "montgomery_tests.rs"]
 mod tests;
 
 /// `base ^ 65537 mod modulus`, for an odd `modulus` with its top bit set and a `base` below it.

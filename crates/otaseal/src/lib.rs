@@ -21,40 +21,20 @@
 //!
 //! The library never prints and never asks: what there is to say is in the values and errors it returns.
 
-pub mod accept;
-pub mod bundle;
-#[cfg(feature = "cargo")]
-pub mod cargo;
-pub mod compress;
-pub mod continuity;
-mod deflate;
-pub mod diagnose;
-pub mod digest;
-pub mod elf;
-pub mod emit;
-pub mod evidence;
-pub mod firmware;
-pub mod fit;
-pub mod guard;
-pub mod gzip_lint;
-pub mod homie;
-pub mod image;
+pub mod format;
 pub mod key;
-pub mod known_keys;
 pub mod ledger;
-pub mod manifest;
-pub mod metadata;
 pub mod output;
-mod package;
+pub mod package;
+pub mod policy;
 pub mod profile;
-pub mod request;
-pub mod rotate;
-pub mod settings;
+pub mod project;
+pub mod release;
 pub mod sign;
 #[cfg(test)]
 mod testing;
-mod text;
-pub mod verify;
 
 pub use otaseal_device as device;
 pub use package::{ArtefactKind, Options, PackageError, Purpose, Report, package};
+#[cfg(feature = "cargo")]
+pub use project::cargo;

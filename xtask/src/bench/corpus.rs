@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use otaseal::compress::{Effort, gunzip, gzip};
+use otaseal::format::gzip::{Effort, gunzip, gzip};
 
 use super::Promise;
 use crate::Result;

@@ -2,11 +2,11 @@ use crate::error::Failure;
 use crate::io::{Content, Place, Sink, check_places};
 use crate::report::{Outcome, Reporter};
 use clap::Args;
-use otaseal::compress::Effort;
-use otaseal::digest::Digests;
-use otaseal::elf::DEFAULT_MAX_GAP;
-use otaseal::firmware::{Firmware, MAX_IMAGE};
-use otaseal::guard::Content as Kind;
+use otaseal::format::digest::Digests;
+use otaseal::format::elf::DEFAULT_MAX_GAP;
+use otaseal::format::gzip::Effort;
+use otaseal::package::firmware::{Firmware, MAX_IMAGE};
+use otaseal::policy::guard::Content as Kind;
 use serde::Serialize;
 use std::fmt;
 

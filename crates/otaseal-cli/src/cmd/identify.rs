@@ -2,9 +2,9 @@ use crate::error::{Exit, Failure};
 use crate::io::{Place, check_places};
 use crate::report::Outcome;
 use clap::Args;
-use otaseal::digest::Md5Digest;
-use otaseal::image::esp8266::FlashMode;
-use otaseal::manifest::{Match, Release};
+use otaseal::format::digest::Md5Digest;
+use otaseal::format::image::esp8266::FlashMode;
+use otaseal::package::manifest::{Match, Release};
 use serde::Serialize;
 use std::fmt;
 

@@ -7,9 +7,10 @@ use clap::{ArgGroup, Args};
 use otaseal::key::encryption::{Derivation, Protection};
 use otaseal::key::pair::{PairError, PairFiles};
 use otaseal::key::passphrase::Passphrase;
-use otaseal::key::pkcs11::{self, MODULE_VARIABLE};
+use otaseal::key::uri::MODULE_VARIABLE;
 use otaseal::key::{KeyError, KeySize, PrivateKey};
 use otaseal::output::{Access, Overwrite, Pending};
+use otaseal::sign::pkcs11;
 use serde::Serialize;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -166,7 +167,7 @@ impl Keygen {
 
 #[cfg(feature = "pkcs11")]
 fn in_token(args: &Keygen, uri: &str, reporter: &Reporter) -> Result<Made, Failure> {
-    let uri: pkcs11::Pkcs11Uri = uri.parse()?;
+    let uri: otaseal::key::uri::Pkcs11Uri = uri.parse()?;
     let public = match &args.public {
         Some(place) => place.clone(),
         None => {

@@ -4,7 +4,7 @@ use crate::error::{Exit, Failure};
 use crate::io::{Content, Place, Sink};
 use crate::report::Outcome;
 use clap::{Args, Subcommand, ValueEnum};
-use otaseal::digest::Sha256Digest;
+use otaseal::format::digest::Sha256Digest;
 use otaseal::ledger::{self, Head, Record};
 use serde::Serialize;
 use std::fmt::{self, Write};

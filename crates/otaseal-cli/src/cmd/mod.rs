@@ -22,7 +22,7 @@ pub(crate) mod verify;
 mod verify_as;
 
 use otaseal::key::PublicKey;
-use otaseal::known_keys;
+use otaseal::policy::known_keys;
 use serde::Serialize;
 use std::fmt;
 

@@ -4,7 +4,7 @@ use crate::error::{Exit, Failure};
 use crate::io::{Place, check_places};
 use crate::report::Outcome;
 use clap::{Args, Subcommand};
-use otaseal::rotate::{self, KeysRefused, Plan as Planned, ReadError, Reason};
+use otaseal::release::rotate::{self, KeysRefused, Plan as Planned, ReadError, Reason};
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;

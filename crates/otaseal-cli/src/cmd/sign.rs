@@ -9,15 +9,15 @@ use crate::report::{Outcome, Reporter};
 use crate::signer::{ExpectArgs, SignerArgs};
 use clap::Args;
 use otaseal::Purpose;
-use otaseal::continuity::{self, Continuity, ContinuityError, WithoutKey};
 use otaseal::device::layout;
-use otaseal::digest::Sha256Digest;
-use otaseal::firmware::MAX_IMAGE;
-use otaseal::guard::{self, Content as Kind, GuardError};
-use otaseal::gzip_lint::{self, Severity};
-use otaseal::image::{self, esp8266::FlashMode};
+use otaseal::format::digest::Sha256Digest;
+use otaseal::format::gzip::lint::{self as gzip_lint, Severity};
+use otaseal::format::image::{self, esp8266::FlashMode};
 use otaseal::key::PublicKey;
 use otaseal::ledger::Ledger;
+use otaseal::package::firmware::MAX_IMAGE;
+use otaseal::policy::continuity::{self, Continuity, ContinuityError, WithoutKey};
+use otaseal::policy::guard::{self, Content as Kind, GuardError};
 use otaseal::sign::{
     self, AlreadySigned, Expecting, Scheme, SignError, Signer, Target, sign_bytes, sign_stream,
 };

@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use otaseal::continuity::search;
 use otaseal::key::PublicKey;
+use otaseal::policy::continuity::search;
 use std::sync::LazyLock;
 
 /// What takes a second for its square takes hours for a whole image.

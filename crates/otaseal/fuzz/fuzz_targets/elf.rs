@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use otaseal::elf::flatten;
+use otaseal::format::elf::flatten;
 
 /// Small, so that no input makes the fuzzer fill megabytes.
 const MAX_GAP: usize = 4096;
@@ -13,7 +13,7 @@ fuzz_target!(|elf: &[u8]| {
             // Pieces do not overlap in memory, may share file bytes, and at most 256 segments or 65,279 sections
             // have gaps between them.
             assert!(!flat.bytes.is_empty());
-            assert!(flat.bytes.len() <= otaseal::elf::MAX_FLAT_LEN);
+            assert!(flat.bytes.len() <= otaseal::format::elf::MAX_FLAT_LEN);
             assert!(flat.base.checked_add(flat.bytes.len() as u64 - 1).is_some());
             // Every byte that is no filler is a byte of the file.
             let mut present = [false; 256];

@@ -2,10 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use otaseal::guard::{Content, check};
-use otaseal::image::esp8266::{FlashMode, Integrity, set_flash_mode};
-use otaseal::image::{Kind, identify};
-use otaseal::manifest::Installed;
+use otaseal::format::image::esp8266::{FlashMode, Integrity, set_flash_mode};
+use otaseal::format::image::{Kind, identify};
+use otaseal::package::manifest::Installed;
+use otaseal::policy::guard::{Content, check};
 
 fuzz_target!(|bytes: &[u8]| {
     // Most inputs would be no image at all: the first byte is given.
@@ -39,7 +39,7 @@ fuzz_target!(|bytes: &[u8]| {
             // What a device of that mode reports of the file as it is.
             file[2] = mode.byte();
             let end = found.application.as_ref().and_then(|_| found.end()).unwrap_or(file.len());
-            let digest = otaseal::digest::Digests::of(&file[..end]).md5;
+            let digest = otaseal::format::digest::Digests::of(&file[..end]).md5;
             assert_eq!(installed.md5_by_flash_mode[&mode], digest);
             file[2] = found.first.header.flash_mode_byte;
         } else {

@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use otaseal::fit::{self, Flash};
-use otaseal::gzip_lint::{MAX_CONTENT, Severity, lint};
+use otaseal::format::gzip::lint::{MAX_CONTENT, Severity, lint};
+use otaseal::profile::fit::{self, Flash};
 use otaseal::profile::{Device, judge};
 
 fuzz_target!(|data: &[u8]| {

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use otaseal::image::{Kind, identify, trailer};
+use otaseal::format::image::{Kind, identify, trailer};
 
 fuzz_target!(|bytes: &[u8]| {
     let kind = identify(bytes);

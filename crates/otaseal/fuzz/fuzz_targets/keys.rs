@@ -6,7 +6,8 @@ use libfuzzer_sys::fuzz_target;
 use otaseal::key::encryption::Protection;
 use otaseal::key::file::{Armor, recognise};
 use otaseal::key::form::{PrivateForm, PublicForm};
-use otaseal::key::{KeyError, PrivateKey, PublicKey, lint};
+use otaseal::key::{KeyError, PrivateKey, PublicKey};
+use otaseal::policy::lint;
 
 fuzz_target!(|data: &[u8]| {
     let recognised = recognise(data);

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use otaseal::digest::sha256;
+use otaseal::format::digest::sha256;
 use otaseal::ledger::{Break, Entry, Ledger, LedgerError, NamedDigest, Origin, Record, verify, walk};
 use otaseal::sign::Scheme;
 use std::fs;

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use otaseal::device::MetadataBlock;
-use otaseal::metadata;
+use otaseal::format::metadata;
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(block) = MetadataBlock::parse(data) {

@@ -3,12 +3,12 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use otaseal::bundle::{self, BundleError, Keys, Request};
-use otaseal::digest::sha256;
+use otaseal::format::digest::sha256;
 use otaseal::key::{PrivateKey, PublicKey};
 use otaseal::ledger::{Ledger, Origin};
-use otaseal::manifest::Release;
-use otaseal::rotate::{self, Reason};
+use otaseal::package::manifest::Release;
+use otaseal::release::bundle::{self, BundleError, Keys, Request};
+use otaseal::release::rotate::{self, Reason};
 use otaseal::sign::{Scheme, Signer};
 use std::fs;
 use std::sync::LazyLock;

@@ -3,11 +3,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use otaseal::diagnose::mismatch;
-use otaseal::key::detached::decode;
 use otaseal::key::{KeySize, PublicKey};
-use otaseal::request::SigningRequest;
 use otaseal::sign::Scheme;
+use otaseal::sign::detached::decode;
+use otaseal::sign::diagnose::mismatch;
+use otaseal::sign::request::SigningRequest;
 use std::sync::LazyLock;
 
 static KEY: LazyLock<PublicKey> = LazyLock::new(|| {

@@ -6,7 +6,7 @@ use std::path::{Component, Path};
 
 use libfuzzer_sys::fuzz_target;
 use otaseal::device::homie::{BRAND_LEFT, BRAND_RIGHT, NAME_LEFT, NAME_RIGHT, VERSION_LEFT, VERSION_RIGHT};
-use otaseal::homie::{Token, extract};
+use otaseal::format::homie::{Token, extract};
 
 fuzz_target!(|image: &[u8]| {
     match extract(image) {

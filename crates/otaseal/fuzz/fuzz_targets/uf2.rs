@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use otaseal::image::uf2::unpack;
-use otaseal::image::{Kind, identify};
+use otaseal::format::image::uf2::unpack;
+use otaseal::format::image::{Kind, identify};
 
 const MAX_GAP: usize = 64 << 10;
 

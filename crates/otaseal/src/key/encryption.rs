@@ -443,5 +443,4 @@ impl super::PrivateKey {
 }
 
 #[cfg(test)]
-#[path = "encryption_tests.rs"]
 mod tests;

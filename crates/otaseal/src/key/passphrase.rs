@@ -4,7 +4,7 @@
 //! key, and only when the key turns out to need it.
 
 use super::material;
-use super::pkcs11::PIN_VARIABLE;
+use super::uri::PIN_VARIABLE;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
@@ -201,7 +201,7 @@ impl Secrets for NoSecrets {
 }
 
 /// The secret, which is never empty, whoever was asked.
-pub(super) fn ask(secrets: &dyn Secrets, kind: SecretKind, what: &str) -> Result<Passphrase, SecretError> {
+pub(crate) fn ask(secrets: &dyn Secrets, kind: SecretKind, what: &str) -> Result<Passphrase, SecretError> {
     secrets.secret(kind, what)?.not_empty(kind, String::new)
 }
 

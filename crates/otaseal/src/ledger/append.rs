@@ -2,7 +2,7 @@
 //! come from.
 
 use super::{Entry, FIRST, Head, Ledger, LedgerError, MAX_LINE, Record, Recovered};
-use crate::digest::sha256;
+use crate::format::digest::sha256;
 use crate::output::{self, Access, Overwrite};
 use fd_lock::RwLock;
 use serde::Serialize;

@@ -104,7 +104,7 @@ fn given_up() -> LedgerError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::Sha256Digest;
+    use crate::format::digest::Sha256Digest;
     use crate::ledger::{Head, NamedDigest};
     use crate::sign::Scheme;
     use std::panic::{AssertUnwindSafe, catch_unwind};

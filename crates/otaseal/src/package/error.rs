@@ -1,14 +1,14 @@
 //! Why there is no package.
 
-use crate::compress::CompressError;
-use crate::continuity::ContinuityError;
-use crate::evidence::SbomError;
-use crate::firmware::FirmwareError;
-use crate::guard::GuardError;
-use crate::homie::TokenError;
-use crate::key::lint;
+use crate::format::gzip::CompressError;
+use crate::format::homie::TokenError;
 use crate::ledger::LedgerError;
 use crate::output::OutputError;
+use crate::package::evidence::SbomError;
+use crate::package::firmware::FirmwareError;
+use crate::policy::continuity::ContinuityError;
+use crate::policy::guard::GuardError;
+use crate::policy::lint;
 use crate::profile::Profile;
 use crate::sign::SignError;
 use std::path::PathBuf;

@@ -1,10 +1,10 @@
 //! The files of a package until it is whole: written under no name, named all at once, in the place of an earlier package.
 
 use super::{ArtefactKind, PackageError, sbom_name};
-use crate::digest::{Digests, Hasher};
-use crate::evidence::Sbom;
-use crate::manifest::{self, Artefact, Manifest};
+use crate::format::digest::{Digests, Hasher};
 use crate::output::{Access, OutputError, Overwrite, Pending, is_file_name, same_file, same_place};
+use crate::package::evidence::Sbom;
+use crate::package::manifest::{self, Artefact, Manifest};
 use crate::profile::Profile;
 use std::io::Write;
 use std::path::Path;

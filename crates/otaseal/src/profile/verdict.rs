@@ -5,9 +5,9 @@ use std::fmt;
 use serde::Serialize;
 
 use super::Profile;
-use crate::fit::Flash;
-use crate::image::esp8266::FlashMode;
+use crate::format::image::esp8266::FlashMode;
 use crate::key::PublicKey;
+use crate::profile::fit::Flash;
 
 /// A device, as far as it is known.
 #[derive(Debug, Clone, Copy)]

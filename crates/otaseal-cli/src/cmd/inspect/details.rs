@@ -1,9 +1,9 @@
 //! What a format says beyond its one line: indented lines, each with its subject first.
 
-use otaseal::image::Kind;
-use otaseal::image::esp8266::{Esp8266File, Image, Integrity, WordsState};
-use otaseal::image::rp::{BinaryInfo, VectorTable};
-use otaseal::image::uf2::Unpacked;
+use otaseal::format::image::Kind;
+use otaseal::format::image::esp8266::{Esp8266File, Image, Integrity, WordsState};
+use otaseal::format::image::rp::{BinaryInfo, VectorTable};
+use otaseal::format::image::uf2::Unpacked;
 use std::fmt;
 
 pub(super) fn write(f: &mut fmt::Formatter<'_>, format: &Kind) -> fmt::Result {

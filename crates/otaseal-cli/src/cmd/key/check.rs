@@ -4,8 +4,8 @@ use crate::io::{Place, check_places};
 use crate::passphrase::PassphraseArgs;
 use crate::report::Outcome;
 use clap::Args;
-use otaseal::key::lint::{self, Finding, Severity};
 use otaseal::key::{KeyError, PrivateKey, PublicKey, file};
+use otaseal::policy::lint::{self, Finding, Severity};
 use serde::Serialize;
 use std::fmt;
 

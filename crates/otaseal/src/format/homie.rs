@@ -1,0 +1,260 @@
+//! Homie tokens: the name, version and brand that a firmware's image carries.
+//!
+//! A token is one string constant, `left boundary, value, right boundary, NUL`, anywhere in the plain image; the
+//! bytes are in [`otaseal_device::homie`]. Only a plain image has them: strip a signature and inflate a gzip first.
+//!
+//! # What counts as a token
+//! A left boundary and the *first* right boundary after it, with at most the field's limit of bytes between. Then:
+//!
+//! | between and after | verdict |
+//! |---|---|
+//! | another left boundary before the right one, or within the limit | error: the image is damaged |
+//! | a value that breaks a rule (see [`ValueError`]) | error: a server would take it, and use it as a path |
+//! | the same value again, elsewhere | one token, at the first place |
+//! | another value, elsewhere | error that names both places: servers disagree about which one counts |
+//! | no right boundary within the limit, but token bytes follow the left one | error: too long, or cut off |
+//! | no right boundary within the limit, and no token byte follows | no token: chance, or a program that looks for tokens |
+//!
+//! A name without a version, or the reverse, is an error: Homie's macro makes both or neither, so one was lost.
+//! The patterns of the Python tools this replaces are greedy and stop at a line feed; here neither is so.
+
+mod value;
+
+use std::fmt;
+
+use memchr::memmem;
+use otaseal_device::homie::{
+    BRAND_LEFT, BRAND_MAX, BRAND_RIGHT, MARKER, NAME_LEFT, NAME_MAX, NAME_RIGHT, VERSION_LEFT, VERSION_MAX,
+    VERSION_RIGHT, is_token_byte,
+};
+use serde::Serialize;
+
+pub use self::value::{Brand, FirmwareName, FirmwareVersion, ValueError};
+
+/// The brand of a device whose firmware names none.
+pub const DEFAULT_BRAND: &str = "Homie";
+
+/// What an image says of itself to Homie servers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Tokens {
+    /// The firmware's name.
+    pub name: Option<Token<FirmwareName>>,
+    /// The firmware's version; there whenever the name is.
+    pub version: Option<Token<FirmwareVersion>>,
+    /// The brand; a device without it says [`DEFAULT_BRAND`].
+    pub brand: Option<Token<Brand>>,
+    /// Whether the marker of the Homie library is in the image. Some servers want it, some do not look.
+    pub marker: bool,
+}
+
+/// A value and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Token<T> {
+    /// The text between the boundaries.
+    pub value: T,
+    /// Offset of the left boundary's first byte in the image.
+    #[serde(rename = "offset_bytes")]
+    pub offset: usize,
+}
+
+/// Which token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Field {
+    /// The firmware's name.
+    Name,
+    /// The firmware's version.
+    Version,
+    /// The brand.
+    Brand,
+}
+
+impl Field {
+    /// The bytes before the value, after it, and the longest value.
+    const fn bounds(self) -> (&'static [u8; 5], &'static [u8; 5], usize) {
+        match self {
+            Self::Name => (&NAME_LEFT, &NAME_RIGHT, NAME_MAX),
+            Self::Version => (&VERSION_LEFT, &VERSION_RIGHT, VERSION_MAX),
+            Self::Brand => (&BRAND_LEFT, &BRAND_RIGHT, BRAND_MAX),
+        }
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Name => "firmware name",
+            Self::Version => "firmware version",
+            Self::Brand => "brand",
+        })
+    }
+}
+
+/// Why an image's tokens cannot be believed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// A second left boundary comes before the value ends.
+    #[error("the {field} that starts at offset {outer:#x} holds the start of another one, at {inner:#x}")]
+    Nested {
+        /// Which token.
+        field: Field,
+        /// Offset of the first left boundary.
+        outer: usize,
+        /// Offset of the left boundary within.
+        inner: usize,
+    },
+    /// Both boundaries are there, and the value between them breaks a rule.
+    #[error("the {field} at offset {offset:#x}, \"{shown}\", {source}")]
+    Invalid {
+        /// Which token.
+        field: Field,
+        /// Offset of the left boundary.
+        offset: usize,
+        /// The value, with everything but printable ASCII escaped.
+        shown: String,
+        /// The rule.
+        source: ValueError,
+    },
+    /// A value starts after the left boundary, and its end does not come within the limit.
+    #[error("the {field} at offset {offset:#x} does not end within {limit} bytes")]
+    Unterminated {
+        /// Which token.
+        field: Field,
+        /// Offset of the left boundary.
+        offset: usize,
+        /// Most bytes that the value may have.
+        limit: usize,
+    },
+    /// Two different values.
+    #[error(
+        "two different values of the {field}: {first} at offset {first_offset:#x}, {second} at {second_offset:#x}"
+    )]
+    Conflict {
+        /// Which token.
+        field: Field,
+        /// The value that comes first in the image.
+        first: String,
+        /// Offset of its left boundary.
+        first_offset: usize,
+        /// The other value.
+        second: String,
+        /// Offset of its left boundary.
+        second_offset: usize,
+    },
+    /// A name without a version, or the reverse.
+    #[error("the image has a {present} (offset {offset:#x}) but no {missing}")]
+    Missing {
+        /// The token that is there.
+        present: Field,
+        /// Offset of its left boundary.
+        offset: usize,
+        /// The token that is not.
+        missing: Field,
+    },
+}
+
+impl TokenError {
+    /// What the user can do about it, in one line.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::Nested { .. } => {
+                "the image is damaged or the macro was given a token as its value: build it again"
+            }
+            Self::Invalid { .. } => {
+                "use letters, digits and - _ . + only, and no leading dot or dash; name up to 32 bytes, version up to \
+                 16, brand up to 21"
+            }
+            Self::Unterminated { .. } => {
+                "shorten the value (name up to 32 bytes, version up to 16, brand up to 21); if it is short, the image \
+                 is damaged: build it again"
+            }
+            Self::Conflict { .. } => {
+                "set name, version and brand in one place of the firmware, and build from clean"
+            }
+            Self::Missing { .. } => {
+                "set name and version together, with Homie_setFirmware or homie_firmware!"
+            }
+        }
+    }
+}
+
+/// Reads the Homie tokens of a plain image. An image that is no Homie firmware has none, which is no error.
+///
+/// Linear in the image's length whatever it holds. It does not prove that a value is used by the firmware at run
+/// time, only that servers will read it.
+///
+/// # Errors
+/// [`TokenError`], the first one by field (name, version, brand) and offset; the table at the top of this module
+/// says when.
+pub fn extract(image: &[u8]) -> Result<Tokens, TokenError> {
+    let name = find::<FirmwareName>(image, Field::Name)?;
+    let version = find::<FirmwareVersion>(image, Field::Version)?;
+    let brand = find::<Brand>(image, Field::Brand)?;
+    let missing = match (&name, &version) {
+        (Some(Token { offset, .. }), None) => Some((Field::Name, *offset, Field::Version)),
+        (None, Some(Token { offset, .. })) => Some((Field::Version, *offset, Field::Name)),
+        _ => None,
+    };
+    if let Some((present, offset, missing)) = missing {
+        return Err(TokenError::Missing { present, offset, missing });
+    }
+    Ok(Tokens { name, version, brand, marker: memmem::find(image, &MARKER).is_some() })
+}
+
+/// The one value of a field, if there is any.
+fn find<T>(image: &[u8], field: Field) -> Result<Option<Token<T>>, TokenError>
+where
+    T: for<'v> TryFrom<&'v [u8], Error = ValueError> + PartialEq + fmt::Display,
+{
+    let (left, _, _) = field.bounds();
+    let mut found: Option<Token<T>> = None;
+    for offset in memmem::find_iter(image, left) {
+        let Some(bytes) = value_at(image, field, offset)? else { continue };
+        let value = T::try_from(bytes).map_err(|source| TokenError::Invalid {
+            field,
+            offset,
+            shown: bytes.escape_ascii().to_string(),
+            source,
+        })?;
+        match &found {
+            None => found = Some(Token { value, offset }),
+            Some(first) if first.value == value => {}
+            Some(first) => {
+                return Err(TokenError::Conflict {
+                    field,
+                    first: first.value.to_string(),
+                    first_offset: first.offset,
+                    second: value.to_string(),
+                    second_offset: offset,
+                });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The bytes between the left boundary at `offset` and the first right boundary within the field's limit.
+///
+/// Looks at a window of fixed size, so that an image full of left boundaries costs no more than another.
+fn value_at(image: &[u8], field: Field, offset: usize) -> Result<Option<&[u8]>, TokenError> {
+    let (left, right, limit) = field.bounds();
+    let after = image.get(offset + left.len()..).unwrap_or_default();
+    let window = after.get(..limit + right.len()).unwrap_or(after);
+    let end = memmem::find(window, right);
+    let inside = window.get(..end.unwrap_or(window.len())).unwrap_or_default();
+    if let Some(inner) = memmem::find(inside, left) {
+        return Err(TokenError::Nested { field, outer: offset, inner: offset + left.len() + inner });
+    }
+    match end {
+        Some(_) => Ok(Some(inside)),
+        None if inside.first().is_some_and(|&byte| is_token_byte(byte)) => {
+            Err(TokenError::Unterminated { field, offset, limit })
+        }
+        None => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,243 @@
+//! A UF2 file's blocks put together: the flash contents that they write.
+
+use serde::Serialize;
+
+use super::{BLOCK, FILE_CONTAINER, HAS_FAMILY, NOT_MAIN_FLASH, PAYLOAD_MAX, family_name, has_magic, word};
+use crate::package::firmware::MAX_IMAGE;
+
+/// Where the flash of every chip known here is mapped.
+const FLASH_BASE: u32 = 0x1000_0000;
+/// Family of blocks that are written wherever they say, whatever the chip runs.
+const ABSOLUTE: u32 = 0xE48B_FF57;
+/// The last page of the flash window. The RP2350's erratum E10 makes tools put one absolute block there in front of
+/// an image; it is no part of it.
+const E10_ADDRESS: u32 = 0x10FF_FF00;
+
+/// Flash contents, and what was noticed on the way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Unpacked {
+    /// Address of the first byte.
+    pub base_address: u32,
+    /// The contents; gaps are FF, as erased flash is.
+    #[serde(skip)]
+    pub bytes: Vec<u8>,
+    /// Holes between blocks.
+    pub gaps: usize,
+    /// Bytes in all holes.
+    pub gap_bytes: usize,
+    /// Blocks that write again what another block wrote, the same bytes.
+    pub duplicates: usize,
+    /// Whether the blocks ascend in the file. Boot loaders write them in any order.
+    pub in_order: bool,
+}
+
+/// Why a UF2 file cannot be unpacked. Blocks are counted from 0 in the order of the file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Uf2Error {
+    /// A block without its magic numbers, or with more payload than it has room for.
+    #[error("block {block} is damaged")]
+    Damaged {
+        /// Number of the block.
+        block: usize,
+    },
+    /// The file is no whole number of blocks.
+    #[error("the file ends in the middle of a block")]
+    CutOff,
+    /// Blocks for two kinds of chip.
+    #[error("the file has blocks for two families, {one:#010x} and {other:#010x}")]
+    Families {
+        /// Family of an earlier block.
+        one: u32,
+        /// Family of a later one.
+        other: u32,
+    },
+    /// Blocks for a chip that is not known here.
+    #[error("the file is for the family {family:#010x}, which is none of RP2040 and RP2350")]
+    UnknownFamily {
+        /// The family id.
+        family: u32,
+    },
+    /// Blocks that hold files, not flash contents.
+    #[error("block {block} holds a part of a file, not of the flash")]
+    FileContainer {
+        /// Number of the block.
+        block: usize,
+    },
+    /// The blocks' own numbers do not add up: one is missing, or two files were joined.
+    #[error("the blocks' own count does not add up: {found} of {announced} are there")]
+    Missing {
+        /// Different numbers found.
+        found: usize,
+        /// Blocks that the first block announces.
+        announced: usize,
+    },
+    /// Two blocks write different bytes to one place.
+    #[error("two blocks write different bytes to {address:#010x}")]
+    Conflict {
+        /// The first address at which they differ.
+        address: u32,
+    },
+    /// A hole that is too large to be filled without being told to.
+    #[error("nothing writes the {length} bytes from {address:#010x} on")]
+    Gap {
+        /// Where the hole begins.
+        address: u32,
+        /// Its length in bytes.
+        length: u32,
+    },
+    /// More than any flash holds, or beyond the address space.
+    #[error("the blocks reach from {first:#010x} to {last:#010x}, more than any supported flash")]
+    TooLarge {
+        /// Lowest address.
+        first: u32,
+        /// Address of the highest block.
+        last: u32,
+    },
+    /// The contents do not begin where the flash does.
+    #[error("the contents begin at {address:#010x}, the flash at {FLASH_BASE:#010x}")]
+    NotAtStart {
+        /// Where they begin.
+        address: u32,
+    },
+    /// No block writes anything.
+    #[error("no block writes the flash")]
+    Nothing,
+}
+
+impl Uf2Error {
+    /// What the user can do about it.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::Damaged { .. } | Self::CutOff | Self::Missing { .. } => {
+                "copy the file again, or give the .bin or .elf of the same build"
+            }
+            Self::Families { .. } => "give the .bin or .elf of the build for one chip",
+            Self::UnknownFamily { .. } => "only RP2040 and RP2350 are updated from such files",
+            Self::FileContainer { .. } | Self::Nothing => "give the .bin or .elf of the build",
+            Self::Conflict { .. } => {
+                "give the .bin or .elf of the same build: what the flash will hold is not clear"
+            }
+            Self::Gap { .. } => "check the linker script, or allow larger holes with --max-gap",
+            Self::TooLarge { .. } => {
+                "give the .bin or .elf of the same build; no supported flash is that large"
+            }
+            Self::NotAtStart { .. } => {
+                "an update replaces the flash from its start: give a build that begins there"
+            }
+        }
+    }
+}
+
+/// One block's payload and where it goes.
+struct Piece<'a> {
+    address: u32,
+    data: &'a [u8],
+}
+
+/// Puts the blocks of a UF2 file together. `max_gap` is the largest hole in bytes that is filled with FF.
+///
+/// Memory is bounded by the file's own size and [`MAX_IMAGE`], whatever the addresses say.
+///
+/// # Errors
+/// [`Uf2Error`]; a file that is not clean in every respect is not unpacked in part.
+pub fn unpack(file: &[u8], max_gap: usize) -> Result<Unpacked, Uf2Error> {
+    let (blocks, rest) = file.as_chunks::<BLOCK>();
+    if !rest.is_empty() {
+        return Err(Uf2Error::CutOff);
+    }
+    let mut pieces = collect(blocks)?;
+    let in_order = pieces.is_sorted_by_key(|piece| piece.address);
+    // Stable: of two blocks for one place the earlier one stays the earlier one.
+    pieces.sort_by_key(|piece| piece.address);
+    let (Some(first), Some(last)) = (pieces.first(), pieces.last()) else { return Err(Uf2Error::Nothing) };
+    let (base, last) = (first.address, last.address);
+    let is_too_large = |end: Option<u32>| {
+        end.and_then(|end| usize::try_from(end - base).ok()).is_none_or(|length| length > MAX_IMAGE)
+    };
+    if pieces.iter().any(|piece| is_too_large(piece.address.checked_add(piece.data.len() as u32))) {
+        return Err(Uf2Error::TooLarge { first: base, last });
+    }
+    let mut unpacked =
+        Unpacked { base_address: base, bytes: Vec::new(), gaps: 0, gap_bytes: 0, duplicates: 0, in_order };
+    for piece in &pieces {
+        unpacked.append(piece, max_gap)?;
+    }
+    if base != FLASH_BASE {
+        return Err(Uf2Error::NotAtStart { address: base });
+    }
+    Ok(unpacked)
+}
+
+/// Checks every block by itself and their numbers, and takes what goes to the flash.
+fn collect(blocks: &[[u8; BLOCK]]) -> Result<Vec<Piece<'_>>, Uf2Error> {
+    let mut pieces = Vec::new();
+    let mut family = None;
+    let mut numbers = Vec::new();
+    let mut announced = None;
+    let mut counts_agree = true;
+    for (index, block) in blocks.iter().enumerate() {
+        let [flags, address, len, number, count, id] = [8, 12, 16, 20, 24, 28].map(|at| word(block, at));
+        let data = block.get(32..).and_then(|data| data.get(..usize::try_from(len).ok()?));
+        let Some(data) = data.filter(|_| has_magic(block) && len <= PAYLOAD_MAX) else {
+            return Err(Uf2Error::Damaged { block: index });
+        };
+        let has_family = flags & HAS_FAMILY != 0;
+        if has_family && id == ABSOLUTE && address == E10_ADDRESS {
+            continue;
+        }
+        numbers.push(number);
+        counts_agree &= *announced.get_or_insert(count) == count;
+        if flags & NOT_MAIN_FLASH != 0 {
+            continue;
+        }
+        if flags & FILE_CONTAINER != 0 {
+            return Err(Uf2Error::FileContainer { block: index });
+        }
+        if has_family {
+            let one = *family.get_or_insert(id);
+            if one != id {
+                return Err(Uf2Error::Families { one, other: id });
+            }
+        }
+        if !data.is_empty() {
+            pieces.push(Piece { address, data });
+        }
+    }
+    if let Some(family) = family.filter(|&id| family_name(id).is_none()) {
+        return Err(Uf2Error::UnknownFamily { family });
+    }
+    numbers.sort_unstable();
+    numbers.dedup();
+    let announced = announced.map_or(0, |count| usize::try_from(count).unwrap_or(usize::MAX));
+    let is_complete = numbers.iter().enumerate().all(|(at, &number)| usize::try_from(number) == Ok(at));
+    if !counts_agree || !is_complete || numbers.len() != announced {
+        return Err(Uf2Error::Missing { found: numbers.len(), announced });
+    }
+    Ok(pieces)
+}
+
+impl Unpacked {
+    /// Appends a piece that begins at or after the start of every earlier one.
+    fn append(&mut self, piece: &Piece<'_>, max_gap: usize) -> Result<(), Uf2Error> {
+        let offset = (piece.address - self.base_address) as usize;
+        if let Some(gap) = offset.checked_sub(self.bytes.len()).filter(|&gap| gap > 0) {
+            if gap > max_gap {
+                let address = self.base_address + self.bytes.len() as u32;
+                return Err(Uf2Error::Gap { address, length: gap as u32 });
+            }
+            self.gaps += 1;
+            self.gap_bytes += gap;
+            self.bytes.resize(offset, 0xFF);
+        }
+        let known = &self.bytes[offset..];
+        let (again, new) = piece.data.split_at(known.len().min(piece.data.len()));
+        if let Some(at) = again.iter().zip(known).position(|(one, other)| one != other) {
+            return Err(Uf2Error::Conflict { address: piece.address + at as u32 });
+        }
+        self.duplicates += usize::from(!again.is_empty());
+        self.bytes.extend_from_slice(new);
+        Ok(())
+    }
+}

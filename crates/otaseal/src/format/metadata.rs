@@ -1,0 +1,170 @@
+//! Writes what a firmware says of itself into the bytes that are signed.
+//!
+//! The format is [`otaseal_device::metadata`]'s, which reads it: a subfield in the header of a gzip, a tail behind
+//! a plain image. Devices that know nothing of it skip the one and never look at the other.
+
+use std::fmt;
+use std::str::FromStr;
+
+use otaseal_device::homie::is_token_byte;
+use otaseal_device::metadata::{self, FORMAT, SUBFIELD_ID, TAIL_FOOTER_LEN, TAIL_MAGIC, TEXT_MAX, tag};
+use otaseal_device::{KeyId, MetadataBlock};
+use serde::{Serialize, Serializer};
+
+use crate::format::digest::sha256;
+use crate::format::homie::Tokens;
+use crate::format::image::{self, Kind};
+
+/// A text of a block: 1 to 32 letters, digits or `-_.+`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label(String);
+
+/// The text cannot stand in a block.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not 1 to {TEXT_MAX} letters, digits or -_.+")]
+pub struct LabelError(pub String);
+
+impl FromStr for Label {
+    type Err = LabelError;
+
+    fn from_str(text: &str) -> Result<Self, LabelError> {
+        let good = (1..=TEXT_MAX).contains(&text.len()) && text.bytes().all(is_token_byte);
+        if good { Ok(Self(text.to_owned())) } else { Err(LabelError(text.to_owned())) }
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for Label {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// What is written beside what the image itself tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Request {
+    /// The board that the firmware is for.
+    pub board: Option<Label>,
+    /// The oldest version that may be updated to this one.
+    pub min_base_version: Option<Label>,
+}
+
+/// A block as it goes into a payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block(Vec<u8>);
+
+impl Block {
+    /// Of a plain image: its Homie name and version, its flash mode, length and digest, the key that will sign
+    /// it, and what was asked for.
+    pub fn of(plain: &[u8], tokens: &Tokens, key: KeyId, request: &Request) -> Self {
+        let mode = match image::identify(plain) {
+            Kind::Esp8266(file) => file.first.header.flash_mode_byte,
+            _ => u8::MAX,
+        };
+        let length = u32::try_from(plain.len()).ok().map(u32::to_le_bytes);
+        let text = |label: &Option<Label>| label.as_ref().map(|label| label.0.clone().into_bytes());
+        let token = |value: Option<String>| value.and_then(|value| value.parse().ok());
+        let name = token(tokens.name.as_ref().map(|token| token.value.to_string()));
+        let version = token(tokens.version.as_ref().map(|token| token.value.to_string()));
+        let fields = [
+            (tag::NAME, text(&name)),
+            (tag::VERSION, text(&version)),
+            (tag::BOARD, text(&request.board)),
+            (tag::FLASH_MODE, (mode <= 3).then(|| vec![mode])),
+            (tag::RAW_LEN, length.map(|length| length.to_vec())),
+            (tag::RAW_SHA256, Some(sha256(plain).0.to_vec())),
+            (tag::MIN_BASE_VERSION, text(&request.min_base_version)),
+            (tag::KEY_ID, Some(key.0.to_vec())),
+        ];
+        let mut block = vec![FORMAT];
+        for (tag, value) in fields {
+            let Some(value) = value else { continue };
+            block.extend([tag, value.len() as u8]);
+            block.extend_from_slice(&value);
+        }
+        Self(block)
+    }
+
+    /// The block as a subfield of a gzip header's extra field: RFC 1952, 2.3.1.1.
+    pub fn subfield(&self) -> Vec<u8> {
+        let len = (self.0.len() as u16).to_le_bytes();
+        [&SUBFIELD_ID[..], &len, &self.0].concat()
+    }
+
+    /// The plain image with the block behind it, of a length that is a multiple of 4.
+    pub fn behind(&self, plain: &[u8]) -> Vec<u8> {
+        let mut block = self.0.clone();
+        let over = (plain.len() + block.len() + TAIL_FOOTER_LEN) % 4;
+        // Padding is a field of its own, of two bytes at least.
+        let padding = [0, 3, 2, 5][over];
+        if let Some(zeros) = usize::checked_sub(padding, 2) {
+            block.extend([tag::PADDING, zeros as u8]);
+            block.resize(block.len() + zeros, 0);
+        }
+        let len = (block.len() as u32).to_le_bytes();
+        [plain, &block, &len, &TAIL_MAGIC].concat()
+    }
+}
+
+/// What a payload says of itself, as reports show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Name of the firmware.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The board that it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub board: Option<String>,
+    /// The oldest version that may be updated to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_base_version: Option<String>,
+    /// The key that it says signs it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<String>,
+}
+
+/// Reads what an unverified payload says of itself, and holds what it says of the plain image against `plain`.
+/// For a payload that is not compressed, `plain` may be the payload: the tail is taken off here.
+///
+/// # Errors
+/// A sentence on what is wrong with the block.
+pub fn summary(payload: &[u8], plain: &[u8]) -> Result<Option<Summary>, String> {
+    let block = MetadataBlock::of_unverified(payload).map_err(|error| error.to_string())?;
+    let Some(block) = block else { return Ok(None) };
+    let plain = without_tail(plain);
+    if block.raw_len.is_some_and(|len| len as usize != plain.len())
+        || block.raw_sha256.is_some_and(|digest| *digest != sha256(plain).0)
+    {
+        return Err("the metadata are of another image".into());
+    }
+    Ok(Some(Summary {
+        name: block.name.map(str::to_owned),
+        version: block.version.map(str::to_owned),
+        board: block.board.map(str::to_owned),
+        min_base_version: block.min_base_version.map(str::to_owned),
+        key_id: block.key_id.map(|id| id.to_string()),
+    }))
+}
+
+/// A plain image without the block behind it, if there is one that can be read.
+pub fn without_tail(plain: &[u8]) -> &[u8] {
+    if !plain.ends_with(&metadata::TAIL_MAGIC) || !matches!(MetadataBlock::of_unverified(plain), Ok(Some(_)))
+    {
+        return plain;
+    }
+    let footer = plain.len() - TAIL_FOOTER_LEN;
+    let len = plain[footer..].first_chunk().map_or(0, |len| u32::from_le_bytes(*len) as usize);
+    &plain[..footer.saturating_sub(len)]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,8 @@
+//! The bytes: images, their containers, and the tokens and digests in them. Nothing here knows a key.
+
+pub mod digest;
+pub mod elf;
+pub mod gzip;
+pub mod homie;
+pub mod image;
+pub mod metadata;

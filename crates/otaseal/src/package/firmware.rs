@@ -1,0 +1,409 @@
+//! From the plain image to the signed one, in the only order that works.
+//!
+//! [`Firmware`] is plain. It becomes a [`Payload`], plain or gzip, and a payload becomes a [`SignedImage`].
+//! There is no way back and no other way round: compressing what is signed, or signing it again, does not
+//! compile. Homie tokens are read from the plain image alone.
+
+use crate::format::digest::{Digests, sha256};
+use crate::format::elf::{self, ElfError};
+use crate::format::gzip::{self, CompressError, Effort, GunzipError};
+use crate::format::homie::{self, TokenError, Tokens};
+use crate::format::image::esp8266::{FlashMode, set_flash_mode};
+use crate::format::image::uf2::{self, Uf2Error};
+use crate::format::image::{self, Kind};
+use crate::format::metadata::Block;
+use crate::policy::guard::{self, Content, GuardError};
+use crate::sign::verify;
+use crate::sign::{self, AlreadySigned, Scheme, SignError, Signer};
+use otaseal_device::{KeyId, layout};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Largest image that is held in memory, in bytes: four times the largest flash of the devices in question.
+/// Signing, verifying and hashing stream and have no such limit.
+pub const MAX_IMAGE: usize = 64 << 20;
+
+/// Why a file is no firmware that can be packaged.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FirmwareError {
+    /// The file could not be read.
+    #[error("{} could not be read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// More than [`MAX_IMAGE`].
+    #[error("{name} is larger than {} MiB", MAX_IMAGE >> 20)]
+    TooLarge {
+        /// The file, or `-`.
+        name: String,
+    },
+    /// Nothing in it.
+    #[error("{name} is empty")]
+    Empty {
+        /// The file, or `-`.
+        name: String,
+    },
+    /// The ELF cannot be flattened.
+    #[error("{name}: {source}")]
+    Elf {
+        /// The file, or `-`.
+        name: String,
+        /// Which rule it breaks.
+        source: ElfError,
+    },
+    /// The file is something else than a plain image.
+    #[error("{name} is {found}, not a firmware build")]
+    NotPlain {
+        /// The file, or `-`.
+        name: String,
+        /// What it is, with its article.
+        found: &'static str,
+        /// What to do about it.
+        help: &'static str,
+    },
+    /// The UF2 file cannot be unpacked.
+    #[error("{name}: {source}")]
+    Uf2 {
+        /// The file, or `-`.
+        name: String,
+        /// Which rule it breaks.
+        source: Uf2Error,
+    },
+    /// The image must not be signed: damaged, or not what it is said to be.
+    #[error("{name}: {source}")]
+    Guard {
+        /// The file, or `-`.
+        name: String,
+        /// What is wrong with it.
+        source: GuardError,
+    },
+}
+
+impl FirmwareError {
+    /// What the user can do about it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Read { .. } => "check that the file is there and that you may read it".into(),
+            Self::TooLarge { .. } => {
+                "no supported device has that much flash; is this the right file?".into()
+            }
+            Self::Empty { .. } => "check that the build step before this one ran".into(),
+            Self::Elf { source, .. } => source.help().to_string(),
+            Self::NotPlain { help, .. } => (*help).into(),
+            Self::Uf2 { source, .. } => source.help().into(),
+            Self::Guard { source, .. } => source.help(),
+        }
+    }
+}
+
+/// A plain image: what the flash holds when the device runs it.
+#[derive(Debug, Clone)]
+pub struct Firmware {
+    bytes: Vec<u8>,
+    source: Source,
+}
+
+/// The file that a firmware came from.
+#[derive(Debug, Clone, Serialize)]
+pub struct Source {
+    /// Its name without directories.
+    pub file: String,
+    /// Size and digests of the file as it was read, which for an ELF are not those of the image.
+    #[serde(flatten)]
+    pub digests: Digests,
+}
+
+impl Firmware {
+    /// Reads a build: an ELF is flattened by load address, a UF2 file is unpacked, anything else must be a plain
+    /// image already.
+    ///
+    /// `max_gap` is the largest hole between two sections or blocks, in bytes, that is filled with FF.
+    ///
+    /// # Errors
+    /// [`FirmwareError`]: unreadable, empty, too large, not flat, packaged already, damaged, or a filesystem.
+    pub fn load(path: &Path, max_gap: usize) -> Result<Self, FirmwareError> {
+        Self::load_as(path, max_gap, Content::Firmware)
+    }
+
+    /// The same for a file that may be a filesystem image: it must be what `content` says.
+    ///
+    /// # Errors
+    /// As [`Firmware::load`].
+    pub fn load_as(path: &Path, max_gap: usize, content: Content) -> Result<Self, FirmwareError> {
+        let failed = |source| FirmwareError::Read { path: path.into(), source };
+        let mut file = File::open(path).map_err(failed)?;
+        let mut bytes = Vec::new();
+        read_bounded(&mut file, &mut bytes).map_err(failed)?;
+        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        Self::from_bytes_as(&name, bytes, max_gap, content)
+    }
+
+    /// The same for bytes that are in memory; `name` is what messages and the manifest call them.
+    ///
+    /// # Errors
+    /// As [`Firmware::load`].
+    pub fn from_bytes(name: &str, bytes: Vec<u8>, max_gap: usize) -> Result<Self, FirmwareError> {
+        Self::from_bytes_as(name, bytes, max_gap, Content::Firmware)
+    }
+
+    /// The same for bytes that may be a filesystem image.
+    ///
+    /// # Errors
+    /// As [`Firmware::load`].
+    pub fn from_bytes_as(
+        name: &str,
+        bytes: Vec<u8>,
+        max_gap: usize,
+        content: Content,
+    ) -> Result<Self, FirmwareError> {
+        let owned = || name.to_owned();
+        if bytes.len() > MAX_IMAGE {
+            return Err(FirmwareError::TooLarge { name: owned() });
+        }
+        if bytes.is_empty() {
+            return Err(FirmwareError::Empty { name: owned() });
+        }
+        let source = Source { file: owned(), digests: Digests::of(&bytes) };
+        let kind = image::identify(&bytes);
+        if let Some((found, help)) = refused(&bytes, &kind) {
+            return Err(FirmwareError::NotPlain { name: owned(), found, help });
+        }
+        let bytes = match kind {
+            Kind::Elf(_) if content == Content::Firmware => {
+                elf::flatten(&bytes, max_gap)
+                    .map_err(|source| FirmwareError::Elf { name: owned(), source })?
+                    .bytes
+            }
+            Kind::Uf2(_) if content == Content::Firmware => {
+                uf2::unpack(&bytes, max_gap)
+                    .map_err(|source| FirmwareError::Uf2 { name: owned(), source })?
+                    .bytes
+            }
+            _ => bytes,
+        };
+        let firmware = Self { bytes, source };
+        firmware.guarded(guard::check(&firmware.bytes, content))?;
+        Ok(firmware)
+    }
+
+    /// Checks the image's flash mode against the device's.
+    ///
+    /// # Errors
+    /// [`FirmwareError::Guard`] when it is another, or when the image has none.
+    pub fn expect_flash_mode(&self, mode: FlashMode) -> Result<(), FirmwareError> {
+        self.guarded(guard::expect_flash_mode(&self.bytes, mode))
+    }
+
+    /// Sets the image's flash mode, and the CRC that covers it.
+    ///
+    /// # Errors
+    /// [`FirmwareError::Guard`] when the image has none.
+    pub fn set_flash_mode(&mut self, mode: FlashMode) -> Result<(), FirmwareError> {
+        match set_flash_mode(&mut self.bytes, mode) {
+            Some(_) => Ok(()),
+            None => self.guarded(Err(GuardError::NoFlashMode)),
+        }
+    }
+
+    pub(crate) fn guarded(&self, result: Result<(), GuardError>) -> Result<(), FirmwareError> {
+        result.map_err(|source| FirmwareError::Guard { name: self.source.file.clone(), source })
+    }
+
+    /// The plain image.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The file it came from.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Homie tokens in the image.
+    ///
+    /// # Errors
+    /// [`TokenError`] when there are tokens and they contradict each other or break a rule.
+    pub fn tokens(&self) -> Result<Tokens, TokenError> {
+        homie::extract(&self.bytes)
+    }
+
+    /// The image as it is, to be sent or signed.
+    pub fn plain(&self) -> Payload<'_> {
+        Payload { bytes: Cow::Borrowed(&self.bytes), encoding: Encoding::Plain }
+    }
+
+    /// The image as one reproducible gzip member whose length is a multiple of 4.
+    ///
+    /// # Errors
+    /// [`CompressError`].
+    pub fn gzip(&self, effort: Effort) -> Result<Payload<'static>, CompressError> {
+        Ok(Payload { bytes: Cow::Owned(gzip::gzip(&self.bytes, effort)?), encoding: Encoding::Gzip })
+    }
+}
+
+impl Firmware {
+    /// The image with a metadata block behind it.
+    pub fn labelled(&self, block: &Block) -> Payload<'static> {
+        Payload { bytes: Cow::Owned(block.behind(&self.bytes)), encoding: Encoding::Plain }
+    }
+
+    /// As [`Firmware::gzip`], with a metadata block in the header.
+    ///
+    /// # Errors
+    /// [`CompressError`].
+    pub fn gzip_labelled(&self, effort: Effort, block: &Block) -> Result<Payload<'static>, CompressError> {
+        let bytes = gzip::gzip_with_extra(&self.bytes, effort, &block.subfield())?;
+        Ok(Payload { bytes: Cow::Owned(bytes), encoding: Encoding::Gzip })
+    }
+}
+
+/// How a payload is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoding {
+    /// As the flash holds it.
+    Plain,
+    /// One gzip member, inflated by the boot loader.
+    Gzip,
+}
+
+/// What is signed, or sent unsigned.
+#[derive(Debug, Clone)]
+pub struct Payload<'f> {
+    bytes: Cow<'f, [u8]>,
+    encoding: Encoding,
+}
+
+impl Payload<'_> {
+    /// The payload.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Plain or gzip.
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// Signs the payload and verifies the result with the code that runs on the device.
+    ///
+    /// # Errors
+    /// [`SignError`]; also when the payload itself ends in what looks like a trailer, which no device could
+    /// tell from a signed one.
+    pub fn sign(&self, signer: &dyn Signer, scheme: Scheme) -> Result<SignedImage<'_>, SignError> {
+        let tail = &self.bytes[self.bytes.len().saturating_sub(layout::LENGTH_FIELD_LEN)..];
+        sign::check_input(tail, self.bytes.len() as u64, AlreadySigned::Refuse)?;
+        let digest = sha256(&self.bytes).0;
+        let trailer = sign::trailer(signer, scheme, &mut &self.bytes[..], &digest)?;
+        let signed = SignedImage { payload: &self.bytes, trailer, scheme, key_id: signer.public_key().id() };
+        verify::judge(&mut signed.reader(), Some(signed.len()), signer.public_key(), scheme).map_err(
+            |error| match error {
+                verify::JudgeError::Rejected(reject) => {
+                    sign::rejected(reject, &signed.trailer, signer, scheme, &digest)
+                }
+                verify::JudgeError::Read(error) => SignError::Read(error),
+            },
+        )?;
+        Ok(signed)
+    }
+}
+
+/// A payload with its signature, verified.
+#[derive(Debug, Clone)]
+pub struct SignedImage<'p> {
+    payload: &'p [u8],
+    /// Signature, then its length as u32 LE.
+    trailer: Vec<u8>,
+    scheme: Scheme,
+    key_id: KeyId,
+}
+
+impl SignedImage<'_> {
+    /// The bytes in order, in two pieces: the payload is not copied.
+    pub fn parts(&self) -> [&[u8]; 2] {
+        [self.payload, &self.trailer]
+    }
+
+    /// A reader over the whole image.
+    pub fn reader(&self) -> impl Read + '_ {
+        self.payload.chain(&self.trailer[..])
+    }
+
+    /// Length of the whole image in bytes.
+    #[expect(clippy::len_without_is_empty, reason = "a signed image is never empty")]
+    pub fn len(&self) -> usize {
+        self.payload.len() + self.trailer.len()
+    }
+
+    /// How it was signed.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// Which key signed.
+    pub fn key_id(&self) -> KeyId {
+        self.key_id
+    }
+}
+
+/// What a file is made of, from the outside in.
+#[derive(Debug)]
+pub struct Layers<'a> {
+    /// Length of the signature, where the file ends in what looks like one.
+    pub signature_len: Option<usize>,
+    /// Length of what is under the signature, in bytes.
+    pub payload_len: usize,
+    /// How the payload is stored.
+    pub encoding: Encoding,
+    /// The plain image.
+    pub plain: Cow<'a, [u8]>,
+}
+
+/// Takes the signature off and inflates, as far as there is one and the other. Nothing is verified: this is
+/// for looking, and [`verify::judge`] is for believing.
+///
+/// # Errors
+/// [`GunzipError`] for a gzip that a boot loader would inflate wrongly, or beyond [`MAX_IMAGE`].
+pub fn unpack(bytes: &[u8]) -> Result<Layers<'_>, GunzipError> {
+    let tail = &bytes[bytes.len().saturating_sub(layout::LENGTH_FIELD_LEN)..];
+    let signature_len = image::trailer(tail, bytes.len() as u64).map(|found| found.signature_len);
+    let payload = match signature_len {
+        Some(length) => &bytes[..bytes.len() - layout::trailer_len(length)],
+        None => bytes,
+    };
+    let (encoding, plain) = if gzip::is_gzip(payload) {
+        (Encoding::Gzip, Cow::Owned(gzip::gunzip(payload, MAX_IMAGE)?))
+    } else {
+        (Encoding::Plain, Cow::Borrowed(payload))
+    };
+    Ok(Layers { signature_len, payload_len: payload.len(), encoding, plain })
+}
+
+/// Reads at most one byte more than [`MAX_IMAGE`], so that the excess is seen and not held.
+fn read_bounded(reader: &mut dyn Read, bytes: &mut Vec<u8>) -> std::io::Result<usize> {
+    reader.take(MAX_IMAGE as u64 + 1).read_to_end(bytes)
+}
+
+/// What a build never is, and what to do instead.
+fn refused(bytes: &[u8], kind: &Kind) -> Option<(&'static str, &'static str)> {
+    let tail = &bytes[bytes.len().saturating_sub(layout::LENGTH_FIELD_LEN)..];
+    if image::trailer(tail, bytes.len() as u64).is_some() {
+        return Some(("signed already", "give the unsigned image; `otaseal strip` takes a signature off"));
+    }
+    match kind {
+        Kind::Gzip => Some((
+            "compressed already",
+            "give the plain image: its gzip is made here, and tokens are read in it",
+        )),
+        Kind::IntelHex => Some(("an Intel HEX file", "give the .bin or .elf of the same build")),
+        Kind::Key(_) => Some(("a key file", "give the build first and the key with --key")),
+        _ => None,
+    }
+}

@@ -1,0 +1,202 @@
+//! The release manifest: what was made, from what, by which key.
+//!
+//! `manifest.json` is sorted, has no clock unless it is given one, and so is the same bytes for the same build.
+
+mod release;
+
+use crate::format::digest::{Digests, Md5Digest, Sha256Digest};
+use crate::format::image::esp8266::FlashMode;
+use crate::format::image::{self, Kind};
+use crate::package::evidence::{Advisory, Sbom, SupportDate};
+use crate::package::firmware::{Encoding, Source};
+use crate::profile::Profile;
+use crate::sign::Scheme;
+use md5::{Digest, Md5};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+pub use self::release::{Match, Release, ReleaseError};
+
+/// Version of the manifest's form. It grows when a field changes its meaning or goes away, not when one joins.
+pub const SCHEMA: u32 = 1;
+
+/// File name of the manifest in the output directory.
+pub const FILE_NAME: &str = "manifest.json";
+
+/// The manifest of one package.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct Manifest {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// `otaseal` and its version.
+    pub tool: String,
+    /// Homie firmware name, where the image has one.
+    pub name: Option<String>,
+    /// Homie firmware version, where the image has one.
+    pub version: Option<String>,
+    /// Homie brand, where the image has one; a device without it says "Homie".
+    pub brand: Option<String>,
+    /// The build that was packaged.
+    pub source: Source,
+    /// What is in the flash after the update.
+    pub installed: Installed,
+    /// The key that signed.
+    pub key: Key,
+    /// Whether that key's private half is published with otaseal: then the signatures prove nothing.
+    pub example_key: bool,
+    /// Ids of the update keys in the image, by where they stand in it: what its devices trust.
+    pub carries: Vec<String>,
+    /// Seconds since 1970-01-01 UTC, only when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<u64>,
+    /// The last day of support.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub support_until: Option<SupportDate>,
+    /// Whether it mends a vulnerability.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub security: Option<bool>,
+    /// Where the vulnerability is described.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advisory: Option<Advisory>,
+    /// Software bill of materials, beside this file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sbom: Option<Sbom>,
+    /// Every file that was made beside this one, by file name.
+    pub artefacts: Vec<Artefact>,
+}
+
+/// What a device runs, and what it calls it.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct Installed {
+    /// Size of the plain image in bytes.
+    pub size_bytes: u64,
+    /// What a device of the image's own flash mode reports as `$fw/checksum` (Homie) and `x-ESP8266-sketch-md5`
+    /// (HTTP): the MD5 of the plain, unsigned image, however it was sent.
+    pub md5: Md5Digest,
+    /// SHA-256 of the plain image: what a rebuild must give.
+    pub sha256: Sha256Digest,
+    /// The image's own flash mode; absent when it is no ESP8266 image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flash_mode: Option<FlashMode>,
+    /// What a device reports that took the raw image in another mode: since core 2.4.2 the updater writes its own
+    /// mode into byte 2, and touches nothing else. A compressed image is not changed.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub md5_by_flash_mode: BTreeMap<FlashMode, Md5Digest>,
+}
+
+impl Installed {
+    /// Of a plain image. A device counts as its sketch what ends with the application's checksum; what follows
+    /// is no part of what it reports.
+    pub fn of(plain: &[u8]) -> Self {
+        Self::with_digests(plain, Digests::of(plain))
+    }
+
+    /// The same where the digests of the whole image are known already.
+    pub fn with_digests(plain: &[u8], whole: Digests) -> Self {
+        let mut installed = Self {
+            size_bytes: whole.size_bytes,
+            md5: whole.md5,
+            sha256: whole.sha256,
+            flash_mode: None,
+            md5_by_flash_mode: BTreeMap::new(),
+        };
+        let Kind::Esp8266(file) = image::identify(plain) else { return installed };
+        let end = file.application.as_ref().and_then(|_| file.end()).unwrap_or(plain.len());
+        let (Some(sketch), true) = (plain.get(..end), file.is_intact()) else { return installed };
+        let own_byte = file.first.header.flash_mode_byte;
+        if sketch.len() < plain.len() {
+            installed.md5 = md5_in_mode(sketch, own_byte);
+        }
+        installed.flash_mode = file.first.header.flash_mode;
+        let of_mode = |mode: FlashMode| match mode.byte() {
+            byte if byte == own_byte => (mode, installed.md5),
+            byte => (mode, md5_in_mode(sketch, byte)),
+        };
+        installed.md5_by_flash_mode = FlashMode::ALL.map(of_mode).into();
+        installed
+    }
+}
+
+/// MD5 of a sketch with a given byte 2.
+fn md5_in_mode(sketch: &[u8], mode: u8) -> Md5Digest {
+    let (start, rest) = sketch.split_at(sketch.len().min(3));
+    let start = [start.first().copied().unwrap_or_default(), start.get(1).copied().unwrap_or_default(), mode];
+    Md5Digest(Md5::new().chain_update(start).chain_update(rest).finalize().into())
+}
+
+/// The key in a manifest.
+#[derive(Debug, Clone, Serialize)]
+pub struct Key {
+    /// Key id: SHA-256 of the SPKI DER, 64 hexadecimal digits.
+    pub id: String,
+    /// Size of the modulus in bits.
+    pub bits: u32,
+}
+
+/// One file of a package.
+#[derive(Debug, Clone, Serialize)]
+pub struct Artefact {
+    /// Its name, without directories.
+    pub file: String,
+    /// How its payload is stored.
+    pub encoding: Encoding,
+    /// How it is signed; absent when it is not.
+    pub signature: Option<Scheme>,
+    /// Device profiles that accept it, of those that the package was made for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub accepted_by: Vec<Profile>,
+    /// Size and digests of the file.
+    #[serde(flatten)]
+    pub digests: Digests,
+}
+
+impl Manifest {
+    /// The manifest as JSON with a final newline.
+    ///
+    /// # Errors
+    /// None in practice: every field is a string, a number or a list of such.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        let mut text = serde_json::to_string_pretty(self)?;
+        text.push('\n');
+        Ok(text)
+    }
+}
+
+/// File names that an earlier manifest lists. Anything that cannot be read as one lists nothing: a foreign
+/// `manifest.json` must not make otaseal delete files.
+pub(crate) fn listed_files(json: &[u8]) -> Vec<String> {
+    #[derive(serde::Deserialize)]
+    struct Earlier {
+        schema: u32,
+        tool: String,
+        artefacts: Vec<EarlierArtefact>,
+        sbom: Option<EarlierArtefact>,
+    }
+    #[derive(serde::Deserialize)]
+    struct EarlierArtefact {
+        file: String,
+    }
+    match serde_json::from_slice::<Earlier>(json) {
+        Ok(earlier) if earlier.schema == SCHEMA && earlier.tool.starts_with("otaseal ") => {
+            earlier.artefacts.into_iter().chain(earlier.sbom).map(|artefact| artefact.file).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_manifest_lists_files() {
+        let ours = br#"{"schema":1,"tool":"otaseal 0.1.0","artefacts":[{"file":"a.bin"}],"more":1}"#;
+        assert_eq!(listed_files(ours), ["a.bin"]);
+        assert!(listed_files(br#"{"name":"Home Assistant","builds":[]}"#).is_empty());
+        assert!(listed_files(br#"{"schema":2,"tool":"otaseal 9","artefacts":[{"file":"a"}]}"#).is_empty());
+        assert!(listed_files(br#"{"schema":1,"tool":"other","artefacts":[{"file":"a"}]}"#).is_empty());
+        assert!(listed_files(b"\xff").is_empty());
+    }
+}

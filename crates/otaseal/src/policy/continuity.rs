@@ -1,0 +1,388 @@
+//! Continuity: does the image still hold the key by which its devices judge the next update?
+//!
+//! A build that has lost its public key is signed as well as any other, installs everywhere, and from then on
+//! every device takes anything from anybody. A build with another key takes nothing from this one any more. Both
+//! are seen before the signature, in the plain image; see [`search`] for what is recognised and what is not.
+
+mod der;
+mod pem;
+mod scan;
+
+use crate::format::image::{self, Kind, uf2};
+use crate::key::{KeyError, PublicKey};
+use crate::package::Purpose;
+use crate::policy::guard::Content;
+use crate::policy::lint::{self, Finding};
+use crate::sign::Signer;
+use otaseal_device::KeyId;
+use serde::Serialize;
+use std::borrow::Cow;
+use std::fmt;
+
+pub use self::scan::{Form, Located, Private, Search, quick_search, search};
+
+/// What is expected of the image's keys.
+#[derive(Debug, Clone, Default)]
+pub struct Rule {
+    /// The keys that the devices are to trust from this release on, where they are others than the one that signs: all
+    /// of them, and besides the signer no other.
+    pub rotate_to: Vec<NextKey>,
+    /// What becomes of an image without a key.
+    pub without_key: WithoutKey,
+    /// What it is signed for: a release may make no device trust a key that is unfit for one.
+    pub purpose: Purpose,
+    /// Where the key that signs is found, do not search for the keys of others in the form of `otaseal-device` as well,
+    /// which takes about as long as to sign: it is not done before a release, or where the next keys are named.
+    pub quick: bool,
+}
+
+impl Rule {
+    /// The same, stricter where it is for a release: nothing is let through that only deserves a warning, unless it is
+    /// allowed by name.
+    #[must_use]
+    pub fn for_purpose(mut self, purpose: Purpose) -> Self {
+        self.purpose = purpose;
+        if purpose == Purpose::Release && self.without_key == WithoutKey::Judge {
+            self.without_key = WithoutKey::Refuse;
+        }
+        self
+    }
+}
+
+/// The key that a release brings to the devices.
+#[derive(Debug, Clone)]
+pub enum NextKey {
+    /// Its key id. A key of which only the bare modulus is in the image is not found by it.
+    Id(KeyId),
+    /// The key itself: found in every form.
+    Key(PublicKey),
+}
+
+impl NextKey {
+    /// Its key id.
+    pub fn id(&self) -> KeyId {
+        match self {
+            Self::Id(id) => *id,
+            Self::Key(key) => key.id(),
+        }
+    }
+}
+
+/// What becomes of an image that holds no key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WithoutKey {
+    /// Firmware is refused; what may be something else, or a filesystem, is worth a warning.
+    #[default]
+    Judge,
+    /// Everything but a filesystem is refused: for a release.
+    Refuse,
+    /// The user means it: a warning.
+    Allow,
+}
+
+/// What the keys in an image say, where it may be signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "verdict", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Continuity {
+    /// The image holds the key that signs it.
+    Kept {
+        /// Every key found, that one among them.
+        keys: Vec<Located>,
+    },
+    /// The image holds the keys that were named as the next.
+    Rotates {
+        /// Their key ids.
+        to: Vec<String>,
+        /// Every key found.
+        keys: Vec<Located>,
+    },
+    /// It holds none, and it need not be firmware, or the user means it.
+    NoKey {
+        /// What it is, with its article.
+        found: String,
+    },
+}
+
+impl Continuity {
+    /// The keys that were found.
+    pub fn keys(&self) -> &[Located] {
+        match self {
+            Self::Kept { keys } | Self::Rotates { keys, .. } => keys,
+            Self::NoKey { .. } => &[],
+        }
+    }
+
+    /// What the user should know although it was signed; sentences without their full stops.
+    pub fn warnings(&self) -> Vec<String> {
+        let without = match self {
+            Self::NoKey { found } => Some(format!(
+                "no public key was found in it ({found}): firmware without one does not check its next update"
+            )),
+            _ => None,
+        };
+        let unfit = self.keys().iter().flat_map(|key| {
+            key.findings
+                .iter()
+                .map(|finding| format!("its devices will trust the key {}: {finding}", key.key_id))
+        });
+        without.into_iter().chain(unfit).collect()
+    }
+}
+
+/// Why an image must not be signed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ContinuityError {
+    /// A private key is in the image.
+    #[error("it contains {}", .0)]
+    PrivateKey(Private),
+    /// Firmware without a key.
+    #[error("there is no public key in it ({found}): this release switches signature checking off")]
+    NoKey {
+        /// What it is, with its article.
+        found: String,
+    },
+    /// Only other keys than the one that signs.
+    #[error("it carries another key than the one that signs: {}, not {signer}", ids(found))]
+    OtherKey {
+        /// The keys found.
+        found: Vec<Located>,
+        /// The key that signs.
+        signer: KeyId,
+    },
+    /// A key that nobody may be made to trust.
+    #[error("its devices would trust the key {}: {finding}", key.key_id)]
+    UnfitKey {
+        /// The key.
+        key: Box<Located>,
+        /// What is wrong with it.
+        finding: Finding,
+    },
+    /// Keys that were not named, beside those that were.
+    #[error("it carries more keys than the ones named as the next: {}", ids(found))]
+    UnnamedKeys {
+        /// The keys that nobody named.
+        found: Vec<Located>,
+    },
+    /// The key that was named as the next is not there.
+    #[error("the key {expected} is not in it: {}", if found.is_empty() { "no key is".into() } else { format!("it carries {}", ids(found)) })]
+    NextKeyMissing {
+        /// What was named.
+        expected: KeyId,
+        /// The keys found.
+        found: Vec<Located>,
+    },
+}
+
+impl ContinuityError {
+    /// What the user can do about it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::PrivateKey(_) => {
+                "whoever has the image, or one device, has that key: take it out of the build, and if it signs \
+                 anything, replace it"
+                    .into()
+            }
+            Self::NoKey { .. } => "build it with the key in (`otaseal pubkey` writes it into the sources); if you \
+                 mean it, say --allow-no-key"
+                .into(),
+            Self::OtherKey { found, .. } => match found.as_slice() {
+                [only] => format!(
+                    "devices that run it take no more updates from this key; if they shall, build it with this key \
+                     in, and if the key is being replaced, say --rotate-to {}",
+                    only.key_id
+                ),
+                _ => "devices that run it take no more updates from this key; if the key is being replaced, name \
+                      the next one with --rotate-to KEYID"
+                    .into(),
+            },
+            Self::UnfitKey { .. } => {
+                "no release may bring it to a device: whoever has its private half signs what the device takes; build \
+                 it without that key"
+                    .into()
+            }
+            Self::UnnamedKeys { .. } => "its devices would trust them too: build it without, or name each with a \
+                 --rotate-to of its own"
+                .into(),
+            Self::NextKeyMissing { .. } => {
+                "build it with that key in; a bare modulus is found only when --rotate-to is given the public key's \
+                 file"
+                    .into()
+            }
+        }
+    }
+}
+
+fn ids(keys: &[Located]) -> String {
+    let ids: Vec<_> = keys.iter().take(4).map(|key| key.key_id.clone()).collect();
+    let more = if keys.len() > ids.len() { ", …" } else { "" };
+    ids.join(", ") + more
+}
+
+/// Judges the keys in a plain image that is about to be signed. `signer` is what will, where it is known: without
+/// it, any public key will do. What is said to be a filesystem need not have any.
+///
+/// # Errors
+/// [`ContinuityError`], a private key first: nothing excuses one.
+pub fn check(
+    plain: &[u8],
+    content: Content,
+    signer: Option<&dyn Signer>,
+    rule: &Rule,
+) -> Result<Continuity, ContinuityError> {
+    let flash = flash_of(plain);
+    let public = signer.map(Signer::public_key);
+    let next = rule.rotate_to.iter().filter_map(|next| match next {
+        NextKey::Key(key) => Some(key),
+        NextKey::Id(_) => None,
+    });
+    let known: Vec<_> = public.into_iter().chain(next).collect();
+    let quick = rule.quick && rule.purpose == Purpose::Development && rule.rotate_to.is_empty();
+    let Search { mut keys, private } =
+        if quick { quick_search(&flash, &known) } else { search(&flash, &known) };
+    let own = || {
+        let offset = signer?.private_number_in(&flash)?;
+        Some(Private { what: "a number of the private key that signs", offset })
+    };
+    if let Some(private) = private.or_else(own) {
+        return Err(ContinuityError::PrivateKey(private));
+    }
+    let signer = public.map(PublicKey::id);
+    // The key that signs was looked at when it was opened.
+    for key in keys.iter_mut().filter(|key| !signer.is_some_and(|id| key.is(id))) {
+        key.findings = lint::refusals(&key.key);
+    }
+    if rule.purpose == Purpose::Release
+        && let Some((key, finding)) = keys.iter().find_map(|key| Some((key, key.findings.first()?)))
+    {
+        return Err(ContinuityError::UnfitKey { key: Box::new(key.clone()), finding: finding.clone() });
+    }
+    if !rule.rotate_to.is_empty() {
+        return rotation(keys, signer, &rule.rotate_to);
+    }
+    match signer {
+        _ if keys.is_empty() => {}
+        Some(signer) if !keys.iter().any(|key| key.is(signer)) => {
+            return Err(ContinuityError::OtherKey { found: keys, signer });
+        }
+        _ => return Ok(Continuity::Kept { keys }),
+    }
+    // Last, for it is what takes long: sums over the whole image.
+    let kind = image::identify(plain);
+    let is_firmware = matches!(
+        kind,
+        Kind::Elf(_)
+            | Kind::Esp8266(_)
+            | Kind::Esp8266V2(_)
+            | Kind::Uf2(_)
+            | Kind::Rp2040(_)
+            | Kind::Rp2350(_)
+    );
+    let is_filesystem = content == Content::Filesystem || matches!(kind, Kind::LittleFs(_) | Kind::Spiffs(_));
+    // The details that follow in brackets are another report's.
+    let found = kind.to_string().split(" (").next().unwrap_or_default().to_owned();
+    match rule.without_key {
+        WithoutKey::Judge if is_firmware => Err(ContinuityError::NoKey { found }),
+        WithoutKey::Refuse if !is_filesystem => Err(ContinuityError::NoKey { found }),
+        _ => Ok(Continuity::NoKey { found }),
+    }
+}
+
+/// Refuses a private key in what surrounds the image in its payload: a gzip has a comment and other fields, which are
+/// signed and sent with it.
+///
+/// # Errors
+/// [`ContinuityError::PrivateKey`].
+pub fn check_wrapping(payload: &[u8]) -> Result<(), ContinuityError> {
+    match search(payload, &[]).private {
+        Some(private) => Err(ContinuityError::PrivateKey(private)),
+        None => Ok(()),
+    }
+}
+
+/// Whether exactly the named keys are there, with or without the one that signs.
+fn rotation(
+    keys: Vec<Located>,
+    signer: Option<KeyId>,
+    named: &[NextKey],
+) -> Result<Continuity, ContinuityError> {
+    let named: Vec<KeyId> = named.iter().map(NextKey::id).collect();
+    if let Some(missing) = named.iter().find(|id| !keys.iter().any(|key| key.is(**id))) {
+        return Err(ContinuityError::NextKeyMissing { expected: *missing, found: keys });
+    }
+    let allowed = |key: &Located| named.iter().chain(&signer).any(|id| key.is(*id));
+    let unnamed: Vec<_> = keys.iter().filter(|key| !allowed(key)).cloned().collect();
+    match unnamed.is_empty() {
+        true => Ok(Continuity::Rotates { to: named.iter().map(KeyId::to_string).collect(), keys }),
+        false => Err(ContinuityError::UnnamedKeys { found: unnamed }),
+    }
+}
+
+/// The bytes as the flash will hold them: a UF2 file cuts them into pieces of 256, between which a key would not be
+/// found. One that cannot be put together is searched as it is.
+pub(crate) fn flash_of(plain: &[u8]) -> Cow<'_, [u8]> {
+    const UF2: &[u8] = b"UF2\n";
+    match plain.starts_with(UF2).then(|| uf2::unpack(plain, crate::format::elf::DEFAULT_MAX_GAP)) {
+        Some(Ok(unpacked)) => Cow::Owned(unpacked.bytes),
+        _ => Cow::Borrowed(plain),
+    }
+}
+
+/// Reads a key id, or the key that a file holds.
+impl std::str::FromStr for NextKey {
+    type Err = NextKeyError;
+
+    fn from_str(text: &str) -> Result<Self, NextKeyError> {
+        if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            let digest = text.parse::<crate::format::digest::Sha256Digest>().map_err(|_| NextKeyError::Id)?;
+            return Ok(Self::Id(KeyId(digest.0)));
+        }
+        let read = |source| NextKeyError::Read { path: text.into(), source };
+        let file = std::fs::File::open(text).map_err(read)?;
+        let bytes = crate::key::file::read(file).map_err(read)?;
+        let key = PublicKey::from_bytes(&bytes);
+        key.map(Self::Key).map_err(|source| NextKeyError::Key { path: text.into(), source })
+    }
+}
+
+/// Why a text names no next key.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NextKeyError {
+    /// No key id.
+    #[error("expected the 64 hexadecimal digits of a key id")]
+    Id,
+    /// Neither 64 hexadecimal digits nor a file that can be read.
+    #[error("{} is no key id of 64 hexadecimal digits, and as a file could not be read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file holds no public key.
+    #[error("{}: {source}", path.display())]
+    Key {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What it holds instead.
+        source: KeyError,
+    },
+}
+
+/// Lines for a report, where there is more to say than that the image keeps the one key it has.
+impl fmt::Display for Continuity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::Rotates { to, .. } = self {
+            writeln!(f, "brings   {}, which its devices trust from now on", to.join(", "))?;
+        }
+        match self.keys() {
+            [] | [_] => Ok(()),
+            keys => writeln!(f, "carries  {} keys: {}", keys.len(), ids(keys)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,312 @@
+//! What is refused before it is signed: damaged images, a filesystem taken for firmware, another flash mode than
+//! the device's, another key than the one it trusts.
+//!
+//! A signature says that somebody meant these bytes. These checks are for the bytes that nobody can have meant.
+
+use crate::format::digest::Sha256Digest;
+use crate::format::gzip::{self, GunzipError};
+use crate::format::image::esp8266::{Damage, FlashMode, set_flash_mode};
+use crate::format::image::{self, Kind};
+use crate::key::PublicKey;
+use crate::package::firmware::{self, Firmware, MAX_IMAGE};
+use otaseal_device::KeyId;
+use otaseal_device::metadata::MetadataBlock;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::str::FromStr;
+
+/// What an image is for. A device is told apart from its bytes: the updater writes a filesystem image where it is
+/// told to write firmware, and the reverse, and starts what it finds there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Content {
+    /// The program.
+    #[default]
+    Firmware,
+    /// Files beside it: LittleFS, SPIFFS, or another filesystem that is not recognised.
+    Filesystem,
+}
+
+impl Content {
+    /// What a plain image is for, as far as its bytes say: a recognised filesystem, or else firmware.
+    pub fn of(plain: &[u8]) -> Self {
+        match image::identify(plain) {
+            Kind::LittleFs(_) | Kind::Spiffs(_) => Self::Filesystem,
+            _ => Self::Firmware,
+        }
+    }
+}
+
+impl FromStr for Content {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "firmware" => Ok(Self::Firmware),
+            "filesystem" => Ok(Self::Filesystem),
+            _ => Err("expected firmware or filesystem"),
+        }
+    }
+}
+
+/// Why something must not be signed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GuardError {
+    /// An ESP8266 image that no device starts.
+    #[error("damaged ESP8266 image: {0}")]
+    Damaged(#[from] Damage),
+    /// A filesystem image that is shorter than it says.
+    #[error("it is {found}")]
+    FilesystemCutOff {
+        /// What it is, with its article.
+        found: String,
+    },
+    /// A filesystem image where firmware is expected.
+    #[error("it is {found}, not firmware")]
+    IsFilesystem {
+        /// What it is, with its article.
+        found: String,
+    },
+    /// Firmware where a filesystem image is expected.
+    #[error("it is {found}, not a filesystem image")]
+    IsFirmware {
+        /// What it is, with its article.
+        found: String,
+    },
+    /// The image is built for another flash mode.
+    #[error("the flash mode of the image is {}, {expected} is expected", mode_name(*.found))]
+    FlashMode {
+        /// The mode that the device has.
+        expected: FlashMode,
+        /// Byte 2 of the image.
+        found: u8,
+    },
+    /// A flash mode is expected or to be set, and the image has none.
+    #[error("it has no flash mode: it is no ESP8266 image")]
+    NoFlashMode,
+    /// The private key is not the one whose public half the devices have.
+    #[error(
+        "the private key does not belong to the expected public key: its key id is {found}, not {expected}"
+    )]
+    OtherKey {
+        /// Key id of the expected public key.
+        expected: KeyId,
+        /// Key id of the key that would sign.
+        found: KeyId,
+    },
+    /// The key is not the one whose id is expected.
+    #[error("the key id is {found}, {expected} is expected")]
+    OtherKeyId {
+        /// The key id that was expected.
+        expected: KeyId,
+        /// Key id of the key that would sign.
+        found: KeyId,
+    },
+    /// The build is not the one that was expected.
+    #[error("its SHA-256 is {found}, {expected} is expected")]
+    OtherBuild {
+        /// What was expected.
+        expected: Sha256Digest,
+        /// What the file has.
+        found: Sha256Digest,
+    },
+}
+
+impl GuardError {
+    /// What the user can do about it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Damaged(damage) => damage.help().into(),
+            Self::FilesystemCutOff { .. } => {
+                "the rest would be whatever the flash held before: make the image again, copy it again".into()
+            }
+            Self::IsFilesystem { .. } => {
+                "a device that takes it for its program does not start again; if it is meant for the filesystem, \
+                 say --as-kind filesystem"
+                    .into()
+            }
+            Self::IsFirmware { .. } => "leave --as-kind filesystem away, or give the filesystem image".into(),
+            Self::FlashMode { expected, .. } => format!(
+                "a device in another mode answers a signed raw image with error 12 and starts a compressed one in \
+                 the wrong mode: build for {expected}, or package with --set-flash-mode {}",
+                expected.to_string().to_lowercase()
+            ),
+            Self::NoFlashMode => "leave the flash mode options away for other chips".into(),
+            Self::OtherKeyId { .. } => {
+                "nothing was signed: give the key that belongs to this id (`otaseal pubkey --fingerprint` shows one's)"
+                    .into()
+            }
+            Self::OtherBuild { .. } => {
+                "nothing was signed: take the file from the build whose digest was expected, or find out who changed it"
+                    .into()
+            }
+            Self::OtherKey { .. } => {
+                "devices would refuse the result: give the other key, or the public key that belongs to this one"
+                    .into()
+            }
+        }
+    }
+}
+
+fn mode_name(byte: u8) -> String {
+    FlashMode::from_byte(byte).map_or_else(|| format!("unknown (byte {byte:#04x})"), |mode| mode.to_string())
+}
+
+/// What somebody said beforehand that is to be signed, and by which key: the one who reviewed it, or the job that
+/// built it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Expected {
+    /// Id of the key.
+    pub key_id: Option<KeyId>,
+    /// SHA-256 of the build's file.
+    pub sha256: Option<Sha256Digest>,
+}
+
+impl Expected {
+    /// Checks the key that would sign.
+    ///
+    /// # Errors
+    /// [`GuardError::OtherKeyId`].
+    pub fn check_key(&self, key: &PublicKey) -> Result<(), GuardError> {
+        let found = key.id();
+        match self.key_id.filter(|expected| *expected != found) {
+            Some(expected) => Err(GuardError::OtherKeyId { expected, found }),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks the SHA-256 of the file that would be signed.
+    ///
+    /// # Errors
+    /// [`GuardError::OtherBuild`].
+    pub fn check_build(&self, found: Sha256Digest) -> Result<(), GuardError> {
+        match self.sha256.filter(|expected| *expected != found) {
+            Some(expected) => Err(GuardError::OtherBuild { expected, found }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Checks a plain image: undamaged, and what it is said to be. A format that is not recognised passes as either.
+///
+/// # Errors
+/// [`GuardError::Damaged`], [`GuardError::IsFilesystem`], [`GuardError::FilesystemCutOff`],
+/// [`GuardError::IsFirmware`].
+pub fn check(plain: &[u8], content: Content) -> Result<(), GuardError> {
+    let kind = image::identify(plain);
+    let is_filesystem = matches!(kind, Kind::LittleFs(_) | Kind::Spiffs(_));
+    let complete = match &kind {
+        Kind::LittleFs(filesystem) => filesystem.complete,
+        Kind::Spiffs(filesystem) => filesystem.complete,
+        _ => true,
+    };
+    match (content, kind) {
+        (Content::Firmware, kind) if is_filesystem => {
+            Err(GuardError::IsFilesystem { found: kind.to_string() })
+        }
+        (Content::Filesystem, kind) if !complete => {
+            Err(GuardError::FilesystemCutOff { found: kind.to_string() })
+        }
+        (Content::Firmware, Kind::Esp8266(file)) => file.damage.map_or(Ok(()), |damage| Err(damage.into())),
+        (
+            Content::Filesystem,
+            kind @ (Kind::Esp8266(_)
+            | Kind::Esp8266V2(_)
+            | Kind::Rp2040(_)
+            | Kind::Rp2350(_)
+            | Kind::Uf2(_)
+            | Kind::Elf(_)
+            | Kind::IntelHex),
+        ) => Err(GuardError::IsFirmware { found: kind.to_string() }),
+        _ => Ok(()),
+    }
+}
+
+/// Checks the flash mode of a plain image against the device's.
+///
+/// # Errors
+/// [`GuardError::FlashMode`], and [`GuardError::NoFlashMode`] when it is no ESP8266 image.
+pub fn expect_flash_mode(plain: &[u8], expected: FlashMode) -> Result<(), GuardError> {
+    let Kind::Esp8266(file) = image::identify(plain) else { return Err(GuardError::NoFlashMode) };
+    match file.first.header.flash_mode_byte {
+        found if found == expected.byte() => Ok(()),
+        found => Err(GuardError::FlashMode { expected, found }),
+    }
+}
+
+/// The plain image in a payload, inflated where it is compressed; `None` for a gzip that cannot be inflated.
+pub fn plain_of(payload: &[u8]) -> Option<Cow<'_, [u8]>> {
+    match gzip::is_gzip(payload) {
+        true => gzip::gunzip(payload, MAX_IMAGE).ok().map(Cow::Owned),
+        false => Some(Cow::Borrowed(payload)),
+    }
+}
+
+/// Checks the plain image of a payload that is about to be signed, as [`plain_of`] gives it. A gzip that cannot be
+/// inflated is not judged here, unless a flash mode is expected of it.
+///
+/// # Errors
+/// As [`check`] and [`expect_flash_mode`].
+pub fn check_plain(
+    plain: Option<&[u8]>,
+    content: Content,
+    flash_mode: Option<FlashMode>,
+) -> Result<(), GuardError> {
+    let Some(plain) = plain else { return flash_mode.map_or(Ok(()), |_| Err(GuardError::NoFlashMode)) };
+    check(plain, content)?;
+    flash_mode.map_or(Ok(()), |mode| expect_flash_mode(plain, mode))
+}
+
+/// Checks that a key that would sign is the one whose public half the devices have.
+///
+/// # Errors
+/// [`GuardError::OtherKey`].
+pub fn expect_public(signing: &PublicKey, expected: &PublicKey) -> Result<(), GuardError> {
+    match (expected.id(), signing.id()) {
+        (expected, found) if expected == found => Ok(()),
+        (expected, found) => Err(GuardError::OtherKey { expected, found }),
+    }
+}
+
+/// How an image relates to a build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// It is that build.
+    Same,
+    /// It is that build in another flash mode.
+    OtherFlashMode,
+    /// It is another build: stale, if it should have been made from this one.
+    Other,
+}
+
+/// Compares what is in an image, signed or compressed or neither, with a build.
+///
+/// # Errors
+/// [`GunzipError`] where the image cannot be inflated.
+pub fn origin(image: &[u8], build: &Firmware) -> Result<Origin, GunzipError> {
+    let layers = firmware::unpack(image)?;
+    let plain = without_metadata(&layers.plain);
+    if plain == build.bytes() {
+        return Ok(Origin::Same);
+    }
+    let mode = plain.get(2).copied().and_then(FlashMode::from_byte);
+    if let Some(mode) = mode.filter(|_| plain.len() == build.bytes().len()) {
+        let mut patched = build.bytes().to_vec();
+        if set_flash_mode(&mut patched, mode).is_some() && plain == patched {
+            return Ok(Origin::OtherFlashMode);
+        }
+    }
+    Ok(Origin::Other)
+}
+
+/// A raw image may end in a metadata block, which says how long the image is without it.
+fn without_metadata(plain: &[u8]) -> &[u8] {
+    let block = MetadataBlock::of_unverified(plain).ok().flatten();
+    let length = block.and_then(|block| usize::try_from(block.raw_len?).ok());
+    length.and_then(|length| plain.get(..length)).unwrap_or(plain)
+}
+
+#[cfg(test)]
+mod tests;

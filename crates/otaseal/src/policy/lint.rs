@@ -1,0 +1,273 @@
+//! What is wrong with a key although it works: known to everybody, factored by known methods, lying open.
+//!
+//! A key without a finding is not proved good: these are the mistakes that were found in the field, and nothing of
+//! how a key was made can be read off its numbers.
+
+mod git;
+mod modulus;
+
+use self::git::tracked_by_git;
+use crate::key::encryption::{self, Encryption};
+use crate::key::{KeyError, KeySize, PublicKey};
+use crate::package::Purpose;
+use crate::policy::known_keys;
+use serde::{Serialize, Serializer};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// Worth knowing.
+    Note,
+    /// Should be put right.
+    Warn,
+    /// No release may be signed with this key.
+    Refuse,
+}
+
+/// One thing about a key or its file. `Display` says what it is and why it matters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "finding", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Finding {
+    /// The private half is published.
+    Published {
+        /// Where.
+        at: &'static str,
+    },
+    /// The key cannot be used with this format at all.
+    Unusable {
+        /// Why.
+        #[serde(serialize_with = "as_text")]
+        error: KeyError,
+    },
+    /// The modulus has a small factor.
+    SmallFactor {
+        /// The factor.
+        factor: u32,
+    },
+    /// The two primes are so close that Fermat's method finds them.
+    CloseFactors {
+        /// After how many steps.
+        steps: u32,
+    },
+    /// The modulus has the form that Infineon's library RSALib gave it until 2017 (ROCA, CVE-2017-15361).
+    Roca,
+    /// The file may be read by others than its owner.
+    ReadableByOthers {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions, as `ls` and `chmod` count them.
+        #[serde(serialize_with = "octal")]
+        mode: u32,
+    },
+    /// Git has the file in its index, and so in its history.
+    TrackedByGit {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file lies in a repository, and it is not known whether git has it.
+    GitUnknown {
+        /// The file.
+        path: PathBuf,
+        /// Why it is not known.
+        why: String,
+    },
+    /// What protects the file gives way to guessing.
+    WeakEncryption {
+        /// The protection.
+        encryption: Encryption,
+    },
+    /// The size has an end date.
+    #[serde(rename = "good-through-2030")]
+    GoodThrough2030,
+    /// A check was not possible.
+    NotChecked {
+        /// What was to be checked.
+        what: &'static str,
+        /// Why it was not.
+        why: String,
+    },
+}
+
+impl Finding {
+    /// How bad it is.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::Published { .. }
+            | Self::Unusable { .. }
+            | Self::SmallFactor { .. }
+            | Self::CloseFactors { .. }
+            | Self::Roca
+            | Self::ReadableByOthers { .. }
+            | Self::TrackedByGit { .. }
+            | Self::GitUnknown { .. } => Severity::Refuse,
+            Self::WeakEncryption { .. } => Severity::Warn,
+            Self::GoodThrough2030 | Self::NotChecked { .. } => Severity::Note,
+        }
+    }
+
+    /// What the user can do about it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Unusable { error } => error.help(),
+            Self::Published { .. } | Self::SmallFactor { .. } | Self::CloseFactors { .. } | Self::Roca => {
+                "make a new key with `otaseal keygen`".into()
+            }
+            Self::ReadableByOthers { path, .. } => format!("chmod 600 {}", path.display()),
+            Self::TrackedByGit { .. } => {
+                "whoever has a clone has the key: make a new one with `otaseal keygen`, \
+                 outside the repository or in a directory that git ignores"
+                    .into()
+            }
+            Self::GitUnknown { .. } => {
+                "keep the key outside of the repository; or have `git ls-files` answer there \
+                 (git must be installed, and the repository its user's or a safe.directory)"
+                    .into()
+            }
+            Self::WeakEncryption { .. } => "give it a better one: `otaseal key passwd KEY`".into(),
+            Self::GoodThrough2030 => "for devices that live longer: `otaseal keygen --bits 3072`".into(),
+            Self::NotChecked { .. } => "check it by hand".into(),
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Published { at } => {
+                write!(f, "the private half of this key is published ({at}): a signature by it proves nothing")
+            }
+            Self::Unusable { error } => error.fmt(f),
+            Self::SmallFactor { factor } => {
+                write!(f, "the modulus can be divided by {factor}: anybody can compute the private key")
+            }
+            Self::CloseFactors { steps } => write!(
+                f,
+                "the two primes are too close: Fermat's method finds them at step {steps}, and with them the \
+                 private key"
+            ),
+            Self::Roca => f.write_str(
+                "the modulus was made by the faulty RSALib (ROCA, CVE-2017-15361): the private key can be computed",
+            ),
+            Self::ReadableByOthers { path, mode } => {
+                write!(f, "{} can be read by others than its owner (mode {mode:04o})", path.display())
+            }
+            Self::TrackedByGit { path } => write!(f, "{} is tracked by git", path.display()),
+            Self::GitUnknown { path, why } => {
+                write!(f, "it is not known whether git has {} ({why})", path.display())
+            }
+            Self::WeakEncryption { encryption } => {
+                write!(f, "the passphrase protects little: {encryption} is fast to guess")
+            }
+            Self::GoodThrough2030 => {
+                f.write_str("2048 bits are good through 2030 (NIST SP 800-57 part 1); signatures are checked longer")
+            }
+            Self::NotChecked { what, why } => write!(f, "not checked: {what} ({why})"),
+        }
+    }
+}
+
+fn as_text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+fn octal<S: Serializer>(mode: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{mode:04o}"))
+}
+
+/// Looks at the numbers of a public key, and at who else has its private half. A published key has that one
+/// finding: nothing else matters then.
+pub fn public_key(key: &PublicKey) -> Vec<Finding> {
+    if let Some(at) = known_keys::published_at(key.id()) {
+        return vec![Finding::Published { at }];
+    }
+    let mut findings = modulus::lint(key.modulus());
+    if key.size() == KeySize::Rsa2048 {
+        findings.push(Finding::GoodThrough2030);
+    }
+    findings
+}
+
+/// What of [`public_key`] says that no release may be signed with the key, and that no device should trust it.
+pub fn refusals(key: &PublicKey) -> Vec<Finding> {
+    let mut findings = public_key(key);
+    findings.retain(|finding| finding.severity() == Severity::Refuse);
+    findings
+}
+
+/// Looks at the file of a private key, not into its numbers: who may read it, whether git has it, and how good its
+/// encryption is, where it has one. `bytes` is what it holds.
+pub fn private_file(path: &Path, bytes: &[u8]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    findings.extend(readable_by_others(path));
+    findings.extend(tracked_by_git(path));
+    let encryption = encryption::describe(bytes).ok().flatten().filter(Encryption::is_weak);
+    findings.extend(encryption.map(|encryption| Finding::WeakEncryption { encryption }));
+    findings
+}
+
+/// Everything about a key that signs: its numbers, and its file where it has one. `None` for a key that another
+/// program or a token keeps.
+pub fn signing_key(key: &PublicKey, file: Option<(&Path, &[u8])>) -> Vec<Finding> {
+    let mut findings = public_key(key);
+    let published = matches!(findings[..], [Finding::Published { .. }]);
+    if let Some((path, bytes)) = file.filter(|_| !published) {
+        findings.extend(private_file(path, bytes));
+    }
+    findings
+}
+
+/// Why no release may be signed with a key: every finding that says so.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no release may be signed with this key: {}", list(.0))]
+pub struct Refused(Vec<Finding>);
+
+fn list(findings: &[Finding]) -> String {
+    findings.iter().map(Finding::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl Refused {
+    /// What the user can do about it.
+    pub fn help(&self) -> String {
+        let mut helps: Vec<_> = self.0.iter().map(Finding::help).collect();
+        helps.dedup();
+        helps.join("; ")
+    }
+}
+
+/// Whether this key may sign, and what its user should know although it may. For development every key may; in a
+/// release also what could not be checked is worth knowing.
+///
+/// # Errors
+/// [`Refused`], for a release alone.
+pub fn judge(findings: Vec<Finding>, purpose: Purpose) -> Result<Vec<Finding>, Refused> {
+    let (refused, rest): (Vec<_>, Vec<_>) =
+        findings.into_iter().partition(|finding| finding.severity() == Severity::Refuse);
+    let worth_saying = |finding: &Finding| match finding {
+        Finding::NotChecked { .. } => purpose == Purpose::Release,
+        other => other.severity() == Severity::Warn,
+    };
+    match purpose {
+        Purpose::Release if !refused.is_empty() => Err(Refused(refused)),
+        _ => Ok(refused.into_iter().chain(rest.into_iter().filter(worth_saying)).collect()),
+    }
+}
+
+#[cfg(unix)]
+fn readable_by_others(path: &Path) -> Option<Finding> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o7777;
+    (mode & 0o077 != 0).then(|| Finding::ReadableByOthers { path: path.into(), mode })
+}
+
+/// Access lists are not looked at.
+#[cfg(not(unix))]
+fn readable_by_others(_: &Path) -> Option<Finding> {
+    Some(Finding::NotChecked { what: "who may read the file", why: "this is no Unix".into() })
+}
+
+#[cfg(test)]
+mod tests;

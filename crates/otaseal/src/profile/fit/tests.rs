@@ -1,0 +1,224 @@
+//! The simulation is held against a model that really overwrites a flash array while it inflates from it.
+
+use super::*;
+use crate::format::gzip::{Effort, gzip};
+use crate::testing::{has_tool, skipped};
+use proptest::prelude::*;
+
+mod model;
+
+/// Bytes of `bits` bits of entropy each, without repetitions worth a match.
+fn noise(len: usize, symbols: u32, seed: u64) -> Vec<u8> {
+    let mut state = seed | 1;
+    (0..len)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (((state >> 33) as u32 % symbols) * 3) as u8
+        })
+        .collect()
+}
+
+/// 1100 KiB that compress evenly, as a gzip of 811,461 bytes. What it takes to the byte is an extra field, which
+/// is skipped; it must be short, since it moves everything behind it.
+fn overtaken() -> (Vec<u8>, Vec<u8>) {
+    const LEN: usize = 811_461;
+    for every in (12..200).step_by(4) {
+        // One byte in so many has less entropy than the others.
+        let mut raw = noise(1100 * 1024, 52, 2);
+        raw.iter_mut().step_by(every).for_each(|byte| *byte %= 36);
+        let packed = gzip(&raw, Effort::Fast).unwrap();
+        let body = &packed[gzip::header_len(&packed).unwrap()..];
+        match LEN.checked_sub(12 + body.len()) {
+            Some(extra) if extra < 1500 => {
+                let mut out = vec![0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255];
+                out.extend((extra as u16).to_le_bytes());
+                out.resize(12 + extra, 0);
+                out.extend_from_slice(body);
+                return (raw, out);
+            }
+            _ => {}
+        }
+    }
+    panic!("no image compresses to the length");
+}
+
+#[test]
+fn the_two_known_cases_of_a_1m_layout() {
+    let flash = Flash { fs_start: 0xF_B000, installed: None };
+    // 54 equally frequent bytes hold 5.75 bits each: 72 % of 8.
+    let safe = gzip(&noise(900 * 1024, 54, 1), Effort::Fast).unwrap();
+    let staged = 0xF_B000 - round_up(safe.len() as u64);
+    let fit = check(&safe, safe.len() as u64, &flash).unwrap();
+    assert_eq!(u64::from(fit.staged_at), staged);
+    assert!(fit.lead_bytes.is_some());
+    let raw = noise(900 * 1024, 54, 1);
+    assert_eq!(model::install(&safe, staged as usize, 0xF_B000), model::End::Installed(raw));
+
+    let (raw, overtaken) = overtaken();
+    assert_eq!(overtaken.len(), 811_461);
+    let error = check(&overtaken, 811_461, &flash).unwrap_err();
+    let Misfit::Overtaken { at, short_by } = error else { panic!("{error}") };
+    assert_eq!(at, 774_144);
+    assert!(error.help().contains(&short_by.to_string()));
+    let staged = 0xF_B000 - round_up(811_461) as usize;
+    assert_eq!(model::first_loss(&overtaken, staged), Some(774_144));
+    assert!(
+        !matches!(model::install(&overtaken, staged, 2 << 20), model::End::Installed(found) if found == raw)
+    );
+    // Higher by what it is short of, it works; one sector less does not.
+    let higher = staged + short_by as usize;
+    assert_eq!(model::install(&overtaken, higher, 2 << 20), model::End::Installed(raw));
+    assert_eq!(model::first_loss(&overtaken, higher), None);
+    assert!(model::first_loss(&overtaken, higher - 4096).is_some());
+}
+
+#[test]
+fn the_updater_counts_whole_sectors_of_the_file_and_of_the_sketch() {
+    let flash = |installed| Flash { fs_start: 0x10_0000, installed: Some(installed) };
+    let image = vec![0xE9; 0x8_0000];
+    let len = image.len() as u64;
+    assert!(check(&image, len, &flash(0x8_0000)).is_ok());
+    assert_eq!(check(&image, len, &flash(0x7_FFFF)).unwrap().spare_bytes, 0);
+    let error = check(&image, len + 1, &flash(0x8_0000)).unwrap_err();
+    assert_eq!(error, Misfit::NoSpace { needed: 0x8_1000, free: 0x8_0000 });
+    assert!(error.to_string().ends_with("4096 too many"), "{error}");
+    assert!(matches!(check(&image, len, &flash(0x8_0001)), Err(Misfit::NoSpace { .. })));
+    // A sketch that is larger than the space before its own file system: a wrong layout, and no wrap-around.
+    assert!(matches!(check(&image, len, &flash(u32::MAX)), Err(Misfit::NoSpace { free: 0, .. })));
+}
+
+#[test]
+fn an_image_of_zeros_is_not_unpacked_over_the_file_system() {
+    let raw = vec![0; 0x8_1000];
+    let packed = gzip(&raw, Effort::Fast).unwrap();
+    let flash = Flash { fs_start: 0x8_0000, installed: Some(4096) };
+    let error = check(&packed, packed.len() as u64, &flash).unwrap_err();
+    assert_eq!(error, Misfit::BeyondFileSystem { raw: 0x8_1000, fs_start: 0x8_0000 });
+    assert!(error.help().contains("4096 bytes smaller"));
+}
+
+#[test]
+fn a_claim_of_four_gigabytes_costs_nothing() {
+    let mut packed = gzip(&noise(10 << 20, 250, 3), Effort::Fast).unwrap();
+    let end = packed.len() - 4;
+    packed[end..].copy_from_slice(&u32::MAX.to_le_bytes());
+    let flash = Flash { fs_start: 0xFF_B000, installed: None };
+    let begin = std::time::Instant::now();
+    assert!(matches!(check(&packed, packed.len() as u64, &flash), Err(Misfit::BeyondFileSystem { .. })));
+    assert!(begin.elapsed().as_millis() < 500);
+}
+
+#[test]
+fn broken_streams_are_said_to_be_broken() {
+    let flash = Flash { fs_start: 0x10_0000, installed: None };
+    let packed = gzip(&noise(20_000, 54, 4), Effort::Fast).unwrap();
+    for cut in [10, 11, 20, packed.len() / 2] {
+        let mut bytes = packed[..cut].to_vec();
+        bytes.extend(20_000u32.to_le_bytes());
+        assert!(matches!(check(&bytes, 4096, &flash), Err(Misfit::Gzip(_))), "{cut}");
+    }
+}
+
+/// What an image is made of: its length, how many different bytes, and how much of it is filler.
+fn image() -> impl Strategy<Value = Vec<u8>> {
+    let piece = (1usize..30_000, 1u32..85, any::<u64>());
+    prop::collection::vec(piece, 1..5).prop_map(|pieces| {
+        pieces.into_iter().flat_map(|(len, symbols, seed)| noise(len, symbols, seed)).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Staged anywhere, from far too low to far too high: the first sector that is lost is the same, and where
+    /// none is lost the model's flash holds the image afterwards.
+    #[test]
+    fn the_simulation_says_what_the_flash_array_shows(
+        raw in image(), above in 0u64..30, effort in 0..10,
+    ) {
+        let packed = gzip(&raw, if effort > 0 { Effort::Fast } else { Effort::Default }).unwrap();
+        let sectors = round_up(packed.len() as u64);
+        let fs_start = u32::try_from(sectors + above * SECTOR).unwrap();
+        let start = (u64::from(fs_start) - sectors) as usize;
+        let verdict = check(&packed, packed.len() as u64, &Flash { fs_start, installed: None });
+        let loss = model::first_loss(&packed, start);
+        match verdict {
+            Ok(fit) => {
+                prop_assert_eq!(loss, None);
+                prop_assert_eq!(fit.staged_at as usize, start);
+                prop_assert_eq!(model::install(&packed, start, fs_start as usize), model::End::Installed(raw));
+            }
+            Err(Misfit::Overtaken { at, short_by }) => {
+                prop_assert_eq!(loss, Some(at as usize));
+                prop_assert_eq!(model::first_loss(&packed, start + short_by as usize), None);
+                prop_assert!(model::first_loss(&packed, start + short_by as usize - 4096).is_some());
+            }
+            Err(Misfit::BeyondFileSystem { .. }) => {
+                prop_assert_eq!(loss, None);
+                prop_assert!(round_up(raw.len() as u64) > u64::from(fs_start));
+            }
+            Err(other) => prop_assert!(false, "{other}"),
+        }
+    }
+
+    /// The rule of thumb is on the safe side of the simulation.
+    #[test]
+    fn what_both_sizes_fit_is_safe(raw in image(), above in 0u64..3) {
+        let packed = gzip(&raw, Effort::Fast).unwrap();
+        let fs_start = round_up(raw.len() as u64) + round_up(packed.len() as u64) + above * SECTOR;
+        let flash = Flash { fs_start: u32::try_from(fs_start).unwrap(), installed: None };
+        prop_assert!(check(&packed, packed.len() as u64, &flash).is_ok());
+    }
+
+    #[test]
+    fn nothing_panics_on_anything(bytes in prop::collection::vec(any::<u8>(), 0..600), raw in any::<u32>()) {
+        let mut gzip = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+        gzip.extend(bytes);
+        gzip.extend(raw.to_le_bytes());
+        let _ = check(&gzip, gzip.len() as u64, &Flash { fs_start: 0x10_0000, installed: None });
+    }
+}
+
+/// uzlib itself counts: MicroPython's `deflate` module is uzlib in C, and reads its stream byte by byte.
+#[test]
+fn uzlib_has_read_what_the_trace_says() {
+    if !has_tool("node") {
+        return;
+    }
+    let Some(modules) = std::env::var_os("OTASEAL_MICROPYTHON") else {
+        return skipped("OTASEAL_MICROPYTHON does not name a directory with MicroPython for node in it");
+    };
+    let dir = tempfile::tempdir().unwrap();
+    for (case, (raw, effort)) in [
+        (noise(300_000, 54, 5), Effort::Fast),
+        (noise(200_001, 5, 6), Effort::Default),
+        ([vec![0; 50_000], noise(50_000, 85, 7), vec![7; 33_333]].concat(), Effort::Max),
+        (noise(9, 85, 8), Effort::Fast),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let packed = gzip(&raw, effort).unwrap();
+        std::fs::write(dir.path().join("packed.gz"), &packed).unwrap();
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/uzlib.mjs");
+        let output = std::process::Command::new("node")
+            .args([
+                script.as_ref(),
+                "consumption".as_ref(),
+                modules.as_os_str(),
+                dir.path().join("packed.gz").as_os_str(),
+            ])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let counted: Vec<usize> = String::from_utf8(output.stdout)
+            .unwrap()
+            .split_whitespace()
+            .map(|n| n.parse().unwrap())
+            .collect();
+        let header = gzip::header_len(&packed).unwrap();
+        let traced = trace::consumption(&packed[header..], 4096, raw.len()).unwrap();
+        let traced: Vec<_> = traced.into_iter().map(|taken| header + taken).collect();
+        assert_eq!(counted, traced, "case {case}");
+    }
+}

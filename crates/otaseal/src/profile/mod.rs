@@ -1,0 +1,492 @@
+//! What a device would do with an image: accept it, refuse it with which error, or be bricked by it.
+//!
+//! | profile | signature | gzip | gzip, signed | flash mode | payload | Homie MD5 |
+//! |---|---|---|---|---|---|---|
+//! | `esp8266@` up to 2.4.2 | none | no | no | patched | any | checked |
+//! | `esp8266@` 2.5.0 to 2.5.2 | bare digest | no | no | patched, then hashed | multiple of 4 | if unsigned |
+//! | `esp8266@` 2.6.0 to 2.6.3 | DigestInfo | no | no | patched, then hashed | multiple of 4 | if unsigned |
+//! | `esp8266@` 2.7.0 to 2.7.4 | DigestInfo | yes | bricks | patched, then hashed; gzip is not | multiple of 4 | if unsigned |
+//! | `esp8266@` 3.0.0 to 3.1.2 | DigestInfo | yes | yes | patched, then hashed; gzip is not | multiple of 4 | void |
+//! | `esp8266@` newer | DigestInfo | yes | yes | patched, then hashed; gzip is not | any | void |
+//! | `arduino-pico` | DigestInfo | yes | yes | as it is | any | - |
+//! | `homie-mqtt@CORE` | as the core | no | no | as the core | as the core | as the core |
+//! | `otaseal-device` | DigestInfo | - | - | as it is | any | - |
+//!
+//! [`judge`] runs the updater's own steps in its order. A device without a key (`/unsigned`) checks no signature,
+//! but takes a trailer for part of the file: harmless behind a plain image, deadly behind a gzip.
+
+pub mod fit;
+mod table;
+pub mod target;
+mod verdict;
+
+pub use table::{
+    Behaviour, CORES, CoreVersion, GzipSupport, HomieMd5, NEWEST_CORE, OTASEAL_DEVICE, PICO, Profile,
+    SignatureCheck, UnknownProfile, Updater,
+};
+pub use verdict::{Device, Judgement, Verdict};
+
+use std::borrow::Cow;
+use std::fmt;
+
+use otaseal_device::{MetadataBlock, layout};
+
+use self::fit::Misfit;
+use crate::format::gzip;
+use crate::format::gzip::lint::{self as gzip_lint, Finding, Severity};
+use crate::format::image::{self, Esp8266File, Kind, esp8266::FlashMode};
+use crate::key::PublicKey;
+use crate::sign::Scheme;
+use crate::sign::verify;
+
+/// What a device does with a file that is sent to it as firmware.
+///
+/// Bounded in memory by the image and what it inflates to, at most [`gzip_lint::MAX_CONTENT`].
+pub fn judge(image: &[u8], device: &Device<'_>) -> Judgement {
+    let mut course =
+        Course { image, device, behaviour: device.profile.behaviour(), passed: vec![], assumed: vec![] };
+    let verdict = match device.profile.updater {
+        Updater::Esp8266(_) => course.esp8266(),
+        Updater::HomieMqtt(_) => course.homie(),
+        Updater::Pico => course.pico(),
+        Updater::OtasealDevice => course.otaseal_device(),
+    };
+    let verdict = verdict.err().unwrap_or(Verdict::Accepts);
+    Judgement { verdict, passed: course.passed, assumed: course.assumed }
+}
+
+/// Numbers of esp8266/Arduino `Updater.h`.
+const ERROR_SPACE: u8 = 4;
+const ERROR_SIZE: u8 = 5;
+const ERROR_NEW_FLASH_CONFIG: u8 = 9;
+const ERROR_MAGIC: u8 = 10;
+const ERROR_SIGN: u8 = 12;
+
+const PACKAGE_HELP: &str = "make what this device takes with `otaseal package --for`";
+
+struct Course<'a> {
+    image: &'a [u8],
+    device: &'a Device<'a>,
+    behaviour: Behaviour,
+    passed: Vec<&'static str>,
+    assumed: Vec<String>,
+}
+
+impl<'a> Course<'a> {
+    /// `Updater::begin`, `writeStream` and `end`, then eboot at the next boot.
+    fn esp8266(&mut self) -> Result<(), Verdict> {
+        if self.image.is_empty() {
+            return self.refuse(ERROR_SIZE, "the file is empty", "check the step that makes the file");
+        }
+        self.space()?;
+        self.passed("space");
+        match self.image {
+            [0xE9, ..] => {}
+            [0x1F, ..] if self.behaviour.gzip != GzipSupport::Refused => {}
+            [0x1F, ..] => {
+                return self.refuse(ERROR_MAGIC, "this core does not know gzip", "send the plain image");
+            }
+            _ => {
+                return self.refuse(
+                    ERROR_MAGIC,
+                    "the first byte is no ESP8266 image's",
+                    "is this the right file?",
+                );
+            }
+        }
+        self.passed("first byte");
+        let image = self.patched();
+        let stored = if self.device.profile.verifies() {
+            self.assume_flash_mode();
+            let payload = self.signature(&image)?;
+            self.passed("signature");
+            // Older cores leave the trailer to the boot loader.
+            if self.behaviour.gzip == GzipSupport::Works { payload } else { &image }
+        } else {
+            &image
+        };
+        self.header()?;
+        self.passed("header");
+        self.eboot(stored)?;
+        self.passed("boot loader");
+        Ok(())
+    }
+
+    /// `Updater::begin`: the whole file, trailer included, in sectors.
+    fn space(&mut self) -> Result<(), Verdict> {
+        let Some(flash) = self.device.flash else {
+            self.assume(
+                "there is enough space for it (say --flash-layout and --installed-size to have it checked)",
+            );
+            return Ok(());
+        };
+        if flash.installed.is_none() {
+            self.assume(
+                "there is enough space beside what runs now (say --installed-size to have it checked)",
+            );
+        }
+        // Only the Updater's question here: a plain image is never inflated.
+        match fit::check(&[], self.image.len() as u64, &flash) {
+            Err(error @ Misfit::NoSpace { .. }) => self.refuse(ERROR_SPACE, error, error.help()),
+            _ => Ok(()),
+        }
+    }
+
+    /// `Updater::_writeBuffer`: byte 2 of a plain image becomes the device's flash mode, on its way to the flash.
+    fn patched(&self) -> Cow<'a, [u8]> {
+        let mut image = Cow::Borrowed(self.image);
+        if !self.behaviour.patches_flash_mode || self.image.first() == Some(&0x1F) {
+            return image;
+        }
+        if let (Some(&byte), Some(mode)) = (self.image.get(2), self.device.flash_mode)
+            && byte != mode as u8
+        {
+            image.to_mut()[2] = mode as u8;
+        }
+        image
+    }
+
+    /// What is signed is what was patched, so an unknown flash mode is taken to be the image's.
+    fn assume_flash_mode(&mut self) {
+        if let (None, [0xE9, _, byte, ..]) = (self.device.flash_mode, self.image)
+            && let Some(mode) = FlashMode::from_byte(*byte)
+        {
+            self.assume(format_args!(
+                "the device reads its flash in mode {mode}, as the image says (say --flash-mode)"
+            ));
+        }
+    }
+
+    /// `Updater::end`; returns the payload.
+    fn signature<'i>(&self, stored: &'i [u8]) -> Result<&'i [u8], Verdict> {
+        let scheme = match self.behaviour.signature {
+            SignatureCheck::Legacy => Scheme::LegacyBareHash,
+            _ => Scheme::Pkcs1v15Sha256,
+        };
+        let guess = image::trailer(
+            &stored[stored.len().saturating_sub(layout::LENGTH_FIELD_LEN)..],
+            stored.len() as u64,
+        );
+        let Some(key) = self.device.key else {
+            return match guess {
+                None => self.refuse(
+                    ERROR_SIGN,
+                    "it is not signed",
+                    "sign it, or say /unsigned for a device without a key",
+                ),
+                Some(_) => Err(Verdict::Unknown {
+                    reason: "this device checks the signature, and its key is not given".into(),
+                    help: "give the public key with --key, or say /unsigned for a device without one".into(),
+                }),
+            };
+        };
+        let judged = verify::judge_bytes(stored, key, scheme);
+        let accepted = match judged {
+            Ok(accepted) => accepted,
+            Err(reject) => {
+                let (reason, help) =
+                    self.why_rejected(stored, key, scheme, guess.is_some(), &reject.to_string());
+                return self.refuse(ERROR_SIGN, reason, help);
+            }
+        };
+        if self.behaviour.needs_aligned_payload && accepted.payload_len % 4 != 0 {
+            return self.refuse(
+                ERROR_SIGN,
+                format_args!(
+                    "this core misreads a trailer behind {} bytes, which is no multiple of 4",
+                    accepted.payload_len
+                ),
+                "compress with `otaseal compress`, which pads in the gzip header",
+            );
+        }
+        Ok(&stored[..accepted.payload_len])
+    }
+
+    fn why_rejected(
+        &self,
+        stored: &[u8],
+        key: &PublicKey,
+        scheme: Scheme,
+        signed: bool,
+        reject: &str,
+    ) -> (String, &'static str) {
+        if !signed {
+            return ("it is not signed".into(), PACKAGE_HELP);
+        }
+        let other = match scheme {
+            Scheme::Pkcs1v15Sha256 => Scheme::LegacyBareHash,
+            Scheme::LegacyBareHash => Scheme::Pkcs1v15Sha256,
+        };
+        if stored != self.image && verify::judge_bytes(self.image, key, scheme).is_ok() {
+            let mode = |byte: u8| match FlashMode::from_byte(byte) {
+                Some(mode) => mode.to_string(),
+                None => format!("{byte:#04x}"),
+            };
+            let (image, device) = (mode(self.image[2]), mode(stored[2]));
+            return (
+                format!(
+                    "the device writes its flash mode, {device}, over the image's, {image}, and then hashes"
+                ),
+                "build the image for the device's flash mode, or send it compressed",
+            );
+        }
+        if verify::judge_bytes(stored, key, other).is_ok() {
+            return match scheme {
+                Scheme::LegacyBareHash => {
+                    ("this core expects a signature of the bare digest".into(), "sign with --legacy")
+                }
+                Scheme::Pkcs1v15Sha256 => (
+                    "the signature is of the bare digest, as cores 2.5.0 to 2.5.2 want it".into(),
+                    "sign without --legacy",
+                ),
+            };
+        }
+        (reject.to_owned(), "sign it with the key that belongs to the device's")
+    }
+
+    /// `Updater::_verifyEnd`.
+    fn header(&self) -> Result<(), Verdict> {
+        match *self.image {
+            [0x1F, 0x8B, ..] => Ok(()),
+            [0xE9, ..] => {
+                let stated = match image::identify(self.image) {
+                    Kind::Esp8266(file) => file.first.header.flash_size_bytes,
+                    _ => None,
+                };
+                match (stated, self.device.flash_bytes) {
+                    (Some(stated), Some(real)) if stated > real => self.refuse(
+                        ERROR_NEW_FLASH_CONFIG,
+                        format_args!(
+                            "the image is for a flash chip of {stated} bytes, the device has {real}"
+                        ),
+                        "build the image for the device's flash size",
+                    ),
+                    _ => Ok(()),
+                }
+            }
+            _ => self.refuse(
+                ERROR_MAGIC,
+                "it begins neither like an ESP8266 image nor like a gzip",
+                "is this the right file?",
+            ),
+        }
+    }
+
+    /// eboot's `copy_raw` over the bytes that the Updater hands it.
+    fn eboot(&mut self, stored: &[u8]) -> Result<(), Verdict> {
+        if !gzip::is_gzip(stored) {
+            return runs(stored, "the image");
+        }
+        let content = self.inflated(stored)?;
+        match self.device.flash {
+            // The staging area was laid out for the whole file.
+            Some(flash) => {
+                if let Err(error) = fit::check(stored, self.image.len() as u64, &flash) {
+                    return bricks(error, error.help());
+                }
+            }
+            None => self.assume(
+                "unpacking does not overtake its own input (say --flash-layout to have it simulated)",
+            ),
+        }
+        runs(&content, "the image in the gzip")?;
+        self.unpatched_mode(&content)
+    }
+
+    /// Inflates what a boot loader with uzlib is given.
+    fn inflated(&self, stored: &[u8]) -> Result<Vec<u8>, Verdict> {
+        let tail = &stored[stored.len().saturating_sub(layout::LENGTH_FIELD_LEN)..];
+        if let Some(guess) = image::trailer(tail, stored.len() as u64)
+            && gzip::gunzip(&stored[..guess.payload_len as usize], gzip_lint::MAX_CONTENT).is_ok()
+        {
+            let (reason, help) = if self.device.profile.verifies() {
+                ("this core leaves the signature behind the gzip", "send the plain image, signed")
+            } else {
+                (
+                    "a device without a key leaves the signature behind the gzip",
+                    "send the gzip without a signature",
+                )
+            };
+            let written = guess.signature_len;
+            return bricks(
+                format_args!("{reason}, so that the boot loader writes {written} bytes and stops"),
+                help,
+            );
+        }
+        let report = gzip_lint::lint(stored);
+        match report.objection() {
+            // uzlib has not written anything yet.
+            Some(finding @ Finding::Header { .. }) => Err(Verdict::Refuses {
+                code: None,
+                prints: "cp:5".into(),
+                reason: finding.to_string(),
+                help: finding.help().into(),
+            }),
+            Some(finding) if finding.severity() == Severity::Bricks => bricks(finding, finding.help()),
+            _ => match report.content {
+                Some(content) => Ok(content),
+                None => unreachable!("what has no content has an objection that bricks"),
+            },
+        }
+    }
+
+    /// Nobody patches the flash mode inside a gzip.
+    fn unpatched_mode(&mut self, content: &[u8]) -> Result<(), Verdict> {
+        let Some(mode) = content.get(2).and_then(|byte| FlashMode::from_byte(*byte)) else { return Ok(()) };
+        match self.device.flash_mode {
+            Some(device) if device == mode => Ok(()),
+            // Two lines, one of them for the address: every chip and every board can do that.
+            Some(_) if mode == FlashMode::Dout => Ok(()),
+            Some(device) => bricks(
+                format_args!("the image starts in flash mode {mode}, the device is wired for {device}"),
+                "build the image for the device's flash mode",
+            ),
+            None => {
+                self.assume(format_args!("the device reads its flash in mode {mode} (say --flash-mode)"));
+                Ok(())
+            }
+        }
+    }
+
+    /// Homie looks at the first byte, and gives the Updater's errors names of its own.
+    fn homie(&mut self) -> Result<(), Verdict> {
+        match self.image {
+            [0xE9, ..] => {}
+            [b'6', b'Q'..=b'Z' | b'a'..=b'f', ..] => {
+                return Err(Verdict::Unknown {
+                    reason: "whether a base64 payload arrives whole depends on how the network cuts it"
+                        .into(),
+                    help: "send the plain image as it is".into(),
+                });
+            }
+            _ => {
+                return Err(Verdict::Refuses {
+                    code: None,
+                    prints: "400 BAD_FIRMWARE".into(),
+                    reason: "Homie takes nothing that does not begin with E9, and no gzip".into(),
+                    help: PACKAGE_HELP.into(),
+                });
+            }
+        }
+        self.passed("Homie's first byte");
+        self.esp8266().map_err(|verdict| match verdict {
+            Verdict::Refuses { code: Some(code), reason, help, .. } => {
+                let prints = match code {
+                    ERROR_SIZE | ERROR_MAGIC | ERROR_NEW_FLASH_CONFIG => "400 BAD_FIRMWARE".into(),
+                    ERROR_SPACE => "400 NOT_ENOUGH_SPACE".into(),
+                    code => format!("500 INTERNAL_ERROR {code}"),
+                };
+                Verdict::Refuses { code: Some(code), prints, reason, help }
+            }
+            other => other,
+        })
+    }
+
+    /// arduino-pico keeps the update as a file, and looks at nothing but the signature.
+    fn pico(&mut self) -> Result<(), Verdict> {
+        if self.image.is_empty() {
+            return self.refuse(ERROR_SIZE, "the file is empty", "check the step that makes the file");
+        }
+        self.assume("its file system has room for the file");
+        let stored = if self.device.profile.verifies() {
+            let payload = self.signature(self.image)?;
+            self.passed("signature");
+            payload
+        } else {
+            self.image
+        };
+        let content =
+            if gzip::is_gzip(stored) { Cow::Owned(self.inflated(stored)?) } else { Cow::Borrowed(stored) };
+        match image::identify(&content) {
+            kind @ (Kind::Elf(_) | Kind::Uf2(_) | Kind::IntelHex | Kind::Key(_) | Kind::Esp8266V2(_)) => {
+                return bricks(
+                    format_args!("{kind} is no flash contents of an RP2040"),
+                    "send the .bin of the build",
+                );
+            }
+            Kind::Esp8266(file) if file.is_intact() => {
+                return bricks("it is an image for the ESP8266", "send the .bin of the build");
+            }
+            _ => {}
+        }
+        self.passed("boot loader");
+        Ok(())
+    }
+
+    /// The verdict of this project's verifier, and the block that its policy would read.
+    fn otaseal_device(&mut self) -> Result<(), Verdict> {
+        let Some(key) = self.device.key else {
+            return Err(Verdict::Unknown {
+                reason: "this device checks the signature, and its key is not given".into(),
+                help: "give the public key with --key".into(),
+            });
+        };
+        let refuse = |code: u8, reason: String, help: &str| Verdict::Refuses {
+            code: Some(code),
+            prints: format!("{code}: {reason}"),
+            reason,
+            help: help.into(),
+        };
+        let accepted = verify::judge_bytes(self.image, key, Scheme::Pkcs1v15Sha256).map_err(|reject| {
+            refuse(reject.code(), reject.to_string(), "sign it with the key that belongs to the device's")
+        })?;
+        self.passed("signature");
+        match MetadataBlock::of_unverified(&self.image[..accepted.payload_len]) {
+            Ok(_) => {
+                self.passed("metadata");
+                Ok(())
+            }
+            Err(error) => Err(refuse(error.code(), error.to_string(), "package it again")),
+        }
+    }
+
+    fn passed(&mut self, step: &'static str) {
+        self.passed.push(step);
+    }
+
+    fn assume(&mut self, what: impl fmt::Display) {
+        self.assumed.push(what.to_string());
+    }
+
+    /// An error of the Updater, as `printError` prints it.
+    fn refuse<T>(&self, code: u8, reason: impl fmt::Display, help: impl Into<String>) -> Result<T, Verdict> {
+        let text = match (code, self.behaviour.newer_texts) {
+            (ERROR_SPACE, _) => "Not Enough Space".into(),
+            (ERROR_SIZE, _) => "Bad Size Given".into(),
+            (ERROR_NEW_FLASH_CONFIG, newer) => {
+                let real = self.device.flash_bytes.unwrap_or(0);
+                let words = if newer { ", real size: " } else { " real: " };
+                format!("new Flash config wrong{words}{real}")
+            }
+            (ERROR_MAGIC, true) => "Magic byte is not 0xE9".into(),
+            (ERROR_MAGIC, false) => "Magic byte is wrong, not 0xE9".into(),
+            _ => "Signature verification failed".into(),
+        };
+        Err(Verdict::Refuses {
+            code: Some(code),
+            prints: format!("ERROR[{code}]: {text}"),
+            reason: reason.to_string(),
+            help: help.into(),
+        })
+    }
+}
+
+fn bricks<T>(reason: impl fmt::Display, help: impl Into<String>) -> Result<T, Verdict> {
+    Err(Verdict::Bricks { reason: reason.to_string(), help: help.into() })
+}
+
+/// Whether what stands at address 0 afterwards is something that the boot ROM and eboot can start. A signed
+/// plain image has its trailer behind it, where nobody looks.
+fn runs(content: &[u8], what: &str) -> Result<(), Verdict> {
+    match image::identify(content) {
+        Kind::Esp8266(file) if Esp8266File::is_intact(&file) => Ok(()),
+        Kind::Esp8266(_) => bricks(
+            format_args!("{what} is damaged or cut off: a segment or its checksum is wrong"),
+            "build it again; check every step between the linker and here",
+        ),
+        kind => bricks(format_args!("{what} is {kind}, not an ESP8266 image"), "is this the right file?"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! What a package is made for, and which artefacts its devices take.
+
+use serde::Serialize;
+
+use crate::format::image::esp8266::FlashMode;
+use crate::key::PublicKey;
+use crate::package::ArtefactKind;
+use crate::profile::fit::Flash;
+use crate::profile::{self, Device, Profile, Verdict};
+
+/// The devices that a package is made for. Without profiles, nothing is judged and nothing left out.
+#[derive(Debug, Clone, Default)]
+pub struct Target {
+    /// Their kinds. One with a key has the key that signs.
+    pub profiles: Vec<Profile>,
+    /// The flash of the tightest of them.
+    pub flash: Option<Flash>,
+    /// The size of its chip in bytes.
+    pub flash_bytes: Option<u32>,
+    /// The mode in which they read their flash.
+    pub flash_mode: Option<FlashMode>,
+}
+
+/// An artefact that was asked for and not made.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct LeftOut {
+    /// Which.
+    pub kind: ArtefactKind,
+    /// What each kind of device would do with it.
+    pub refused_by: Vec<Refusal>,
+}
+
+/// What a kind of device would do with an artefact that it does not accept.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct Refusal {
+    /// The kind of device.
+    pub profile: Profile,
+    /// Its verdict.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+}
+
+impl LeftOut {
+    /// Why a kind of device does not accept it, in one line.
+    pub fn reason(&self, profile: Profile) -> Option<String> {
+        let refusal = self.refused_by.iter().find(|refusal| refusal.profile == profile)?;
+        Some(format!("{} {}", self.kind.suffix(), refusal.verdict))
+    }
+}
+
+/// What every kind of device says to one artefact.
+pub(crate) struct Verdicts {
+    pub(crate) accepted: Vec<Profile>,
+    pub(crate) refused: Vec<Refusal>,
+}
+
+impl Verdicts {
+    /// Whether there were devices to ask, and none accepts.
+    pub(crate) fn nobody_accepts(&self) -> bool {
+        self.accepted.is_empty() && !self.refused.is_empty()
+    }
+}
+
+impl Target {
+    /// Judges an artefact, given in its two parts, for every profile.
+    pub(crate) fn judge(&self, parts: [&[u8]; 2], key: &PublicKey) -> Verdicts {
+        let mut verdicts = Verdicts { accepted: Vec::new(), refused: Vec::new() };
+        if self.profiles.is_empty() {
+            return verdicts;
+        }
+        let image = parts.concat();
+        for &profile in &self.profiles {
+            let device = Device {
+                flash: self.flash,
+                flash_bytes: self.flash_bytes,
+                flash_mode: self.flash_mode,
+                ..Device::new(profile, Some(key))
+            };
+            match profile::judge(&image, &device).verdict {
+                Verdict::Accepts => verdicts.accepted.push(profile),
+                verdict => verdicts.refused.push(Refusal { profile, verdict }),
+            }
+        }
+        verdicts
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,253 @@
+//! Why a task of [`crate::project::cargo`] did not end well.
+
+use crate::key::material;
+use crate::key::passphrase::SecretError;
+use crate::key::uri::UriError;
+use crate::key::{KeyError, pair::PairError};
+use crate::output::OutputError;
+use crate::package::PackageError;
+use crate::policy::guard::GuardError;
+use crate::project::emit::EmitError;
+use crate::project::settings::SettingsError;
+use crate::sign::SignError;
+use crate::sign::source::SourceError;
+use otaseal_device::{KeyId, Reject};
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+
+/// Why there is no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CargoError {
+    /// The command line is wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// The command line has a key on it. Nothing of it is shown.
+    #[error("{what}")]
+    KeyGiven {
+        /// Where it stands.
+        what: String,
+        /// What to do.
+        help: &'static str,
+    },
+    /// The settings are wrong.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// Cargo does not know the project.
+    #[error("cargo does not understand this project: {0}")]
+    Metadata(#[from] cargo_metadata::Error),
+    /// There is no such package in the workspace.
+    #[error("{} has no package `{package}` with a binary", manifest.display())]
+    NoSuchPackage {
+        /// The workspace.
+        manifest: PathBuf,
+        /// What was asked for.
+        package: String,
+        /// The packages with a binary.
+        candidates: Vec<String>,
+    },
+    /// Nothing says which package is the firmware.
+    #[error("which package is the firmware? {}", list(candidates, "none has a binary"))]
+    WhichPackage {
+        /// The packages with a binary.
+        candidates: Vec<String>,
+    },
+    /// Nothing says which binary is the firmware.
+    #[error("which binary of `{package}` is the firmware? {}", list(candidates, "it has none"))]
+    WhichBinary {
+        /// The package.
+        package: String,
+        /// Its binaries.
+        candidates: Vec<String>,
+    },
+    /// A program could not be started.
+    #[error("{} could not be started: {source}", program.display())]
+    Start {
+        /// The program.
+        program: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The build failed; the compiler has said why.
+    #[error("the build failed ({status}): {command}")]
+    Build {
+        /// What was run.
+        command: String,
+        /// How it ended.
+        status: ExitStatus,
+    },
+    /// The build went well, and made no executable of this name.
+    #[error("the build made no executable `{bin}`: {command}")]
+    NoExecutable {
+        /// What was run.
+        command: String,
+        /// The binary that was expected.
+        bin: String,
+    },
+    /// There is no key, and no example key to stand in.
+    #[error("there is no private key: {} does not exist", material::shown(.0))]
+    NoKey(PathBuf),
+    /// An image could not be read.
+    #[error("{} could not be read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is no key to be had where one should be.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The key is kept by a command, which signs and does nothing else.
+    #[error("the settings have a command sign (`signer-cmd`): its key cannot be made here")]
+    KeyOfCommand {
+        /// Where the public key belongs.
+        public: PathBuf,
+    },
+    /// The key's name is no PKCS#11 URI that can be used.
+    #[error(transparent)]
+    Uri(#[from] UriError),
+    /// The key or the build is not the one that is meant.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
+    /// No key could be made.
+    #[error(transparent)]
+    Keygen(KeyError),
+    /// There is no passphrase for the new key, or none that it could have.
+    #[error(transparent)]
+    Passphrase(#[from] SecretError),
+    /// The new key could not be written: neither half of it.
+    #[error(transparent)]
+    Pair(#[from] PairError),
+    /// The public key at hand is another key's.
+    #[error("{} is not the public half of {}", public.display(), private.display())]
+    KeyPair {
+        /// The public key file.
+        public: PathBuf,
+        /// The private key file.
+        private: PathBuf,
+        /// Key id of the public one.
+        public_id: KeyId,
+        /// Key id of the private one.
+        private_id: KeyId,
+    },
+    /// No package.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    /// Nothing was signed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// The public key is not in its place.
+    #[error(transparent)]
+    Emit(#[from] EmitError),
+    /// A file was not written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// The settings name no file for the public key.
+    #[error("no setting says where the public key goes")]
+    NoEmit,
+    /// The C header or the module name does not fit the kind of file.
+    #[error("{}: {what}", path.display())]
+    EmitSetting {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        what: &'static str,
+    },
+    /// A bill of materials of what Cargo does not build.
+    #[error("only a firmware that Cargo builds has a bill of materials that can be made here")]
+    NoSbom,
+    /// There is nothing to verify.
+    #[error("{} has no signed package", .0.display())]
+    NothingSigned(PathBuf),
+    /// Judged, and rejected.
+    #[error("{} is rejected: {reject}", path.display())]
+    Rejected {
+        /// The image.
+        path: PathBuf,
+        /// The first check that failed.
+        reject: Reject,
+    },
+    /// The report could not be written.
+    #[error("the report could not be written: {0}")]
+    Report(io::Error),
+}
+
+impl CargoError {
+    /// What the user can do about it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Usage(_) => "`--help` after the task lists what it takes".into(),
+            Self::KeyGiven { help, .. } => (*help).into(),
+            Self::Settings(error) => error.help(),
+            Self::Metadata(_) => "run it inside the project, or name it with --manifest-path".into(),
+            Self::NoSuchPackage { candidates, .. } | Self::WhichPackage { candidates } => {
+                match candidates.first() {
+                    Some(first) => format!(
+                        "name it with --package, or once for all in Cargo.toml: \
+                     [workspace.metadata.otaseal] package = \"{first}\""
+                    ),
+                    None => "add the firmware to the workspace, or set `manifest-path` or `firmware`".into(),
+                }
+            }
+            Self::WhichBinary { candidates, .. } => match candidates.first() {
+                Some(first) => format!("name it with --bin, or once for all: bin = \"{first}\""),
+                None => "the firmware needs a src/main.rs".into(),
+            },
+            Self::Start { .. } => "check that it is installed and in PATH".into(),
+            Self::Build { .. } => "nothing was packaged; correct what the compiler says above".into(),
+            Self::NoExecutable { .. } => "check `bin` and `features` in the settings".into(),
+            Self::NoKey(_) => "make one with `cargo xtask keygen`".into(),
+            Self::Read { .. } => "check that it is there and that you may read it".into(),
+            Self::Keygen(source) => source.help(),
+            Self::Source(error) => error.help(),
+            Self::Passphrase(error) => error.help(),
+            Self::KeyOfCommand { public } => format!(
+                "make it where it is kept, and put its public half at {}; or name a file for a key of its own with --key",
+                public.display()
+            ),
+            Self::Uri(error) => error.help().into(),
+            Self::Guard(error) => error.help(),
+            Self::Pair(error) => error.help(),
+            Self::KeyPair { public_id, private_id, .. } => format!(
+                "the private key's id is {private_id}, the other's {public_id}; \
+                 give the file that was made with the private key"
+            ),
+            Self::Package(error) => error.help(),
+            Self::Sign(error) => error.help().into(),
+            Self::Emit(EmitError::OutOfDate { command, .. }) => format!("run `{command}`"),
+            Self::Emit(EmitError::Key(error)) => error.help(),
+            Self::Emit(EmitError::Output(error)) | Self::Output(error) => error.help().into(),
+            Self::NoEmit => "add it to the settings: \
+                 emit = [{ path = \"src/ota_key.rs\", kind = \"rust-device\" }]"
+                .into(),
+            Self::EmitSetting { .. } => "docs/settings.md says which field goes with which kind".into(),
+            Self::NoSbom => {
+                "make it with the tool that builds the firmware, and name it with --sbom-file".into()
+            }
+            Self::NothingSigned(_) => "make one with `cargo xtask sign`, or name the image".into(),
+            Self::Rejected { .. } => "do not ship it: this key did not sign these bytes".into(),
+            Self::Report(_) => "the work itself was done".into(),
+        }
+    }
+
+    /// 1 judged and rejected, 2 usage, 3 could not do it.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Rejected { .. } => 1,
+            Self::Package(PackageError::Ledger(error)) if error.is_verdict() => 1,
+            Self::Usage(_)
+            | Self::KeyGiven { .. }
+            | Self::Source(SourceError::NotAName { .. } | SourceError::InToken) => 2,
+            _ => 3,
+        }
+    }
+}
+
+fn list(names: &[String], none: &str) -> String {
+    match names {
+        [] => none.into(),
+        names => names.join(", "),
+    }
+}

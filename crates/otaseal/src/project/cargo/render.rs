@@ -1,0 +1,144 @@
+//! The tasks as a command: arguments in, words and an exit code out.
+
+use super::CargoError;
+use super::args::{Task, parse};
+use super::build::Build;
+use super::keygen::{self, NewKey};
+use super::tasks::{self, Note, Signed, VerifiedFile};
+use crate::key::material;
+use crate::output::Written;
+use crate::sign::Scheme;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Runs one task from its arguments, the program's name left out. The result goes to `out`, notes and errors to
+/// `err`: this library itself never prints.
+///
+/// The exit code is 0 done or accepted, 1 judged and rejected, 2 usage, 3 could not do it.
+pub fn run(
+    arguments: impl IntoIterator<Item = OsString>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> ExitCode {
+    let result = perform(arguments.into_iter(), out, err);
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads the output has gone, `| head` for one: nothing is left to say.
+        Err(CargoError::Report(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(3),
+        Err(error) => {
+            let [what, help] = [error.to_string(), error.help()].map(material::without_keys);
+            let _ = writeln!(err, "error: {what}\nhelp: {help}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn perform(
+    arguments: impl Iterator<Item = OsString>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<(), CargoError> {
+    // A note that cannot be told does not stop the work.
+    let mut note = |note: Note| drop(writeln!(err, "{}", words(&note)));
+    let written = match parse(arguments)? {
+        Task::Help(text) => out.write_all(text.as_bytes()),
+        Task::Sign(request) => signed(&tasks::sign(&request, &mut note)?, out),
+        Task::Keygen(task) => new_key(&keygen::keygen(&task, &mut note)?, out),
+        Task::Pubkey(task) => {
+            let files = tasks::pubkey(&task)?;
+            files.iter().try_for_each(|(path, written)| match written {
+                Written::Changed => writeln!(out, "written    {}", short(path)),
+                Written::Unchanged => writeln!(out, "up to date {}", short(path)),
+            })
+        }
+        Task::Verify(task) => {
+            let files = tasks::verify(&task)?;
+            files.iter().try_for_each(|file| accepted(file, out))
+        }
+    };
+    written.and_then(|()| out.flush()).map_err(CargoError::Report)
+}
+
+fn words(note: &Note) -> String {
+    match note {
+        Note::Building { command } => format!("building: {command}"),
+        Note::Prebuilt { why, path } => format!("note: {why}; packaging the prebuilt {}", short(path)),
+        Note::PublishedKey { path, published_at, .. } => format!(
+            "\n  WARNING: signing with a key that everybody has ({published_at}).\n  \
+             Anybody can sign for a device that trusts it: never ship it. `cargo xtask keygen` makes your own.\n  \
+             The key was read from {}.\n",
+            short(path)
+        ),
+        Note::Key(finding) => format!("warning: {finding}\n         ({})", finding.help()),
+        Note::Continuity { warning } => {
+            format!("warning: {warning}\n         (`cargo xtask pubkey` puts the key in)")
+        }
+        Note::Support(doubt) => format!("warning: {doubt}"),
+        Note::LedgerRecovered { recovered } => {
+            format!("warning: the ledger ended in an unfinished line; it was moved to {}", recovered.file)
+        }
+        Note::NotIgnored { path } => format!(
+            "warning: git does not ignore {}: add it to .gitignore before the next commit",
+            short(path)
+        ),
+    }
+}
+
+fn signed(signed: &Signed, out: &mut dyn Write) -> io::Result<()> {
+    let (manifest, out_dir) = (&signed.report.manifest, &signed.report.out_dir);
+    let from = match &signed.build {
+        Build::Built(path) => format!("built {}", short(path)),
+        Build::Prebuilt(path) => format!("prebuilt {}", short(path)),
+        Build::Given(path) => short(path),
+    };
+    writeln!(out, "packaged   {from}")?;
+    let tokens = [("", &manifest.name), ("", &manifest.version), ("brand ", &manifest.brand)];
+    let tokens: Vec<_> =
+        tokens.iter().filter_map(|(label, token)| Some(format!("{label}{}", token.as_ref()?))).collect();
+    if !tokens.is_empty() {
+        writeln!(out, "firmware   {}", tokens.join(" "))?;
+    }
+    writeln!(out, "key id     {}", manifest.key.id)?;
+    writeln!(out, "package    {}", short(out_dir))?;
+    for made in &manifest.artefacts {
+        let path = out_dir.join(&made.file);
+        let verified = if signed.verified.iter().any(|file| file.path == path) { "  verified" } else { "" };
+        writeln!(out, "{:>9}  {}{verified}", made.digests.size_bytes, made.file)?;
+    }
+    writeln!(out, "{:>9}  {}", "", crate::package::manifest::FILE_NAME)?;
+    if let Some(entered) = &signed.report.ledger {
+        writeln!(
+            out,
+            "ledger     {} lines, the last has SHA-256 {}",
+            entered.head.records, entered.head.sha256
+        )?;
+    }
+    for removed in &signed.report.removed {
+        writeln!(out, "removed    {removed} (of the earlier package)")?;
+    }
+    writeln!(out, "verified with {}", short(&signed.verified_with))
+}
+
+fn new_key(made: &NewKey, out: &mut dyn Write) -> io::Result<()> {
+    let encrypted = if made.encrypted { "encrypted; " } else { "" };
+    writeln!(out, "private key  {}  ({encrypted}keep it secret, keep a copy)", short(&made.private))?;
+    writeln!(out, "public key   {}", short(&made.public))?;
+    writeln!(out, "key id       {}", made.key.id())
+}
+
+fn accepted(file: &VerifiedFile, out: &mut dyn Write) -> io::Result<()> {
+    let form = match file.scheme {
+        Scheme::Pkcs1v15Sha256 => "",
+        Scheme::LegacyBareHash => ", legacy form",
+    };
+    writeln!(out, "accepted   {} ({} bytes of payload{form})", short(&file.path), file.payload_len)?;
+    writeln!(out, "key id     {}", file.key_id)
+}
+
+/// A path as seen from the current directory, where it lies below it.
+fn short(path: &Path) -> String {
+    let below = std::env::current_dir().ok().and_then(|here| path.strip_prefix(here).ok().map(PathBuf::from));
+    below.unwrap_or_else(|| path.into()).display().to_string()
+}

@@ -1,0 +1,340 @@
+//! The tasks, without a word printed.
+
+use super::CargoError;
+use super::build::{Build, build};
+use super::keys::read_public;
+use super::project::Project;
+use super::sbom;
+use crate::key::PublicKey;
+use crate::key::passphrase::PassphraseSource;
+use crate::ledger::Recovered;
+use crate::output::{OutputError, Written};
+use crate::package::evidence::SupportDoubt;
+use crate::package::manifest;
+use crate::package::{ArtefactKind, Options, Purpose, Report, package};
+use crate::policy::continuity;
+use crate::policy::guard::Expected;
+use crate::policy::lint::{self, Finding};
+use crate::project::emit::{self, EmitError, Mode, RustForm, RustOptions};
+use crate::project::settings::{Emit, EmitKind, Settings};
+use crate::sign::source::KeyPlace;
+use crate::sign::verify::{JudgeError, judge};
+use crate::sign::{Scheme, Signer};
+use otaseal_device::KeyId;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+/// What is worth telling while a task runs, and after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Note {
+    /// The build starts.
+    Building {
+        /// The command, as one could type it.
+        command: String,
+    },
+    /// The firmware cannot be built here: its prebuilt image is packaged.
+    Prebuilt {
+        /// Why.
+        why: String,
+        /// The image.
+        path: PathBuf,
+    },
+    /// The key that signs is published: the signatures prove nothing.
+    PublishedKey {
+        /// The file it was read from.
+        path: PathBuf,
+        /// Its key id.
+        key_id: KeyId,
+        /// Where it is published.
+        published_at: &'static str,
+    },
+    /// Something else is wrong with the key that signs.
+    Key(Finding),
+    /// The firmware was signed, and what the keys in it say is worth a warning.
+    Continuity {
+        /// A sentence without its full stop.
+        warning: String,
+    },
+    /// The promise of support cannot be kept, or is over.
+    Support(SupportDoubt),
+    /// The ledger ended in an unfinished line, which was moved aside.
+    LedgerRecovered {
+        /// Where it is.
+        recovered: Recovered,
+    },
+    /// Git would take the private key.
+    NotIgnored {
+        /// The private key.
+        path: PathBuf,
+    },
+}
+
+/// What the tasks have in common.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// The project's `Cargo.toml`; by default that of the current directory.
+    pub manifest_path: Option<PathBuf>,
+    /// Settings that win over those of the project.
+    pub settings: Settings,
+    /// Whether the package may leave the desk.
+    pub purpose: Purpose,
+    /// Seconds since 1970 for the manifest.
+    pub timestamp: Option<u64>,
+    /// The key and the build that are meant: others are refused.
+    pub expect: Expected,
+    /// Where the private key's passphrase is, if it has one, or the PIN of its token.
+    pub passphrase: Option<PassphraseSource>,
+    /// What is expected of the public keys in the image.
+    pub continuity: continuity::Rule,
+    /// Whether a bill of materials of a Cargo firmware is made, and joins the package.
+    pub sbom: bool,
+    /// What the build is called in the ledger; by default what the CI system calls it.
+    pub build_id: Option<String>,
+}
+
+/// What [`sign`] made.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Signed {
+    /// What was packaged.
+    pub build: Build,
+    /// The package.
+    pub report: Report,
+    /// The private key's file, its PKCS#11 URI, or, where a command signs, the public key's file.
+    pub key: PathBuf,
+    /// The file that the signatures were verified with: the public key, where there is one.
+    pub verified_with: PathBuf,
+    /// Every signed file, verified.
+    pub verified: Vec<VerifiedFile>,
+}
+
+/// A signed file that was accepted.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct VerifiedFile {
+    /// The file.
+    pub path: PathBuf,
+    /// The form of its signature.
+    pub scheme: Scheme,
+    /// Length of its payload in bytes.
+    pub payload_len: usize,
+    /// The key that accepted it.
+    pub key_id: KeyId,
+}
+
+/// Builds the firmware, packages it, and verifies every signed file once more, from the disk.
+///
+/// # Errors
+/// [`CargoError`]; there is no package then, or the earlier one is still there.
+pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<Signed, CargoError> {
+    let project = Project::load(request.manifest_path.as_deref(), &request.settings)?;
+    let out_dir = project.out_dir()?;
+    let base_name = project.base_name()?;
+    // Before the build: a missing key need not cost a minute of compiling.
+    let keys = project.keys(&request.passphrase)?;
+    let public = keys.signer.public_key();
+    request.expect.check_key(public)?;
+    let key_id = public.id();
+    let path = &keys.name;
+    // Of a key in a token, or of a command's, there is no file to look at.
+    let file = keys.source.private_file();
+    let bytes = file.map(|file| KeyPlace::from(file).bytes()).transpose()?;
+    let findings = lint::signing_key(public, file.zip(bytes.as_ref().map(|bytes| &bytes[..])));
+    for finding in lint::judge(findings, request.purpose).map_err(crate::PackageError::from)? {
+        note(match finding {
+            Finding::Published { at } => Note::PublishedKey { path: path.clone(), key_id, published_at: at },
+            finding => Note::Key(finding),
+        });
+    }
+    let build = build(&project, note)?;
+    let mut options = Options::new(build.path(), out_dir);
+    options.base_name = Some(base_name);
+    options.timestamp = request.timestamp;
+    options.purpose = request.purpose;
+    options.continuity.clone_from(&request.continuity);
+    options.expect = request.expect;
+    options.ledger = project.ledger(request.build_id.as_deref());
+    project.settings.apply(&mut options);
+    if request.sbom {
+        options.evidence.sbom = Some(bill_of_materials(&project, request.timestamp)?);
+    }
+    let report = package(&options, &*keys.signer)?;
+    for warning in report.continuity.warnings() {
+        note(Note::Continuity { warning });
+    }
+    report.support_doubts(request.timestamp).into_iter().for_each(|doubt| note(Note::Support(doubt)));
+    if let Some(recovered) = report.ledger.as_ref().and_then(|entered| entered.recovered.clone()) {
+        note(Note::LedgerRecovered { recovered });
+    }
+    let (public, verified_with) = match keys.public_path {
+        Some(path) => (read_public(&path)?, path),
+        None => (keys.signer.public_key().clone(), keys.name.clone()),
+    };
+    let signed = report.manifest.artefacts.iter().filter_map(|made| Some((&made.file, made.signature?)));
+    let verified = signed
+        .map(|(file, scheme)| verify_file(&report.out_dir.join(file), &public, scheme))
+        .collect::<Result<_, _>>()?;
+    Ok(Signed { build, report, key: keys.name, verified_with, verified })
+}
+
+/// Makes the bill of materials beside the packages; only a firmware that Cargo builds has one.
+fn bill_of_materials(project: &Project, timestamp: Option<u64>) -> Result<PathBuf, CargoError> {
+    let Some(firmware) = &project.firmware else { return Err(CargoError::NoSbom) };
+    let directory = project.target_directory.join("otaseal");
+    fs::create_dir_all(&directory).map_err(|source| OutputError::Io { path: directory.clone(), source })?;
+    let path = directory.join(format!("{}.cdx.json", project.base_name()?));
+    let text = sbom::generate(firmware, &project.settings, timestamp)?;
+    crate::output::write_if_changed(&path, text.as_bytes())?;
+    Ok(path)
+}
+
+/// What [`verify`] looks at.
+#[derive(Debug, Clone, Default)]
+pub struct Verify {
+    /// The project and the settings that win.
+    pub request: Request,
+    /// The images; the project's package when there are none.
+    pub images: Vec<PathBuf>,
+    /// Whether the images named are in the legacy form. In a package the file name says it.
+    pub legacy: bool,
+}
+
+/// Verifies images, or the package that [`sign`] made, with the project's public key.
+///
+/// # Errors
+/// [`CargoError::Rejected`] for the first image that is rejected, the others when there is no verdict.
+pub fn verify(task: &Verify) -> Result<Vec<VerifiedFile>, CargoError> {
+    let request = &task.request;
+    if !task.images.is_empty() {
+        let project = Project::load_for_keys(request.manifest_path.as_deref(), &request.settings)?;
+        let (key, _) = project.public_key()?;
+        let scheme = if task.legacy { Scheme::LegacyBareHash } else { Scheme::Pkcs1v15Sha256 };
+        return task.images.iter().map(|image| verify_file(image, &key, scheme)).collect();
+    }
+    let project = Project::load(request.manifest_path.as_deref(), &request.settings)?;
+    let (key, _) = project.public_key()?;
+    let (out_dir, base) = (project.out_dir()?, project.base_name()?);
+    let made = [
+        (ArtefactKind::Signed, Scheme::Pkcs1v15Sha256),
+        (ArtefactKind::GzSigned, Scheme::Pkcs1v15Sha256),
+        (ArtefactKind::LegacySig, Scheme::LegacyBareHash),
+    ]
+    .map(|(kind, scheme)| (out_dir.join(format!("{base}{}", kind.suffix())), scheme));
+    // A directory without a manifest is what a broken-off run left.
+    let found: Vec<_> = made.into_iter().filter(|(path, _)| path.exists()).collect();
+    if found.is_empty() || !out_dir.join(manifest::FILE_NAME).exists() {
+        return Err(CargoError::NothingSigned(out_dir));
+    }
+    found.iter().map(|(path, scheme)| verify_file(path, &key, *scheme)).collect()
+}
+
+fn verify_file(path: &Path, key: &PublicKey, scheme: Scheme) -> Result<VerifiedFile, CargoError> {
+    let read = |source| CargoError::Read { path: path.into(), source };
+    let mut file = File::open(path).map_err(read)?;
+    let accepted = judge(&mut file, None, key, scheme).map_err(|error| match error {
+        JudgeError::Rejected(reject) => CargoError::Rejected { path: path.into(), reject },
+        JudgeError::Read(source) => read(source),
+    })?;
+    let (payload_len, key_id) = (accepted.payload_len, accepted.key_id);
+    Ok(VerifiedFile { path: path.into(), scheme, payload_len, key_id })
+}
+
+/// What [`pubkey`] does.
+#[derive(Debug, Clone)]
+pub struct Pubkey {
+    /// The project and the settings that win.
+    pub request: Request,
+    /// Whether to write or only to look.
+    pub mode: Mode,
+}
+
+/// Writes the public key into every file that the settings name.
+///
+/// # Errors
+/// [`CargoError::NoEmit`] when they name none; [`EmitError::OutOfDate`] under [`Mode::Check`].
+pub fn pubkey(task: &Pubkey) -> Result<Vec<(PathBuf, Written)>, CargoError> {
+    let request = &task.request;
+    let project = Project::load_for_keys(request.manifest_path.as_deref(), &request.settings)?;
+    let list = project.settings.emit.as_deref().filter(|list| !list.is_empty()).ok_or(CargoError::NoEmit)?;
+    let (key, _) = project.public_key()?;
+    let mut done = Vec::new();
+    for file in list {
+        let written = match emitted(file, &key, &project, &request.passphrase)? {
+            Text::Source(text) => emit::place(&file.path, &text, task.mode, "cargo xtask pubkey")?,
+            Text::Bytes(bytes) => place_bytes(&file.path, &bytes, task.mode)?,
+        };
+        done.push((file.path.clone(), written));
+    }
+    Ok(done)
+}
+
+enum Text {
+    Source(String),
+    Bytes(Vec<u8>),
+}
+
+fn emitted(
+    file: &Emit,
+    key: &PublicKey,
+    project: &Project,
+    passphrase: &Option<PassphraseSource>,
+) -> Result<Text, CargoError> {
+    let wrong = |what| Err(CargoError::EmitSetting { path: file.path.clone(), what });
+    let is_rust = matches!(file.kind, EmitKind::Rust | EmitKind::RustDevice);
+    if !is_rust && (file.module.is_some() || file.self_test) {
+        return wrong("`module` and `self-test` are for Rust only");
+    }
+    if file.kind != EmitKind::CHeader && file.array.is_some() {
+        return wrong("`array` is for the C header only");
+    }
+    Ok(match file.kind {
+        EmitKind::Rust | EmitKind::RustDevice => {
+            let self_test = match file.self_test {
+                true => Some(emit::self_test(&*self_test_key(key, project, passphrase)?)?),
+                false => None,
+            };
+            let form = if file.kind == EmitKind::Rust { RustForm::Standalone } else { RustForm::Device };
+            Text::Source(emit::rust_source(
+                key,
+                &RustOptions { form, module: file.module.clone(), self_test },
+            ))
+        }
+        EmitKind::CHeader => {
+            let array = file.array.clone().unwrap_or_else(emit::arduino_array);
+            Text::Source(emit::c_header(key, &array))
+        }
+        EmitKind::Pem => Text::Source(key.to_spki_pem()),
+        EmitKind::Der => Text::Bytes(key.to_spki_der().to_vec()),
+    })
+}
+
+/// The private key of the public key that is emitted: a vector by another key would brick the device's self-test.
+fn self_test_key(
+    public: &PublicKey,
+    project: &Project,
+    passphrase: &Option<PassphraseSource>,
+) -> Result<Box<dyn Signer>, CargoError> {
+    let keys = project.keys(passphrase)?;
+    let private_id = keys.signer.public_key().id();
+    if keys.signer.public_key() == public {
+        return Ok(keys.signer);
+    }
+    Err(CargoError::KeyPair {
+        public: project.public_key()?.1,
+        public_id: public.id(),
+        private_id,
+        private: keys.name,
+    })
+}
+
+fn place_bytes(path: &Path, bytes: &[u8], mode: Mode) -> Result<Written, CargoError> {
+    match mode {
+        Mode::Write => Ok(crate::output::write_if_changed(path, bytes)?),
+        Mode::Check if crate::output::has_bytes(path, bytes) => Ok(Written::Unchanged),
+        Mode::Check => {
+            let command = "cargo xtask pubkey".into();
+            Err(EmitError::OutOfDate { path: path.into(), command }.into())
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! Replacing the key: which devices take which update, and what must be sent first.
+//!
+//! A signed image holds one signature, and a device judges it by the keys in the release that it runs. So a new key
+//! reaches a device in a release that the *old* key signed and that carries the new one: the bridge. When the old key
+//! is no secret any more there is no bridge: whoever has the key can send one too, and a device that trusts it can be
+//! believed nothing.
+
+mod read;
+mod steps;
+
+use crate::key::PublicKey;
+use crate::package::Purpose;
+use crate::policy::lint::{self, Finding};
+use serde::Serialize;
+use std::fmt;
+
+pub use self::read::{ReadError, read};
+
+/// Why the key is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// In good time: the old key is still a secret.
+    Planned,
+    /// Somebody else has, or may have, the old key.
+    Compromised,
+}
+
+/// Which of the two keys signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum SignedBy {
+    /// The old key.
+    Old,
+    /// The new key.
+    New,
+    /// Neither of them; or it is damaged, which looks the same.
+    Other,
+    /// It has no signature.
+    Nobody,
+}
+
+/// How it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proof {
+    /// The image was searched, and its signature judged by the device's own code.
+    Image,
+    /// The manifest says so.
+    Manifest,
+}
+
+/// The update keys in a release.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Carries {
+    /// The old key.
+    pub old: bool,
+    /// The new key.
+    pub new: bool,
+    /// Ids of other keys.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
+}
+
+/// A release: what a group of devices runs, and what may be sent to others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Release {
+    /// The file that was given.
+    pub file: String,
+    /// Name and version of the firmware, where they are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub firmware: Option<String>,
+    /// The keys in it; nothing where the manifest does not say.
+    pub carries: Option<Carries>,
+    /// Who signed it.
+    pub signed_by: SignedBy,
+    /// How that is known.
+    pub proof: Proof,
+}
+
+impl Release {
+    /// Whether devices that trust the old key take it, and trust the new one afterwards.
+    fn is_bridge(&self) -> bool {
+        self.signed_by == SignedBy::Old && self.carries.as_ref().is_some_and(|carries| carries.new)
+    }
+
+    /// Whether it ends the trust in the old key.
+    fn retires(&self) -> bool {
+        self.signed_by == SignedBy::New
+            && self.carries.as_ref().is_some_and(|carries| carries.new && !carries.old)
+    }
+
+    /// Why no device need run it. A damaged image and one that a third key signed look the same, and neither says what
+    /// the devices trust that it is shown for.
+    fn doubt(&self) -> Option<&'static str> {
+        match (self.signed_by, self.proof) {
+            (SignedBy::Other, Proof::Image) => Some("its signature is by neither key, or it is damaged"),
+            (SignedBy::Other, Proof::Manifest) => Some("its manifest says that neither key signed it"),
+            _ => None,
+        }
+    }
+}
+
+/// What becomes of the devices that run a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "fate", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Fate {
+    /// They take what the new key signs.
+    Ready,
+    /// They trust the old key alone and take these bridges. Where there is none, one has to be made.
+    Bridge {
+        /// The bridges that were shown, those first that were proved.
+        by: Vec<String>,
+    },
+    /// They trust both keys, of which one is compromised: a release that the new key signs and that carries it alone
+    /// ends that, unless somebody else was there first.
+    Retire {
+        /// The releases that were shown and do.
+        by: Vec<String>,
+    },
+    /// They check nothing: they take this update as well as anybody else's.
+    Unchecked,
+    /// They take nothing that either key signs, or nothing that can be believed: only by hand.
+    Stranded {
+        /// Why.
+        why: &'static str,
+    },
+    /// What they trust is not known.
+    Unknown,
+    /// Whether there are any is not known: what they would run may be damaged, or nobody's.
+    Doubtful {
+        /// Why.
+        why: &'static str,
+    },
+}
+
+/// An update without which a group of devices is not reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Lacking {
+    /// No bridge was shown.
+    Bridge,
+    /// Of the bridge, only the manifest was shown, which proves nothing.
+    BridgeImage,
+    /// No release was shown that the new key signs and that carries it alone.
+    Release,
+    /// Of that release, only the manifest was shown.
+    ReleaseImage,
+}
+
+impl fmt::Display for Lacking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bridge => "the bridge is yet to be made",
+            Self::BridgeImage => "the bridge is yet to be proved: its image was not shown",
+            Self::Release => "the release of the new key alone is yet to be made",
+            Self::ReleaseImage => {
+                "the release of the new key alone is yet to be proved: its image was not shown"
+            }
+        })
+    }
+}
+
+/// Why there is no plan for these keys.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeysRefused {
+    /// The new key is none that a release may be signed with.
+    #[error("the new key: {0}")]
+    New(lint::Refused),
+    /// The old key is no secret, and the plan would rely on it.
+    #[error("{0}")]
+    Old(String),
+}
+
+impl KeysRefused {
+    /// What the user can do about it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::New(refused) => refused.help(),
+            Self::Old(_) => {
+                "plan with --compromised: whoever has the old key can send a bridge to a key of their own"
+                    .into()
+            }
+        }
+    }
+}
+
+/// The devices that run one release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Group {
+    /// What they run.
+    pub runs: Release,
+    /// Which of the releases that were shown they take.
+    pub takes: Vec<String>,
+    /// What becomes of them.
+    #[serde(flatten)]
+    pub fate: Fate,
+}
+
+/// The plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Plan {
+    /// Why.
+    pub reason: Reason,
+    /// Id of the old key.
+    pub old: String,
+    /// Id of the new key.
+    pub new: String,
+    /// The devices, by what they run.
+    pub groups: Vec<Group>,
+    /// What to do, in order.
+    pub steps: Vec<String>,
+    /// Whether every group is reached by an update that exists.
+    pub complete: bool,
+    /// The update that does not exist yet, or is not proved to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lacking: Option<Lacking>,
+}
+
+/// A planned rotation relies on the old key once more; a new key is relied on from now on.
+fn check_keys(old: &PublicKey, new: &PublicKey, reason: Reason) -> Result<(), KeysRefused> {
+    lint::judge(lint::public_key(new), Purpose::Release).map_err(KeysRefused::New)?;
+    match (reason, lint::refusals(old).into_iter().next()) {
+        (Reason::Compromised, _) | (_, None) => Ok(()),
+        (Reason::Planned, Some(Finding::Published { at })) => {
+            Err(KeysRefused::Old(format!("the private half of the old key is published ({at})")))
+        }
+        (Reason::Planned, Some(finding)) => {
+            Err(KeysRefused::Old(format!("the old key is no secret: {finding}")))
+        }
+    }
+}
+
+/// Plans the replacement of one key by another, from the releases that devices run and those that may be sent.
+///
+/// # Errors
+/// [`KeysRefused`]: a new key that everybody has or can compute; and an old one, unless it is said to be compromised.
+pub fn plan(
+    old: &PublicKey,
+    new: &PublicKey,
+    reason: Reason,
+    releases: Vec<Release>,
+) -> Result<Plan, KeysRefused> {
+    check_keys(old, new, reason)?;
+    let named = |wanted: &dyn Fn(&Release) -> bool| {
+        let mut found: Vec<_> = releases.iter().filter(|release| wanted(release)).collect();
+        found.sort_by_key(|release| release.proof == Proof::Manifest);
+        found.iter().map(|release| release.file.clone()).collect::<Vec<_>>()
+    };
+    let bridges = named(&Release::is_bridge);
+    let clean = named(&Release::retires);
+    let fate = |release: &Release| {
+        let Some(carries) = &release.carries else { return Fate::Unknown };
+        let of_others = !carries.old && !carries.new && !carries.others.is_empty();
+        if let Some(why) = release.doubt().filter(|_| !of_others) {
+            return Fate::Doubtful { why };
+        }
+        match (carries.old, carries.new, reason) {
+            (true, true, Reason::Compromised) => Fate::Retire { by: clean.clone() },
+            (true, false, Reason::Compromised) => Fate::Stranded {
+                why: "they trust the compromised key alone: what comes to them may be anybody's, also a bridge",
+            },
+            (_, true, _) => Fate::Ready,
+            (true, false, Reason::Planned) => Fate::Bridge { by: bridges.clone() },
+            (false, false, _) if carries.others.is_empty() => Fate::Unchecked,
+            (false, false, _) => Fate::Stranded { why: "they trust another key than these two" },
+        }
+    };
+    let takes = |release: &Release| {
+        let (Some(carries), None) = (&release.carries, release.doubt()) else { return Vec::new() };
+        let unchecked = *carries == Carries::default();
+        named(&|sent: &Release| match sent.signed_by {
+            SignedBy::Old => carries.old || unchecked,
+            SignedBy::New => carries.new || unchecked,
+            SignedBy::Other | SignedBy::Nobody => unchecked,
+        })
+    };
+    let groups: Vec<_> = releases
+        .iter()
+        .map(|release| Group { runs: release.clone(), takes: takes(release), fate: fate(release) })
+        .collect();
+    let lost =
+        |group: &Group| matches!(group.fate, Fate::Stranded { .. } | Fate::Unknown | Fate::Doubtful { .. });
+    let proved = |wanted: &dyn Fn(&Release) -> bool| {
+        releases.iter().any(|release| wanted(release) && release.proof == Proof::Image)
+    };
+    let lacking = groups.iter().find_map(|group| match &group.fate {
+        Fate::Bridge { by } if by.is_empty() => Some(Lacking::Bridge),
+        Fate::Bridge { .. } if !proved(&Release::is_bridge) => Some(Lacking::BridgeImage),
+        Fate::Retire { by } if by.is_empty() => Some(Lacking::Release),
+        Fate::Retire { .. } if !proved(&Release::retires) => Some(Lacking::ReleaseImage),
+        _ => None,
+    });
+    let complete = lacking.is_none() && !groups.iter().any(lost);
+    let steps = match reason {
+        Reason::Planned => steps::planned(&groups, &bridges, lacking, new),
+        Reason::Compromised => steps::compromised(&groups, &clean, lacking),
+    };
+    Ok(Plan {
+        reason,
+        old: old.id().to_string(),
+        new: new.id().to_string(),
+        groups,
+        steps,
+        complete,
+        lacking,
+    })
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reason = match self.reason {
+            Reason::Planned => "",
+            Reason::Compromised => " (compromised: no bridge can be believed)",
+        };
+        writeln!(f, "old key  {}{reason}\nnew key  {}", self.old, self.new)?;
+        for Group { runs, takes, fate } in &self.groups {
+            let firmware = runs.firmware.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+            writeln!(f, "\n{}{firmware}", runs.file)?;
+            let signed = match runs.signed_by {
+                SignedBy::Old => "the old key",
+                SignedBy::New => "the new key",
+                SignedBy::Other => "neither key",
+                SignedBy::Nobody => "nobody",
+            };
+            let known = match runs.proof {
+                Proof::Image => "",
+                Proof::Manifest => ", says its manifest",
+            };
+            writeln!(f, "  carries  {}, signed by {signed}{known}", trusted(runs.carries.as_ref()))?;
+            let takes = if takes.is_empty() { "none of these".into() } else { takes.join(", ") };
+            writeln!(f, "  takes    {takes}")?;
+            let fate = match fate {
+                Fate::Ready => "ready for the new key".into(),
+                Fate::Bridge { by } if by.is_empty() => "needs a bridge, which is not there yet".into(),
+                Fate::Bridge { by } => format!("needs the bridge {}", by.join(" or ")),
+                Fate::Retire { by } if by.is_empty() => {
+                    "needs a release of the new key alone, which is not there yet".into()
+                }
+                Fate::Retire { by } => format!("needs {}, at once", by.join(" or ")),
+                Fate::Unchecked => "checks no signature".into(),
+                Fate::Stranded { why } => format!("STRANDED: {why}"),
+                Fate::Unknown => "not known: show the image".into(),
+                Fate::Doubtful { why } => format!("not known whether any run it: {why}"),
+            };
+            writeln!(f, "  devices  {fate}")?;
+        }
+        if let Some(lacking) = self.lacking {
+            writeln!(f, "\nNOT YET  {lacking}")?;
+        }
+        writeln!(f)?;
+        for (number, step) in (1..).zip(&self.steps) {
+            writeln!(f, "{number}. {step}")?;
+        }
+        Ok(())
+    }
+}
+
+fn trusted(carries: Option<&Carries>) -> String {
+    let Some(carries) = carries else { return "unknown keys".into() };
+    let known = [(carries.old, "the old key"), (carries.new, "the new key")];
+    let mut keys: Vec<_> =
+        known.iter().filter(|(there, _)| *there).map(|(_, name)| (*name).to_owned()).collect();
+    keys.extend(carries.others.iter().map(|id| format!("{}…", id.get(..16).unwrap_or(id))));
+    if keys.is_empty() { "no key".into() } else { keys.join(" and ") }
+}
+
+#[cfg(test)]
+mod tests;

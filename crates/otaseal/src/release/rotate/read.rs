@@ -1,0 +1,150 @@
+//! What a release carries and who signed it: from its image, or from its manifest where the image is not at hand.
+
+use super::{Carries, Proof, Release, SignedBy};
+use crate::format::gzip::GunzipError;
+use crate::format::homie;
+use crate::key::{self, PublicKey};
+use crate::package::firmware::{self, MAX_IMAGE};
+use crate::package::manifest;
+use crate::policy::continuity::{self, search};
+use crate::sign::Scheme;
+use crate::sign::verify::judge_bytes;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// Why a release cannot be looked at.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The file could not be read.
+    #[error("{} could not be read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// More than [`MAX_IMAGE`].
+    #[error("{} is larger than any firmware", .0.display())]
+    TooLarge(PathBuf),
+    /// A gzip that cannot be inflated.
+    #[error("{}: {source}", path.display())]
+    Gzip {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: GunzipError,
+    },
+    /// A key in place of an image.
+    #[error("{}: this is a key, not an image", .0.display())]
+    Key(PathBuf),
+    /// JSON, but no manifest.
+    #[error("{}: {source}", path.display())]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: manifest::ReleaseError,
+    },
+}
+
+impl ReadError {
+    /// What the user can do about it.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "check that the file is there and that you may read it",
+            Self::TooLarge(_) | Self::Gzip { .. } | Self::Key(_) | Self::Manifest { .. } => {
+                "give the images that devices run, signed or not, or the manifest.json of their packages"
+            }
+        }
+    }
+}
+
+/// Looks at a release: an image, signed or not, compressed or not, or a `manifest.json`. Beside a manifest, a signed
+/// image that it lists is looked at in its place.
+///
+/// # Errors
+/// [`ReadError`].
+pub fn read(path: &Path, old: &PublicKey, new: &PublicKey) -> Result<Release, ReadError> {
+    let bytes = load(path)?;
+    if bytes.first() != Some(&b'{') {
+        return image(path, path, &bytes, old, new);
+    }
+    let manifest = manifest::Release::from_json(&bytes)
+        .map_err(|source| ReadError::Manifest { path: path.into(), source })?;
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let mut listed = manifest.signed_files().map(|file| directory.join(file));
+    if let Some(beside) = listed.find(|file| file.is_file()) {
+        return image(path, &beside, &load(&beside)?, old, new);
+    }
+    let (old, new) = (old.id().to_string(), new.id().to_string());
+    let carries = manifest.carries.as_ref().map(|ids| Carries {
+        old: ids.contains(&old),
+        new: ids.contains(&new),
+        others: ids.iter().filter(|id| **id != old && **id != new).cloned().collect(),
+    });
+    let signed_by = match manifest.signed_files().next().and(manifest.key_id.as_ref()) {
+        None => SignedBy::Nobody,
+        Some(id) if *id == old => SignedBy::Old,
+        Some(id) if *id == new => SignedBy::New,
+        Some(_) => SignedBy::Other,
+    };
+    let firmware = named(manifest.name.as_deref(), manifest.version.as_deref());
+    Ok(Release { file: path.display().to_string(), firmware, carries, signed_by, proof: Proof::Manifest })
+}
+
+fn load(path: &Path) -> Result<Vec<u8>, ReadError> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_IMAGE as u64 + 1).read_to_end(&mut bytes));
+    read.map_err(|source| ReadError::Read { path: path.into(), source })?;
+    if bytes.len() > MAX_IMAGE { Err(ReadError::TooLarge(path.into())) } else { Ok(bytes) }
+}
+
+fn image(
+    named_as: &Path,
+    path: &Path,
+    bytes: &[u8],
+    old: &PublicKey,
+    new: &PublicKey,
+) -> Result<Release, ReadError> {
+    // A public key as a file would count as firmware that carries it, and a damaged one as firmware without.
+    if key::file::recognise(bytes).is_some() || bytes.starts_with(b"-----BEGIN ") {
+        return Err(ReadError::Key(path.into()));
+    }
+    let layers = firmware::unpack(bytes).map_err(|source| ReadError::Gzip { path: path.into(), source })?;
+    let found = search(&continuity::flash_of(&layers.plain), &[old, new]);
+    let is = |key: &PublicKey| found.keys.iter().any(|located| located.key_id == key.id().to_string());
+    let others = found.keys.iter().map(|located| &located.key_id);
+    let carries = Carries {
+        old: is(old),
+        new: is(new),
+        others: others
+            .filter(|id| **id != old.id().to_string() && **id != new.id().to_string())
+            .cloned()
+            .collect(),
+    };
+    let accepts = |key: &PublicKey| {
+        [Scheme::Pkcs1v15Sha256, Scheme::LegacyBareHash]
+            .iter()
+            .any(|scheme| judge_bytes(bytes, key, *scheme).is_ok())
+    };
+    let signed_by = match layers.signature_len {
+        None => SignedBy::Nobody,
+        Some(_) if accepts(old) => SignedBy::Old,
+        Some(_) if accepts(new) => SignedBy::New,
+        Some(_) => SignedBy::Other,
+    };
+    let tokens = homie::extract(&layers.plain).ok();
+    let firmware = tokens.and_then(|tokens| {
+        let name = tokens.name.map(|token| token.value.to_string());
+        named(name.as_deref(), tokens.version.map(|token| token.value.to_string()).as_deref())
+    });
+    let file = named_as.display().to_string();
+    Ok(Release { file, firmware, carries: Some(carries), signed_by, proof: Proof::Image })
+}
+
+fn named(name: Option<&str>, version: Option<&str>) -> Option<String> {
+    let parts: Vec<_> = [name, version].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(" "))
+}

@@ -1,0 +1,144 @@
+//! What is likely wrong with an image that was rejected.
+//!
+//! A hint for people, never a verdict: [`crate::sign::verify`] has judged before this is asked, and nothing here can
+//! turn a rejection into anything else.
+
+mod signature;
+
+pub use signature::{Mismatch, mismatch};
+
+use crate::format::image;
+use crate::key::{EXPONENT, KeySize, PublicKey};
+use crate::sign::Scheme;
+use crate::sign::verify;
+use otaseal_device::layout;
+use rsa::{BoxedUint, RsaPublicKey};
+use serde::Serialize;
+use std::fmt;
+use std::io::{self, Read, Seek, SeekFrom};
+
+/// The likely cause of a rejection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Cause {
+    /// The image does not end in a signature of any size.
+    NotSigned,
+    /// The signature is of a key of another size.
+    OtherKeySize(u32),
+    /// The signature is good under the other scheme.
+    OtherScheme(Scheme),
+    /// This key made the signature, over other bytes.
+    PayloadChanged,
+    /// Another key made the signature, or it was damaged.
+    OtherKey,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSigned => f.write_str("the image is not signed, or its end was cut off"),
+            Self::OtherKeySize(bits) => write!(f, "the signature is of a {bits}-bit key"),
+            Self::OtherScheme(Scheme::LegacyBareHash) => f.write_str(
+                "the signature is good in the legacy form (--legacy), which only esp8266 core 2.5.0 to 2.5.2 takes",
+            ),
+            Self::OtherScheme(Scheme::Pkcs1v15Sha256) => {
+                f.write_str("the signature is good in the current form (without --legacy)")
+            }
+            Self::PayloadChanged => {
+                f.write_str("this key made the signature, but over other bytes: the payload has changed since")
+            }
+            Self::OtherKey => f.write_str("another key made the signature, or the signature is damaged"),
+        }
+    }
+}
+
+/// Looks for the likely cause of a rejection under `scheme`.
+///
+/// # Errors
+/// Any error of the reader.
+pub fn cause<R: Read + Seek>(image: &mut R, key: &PublicKey, scheme: Scheme) -> io::Result<Cause> {
+    let length = image.seek(SeekFrom::End(0))?;
+    let mut tail = [0; layout::LENGTH_FIELD_LEN];
+    let Some(tail_start) = length.checked_sub(tail.len() as u64) else { return Ok(Cause::NotSigned) };
+    image.seek(SeekFrom::Start(tail_start))?;
+    image.read_exact(&mut tail)?;
+    let Some(trailer) = image::trailer(&tail, length) else { return Ok(Cause::NotSigned) };
+    if trailer.signature_len != key.size().bytes() {
+        return Ok(Cause::OtherKeySize(trailer.signature_len as u32 * 8));
+    }
+    let mut signature = vec![0; trailer.signature_len];
+    image.seek(SeekFrom::Start(trailer.payload_len))?;
+    image.read_exact(&mut signature)?;
+    let other = match scheme {
+        Scheme::Pkcs1v15Sha256 => Scheme::LegacyBareHash,
+        Scheme::LegacyBareHash => Scheme::Pkcs1v15Sha256,
+    };
+    image.rewind()?;
+    if verify::judge(image, None, key, other).is_ok() {
+        return Ok(Cause::OtherScheme(other));
+    }
+    Ok(if opens(&signature, key) { Cause::PayloadChanged } else { Cause::OtherKey })
+}
+
+/// Whether the key's public operation on the signature gives a PKCS#1 type-1 block (RFC 8017 9.2): by chance that
+/// happens to one signature of another key in 2^80 and fewer.
+fn opens(signature: &[u8], key: &PublicKey) -> bool {
+    open(signature, key)
+        .is_some_and(|block| block.starts_with(&[0x00, 0x01, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]))
+}
+
+/// The public operation (RFC 8017 5.2.2): the block that was signed, as long as the modulus. Nothing for what is no
+/// signature of this key by its size alone.
+fn open(signature: &[u8], key: &PublicKey) -> Option<Vec<u8>> {
+    let bits = key.size().bits();
+    let number = |bytes: &[u8]| BoxedUint::from_be_slice(bytes, bits).ok();
+    let modulus = number(key.modulus())?;
+    let signature = number(signature).filter(|signature| *signature < modulus)?;
+    let public = RsaPublicKey::new(modulus, BoxedUint::from(EXPONENT)).ok()?;
+    let block = rsa::hazmat::rsa_encrypt(&public, &signature).ok()?.to_be_bytes();
+    (block.len() == KeySize::bytes(key.size())).then(|| block.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::PrivateKey;
+    use crate::package::firmware::Firmware;
+    use std::io::Cursor;
+
+    fn signed(key: &PrivateKey, scheme: Scheme) -> Vec<u8> {
+        let firmware = Firmware::from_bytes("f", b"a payload".to_vec(), 0).unwrap();
+        firmware.plain().sign(key, scheme).unwrap().parts().concat()
+    }
+
+    #[test]
+    fn each_cause_is_told_from_the_others() {
+        let key = PrivateKey::generate(KeySize::Rsa2048).unwrap();
+        let other = PrivateKey::generate(KeySize::Rsa2048).unwrap();
+        let large = PrivateKey::generate(KeySize::Rsa3072).unwrap();
+        let current = Scheme::Pkcs1v15Sha256;
+        let ask = |image: Vec<u8>, scheme| cause(&mut Cursor::new(image), key.public(), scheme).unwrap();
+
+        assert_eq!(ask(b"".to_vec(), current), Cause::NotSigned);
+        assert_eq!(ask(b"no signature".to_vec(), current), Cause::NotSigned);
+        assert_eq!(ask(signed(&large, current), current), Cause::OtherKeySize(3072));
+        assert_eq!(ask(signed(&other, current), current), Cause::OtherKey);
+        let legacy = signed(&key, Scheme::LegacyBareHash);
+        assert_eq!(ask(legacy, current), Cause::OtherScheme(Scheme::LegacyBareHash));
+        let good = signed(&key, current);
+        assert_eq!(ask(good.clone(), Scheme::LegacyBareHash), Cause::OtherScheme(current));
+        for scheme in [current, Scheme::LegacyBareHash] {
+            let mut changed = signed(&key, scheme);
+            changed[0] ^= 1;
+            assert_eq!(ask(changed, current), Cause::PayloadChanged);
+        }
+        let mut damaged = good.clone();
+        damaged[20] ^= 1;
+        assert_eq!(ask(damaged, current), Cause::OtherKey);
+        // A signature above the modulus cannot even be opened.
+        let mut above = good;
+        above[9..9 + 256].fill(0xFF);
+        assert_eq!(ask(above, current), Cause::OtherKey);
+    }
+}

@@ -1,0 +1,242 @@
+//! A request for a signature that is made elsewhere: where the key is, and the image is not.
+//!
+//! It is a small JSON file that says what is to be signed, so that whoever signs can see what it is, and so that the
+//! signature that comes back is put on the very image that it was asked for.
+
+use crate::format::digest::{Sha256Digest, from_hex};
+use crate::format::homie::Tokens;
+use crate::key::{PublicKey, parse_key_id};
+use crate::sign::{Scheme, digest_info};
+use serde::{Deserialize, Serialize};
+
+/// Version of the request's form. It grows when a field changes its meaning or goes away, not when one joins.
+pub const SCHEMA: u32 = 1;
+
+/// Longest request that is read, in bytes.
+pub const MAX_REQUEST: usize = 64 * 1024;
+
+/// What is to be signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SigningRequest {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// `otaseal` and its version.
+    pub tool: String,
+    /// The image: what will stand before the signature, byte for byte.
+    pub image: RequestedImage,
+    /// Homie firmware name, where the image has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Homie firmware version, where the image has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Homie brand, where the image has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brand: Option<String>,
+    /// The form of the signature.
+    pub signature: Scheme,
+    /// DigestInfo of the digest (RFC 8017 9.2), DER in hexadecimal: what a signer that only pads is given. Absent in
+    /// the legacy form, which has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest_info: Option<String>,
+    /// The key that must sign, where it was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<RequestedKey>,
+}
+
+/// The image of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestedImage {
+    /// Its name without directories: for people, never a path to open.
+    pub file: String,
+    /// Its size in bytes.
+    pub size_bytes: u64,
+    /// Its SHA-256: what is signed.
+    pub sha256: Sha256Digest,
+}
+
+/// The key of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestedKey {
+    /// Key id: SHA-256 of the SPKI DER, 64 hexadecimal digits.
+    pub id: String,
+    /// Size of the modulus in bits.
+    pub bits: u32,
+}
+
+/// Why a request cannot be used, or is not met.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// Longer than [`MAX_REQUEST`].
+    #[error("it is larger than any signing request")]
+    TooLarge,
+    /// No JSON, or not the fields of a request.
+    #[error("it is no signing request: {0}")]
+    Invalid(#[from] serde_json::Error),
+    /// Of a newer otaseal.
+    #[error("its schema is {0}, this otaseal knows {SCHEMA}")]
+    Schema(u32),
+    /// Its parts contradict each other.
+    #[error("it was changed: its {0}")]
+    Inconsistent(&'static str),
+    /// The key at hand is not the one that it names.
+    #[error("it asks for the key {expected}, this is {found}")]
+    OtherKey {
+        /// Key id in the request.
+        expected: String,
+        /// Key id at hand.
+        found: String,
+    },
+}
+
+impl RequestError {
+    /// What the user can do about it.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::TooLarge | Self::Invalid(_) | Self::Inconsistent(_) => {
+                "give the file that `otaseal digest` wrote, unchanged"
+            }
+            Self::Schema(_) => "use the otaseal that wrote it, or a newer one",
+            Self::OtherKey { .. } => "give the public key that the request was made for",
+        }
+    }
+}
+
+impl SigningRequest {
+    /// A request for an image's signature.
+    pub fn new(image: RequestedImage, tokens: &Tokens, scheme: Scheme, key: Option<&PublicKey>) -> Self {
+        let digest_info = (scheme == Scheme::Pkcs1v15Sha256).then(|| hex(&digest_info(&image.sha256.0)));
+        Self {
+            schema: SCHEMA,
+            tool: concat!("otaseal ", env!("CARGO_PKG_VERSION")).into(),
+            image,
+            name: tokens.name.as_ref().map(|token| token.value.to_string()),
+            version: tokens.version.as_ref().map(|token| token.value.to_string()),
+            brand: tokens.brand.as_ref().map(|token| token.value.to_string()),
+            signature: scheme,
+            digest_info,
+            key: key.map(|key| RequestedKey { id: key.id().to_string(), bits: key.size().bits() }),
+        }
+    }
+
+    /// JSON with a final newline; the same bytes for the same request.
+    ///
+    /// # Errors
+    /// None that can occur: every field is text or a number.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string_pretty(self).map(|text| text + "\n")
+    }
+
+    /// Reads a request and checks that its parts agree.
+    ///
+    /// # Errors
+    /// [`RequestError`], all but [`RequestError::OtherKey`].
+    pub fn from_json(bytes: &[u8]) -> Result<Self, RequestError> {
+        #[derive(Deserialize)]
+        struct Version {
+            schema: u32,
+        }
+        if bytes.len() > MAX_REQUEST {
+            return Err(RequestError::TooLarge);
+        }
+        let schema = serde_json::from_slice::<Version>(bytes)?.schema;
+        if schema != SCHEMA {
+            return Err(RequestError::Schema(schema));
+        }
+        let request: Self = serde_json::from_slice(bytes)?;
+        let expected =
+            (request.signature == Scheme::Pkcs1v15Sha256).then(|| digest_info(&request.image.sha256.0));
+        match (&request.digest_info, expected) {
+            (None, None) => {}
+            (Some(text), Some(expected)) if from_hex::<51>(text) == Some(expected) => {}
+            _ => return Err(RequestError::Inconsistent("DigestInfo is not that of its SHA-256")),
+        }
+        if request.key.as_ref().is_some_and(|key| parse_key_id(&key.id).is_err()) {
+            return Err(RequestError::Inconsistent("key id is none"));
+        }
+        Ok(request)
+    }
+
+    /// Checks the key that the signature will be verified with.
+    ///
+    /// # Errors
+    /// [`RequestError::OtherKey`]; a request that names no key is content with any.
+    pub fn check_key(&self, key: &PublicKey) -> Result<(), RequestError> {
+        let found = key.id().to_string();
+        match self.key.as_ref().map(|key| key.id.to_ascii_lowercase()).filter(|expected| *expected != found) {
+            Some(expected) => Err(RequestError::OtherKey { expected, found }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::digest::sha256;
+    use crate::key::{KeySize, PrivateKey};
+
+    fn request(scheme: Scheme, key: Option<&PublicKey>) -> SigningRequest {
+        let image = RequestedImage { file: "f.bin".into(), size_bytes: 3, sha256: sha256(b"abc") };
+        SigningRequest::new(image, &Tokens::default(), scheme, key)
+    }
+
+    #[test]
+    fn a_request_is_read_as_it_was_written() {
+        let key = PrivateKey::generate(KeySize::Rsa2048).unwrap();
+        for scheme in [Scheme::Pkcs1v15Sha256, Scheme::LegacyBareHash] {
+            for key in [None, Some(key.public())] {
+                let request = request(scheme, key);
+                let json = request.to_json().unwrap();
+                assert_eq!(SigningRequest::from_json(json.as_bytes()).unwrap(), request);
+                assert!(json.contains("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
+                assert_eq!(
+                    json.contains("3031300d0609608648016503040201050004"),
+                    scheme == Scheme::Pkcs1v15Sha256
+                );
+            }
+        }
+        let asked = request(Scheme::Pkcs1v15Sha256, Some(key.public()));
+        assert!(asked.check_key(key.public()).is_ok());
+        let other = PrivateKey::generate(KeySize::Rsa2048).unwrap();
+        assert!(matches!(asked.check_key(other.public()), Err(RequestError::OtherKey { .. })));
+        assert!(request(Scheme::Pkcs1v15Sha256, None).check_key(other.public()).is_ok());
+    }
+
+    #[test]
+    fn what_was_changed_is_refused() {
+        let json = request(Scheme::Pkcs1v15Sha256, None).to_json().unwrap();
+        let changed = |from: &str, to: &str| {
+            assert!(json.contains(from), "{from}");
+            SigningRequest::from_json(json.replace(from, to).as_bytes()).unwrap_err()
+        };
+        let inconsistent = |error| matches!(error, RequestError::Inconsistent(_));
+        assert!(inconsistent(changed("\"ba7816", "\"aa7816")));
+        assert!(inconsistent(changed("\"30313", "\"30303")));
+        assert!(inconsistent(changed("pkcs1v15-sha256", "legacy-bare-hash")));
+        assert!(inconsistent(changed("\"digest_info\"", "\"other\"")));
+        assert!(matches!(changed("\"schema\": 1", "\"schema\": 2"), RequestError::Schema(2)));
+        assert!(matches!(changed("\"schema\"", "\"scheme\""), RequestError::Invalid(_)));
+        assert!(matches!(changed("ba7816bf", "ba7816"), RequestError::Invalid(_)));
+        let named = json.replace("\"signature\"", "\"key\": {\"id\": \"../x\", \"bits\": 1}, \"signature\"");
+        assert!(inconsistent(SigningRequest::from_json(named.as_bytes()).unwrap_err()));
+        let large = vec![b' '; MAX_REQUEST + 1];
+        assert!(matches!(SigningRequest::from_json(&large), Err(RequestError::TooLarge)));
+        for odd in [&b""[..], b"[]", b"{}", b"null", b"\xFF", b"{\"schema\": -1}"] {
+            assert!(matches!(SigningRequest::from_json(odd), Err(RequestError::Invalid(_))), "{odd:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn hostile_json_never_panics(text in "[\\[\\]{}\":,a-z0-9 ]{0,200}") {
+            let _ = SigningRequest::from_json(text.as_bytes());
+        }
+    }
+}

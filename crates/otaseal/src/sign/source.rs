@@ -1,0 +1,223 @@
+//! Where a key is: what `--key` names, and how it becomes a [`Signer`].
+
+use super::command::{CommandSigner, SigningCommand};
+use super::pkcs11::Pkcs11Error;
+use crate::key::passphrase::Secrets;
+use crate::key::uri::{Pkcs11Uri, UriError};
+use crate::key::{KeyError, PrivateKey, PublicKey, file, material};
+use crate::sign::Signer;
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// Where the bytes of a key file are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyPlace {
+    /// A file.
+    Path(PathBuf),
+    /// Standard input.
+    Stdin,
+}
+
+impl fmt::Display for KeyPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => f.write_str(&material::shown(path)),
+            Self::Stdin => f.write_str("standard input"),
+        }
+    }
+}
+
+impl From<&Path> for KeyPlace {
+    fn from(path: &Path) -> Self {
+        Self::Path(path.into())
+    }
+}
+
+impl KeyPlace {
+    /// What is there, at most a little more than the largest key file. Wiped on drop.
+    ///
+    /// # Errors
+    /// [`SourceError::Read`], [`SourceError::NotAName`] and [`SourceError::InToken`].
+    pub fn bytes(&self) -> Result<Zeroizing<Vec<u8>>, SourceError> {
+        if let Self::Path(path) = self {
+            if !material::is_name(path.as_os_str()) {
+                return Err(SourceError::NotAName {
+                    is_key: material::is_key(path.as_os_str().as_encoded_bytes()),
+                });
+            }
+            if path.to_str().is_some_and(Pkcs11Uri::is_one) {
+                return Err(SourceError::InToken);
+            }
+        }
+        let read = match self {
+            Self::Stdin => file::read(io::stdin().lock()),
+            // A directory, which opens well on Unix and fails at the first read, fails alike everywhere.
+            Self::Path(path) => File::open(path).and_then(|file| match file.metadata()?.is_dir() {
+                true => Err(io::ErrorKind::IsADirectory.into()),
+                false => file::read(file),
+            }),
+        };
+        read.map_err(|source| SourceError::Read { place: self.clone(), source })
+    }
+
+    /// The public key that is there: SPKI or PKCS#1, PEM or DER.
+    ///
+    /// # Errors
+    /// As [`Self::bytes`], and [`SourceError::Key`].
+    pub fn public_key(&self) -> Result<PublicKey, SourceError> {
+        PublicKey::from_bytes(&self.bytes()?).map_err(|error| self.refused(error))
+    }
+
+    fn private_key(&self, secrets: &dyn Secrets) -> Result<PrivateKey, SourceError> {
+        PrivateKey::from_bytes_with(&self.bytes()?, self, secrets).map_err(|error| self.refused(error))
+    }
+
+    fn refused(&self, source: KeyError) -> SourceError {
+        SourceError::Key { place: self.clone(), source }
+    }
+}
+
+/// Where a private key is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeySource {
+    /// A file: PKCS#8 or PKCS#1, PEM or DER.
+    File(KeyPlace),
+    /// A command that signs, and the public key that belongs to the key it uses.
+    Command {
+        /// What is run.
+        command: SigningCommand,
+        /// SPKI or PKCS#1, PEM or DER.
+        public: KeyPlace,
+    },
+    /// A key in a token.
+    Pkcs11 {
+        /// Its name.
+        uri: Box<Pkcs11Uri>,
+        /// The token's library, where the URI names none.
+        module: Option<PathBuf>,
+    },
+}
+
+/// Why a source gave no key.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// The text that names a key is none of a file. It is not shown: it may be the key.
+    #[error("{}", if *is_key { material::IS_KEY } else { "what names the key cannot be the name of a file" })]
+    NotAName {
+        /// Whether it looks like a key.
+        is_key: bool,
+    },
+    /// A key in a token, where a file is read. Its URI is not shown: there may be a PIN in it.
+    #[error("this names a key in a token (pkcs11:…), and a key file is needed here")]
+    InToken,
+    /// The file could not be read.
+    #[error("{place} could not be read: {source}")]
+    Read {
+        /// The file.
+        place: KeyPlace,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The public key that the signatures of a command are judged by could not be read.
+    #[error("{place} could not be read, which has the public key of the command's key: {source}")]
+    CommandsKey {
+        /// The file.
+        place: KeyPlace,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file holds no key that is of use here.
+    #[error("{place}: {source}")]
+    Key {
+        /// The file.
+        place: KeyPlace,
+        /// What it holds instead.
+        source: KeyError,
+    },
+    /// The token gave no key.
+    #[error(transparent)]
+    Pkcs11(#[from] Pkcs11Error),
+}
+
+impl SourceError {
+    /// What the user can do about it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                "check the name; `otaseal keygen` makes a key pair in the directory keys".into()
+            }
+            Self::NotAName { .. } => material::HELP.into(),
+            Self::InToken => {
+                "write its public half to a file and name that: otaseal pubkey --private-key 'pkcs11:…' --pem -o public.pem"
+                    .into()
+            }
+            Self::Read { .. } => "check that the file is there and that you may read it".into(),
+            Self::CommandsKey { .. } => {
+                "fetch the public key from where the key is kept, and put it there: what the \
+                                         command signs is judged by it"
+                    .into()
+            }
+            Self::Key { source, .. } => source.help(),
+            Self::Pkcs11(error) => error.help(),
+        }
+    }
+}
+
+impl KeySource {
+    /// The source that a name stands for: a PKCS#11 URI, or else a file. `module` is the token's library, where the URI
+    /// names none.
+    ///
+    /// # Errors
+    /// [`UriError`].
+    pub fn named(name: &Path, module: Option<&Path>) -> Result<Self, UriError> {
+        Ok(match name.to_str().filter(|text| Pkcs11Uri::is_one(text)) {
+            Some(uri) => Self::Pkcs11 { uri: Box::new(uri.parse()?), module: module.map(Path::to_owned) },
+            None => Self::File(name.into()),
+        })
+    }
+
+    /// Opens the source: a signer that holds the key, or reaches what holds it. `secrets` is asked when the key
+    /// turns out to need a passphrase.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub fn open(&self, secrets: &dyn Secrets) -> Result<Box<dyn Signer>, SourceError> {
+        match self {
+            Self::File(place) => Ok(Box::new(place.private_key(secrets)?)),
+            Self::Command { command, public } => {
+                let key = public.public_key().map_err(|error| match error {
+                    SourceError::Read { place, source } => SourceError::CommandsKey { place, source },
+                    error => error,
+                })?;
+                Ok(Box::new(CommandSigner::new(command.clone(), key)))
+            }
+            #[cfg(feature = "pkcs11")]
+            Self::Pkcs11 { uri, module } => {
+                Ok(Box::new(super::pkcs11::Pkcs11Signer::open(uri, module.as_deref(), secrets)?))
+            }
+            #[cfg(not(feature = "pkcs11"))]
+            Self::Pkcs11 { .. } => Err(Pkcs11Error::NotBuilt.into()),
+        }
+    }
+
+    /// What is read: the private key, or the public one where a command signs.
+    pub fn place(&self) -> Option<&KeyPlace> {
+        match self {
+            Self::File(place) | Self::Command { public: place, .. } => Some(place),
+            Self::Pkcs11 { .. } => None,
+        }
+    }
+
+    /// The file of the private key, where it has one: who may read it matters.
+    pub fn private_file(&self) -> Option<&Path> {
+        match self {
+            Self::File(KeyPlace::Path(path)) => Some(path),
+            _ => None,
+        }
+    }
+}
