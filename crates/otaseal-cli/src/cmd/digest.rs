@@ -7,7 +7,7 @@ use crate::report::Outcome;
 use clap::{Args, ValueEnum};
 use otaseal::format::digest::{Sha256Digest, sha256};
 use otaseal::format::homie;
-use otaseal::package::firmware::unpack;
+use otaseal::format::layers::unpack;
 use otaseal::policy::guard::Content as Kind;
 use otaseal::sign::request::{RequestedImage, SigningRequest};
 use otaseal::sign::{AlreadySigned, Scheme, check_input, digest_info};

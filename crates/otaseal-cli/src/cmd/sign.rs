@@ -13,9 +13,9 @@ use otaseal::device::layout;
 use otaseal::format::digest::Sha256Digest;
 use otaseal::format::gzip::lint::{self as gzip_lint, Severity};
 use otaseal::format::image::{self, esp8266::FlashMode};
+use otaseal::format::layers::MAX_IMAGE;
 use otaseal::key::PublicKey;
 use otaseal::ledger::Ledger;
-use otaseal::package::firmware::MAX_IMAGE;
 use otaseal::policy::continuity::{self, Continuity, ContinuityError, WithoutKey};
 use otaseal::policy::guard::{self, Content as Kind, GuardError};
 use otaseal::sign::{

@@ -6,8 +6,9 @@ use crate::report::{Outcome, Reporter};
 use clap::Args;
 use otaseal::device::{PayloadKind, Reject};
 use otaseal::format::elf::DEFAULT_MAX_GAP;
+use otaseal::format::layers::MAX_IMAGE;
 use otaseal::key::PublicKey;
-use otaseal::package::firmware::{Firmware, MAX_IMAGE};
+use otaseal::package::firmware::Firmware;
 use otaseal::policy::guard::{self, Content, Origin};
 use otaseal::sign::Scheme;
 use otaseal::sign::diagnose::{self, Cause};
@@ -198,7 +199,7 @@ fn compare(image: &mut File, place: &Place, path: &Path) -> Result<Build, Failur
     let limit = MAX_IMAGE as u64 + 4096;
     let read = image.rewind().and_then(|()| image.by_ref().take(limit).read_to_end(&mut bytes));
     read.map_err(|error| Failure::read(place, &error))?;
-    let origin = guard::origin(&bytes, &build).map_err(|error| {
+    let origin = guard::origin(&bytes, build.bytes()).map_err(|error| {
         Failure::new(format_args!("{place}: {error}"), "compress the build again with `otaseal compress`")
     })?;
     Ok(Build { file: path.display().to_string(), origin })

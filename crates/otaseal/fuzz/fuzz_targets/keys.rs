@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use otaseal::key::encryption::Protection;
-use otaseal::key::file::{Armor, recognise};
+use otaseal::format::key_file::{Armor, recognise};
 use otaseal::key::form::{PrivateForm, PublicForm};
 use otaseal::key::{KeyError, PrivateKey, PublicKey};
 use otaseal::policy::lint;

@@ -14,8 +14,8 @@ use std::fmt;
 use otaseal_device::layout::{LENGTH_FIELD_LEN, trailer_len};
 use serde::Serialize;
 
+use super::key_file::{self, Recognised};
 use crate::format::elf::Machine;
-use crate::key::{self, file::Recognised};
 
 pub use self::esp8266::Esp8266File;
 pub use self::filesystem::{LittleFs, Spiffs};
@@ -154,7 +154,7 @@ pub fn identify(bytes: &[u8]) -> Kind {
     if let Some(header) = esp8266::Header::read_v2(bytes) {
         return Kind::Esp8266V2(header);
     }
-    if let Some(key) = key::file::recognise(bytes) {
+    if let Some(key) = key_file::recognise(bytes) {
         return Kind::Key(key);
     }
     if let Some(uf2) = Uf2::read(bytes) {

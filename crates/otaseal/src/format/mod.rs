@@ -5,4 +5,6 @@ pub mod elf;
 pub mod gzip;
 pub mod homie;
 pub mod image;
+pub mod key_file;
+pub mod layers;
 pub mod metadata;

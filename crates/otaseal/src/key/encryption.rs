@@ -11,9 +11,9 @@ mod pbes1;
 mod traditional;
 
 use super::KeyError;
-use super::file::{KeyFile, KeyFileKind};
 use super::passphrase::{Passphrase, SecretError, SecretKind, Secrets, ask};
 use super::stack;
+use crate::format::key_file::{KeyFile, KeyFileKind};
 use pkcs8::pkcs5::pbes2;
 use pkcs8::pkcs5::scrypt;
 use rsa::pkcs1::RsaPrivateKeyRef;

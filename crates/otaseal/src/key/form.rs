@@ -1,8 +1,8 @@
 //! The forms in which a key is written to a file.
 
 use super::encryption::Protection;
-use super::file::{self, Armor};
 use super::{KeyError, PrivateKey, PublicKey, pem};
+use crate::format::key_file::{self, Armor};
 use zeroize::Zeroizing;
 
 /// How a private key is written.
@@ -57,7 +57,7 @@ impl PublicKey {
         let (label, der) = match form {
             PublicForm::Spki => ("PUBLIC KEY", self.to_spki_der()),
             PublicForm::Pkcs1 => {
-                let bits = file::spki(self.to_spki_der()).and_then(|(_, bits)| bits.as_bytes());
+                let bits = key_file::spki(self.to_spki_der()).and_then(|(_, bits)| bits.as_bytes());
                 ("RSA PUBLIC KEY", bits.ok_or(KeyError::Inconsistent)?)
             }
         };

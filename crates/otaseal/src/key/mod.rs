@@ -6,7 +6,6 @@
 #[cfg(feature = "aws-lc")]
 mod aws_lc;
 pub mod encryption;
-pub mod file;
 pub mod form;
 pub mod material;
 pub mod pair;
@@ -16,8 +15,9 @@ mod stack;
 pub mod uri;
 
 use crate::format::digest::from_hex;
+use crate::format::key_file;
+use crate::format::key_file::{Bad, KeyFile, KeyFileKind};
 use crate::key::encryption::EncryptionError;
-use crate::key::file::{Bad, KeyFile, KeyFileKind};
 use crate::key::passphrase::{NoSecrets, SecretError, SecretKind, Secrets};
 use memchr::memmem;
 use otaseal_device::KeyId;
@@ -98,7 +98,7 @@ pub enum KeyError {
     #[error("the key is damaged: its numbers do not belong together")]
     Inconsistent,
     /// The file is larger than any key.
-    #[error("the file is larger than any key ({} KiB)", file::MAX_KEY_FILE / 1024)]
+    #[error("the file is larger than any key ({} KiB)", key_file::MAX_KEY_FILE / 1024)]
     TooLarge,
     /// A private key is needed, something else was given.
     #[error("a private key is needed, this is {}", .0.describe())]
@@ -228,7 +228,7 @@ impl PublicKey {
         let file = classify(bytes)?;
         match file.kind {
             KeyFileKind::SpkiPublic => {
-                let (_, bits) = file::spki(&file.der).ok_or(KeyError::Inconsistent)?;
+                let (_, bits) = key_file::spki(&file.der).ok_or(KeyError::Inconsistent)?;
                 Self::from_pkcs1_der(bits.as_bytes().ok_or(KeyError::Inconsistent)?)
             }
             KeyFileKind::Pkcs1Public => Self::from_pkcs1_der(&file.der),
@@ -357,8 +357,8 @@ impl PrivateKey {
     ) -> Result<Self, KeyError> {
         let mut file = classify(bytes)?;
         if matches!(file.kind, KeyFileKind::EncryptedPkcs8 | KeyFileKind::EncryptedTraditional) {
-            file =
-                file::unlocked(encryption::open(&file, name, secrets)?).ok_or(KeyError::WrongPassphrase)?;
+            file = key_file::unlocked(encryption::open(&file, name, secrets)?)
+                .ok_or(KeyError::WrongPassphrase)?;
         }
         stack::wiped_after(|| Self::from_file(&file))
     }
@@ -448,10 +448,10 @@ fn pem(label: &'static str, der: &[u8]) -> Result<String, KeyError> {
 }
 
 fn classify(bytes: &[u8]) -> Result<KeyFile, KeyError> {
-    if bytes.len() > file::MAX_KEY_FILE {
+    if bytes.len() > key_file::MAX_KEY_FILE {
         return Err(KeyError::TooLarge);
     }
-    let file = file::classify(bytes).map_err(|error| match error.why {
+    let file = key_file::classify(bytes).map_err(|error| match error.why {
         Bad::Damaged => KeyError::DamagedPem,
         Bad::Ambiguous => KeyError::Ambiguous,
     });

@@ -1,7 +1,7 @@
 //! Keys are made and judged by OpenSSL here; our own writer is read by OpenSSL, never by our own reader alone.
 
-use super::file::{Armor, KeyFileKind};
 use super::*;
+use crate::format::key_file::{Armor, KeyFileKind};
 use crate::testing::{openssl, openssl_text};
 use std::fs;
 use std::path::Path;
@@ -193,7 +193,7 @@ fn damage_never_passes_and_never_panics() {
     assert_eq!(private_error(pem.replace("MII", "M!I").as_bytes()), KeyError::DamagedPem);
     assert_eq!(private_error(b""), KeyError::NotAKey);
     assert_eq!(private_error(&[0x30; 200]), KeyError::NotAKey);
-    assert_eq!(private_error(&vec![b'-'; file::MAX_KEY_FILE + 1]), KeyError::TooLarge);
+    assert_eq!(private_error(&vec![b'-'; key_file::MAX_KEY_FILE + 1]), KeyError::TooLarge);
     let mut even = read(dir, "pub.der");
     let last = even.len() - 6; // before INTEGER 65537, 02 03 01 00 01
     even[last] &= 0xFE;
@@ -212,12 +212,12 @@ fn inspect_is_told_what_a_key_file_is() {
     let dir = dir();
     generate(dir.path(), "2048");
     let pem = read(dir.path(), "key.pem");
-    let expected = file::Recognised { kind: KeyFileKind::Pkcs8Private, armor: Armor::Pem };
-    assert_eq!(file::recognise(&pem), Some(expected));
-    assert_eq!(file::recognise(b"\xE9\x04\x02\x40"), None);
+    let expected = key_file::Recognised { kind: KeyFileKind::Pkcs8Private, armor: Armor::Pem };
+    assert_eq!(key_file::recognise(&pem), Some(expected));
+    assert_eq!(key_file::recognise(b"\xE9\x04\x02\x40"), None);
     // A firmware that embeds a key is no key file, and never the key that it embeds.
     let firmware = [b"\xE9\x04\x02\x40\0", &pem[..]].concat();
-    assert_eq!(file::recognise(&firmware), None);
+    assert_eq!(key_file::recognise(&firmware), None);
     assert_eq!(private_error(&firmware), KeyError::NotAKey);
 }
 
@@ -249,12 +249,12 @@ fn the_one_private_key_counts_wherever_it_stands() {
         let two = [&certificate[..], pair[0], pair[1]].concat();
         assert_eq!(private_error(&two), KeyError::Ambiguous);
         assert_eq!(public_error(&two), KeyError::Ambiguous);
-        let found = file::recognise(&two).unwrap();
+        let found = key_file::recognise(&two).unwrap();
         assert!(found.kind.is_private(), "such a file is not to be copied into an output");
     }
     // What follows is cut off: what it was cannot be told.
     let cut = [&key[..], &other[..other.len() / 2]].concat();
     assert_eq!(private_error(&cut), KeyError::DamagedPem);
-    assert!(file::recognise(&cut).unwrap().kind.is_private());
+    assert!(key_file::recognise(&cut).unwrap().kind.is_private());
     assert_eq!(private_error(&certificate), KeyError::NotPrivate(KeyFileKind::Certificate));
 }

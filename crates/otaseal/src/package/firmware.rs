@@ -6,25 +6,22 @@
 
 use crate::format::digest::{Digests, sha256};
 use crate::format::elf::{self, ElfError};
-use crate::format::gzip::{self, CompressError, Effort, GunzipError};
+use crate::format::gzip::{self, CompressError, Effort};
 use crate::format::homie::{self, TokenError, Tokens};
 use crate::format::image::esp8266::{FlashMode, set_flash_mode};
 use crate::format::image::uf2::{self, Uf2Error};
 use crate::format::image::{self, Kind};
+use crate::format::layers::{Encoding, MAX_IMAGE};
 use crate::format::metadata::Block;
 use crate::policy::guard::{self, Content, GuardError};
 use crate::sign::verify;
 use crate::sign::{self, AlreadySigned, Scheme, SignError, Signer};
 use otaseal_device::{KeyId, layout};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-
-/// Largest image that is held in memory, in bytes: four times the largest flash of the devices in question.
-/// Signing, verifying and hashing stream and have no such limit.
-pub const MAX_IMAGE: usize = 64 << 20;
 
 /// Why a file is no firmware that can be packaged.
 #[derive(Debug, thiserror::Error)]
@@ -264,16 +261,6 @@ impl Firmware {
     }
 }
 
-/// How a payload is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Encoding {
-    /// As the flash holds it.
-    Plain,
-    /// One gzip member, inflated by the boot loader.
-    Gzip,
-}
-
 /// What is signed, or sent unsigned.
 #[derive(Debug, Clone)]
 pub struct Payload<'f> {
@@ -351,39 +338,6 @@ impl SignedImage<'_> {
     pub fn key_id(&self) -> KeyId {
         self.key_id
     }
-}
-
-/// What a file is made of, from the outside in.
-#[derive(Debug)]
-pub struct Layers<'a> {
-    /// Length of the signature, where the file ends in what looks like one.
-    pub signature_len: Option<usize>,
-    /// Length of what is under the signature, in bytes.
-    pub payload_len: usize,
-    /// How the payload is stored.
-    pub encoding: Encoding,
-    /// The plain image.
-    pub plain: Cow<'a, [u8]>,
-}
-
-/// Takes the signature off and inflates, as far as there is one and the other. Nothing is verified: this is
-/// for looking, and [`verify::judge`] is for believing.
-///
-/// # Errors
-/// [`GunzipError`] for a gzip that a boot loader would inflate wrongly, or beyond [`MAX_IMAGE`].
-pub fn unpack(bytes: &[u8]) -> Result<Layers<'_>, GunzipError> {
-    let tail = &bytes[bytes.len().saturating_sub(layout::LENGTH_FIELD_LEN)..];
-    let signature_len = image::trailer(tail, bytes.len() as u64).map(|found| found.signature_len);
-    let payload = match signature_len {
-        Some(length) => &bytes[..bytes.len() - layout::trailer_len(length)],
-        None => bytes,
-    };
-    let (encoding, plain) = if gzip::is_gzip(payload) {
-        (Encoding::Gzip, Cow::Owned(gzip::gunzip(payload, MAX_IMAGE)?))
-    } else {
-        (Encoding::Plain, Cow::Borrowed(payload))
-    };
-    Ok(Layers { signature_len, payload_len: payload.len(), encoding, plain })
 }
 
 /// Reads at most one byte more than [`MAX_IMAGE`], so that the excess is seen and not held.

@@ -1,5 +1,6 @@
 //! The one function that makes a package.
 
+mod artefact;
 mod error;
 pub mod evidence;
 pub mod firmware;
@@ -11,87 +12,26 @@ use self::manifest::{Artefact, Installed, Manifest};
 use crate::format::gzip::Effort;
 use crate::format::homie::Tokens;
 use crate::format::image::esp8266::FlashMode;
+use crate::format::layers::Encoding;
 use crate::format::metadata;
 use crate::key::PublicKey;
 use crate::ledger::{self, Appended, Ledger, NamedDigest};
 use crate::output::{OutputError, is_file_name};
-use crate::package::firmware::{Encoding, Firmware};
+use crate::package::firmware::Firmware;
+use crate::policy::Purpose;
 use crate::policy::continuity::{self, Continuity, Rule};
 use crate::policy::guard::{self, Content, Expected};
 use crate::policy::known_keys;
 use crate::policy::lint;
-use crate::profile::target::{LeftOut, Target};
-use crate::sign::{Scheme, Signer};
-use serde::{Deserialize, Serialize};
+use crate::profile::target::Target;
+use crate::sign::Signer;
+use serde::Serialize;
 use std::fs;
 use std::path::PathBuf;
 
+pub use self::artefact::{ArtefactKind, LeftOut};
 pub use self::error::PackageError;
 use self::stage::{Earlier, Stage};
-
-/// One kind of file in a package, beside the manifest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ArtefactKind {
-    /// The plain image: `NAME.bin`.
-    Plain,
-    /// Compressed: `NAME.bin.gz`.
-    Gz,
-    /// Plain and signed: `NAME.bin.signed`.
-    Signed,
-    /// Compressed, then signed: `NAME.bin.gz.signed`.
-    GzSigned,
-    /// Plain, with a signature in the form of esp8266 core 2.5.0 to 2.5.2: `NAME.bin.legacy_sig`.
-    LegacySig,
-}
-
-impl ArtefactKind {
-    /// Every kind, in the order in which a manifest lists them.
-    pub const ALL: [Self; 5] = [Self::Plain, Self::Gz, Self::Signed, Self::GzSigned, Self::LegacySig];
-    /// What is made when nothing else is said: everything but the legacy form.
-    pub const DEFAULT: [Self; 4] = [Self::Plain, Self::Gz, Self::Signed, Self::GzSigned];
-
-    /// The end of the file name.
-    pub const fn suffix(self) -> &'static str {
-        match self {
-            Self::Plain => ".bin",
-            Self::Gz => ".bin.gz",
-            Self::Signed => ".bin.signed",
-            Self::GzSigned => ".bin.gz.signed",
-            Self::LegacySig => ".bin.legacy_sig",
-        }
-    }
-
-    /// The kind that a file name ends like, and what stands before that end.
-    pub(crate) fn of_file(name: &str) -> Option<(&str, Self)> {
-        Self::ALL.iter().find_map(|kind| Some((name.strip_suffix(kind.suffix())?, *kind)))
-    }
-
-    pub(crate) const fn encoding(self) -> Encoding {
-        match self {
-            Self::Gz | Self::GzSigned => Encoding::Gzip,
-            Self::Plain | Self::Signed | Self::LegacySig => Encoding::Plain,
-        }
-    }
-
-    pub(crate) const fn scheme(self) -> Option<Scheme> {
-        match self {
-            Self::Plain | Self::Gz => None,
-            Self::Signed | Self::GzSigned => Some(Scheme::Pkcs1v15Sha256),
-            Self::LegacySig => Some(Scheme::LegacyBareHash),
-        }
-    }
-}
-
-/// Whether the package may leave the desk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Purpose {
-    /// Any key will do.
-    #[default]
-    Development,
-    /// A key whose private half is published is refused.
-    Release,
-}
 
 /// What to package, and how.
 #[derive(Debug, Clone)]

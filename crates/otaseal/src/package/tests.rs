@@ -5,6 +5,7 @@ use crate::key::{KeySize, PrivateKey};
 use crate::package::firmware::FirmwareError;
 use crate::policy::continuity::WithoutKey;
 use crate::policy::guard::GuardError;
+use crate::sign::Scheme;
 use crate::sign::SignError;
 use crate::sign::diagnose::Mismatch;
 use crate::testing::openssl;

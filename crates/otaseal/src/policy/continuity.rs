@@ -10,7 +10,7 @@ mod scan;
 
 use crate::format::image::{self, Kind, uf2};
 use crate::key::{KeyError, PublicKey};
-use crate::package::Purpose;
+use crate::policy::Purpose;
 use crate::policy::guard::Content;
 use crate::policy::lint::{self, Finding};
 use crate::sign::Signer;
@@ -340,7 +340,7 @@ impl std::str::FromStr for NextKey {
         }
         let read = |source| NextKeyError::Read { path: text.into(), source };
         let file = std::fs::File::open(text).map_err(read)?;
-        let bytes = crate::key::file::read(file).map_err(read)?;
+        let bytes = crate::format::key_file::read(file).map_err(read)?;
         let key = PublicKey::from_bytes(&bytes);
         key.map(Self::Key).map_err(|source| NextKeyError::Key { path: text.into(), source })
     }

@@ -7,8 +7,8 @@ use crate::format::digest::Sha256Digest;
 use crate::format::gzip::{self, GunzipError};
 use crate::format::image::esp8266::{Damage, FlashMode, set_flash_mode};
 use crate::format::image::{self, Kind};
+use crate::format::layers::{self, MAX_IMAGE};
 use crate::key::PublicKey;
-use crate::package::firmware::{self, Firmware, MAX_IMAGE};
 use otaseal_device::KeyId;
 use otaseal_device::metadata::MetadataBlock;
 use serde::{Deserialize, Serialize};
@@ -281,19 +281,19 @@ pub enum Origin {
     Other,
 }
 
-/// Compares what is in an image, signed or compressed or neither, with a build.
+/// Compares what is in an image, signed or compressed or neither, with the plain image of a build.
 ///
 /// # Errors
 /// [`GunzipError`] where the image cannot be inflated.
-pub fn origin(image: &[u8], build: &Firmware) -> Result<Origin, GunzipError> {
-    let layers = firmware::unpack(image)?;
+pub fn origin(image: &[u8], build: &[u8]) -> Result<Origin, GunzipError> {
+    let layers = layers::unpack(image)?;
     let plain = without_metadata(&layers.plain);
-    if plain == build.bytes() {
+    if plain == build {
         return Ok(Origin::Same);
     }
     let mode = plain.get(2).copied().and_then(FlashMode::from_byte);
-    if let Some(mode) = mode.filter(|_| plain.len() == build.bytes().len()) {
-        let mut patched = build.bytes().to_vec();
+    if let Some(mode) = mode.filter(|_| plain.len() == build.len()) {
+        let mut patched = build.to_vec();
         if set_flash_mode(&mut patched, mode).is_some() && plain == patched {
             return Ok(Origin::OtherFlashMode);
         }

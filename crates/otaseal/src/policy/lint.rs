@@ -9,7 +9,7 @@ mod modulus;
 use self::git::tracked_by_git;
 use crate::key::encryption::{self, Encryption};
 use crate::key::{KeyError, KeySize, PublicKey};
-use crate::package::Purpose;
+use crate::policy::Purpose;
 use crate::policy::known_keys;
 use serde::{Serialize, Serializer};
 use std::fmt;

@@ -4,3 +4,6 @@ pub mod continuity;
 pub mod guard;
 pub mod known_keys;
 pub mod lint;
+mod purpose;
+
+pub use self::purpose::Purpose;

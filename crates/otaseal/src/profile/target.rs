@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use crate::format::image::esp8266::FlashMode;
 use crate::key::PublicKey;
-use crate::package::ArtefactKind;
 use crate::profile::fit::Flash;
 use crate::profile::{self, Device, Profile, Verdict};
 
@@ -21,16 +20,6 @@ pub struct Target {
     pub flash_mode: Option<FlashMode>,
 }
 
-/// An artefact that was asked for and not made.
-#[derive(Debug, Clone, Serialize)]
-#[non_exhaustive]
-pub struct LeftOut {
-    /// Which.
-    pub kind: ArtefactKind,
-    /// What each kind of device would do with it.
-    pub refused_by: Vec<Refusal>,
-}
-
 /// What a kind of device would do with an artefact that it does not accept.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
@@ -40,14 +29,6 @@ pub struct Refusal {
     /// Its verdict.
     #[serde(flatten)]
     pub verdict: Verdict,
-}
-
-impl LeftOut {
-    /// Why a kind of device does not accept it, in one line.
-    pub fn reason(&self, profile: Profile) -> Option<String> {
-        let refusal = self.refused_by.iter().find(|refusal| refusal.profile == profile)?;
-        Some(format!("{} {}", self.kind.suffix(), refusal.verdict))
-    }
 }
 
 /// What every kind of device says to one artefact.
@@ -86,6 +67,3 @@ impl Target {
         verdicts
     }
 }
-
-#[cfg(test)]
-mod tests;

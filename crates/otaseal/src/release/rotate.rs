@@ -9,7 +9,7 @@ mod read;
 mod steps;
 
 use crate::key::PublicKey;
-use crate::package::Purpose;
+use crate::policy::Purpose;
 use crate::policy::lint::{self, Finding};
 use serde::Serialize;
 use std::fmt;

@@ -7,166 +7,23 @@ pub mod detached;
 pub mod diagnose;
 pub mod pkcs11;
 pub mod request;
+mod scheme;
+mod signer;
 pub mod source;
 pub mod verify;
+
+pub(crate) use self::scheme::DIGEST_INFO_PREFIX;
+pub use self::scheme::{Scheme, digest_info};
+pub use self::signer::{Expecting, Signer};
 
 use self::diagnose::Mismatch;
 use self::verify::JudgeError;
 use crate::format::digest::{Sha256Digest, each_chunk};
 use crate::format::image;
-use crate::key::{PrivateKey, PublicKey};
 use otaseal_device::{Reject, layout};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-
-/// How the digest is padded into a signature.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Scheme {
-    /// RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017 8.2): every supported device.
-    #[serde(rename = "pkcs1v15-sha256")]
-    Pkcs1v15Sha256,
-    /// The bare 32-byte SHA-256 digest in PKCS#1 type-1 padding, without DigestInfo: esp8266 core 2.5.0 to
-    /// 2.5.2 only. It binds no hash algorithm; nothing newer should be given it.
-    LegacyBareHash,
-}
-
-/// What stands before a SHA-256 digest in a DigestInfo: its algorithm, with NULL parameters (RFC 8017 9.2 note 1).
-pub(crate) const DIGEST_INFO_PREFIX: [u8; 19] = [
-    0x30, 0x31, 0x30, 0x0D, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00,
-    0x04, 0x20,
-];
-
-/// The DigestInfo of a SHA-256 digest, DER: what a signer that only pads must be given for
-/// [`Scheme::Pkcs1v15Sha256`].
-pub fn digest_info(digest: &[u8; 32]) -> [u8; 51] {
-    let mut info = [0; 51];
-    let (prefix, rest) = info.split_at_mut(DIGEST_INFO_PREFIX.len());
-    prefix.copy_from_slice(&DIGEST_INFO_PREFIX);
-    rest.copy_from_slice(digest);
-    info
-}
-
-/// Whatever holds the private key: here a key in memory, elsewhere a token or another program. A batch signs from
-/// several threads at once.
-pub trait Signer: Send + Sync {
-    /// The public half of the key that signs. What is signed is verified with it.
-    fn public_key(&self) -> &PublicKey;
-
-    /// Signs a SHA-256 digest: the raw signature, big-endian, as long as the modulus.
-    ///
-    /// # Errors
-    /// [`SignError::Backend`] with what the holder of the key said.
-    fn sign_digest(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError>;
-
-    /// The same for those that cannot sign a digest and must be given the whole message. `message` gives it from its
-    /// start; whoever can do without does not read it.
-    ///
-    /// # Errors
-    /// As [`Signer::sign_digest`], and [`SignError::Read`] of the message.
-    fn sign_message(
-        &self,
-        scheme: Scheme,
-        message: &mut dyn Read,
-        digest: &[u8; 32],
-    ) -> Result<Vec<u8>, SignError> {
-        let _ = message;
-        self.sign_digest(scheme, digest)
-    }
-
-    /// What the holder of the key said that its user should read, although it signed.
-    fn remarks(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    /// Where in these bytes a number of the private key stands, most or least significant byte first. Only who has the
-    /// numbers can tell.
-    fn private_number_in(&self, bytes: &[u8]) -> Option<usize> {
-        let _ = bytes;
-        None
-    }
-}
-
-impl Signer for PrivateKey {
-    fn private_number_in(&self, bytes: &[u8]) -> Option<usize> {
-        self.number_in(bytes)
-    }
-
-    fn public_key(&self) -> &PublicKey {
-        self.public()
-    }
-
-    fn sign_digest(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {
-        #[cfg(feature = "aws-lc")]
-        if scheme == Scheme::Pkcs1v15Sha256
-            && let Some(signature) = self.sign_by_aws_lc(digest)
-        {
-            return Ok(signature);
-        }
-        let padding = match scheme {
-            Scheme::Pkcs1v15Sha256 => rsa::Pkcs1v15Sign::new::<sha2::Sha256>(),
-            Scheme::LegacyBareHash => rsa::Pkcs1v15Sign::new_unprefixed(),
-        };
-        self.sign_blinded(padding, digest).map_err(|error| SignError::Backend(error.to_string()))
-    }
-}
-
-/// The public half alone: it is known who will sign, elsewhere, and nothing is signed by it.
-impl Signer for PublicKey {
-    fn public_key(&self) -> &PublicKey {
-        self
-    }
-
-    fn sign_digest(&self, _: Scheme, _: &[u8; 32]) -> Result<Vec<u8>, SignError> {
-        Err(SignError::Backend("it is the public half alone".into()))
-    }
-}
-
-/// Signs one image and no other: what was reviewed, or what a signature was asked for elsewhere. It is asked before
-/// the key is.
-pub struct Expecting<'a> {
-    /// Holds the key.
-    pub signer: &'a dyn Signer,
-    /// SHA-256 of the payload.
-    pub sha256: Sha256Digest,
-}
-
-impl Expecting<'_> {
-    fn check(&self, digest: &[u8; 32]) -> Result<(), SignError> {
-        let (expected, found) = (self.sha256, Sha256Digest(*digest));
-        if found == expected { Ok(()) } else { Err(SignError::OtherImage { expected, found }) }
-    }
-}
-
-impl Signer for Expecting<'_> {
-    fn public_key(&self) -> &PublicKey {
-        self.signer.public_key()
-    }
-
-    fn sign_digest(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {
-        self.check(digest)?;
-        self.signer.sign_digest(scheme, digest)
-    }
-
-    fn sign_message(
-        &self,
-        scheme: Scheme,
-        message: &mut dyn Read,
-        digest: &[u8; 32],
-    ) -> Result<Vec<u8>, SignError> {
-        self.check(digest)?;
-        self.signer.sign_message(scheme, message, digest)
-    }
-
-    fn remarks(&self) -> Vec<String> {
-        self.signer.remarks()
-    }
-
-    fn private_number_in(&self, bytes: &[u8]) -> Option<usize> {
-        self.signer.private_number_in(bytes)
-    }
-}
 
 /// Why nothing was signed.
 #[derive(Debug, thiserror::Error)]

@@ -2,9 +2,10 @@
 
 use super::command::{CommandSigner, SigningCommand};
 use super::pkcs11::Pkcs11Error;
+use crate::format::key_file;
 use crate::key::passphrase::Secrets;
 use crate::key::uri::{Pkcs11Uri, UriError};
-use crate::key::{KeyError, PrivateKey, PublicKey, file, material};
+use crate::key::{KeyError, PrivateKey, PublicKey, material};
 use crate::sign::Signer;
 use std::fmt;
 use std::fs::File;
@@ -53,11 +54,11 @@ impl KeyPlace {
             }
         }
         let read = match self {
-            Self::Stdin => file::read(io::stdin().lock()),
+            Self::Stdin => key_file::read(io::stdin().lock()),
             // A directory, which opens well on Unix and fails at the first read, fails alike everywhere.
             Self::Path(path) => File::open(path).and_then(|file| match file.metadata()?.is_dir() {
                 true => Err(io::ErrorKind::IsADirectory.into()),
-                false => file::read(file),
+                false => key_file::read(file),
             }),
         };
         read.map_err(|source| SourceError::Read { place: self.clone(), source })

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::key::KeySize;
+use crate::key::{PrivateKey, PublicKey};
 use crate::testing::openssl;
 use otaseal_device::layout::length_field;
 use std::fs;

@@ -4,7 +4,8 @@ use crate::io::{Place, check_places};
 use crate::passphrase::PassphraseArgs;
 use crate::report::Outcome;
 use clap::Args;
-use otaseal::key::{KeyError, PrivateKey, PublicKey, file};
+use otaseal::format::key_file;
+use otaseal::key::{KeyError, PrivateKey, PublicKey};
 use otaseal::policy::lint::{self, Finding, Severity};
 use serde::Serialize;
 use std::fmt;
@@ -72,7 +73,7 @@ pub(crate) fn run(args: &Check) -> Result<Checked, Failure> {
     let secret = args.passphrase.input();
     check_places(&[&args.file].into_iter().chain(&secret).collect::<Vec<_>>(), &[])?;
     let bytes = args.file.key_bytes()?;
-    let is_private = file::recognise(&bytes).is_some_and(|found| found.kind.is_private());
+    let is_private = key_file::recognise(&bytes).is_some_and(|found| found.kind.is_private());
     let read = match is_private {
         true => {
             PrivateKey::from_bytes_with(&bytes, &args.file, &args.passphrase).map(|key| key.public().clone())

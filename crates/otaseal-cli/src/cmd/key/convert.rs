@@ -5,8 +5,8 @@ use crate::io::{Place, check_places};
 use crate::passphrase::{NewPassphraseArgs, PassphraseArgs};
 use crate::report::Outcome;
 use clap::{Args, ValueEnum};
+use otaseal::format::key_file::{self, Armor};
 use otaseal::key::encryption::{self, Derivation, Encryption};
-use otaseal::key::file::{self, Armor};
 use otaseal::key::form::{PrivateForm, PublicForm};
 use otaseal::key::passphrase::{Passphrase, SecretError, SecretKind, Secrets};
 use otaseal::key::{PrivateKey, PublicKey};
@@ -63,7 +63,7 @@ pub(crate) struct Converted {
     key: KeyInfo,
     output: String,
     #[serde(flatten)]
-    holds: file::Recognised,
+    holds: key_file::Recognised,
     #[serde(skip_serializing_if = "Option::is_none")]
     encryption: Option<Encryption>,
 }
@@ -113,7 +113,7 @@ pub(crate) fn run(args: &Convert) -> Result<Converted, Failure> {
     let wrong = |error| failed(&args.file, &error);
     let bytes = args.file.key_bytes()?;
     let armor = if args.der { Armor::Der } else { Armor::Pem };
-    let is_private = file::recognise(&bytes).is_some_and(|found| found.kind.is_private());
+    let is_private = key_file::recognise(&bytes).is_some_and(|found| found.kind.is_private());
     let remembered = Remembered { secrets: &args.passphrase, passphrase: RefCell::default() };
     let private = match is_private {
         true => Some(PrivateKey::from_bytes_with(&bytes, &args.file, &remembered).map_err(wrong)?),
@@ -148,7 +148,7 @@ pub(crate) fn run(args: &Convert) -> Result<Converted, Failure> {
         }
     };
     let encryption = encryption::describe(&text).map_err(wrong)?;
-    let holds = file::recognise(&text).ok_or_else(|| wrong(otaseal::key::KeyError::NotAKey))?;
+    let holds = key_file::recognise(&text).ok_or_else(|| wrong(otaseal::key::KeyError::NotAKey))?;
     match &args.output {
         Place::Path(path) => {
             let overwrite = if args.force { Overwrite::Replace } else { Overwrite::Refuse };

@@ -4,8 +4,8 @@ use crate::io::{Place, check_places};
 use crate::passphrase::PassphraseArgs;
 use crate::report::Outcome;
 use clap::Args;
+use otaseal::format::key_file::{self, Armor, Recognised};
 use otaseal::key::encryption::{self, Encryption};
-use otaseal::key::file::{self, Armor, Recognised};
 use otaseal::key::{KeyError, PrivateKey, PublicKey};
 use serde::Serialize;
 use std::fmt;
@@ -77,7 +77,7 @@ pub(crate) fn run(args: &Info) -> Result<Found, Failure> {
     let bytes = args.file.key_bytes()?;
     let failed = |error| Failure::key(&args.file, &error);
     let described = encryption::describe(&bytes);
-    let recognised = match (&described, file::recognise(&bytes)) {
+    let recognised = match (&described, key_file::recognise(&bytes)) {
         (_, Some(recognised)) => recognised,
         (Err(error), None) => return Err(failed(error.clone())),
         (Ok(_), None) => return Err(failed(KeyError::NotAKey)),

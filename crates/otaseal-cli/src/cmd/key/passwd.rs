@@ -5,9 +5,9 @@ use crate::io::{Place, check_places};
 use crate::passphrase::{NewPassphraseArgs, PassphraseArgs};
 use crate::report::Outcome;
 use clap::Args;
+use otaseal::format::key_file;
 use otaseal::key::PrivateKey;
 use otaseal::key::encryption::{self, Derivation, Encryption};
-use otaseal::key::file;
 use otaseal::key::form::PrivateForm;
 use otaseal::key::passphrase::NoSecrets;
 use otaseal::output::{self, Access, Overwrite};
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &Passwd) -> Result<Changed, Failure> {
     let secrets: Vec<_> = args.passphrase.input().into_iter().chain(args.new_passphrase.input()).collect();
     check_places(&secrets.iter().collect::<Vec<_>>(), &[&place])?;
     let bytes = place.key_bytes()?;
-    let armor = file::recognise(&bytes).map(|found| found.armor);
+    let armor = key_file::recognise(&bytes).map(|found| found.armor);
     let key = PrivateKey::from_bytes_with(&bytes, &place, &args.passphrase)
         .map_err(|error| failed(&place, &error))?;
     let is_locked = encryption::describe(&bytes).map_err(|error| failed(&place, &error))?.is_some();
@@ -82,7 +82,7 @@ pub(crate) fn run(args: &Passwd) -> Result<Changed, Failure> {
     };
     let form = PrivateForm::Pkcs8(protection(new.as_ref(), args.kdf));
     let bytes =
-        key.encode(form, armor.unwrap_or(file::Armor::Pem)).map_err(|error| failed(&place, &error))?;
+        key.encode(form, armor.unwrap_or(key_file::Armor::Pem)).map_err(|error| failed(&place, &error))?;
     // The old file is the only copy there may be: it goes when the new one is known to open.
     let again = match &new {
         Some(passphrase) => PrivateKey::from_bytes_with(&bytes, &place, passphrase),

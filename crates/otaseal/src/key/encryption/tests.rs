@@ -90,7 +90,7 @@ fn every_form_that_openssl_writes_is_opened_by_the_right_passphrase_alone() {
         }
         let empty = load(&path, "").expect_err("it is not tried");
         assert!(matches!(empty, KeyError::Secret(SecretError::Empty { .. })), "{command}: {empty:?}");
-        let kind = super::super::file::recognise(&fs::read(&path).unwrap()).unwrap().kind;
+        let kind = crate::format::key_file::recognise(&fs::read(&path).unwrap()).unwrap().kind;
         let nobody = PrivateKey::from_bytes(&fs::read(&path).unwrap()).expect_err("nobody knows it");
         assert_eq!(nobody, KeyError::Encrypted(kind), "{command}");
     }

@@ -2,6 +2,7 @@ use super::*;
 use crate::format::gzip::Effort;
 use crate::format::image::tests::{arduino, esp8266, uf2_block};
 use crate::key::{KeySize, PrivateKey};
+use crate::package::firmware::Firmware;
 use crate::sign::Scheme;
 
 fn littlefs() -> Vec<u8> {
@@ -77,14 +78,14 @@ fn an_image_is_told_from_another_build_through_its_layers() {
         [(&build, Origin::Same), (&other, Origin::Other), (&in_qio, Origin::OtherFlashMode)]
     {
         for payload in [firmware.plain(), firmware.gzip(Effort::Fast).unwrap()] {
-            assert_eq!(origin(payload.bytes(), &build).unwrap(), expected);
+            assert_eq!(origin(payload.bytes(), build.bytes()).unwrap(), expected);
             let signed = payload.sign(&key, Scheme::Pkcs1v15Sha256).unwrap();
-            assert_eq!(origin(&signed.parts().concat(), &build).unwrap(), expected);
+            assert_eq!(origin(&signed.parts().concat(), build.bytes()).unwrap(), expected);
         }
     }
     let longer = [build.bytes(), b"more"].concat();
-    assert_eq!(origin(&longer, &build).unwrap(), Origin::Other);
-    assert!(origin(b"\x1f\x8b\x08 no gzip", &build).is_err());
+    assert_eq!(origin(&longer, build.bytes()).unwrap(), Origin::Other);
+    assert!(origin(b"\x1f\x8b\x08 no gzip", build.bytes()).is_err());
 }
 
 #[test]

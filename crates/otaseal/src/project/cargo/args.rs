@@ -8,7 +8,7 @@ use crate::key::passphrase::{NotASource, PassphraseSource, descriptor_number, va
 use crate::key::uri::Pkcs11Uri;
 use crate::key::{KeySize, parse_key_id};
 use crate::output::Overwrite;
-use crate::package::Purpose;
+use crate::policy::Purpose;
 use crate::policy::continuity::WithoutKey;
 use crate::project::emit::Mode;
 use crate::project::settings::Settings;

@@ -3,8 +3,9 @@
 use super::{Carries, Proof, Release, SignedBy};
 use crate::format::gzip::GunzipError;
 use crate::format::homie;
-use crate::key::{self, PublicKey};
-use crate::package::firmware::{self, MAX_IMAGE};
+use crate::format::key_file;
+use crate::format::layers::{self, MAX_IMAGE};
+use crate::key::PublicKey;
 use crate::package::manifest;
 use crate::policy::continuity::{self, search};
 use crate::sign::Scheme;
@@ -109,10 +110,10 @@ fn image(
     new: &PublicKey,
 ) -> Result<Release, ReadError> {
     // A public key as a file would count as firmware that carries it, and a damaged one as firmware without.
-    if key::file::recognise(bytes).is_some() || bytes.starts_with(b"-----BEGIN ") {
+    if key_file::recognise(bytes).is_some() || bytes.starts_with(b"-----BEGIN ") {
         return Err(ReadError::Key(path.into()));
     }
-    let layers = firmware::unpack(bytes).map_err(|source| ReadError::Gzip { path: path.into(), source })?;
+    let layers = layers::unpack(bytes).map_err(|source| ReadError::Gzip { path: path.into(), source })?;
     let found = search(&continuity::flash_of(&layers.plain), &[old, new]);
     let is = |key: &PublicKey| found.keys.iter().any(|located| located.key_id == key.id().to_string());
     let others = found.keys.iter().map(|located| &located.key_id);

@@ -5,11 +5,11 @@ use super::{Pkcs11Error, Pkcs11Signer};
 use crate::key::passphrase::Secrets;
 use crate::key::uri::Pkcs11Uri;
 use crate::key::{KeyError, KeySize, PublicKey};
-use crate::package::firmware::Firmware;
-use crate::sign::{Scheme, Signer};
+use crate::sign::{AlreadySigned, Scheme, Signer, Target, sign_bytes};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
 use cryptoki::types::Ulong;
+use std::io::Cursor;
 use std::path::Path;
 
 /// Makes an RSA key inside the token that the URI names, under its `object` (which it must have) and its `id` (random
@@ -84,9 +84,11 @@ pub fn generate(
 
 /// Signs something that is thrown away. The device verifier judges it, as everything that is signed.
 fn prove(signer: &Pkcs11Signer) -> Result<(), String> {
-    let proof = b"The first thing that a new key signs is thrown away.".to_vec();
-    let proof = Firmware::from_bytes("proof", proof, 0).map_err(|error| error.to_string())?;
-    proof.plain().sign(signer, Scheme::Pkcs1v15Sha256).map(drop).map_err(|error| error.to_string())
+    let proof = b"The first thing that a new key signs is thrown away.";
+    let mut thrown_away = Cursor::new(Vec::new());
+    let mut targets: [(_, &mut dyn Target); 1] = [(Scheme::Pkcs1v15Sha256, &mut thrown_away)];
+    let signed = sign_bytes(proof, &mut targets, signer, AlreadySigned::Refuse);
+    signed.map(drop).map_err(|error| error.to_string())
 }
 
 /// What a key that can leave its token is called.

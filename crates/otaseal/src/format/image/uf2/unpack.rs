@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{BLOCK, FILE_CONTAINER, HAS_FAMILY, NOT_MAIN_FLASH, PAYLOAD_MAX, family_name, has_magic, word};
-use crate::package::firmware::MAX_IMAGE;
+use crate::format::layers::MAX_IMAGE;
 
 /// Where the flash of every chip known here is mapped.
 const FLASH_BASE: u32 = 0x1000_0000;

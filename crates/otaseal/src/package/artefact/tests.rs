@@ -4,6 +4,7 @@ use super::*;
 use crate::format::metadata;
 use crate::key::PrivateKey;
 use crate::policy::continuity::WithoutKey;
+use crate::profile::fit::Flash;
 use crate::testing::esp_image;
 use crate::{Options, PackageError, Report, package};
 use otaseal_device::MetadataBlock;

@@ -142,28 +142,28 @@ impl std::fmt::Display for Recognised {
 }
 
 /// A key file with its DER, which is wiped on drop.
-pub(super) struct KeyFile {
-    pub(super) kind: KeyFileKind,
+pub(crate) struct KeyFile {
+    pub(crate) kind: KeyFileKind,
     armor: Armor,
-    pub(super) der: Zeroizing<Vec<u8>>,
+    pub(crate) der: Zeroizing<Vec<u8>>,
     /// Of OpenSSL's traditional form: its `DEK-Info` header. What is in `der` is then encrypted as a whole.
-    pub(super) dek_info: Option<String>,
+    pub(crate) dek_info: Option<String>,
 }
 
 /// Why a PEM block cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct DamagedPem;
+pub(crate) struct DamagedPem;
 
 /// Why a file that has PEM in it gives no key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct BadFile {
-    pub(super) why: Bad,
+pub(crate) struct BadFile {
+    pub(crate) why: Bad,
     /// What the block is, where it is whole, that would have been taken. The file is to be handled like it.
     holds: Option<KeyFileKind>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Bad {
+pub(crate) enum Bad {
     Damaged,
     /// More than one private key: whichever was taken could be the wrong one.
     Ambiguous,
@@ -181,7 +181,7 @@ impl BadFile {
 ///
 /// Of many blocks the one private key counts, wherever it stands: `openssl pkcs12 -nodes` writes the certificate first.
 /// Without one it is the first block that is no `EC PARAMETERS`, which `openssl ecparam -genkey` writes first.
-pub(super) fn classify(bytes: &[u8]) -> Result<Option<KeyFile>, BadFile> {
+pub(crate) fn classify(bytes: &[u8]) -> Result<Option<KeyFile>, BadFile> {
     if bytes.len() > MAX_KEY_FILE {
         return Ok(None);
     }
@@ -294,7 +294,7 @@ fn traditional(block: &Block<'_>) -> Result<KeyFile, DamagedPem> {
 }
 
 /// What was under a passphrase; `None` when it is no private key.
-pub(super) fn unlocked(der: Zeroizing<Vec<u8>>) -> Option<KeyFile> {
+pub(crate) fn unlocked(der: Zeroizing<Vec<u8>>) -> Option<KeyFile> {
     let kind = pkcs8_kind(&der)
         .or_else(|| RsaPrivateKeyRef::from_der(&der).is_ok().then_some(KeyFileKind::Pkcs1Private))?;
     Some(KeyFile { kind, armor: Armor::Der, der, dek_info: None })
@@ -337,7 +337,7 @@ fn spki_kind(der: &[u8]) -> Option<KeyFileKind> {
 }
 
 /// Algorithm and key bits of a SubjectPublicKeyInfo.
-pub(super) fn spki(der: &[u8]) -> Option<(AlgorithmIdentifierRef<'_>, BitStringRef<'_>)> {
+pub(crate) fn spki(der: &[u8]) -> Option<(AlgorithmIdentifierRef<'_>, BitStringRef<'_>)> {
     let info = rsa::pkcs8::SubjectPublicKeyInfoRef::from_der(der).ok()?;
     Some((info.algorithm, info.subject_public_key))
 }

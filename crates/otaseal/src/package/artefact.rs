@@ -1,0 +1,82 @@
+//! The files of a package beside its manifest.
+
+use crate::format::layers::Encoding;
+use crate::profile::Profile;
+use crate::profile::target::Refusal;
+use crate::sign::Scheme;
+use serde::{Deserialize, Serialize};
+
+/// One kind of file in a package, beside the manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArtefactKind {
+    /// The plain image: `NAME.bin`.
+    Plain,
+    /// Compressed: `NAME.bin.gz`.
+    Gz,
+    /// Plain and signed: `NAME.bin.signed`.
+    Signed,
+    /// Compressed, then signed: `NAME.bin.gz.signed`.
+    GzSigned,
+    /// Plain, with a signature in the form of esp8266 core 2.5.0 to 2.5.2: `NAME.bin.legacy_sig`.
+    LegacySig,
+}
+
+impl ArtefactKind {
+    /// Every kind, in the order in which a manifest lists them.
+    pub const ALL: [Self; 5] = [Self::Plain, Self::Gz, Self::Signed, Self::GzSigned, Self::LegacySig];
+    /// What is made when nothing else is said: everything but the legacy form.
+    pub const DEFAULT: [Self; 4] = [Self::Plain, Self::Gz, Self::Signed, Self::GzSigned];
+
+    /// The end of the file name.
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::Plain => ".bin",
+            Self::Gz => ".bin.gz",
+            Self::Signed => ".bin.signed",
+            Self::GzSigned => ".bin.gz.signed",
+            Self::LegacySig => ".bin.legacy_sig",
+        }
+    }
+
+    /// The kind that a file name ends like, and what stands before that end.
+    pub(crate) fn of_file(name: &str) -> Option<(&str, Self)> {
+        Self::ALL.iter().find_map(|kind| Some((name.strip_suffix(kind.suffix())?, *kind)))
+    }
+
+    pub(crate) const fn encoding(self) -> Encoding {
+        match self {
+            Self::Gz | Self::GzSigned => Encoding::Gzip,
+            Self::Plain | Self::Signed | Self::LegacySig => Encoding::Plain,
+        }
+    }
+
+    pub(crate) const fn scheme(self) -> Option<Scheme> {
+        match self {
+            Self::Plain | Self::Gz => None,
+            Self::Signed | Self::GzSigned => Some(Scheme::Pkcs1v15Sha256),
+            Self::LegacySig => Some(Scheme::LegacyBareHash),
+        }
+    }
+}
+
+/// An artefact that was asked for and not made.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct LeftOut {
+    /// Which.
+    pub kind: ArtefactKind,
+    /// What each kind of device would do with it.
+    pub refused_by: Vec<Refusal>,
+}
+
+impl LeftOut {
+    /// Why a kind of device does not accept it, in one line.
+    pub fn reason(&self, profile: Profile) -> Option<String> {
+        let refusal = self.refused_by.iter().find(|refusal| refusal.profile == profile)?;
+        Some(format!("{} {}", self.kind.suffix(), refusal.verdict))
+    }
+}
+
+#[cfg(test)]
+mod tests;
