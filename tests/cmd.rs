@@ -1,8 +1,9 @@
 //! The program as its users meet it.
 //!
-//! `cmd/SUBCOMMAND/WHAT-IT-DOES.toml` is one behaviour each: arguments, exit code, both outputs, and in the `.out`
-//! directory beside it the files that must be there afterwards. All of them start from a copy of `cmd/in`, which
-//! `cmd/make-inputs.sh` makes with OpenSSL. What cannot be said in such a file is here.
+//! `cmd/SUBCOMMAND/TOPIC/VERB-OBJECT.toml` is one behaviour: arguments, exit code, both outputs, and in the `.out`
+//! directory beside it the files that must be there afterwards. `cmd/README.md` lists the topics and the verbs. Every
+//! case starts from a copy of `cmd/in`, which `cmd/make-inputs.sh` makes with OpenSSL. This file holds the tests that
+//! such a case cannot express.
 
 #![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 
@@ -15,7 +16,7 @@ use std::process::{Command, Output, Stdio};
 const BIN: &str = env!("CARGO_BIN_EXE_otaseal");
 
 fn tests() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests")
+    PathBuf::from("../../tests")
 }
 
 /// A copy of `cmd/in` that a test may change.
@@ -78,11 +79,52 @@ fn make_keys_private() {
     }
 }
 
+/// The path of every case.
+fn case_files() -> Vec<PathBuf> {
+    let mut cases = Vec::new();
+    let mut pending = vec![tests().join("cmd")];
+    while let Some(folder) = pending.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "toml") {
+                cases.push(path);
+            } else if path.is_dir()
+                && path.file_name().is_some_and(|name| name != "in")
+                && path.extension().is_none_or(|extension| extension != "out")
+            {
+                pending.push(path);
+            }
+        }
+    }
+    assert!(cases.len() > 700, "only {} cases were found", cases.len());
+    cases
+}
+
 #[test]
 fn cases() {
     #[cfg(unix)]
     make_keys_private();
-    trycmd::TestCases::new().case("../../tests/cmd/*/*.toml").run();
+    let cases = trycmd::TestCases::new();
+    for path in case_files() {
+        cases.case(path);
+    }
+    cases.run();
+}
+
+/// The first word of a case's name tells its exit code, so that a listing of the folder reads as a specification.
+#[test]
+fn names_of_cases_tell_the_exit_code() {
+    for path in case_files() {
+        let table: toml::Table = toml::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        let code = table.get("status").map_or(0, |status| status["code"].as_integer().unwrap());
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let expected: &[i64] = match name.split('-').next() {
+            Some("reject") => &[1],
+            Some("refuse" | "require") => &[2, 3],
+            _ => &[0],
+        };
+        assert!(expected.contains(&code), "{} exits with {code}", path.display());
+    }
 }
 
 /// Every case that does not end with 0, once more: no file may be made, changed or removed by it.
@@ -91,29 +133,19 @@ fn a_failure_changes_no_file() {
     #[cfg(unix)]
     make_keys_private();
     let mut failures = 0;
-    for folder in fs::read_dir(tests().join("cmd")).unwrap() {
-        let folder = folder.unwrap().path();
-        if !folder.is_dir() || folder.ends_with("in") {
+    for case in case_files() {
+        let table: toml::Table = toml::from_str(&fs::read_to_string(&case).unwrap()).unwrap();
+        let Some(code) = table.get("status").and_then(|status| status.get("code")?.as_integer()) else {
             continue;
-        }
-        for case in fs::read_dir(folder).unwrap() {
-            let case = case.unwrap().path();
-            if case.extension().is_none_or(|extension| extension != "toml") {
-                continue;
-            }
-            let table: toml::Table = toml::from_str(&fs::read_to_string(&case).unwrap()).unwrap();
-            let Some(code) = table.get("status").and_then(|status| status.get("code")?.as_integer()) else {
-                continue;
-            };
-            let args: Vec<_> =
-                table["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();
-            let dir = sandbox();
-            let before = contents(dir.path());
-            let output = otaseal(dir.path(), &args, b"");
-            assert_eq!(output.status.code(), code.try_into().ok(), "{}", case.display());
-            assert!(before == contents(dir.path()), "{} changed a file", case.display());
-            failures += 1;
-        }
+        };
+        let args: Vec<_> =
+            table["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();
+        let dir = sandbox();
+        let before = contents(dir.path());
+        let output = otaseal(dir.path(), &args, b"");
+        assert_eq!(output.status.code(), code.try_into().ok(), "{}", case.display());
+        assert!(before == contents(dir.path()), "{} changed a file", case.display());
+        failures += 1;
     }
     assert!(failures > 100, "only {failures} cases were found");
 }
