@@ -63,5 +63,5 @@ impl fmt::Display for KeyInfo {
 
 /// The scheme that `--legacy` chooses.
 fn scheme(legacy: bool) -> otaseal::sign::Scheme {
-    if legacy { otaseal::sign::Scheme::LegacyBareHash } else { otaseal::sign::Scheme::Pkcs1v15Sha256 }
+    if legacy { otaseal::sign::Scheme::Legacy } else { otaseal::sign::Scheme::Pkcs1v15Sha256 }
 }

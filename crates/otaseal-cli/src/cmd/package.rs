@@ -164,7 +164,7 @@ impl fmt::Display for Packaged {
             let signed = match artefact.signature {
                 None => "",
                 Some(Scheme::Pkcs1v15Sha256) => ", signed",
-                Some(Scheme::LegacyBareHash) => ", signed for esp8266 core 2.5.0 to 2.5.2",
+                Some(Scheme::Legacy) => ", signed for esp8266 core 2.5.0 to 2.5.2",
             };
             writeln!(f, "         {:width$}  {} bytes{signed}", artefact.file, artefact.digests.size_bytes)?;
             artefact.accepted_by.iter().try_for_each(|device| writeln!(f, "           for {device}"))?;

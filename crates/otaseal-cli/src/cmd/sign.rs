@@ -133,7 +133,7 @@ impl fmt::Display for Signed {
         for output in &self.outputs {
             let form = match output.signature {
                 Scheme::Pkcs1v15Sha256 => "signed",
-                Scheme::LegacyBareHash => "legacy",
+                Scheme::Legacy => "legacy",
             };
             writeln!(f, "{form}   {} ({} bytes)", output.file, output.size_bytes)?;
         }
@@ -187,7 +187,7 @@ fn one(
         ));
     };
     let mut outputs = vec![(Scheme::Pkcs1v15Sha256, output)];
-    outputs.extend(args.legacy.as_ref().map(|legacy| (Scheme::LegacyBareHash, legacy)));
+    outputs.extend(args.legacy.as_ref().map(|legacy| (Scheme::Legacy, legacy)));
     let ledger = args.ledger(input.path())?;
     let read: Vec<_> = args.signer.inputs(None).into_iter().chain(ledger::place(ledger.as_ref())).collect();
     let inputs: Vec<_> = read.iter().chain([input]).collect();

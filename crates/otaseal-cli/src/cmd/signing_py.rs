@@ -111,7 +111,7 @@ pub(crate) fn run(args: &SigningPy) -> Result<Done, Failure> {
             let out = Place::from(&*args.out);
             let legacy = args.legacy.as_deref().map(Place::from);
             let mut outputs = vec![(Scheme::Pkcs1v15Sha256, &out)];
-            outputs.extend(legacy.as_ref().map(|legacy| (Scheme::LegacyBareHash, legacy)));
+            outputs.extend(legacy.as_ref().map(|legacy| (Scheme::Legacy, legacy)));
             let image = Place::from(&**image);
             let places: Vec<_> = outputs.iter().map(|(_, place)| *place).collect();
             let purpose = if args.release { Purpose::Release } else { Purpose::Development };

@@ -27,7 +27,7 @@ fuzz_target!(|data: &[u8]| {
     }
     let mut signature = data.to_vec();
     signature.resize(256, 0);
-    for scheme in [Scheme::Pkcs1v15Sha256, Scheme::LegacyBareHash] {
+    for scheme in [Scheme::Pkcs1v15Sha256, Scheme::Legacy] {
         // Nobody signs this digest by chance.
         let found = mismatch(&signature, &KEY, scheme, &[7; 32]).expect("no signature");
         assert!(!found.to_string().is_empty() && !found.help().is_empty());

@@ -55,7 +55,7 @@ impl ArtefactKind {
         match self {
             Self::Plain | Self::Gz => None,
             Self::Signed | Self::GzSigned => Some(Scheme::Pkcs1v15Sha256),
-            Self::LegacySig => Some(Scheme::LegacyBareHash),
+            Self::LegacySig => Some(Scheme::Legacy),
         }
     }
 }

@@ -160,7 +160,7 @@ impl<'a> Course<'a> {
     /// `Updater::end`; returns the payload.
     fn signature<'i>(&self, stored: &'i [u8]) -> Result<&'i [u8], Verdict> {
         let scheme = match self.behaviour.signature {
-            SignatureCheck::Legacy => Scheme::LegacyBareHash,
+            SignatureCheck::Legacy => Scheme::Legacy,
             _ => Scheme::Pkcs1v15Sha256,
         };
         let guess = image::trailer(
@@ -214,8 +214,8 @@ impl<'a> Course<'a> {
             return ("it is not signed".into(), PACKAGE_HELP);
         }
         let other = match scheme {
-            Scheme::Pkcs1v15Sha256 => Scheme::LegacyBareHash,
-            Scheme::LegacyBareHash => Scheme::Pkcs1v15Sha256,
+            Scheme::Pkcs1v15Sha256 => Scheme::Legacy,
+            Scheme::Legacy => Scheme::Pkcs1v15Sha256,
         };
         if stored != self.image && verify::judge_bytes(self.image, key, scheme).is_ok() {
             let mode = |byte: u8| match FlashMode::from_byte(byte) {
@@ -232,7 +232,7 @@ impl<'a> Course<'a> {
         }
         if verify::judge_bytes(stored, key, other).is_ok() {
             return match scheme {
-                Scheme::LegacyBareHash => {
+                Scheme::Legacy => {
                     ("this core expects a signature of the bare digest".into(), "sign with --legacy")
                 }
                 Scheme::Pkcs1v15Sha256 => (

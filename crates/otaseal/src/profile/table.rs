@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 pub enum SignatureCheck {
     /// Not at all.
     None,
-    /// The bare digest: [`Scheme::LegacyBareHash`](crate::sign::Scheme::LegacyBareHash).
+    /// The bare digest: [`Scheme::Legacy`](crate::sign::Scheme::Legacy).
     Legacy,
     /// RSASSA-PKCS1-v1_5: [`Scheme::Pkcs1v15Sha256`](crate::sign::Scheme::Pkcs1v15Sha256).
     DigestInfo,

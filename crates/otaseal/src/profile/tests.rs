@@ -34,7 +34,7 @@ impl Bench {
         match name {
             "plain" => plain,
             "signed" => self.signed(&plain, current),
-            "legacy" => self.signed(&plain, Scheme::LegacyBareHash),
+            "legacy" => self.signed(&plain, Scheme::Legacy),
             "gz" => packed,
             "gz-signed" => self.signed(&packed, current),
             "unaligned-gz-signed" => {
@@ -195,7 +195,7 @@ fn another_flash_mode_breaks_the_signature_of_a_plain_image_and_the_start_of_a_g
 #[test]
 fn space_chip_and_first_byte_come_before_the_signature() {
     let bench = Bench::new();
-    let image = bench.signed(&esp_image(), Scheme::LegacyBareHash);
+    let image = bench.signed(&esp_image(), Scheme::Legacy);
     let with = |profile: &str, image: &[u8], flash, flash_bytes| {
         bench.verdict(profile, image, |device| {
             device.flash = flash;

@@ -322,7 +322,7 @@ fn transcript(judged: &Judged) -> String {
 fn scheme_name(scheme: Scheme) -> &'static str {
     match scheme {
         Scheme::Pkcs1v15Sha256 => "RSA PKCS#1 v1.5 with SHA-256",
-        Scheme::LegacyBareHash => "bare digest (esp8266 core 2.5.0 to 2.5.2)",
+        Scheme::Legacy => "bare digest (esp8266 core 2.5.0 to 2.5.2)",
     }
 }
 

@@ -51,7 +51,7 @@ const MAX_STDERR: usize = 16 * 1024;
 /// Secrets that may stand in our own environment and are none of the command's business.
 const OUR_SECRETS: &[&str] = &["OTASEAL_PKCS11_PIN"];
 
-/// What a command gets on standard input under [`Scheme::Pkcs1v15Sha256`]. Under [`Scheme::LegacyBareHash`] it is
+/// What a command gets on standard input under [`Scheme::Pkcs1v15Sha256`]. Under [`Scheme::Legacy`] it is
 /// the digest always: that form has no DigestInfo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CommandInput {
@@ -325,7 +325,7 @@ impl Signer for CommandSigner {
     fn sign_digest(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {
         let (scheme_name, kind) = match scheme {
             Scheme::Pkcs1v15Sha256 => ("pkcs1v15-sha256", self.command.input),
-            Scheme::LegacyBareHash => ("legacy-bare-hash", CommandInput::Digest),
+            Scheme::Legacy => ("legacy-bare-hash", CommandInput::Digest),
         };
         let environment = [
             ("OTASEAL_SCHEME", scheme_name.to_owned()),

@@ -39,7 +39,7 @@ impl fmt::Display for Cause {
         match self {
             Self::NotSigned => f.write_str("the image is not signed, or its end was cut off"),
             Self::OtherKeySize(bits) => write!(f, "the signature is of a {bits}-bit key"),
-            Self::OtherScheme(Scheme::LegacyBareHash) => f.write_str(
+            Self::OtherScheme(Scheme::Legacy) => f.write_str(
                 "the signature is good in the legacy form (--legacy), which only esp8266 core 2.5.0 to 2.5.2 takes",
             ),
             Self::OtherScheme(Scheme::Pkcs1v15Sha256) => {
@@ -71,8 +71,8 @@ pub fn cause<R: Read + Seek>(image: &mut R, key: &PublicKey, scheme: Scheme) -> 
     image.seek(SeekFrom::Start(trailer.payload_len))?;
     image.read_exact(&mut signature)?;
     let other = match scheme {
-        Scheme::Pkcs1v15Sha256 => Scheme::LegacyBareHash,
-        Scheme::LegacyBareHash => Scheme::Pkcs1v15Sha256,
+        Scheme::Pkcs1v15Sha256 => Scheme::Legacy,
+        Scheme::Legacy => Scheme::Pkcs1v15Sha256,
     };
     image.rewind()?;
     if verify::judge(image, None, key, other).is_ok() {
@@ -124,11 +124,11 @@ mod tests {
         assert_eq!(ask(b"no signature".to_vec(), current), Cause::NotSigned);
         assert_eq!(ask(signed(&large, current), current), Cause::OtherKeySize(3072));
         assert_eq!(ask(signed(&other, current), current), Cause::OtherKey);
-        let legacy = signed(&key, Scheme::LegacyBareHash);
-        assert_eq!(ask(legacy, current), Cause::OtherScheme(Scheme::LegacyBareHash));
+        let legacy = signed(&key, Scheme::Legacy);
+        assert_eq!(ask(legacy, current), Cause::OtherScheme(Scheme::Legacy));
         let good = signed(&key, current);
-        assert_eq!(ask(good.clone(), Scheme::LegacyBareHash), Cause::OtherScheme(current));
-        for scheme in [current, Scheme::LegacyBareHash] {
+        assert_eq!(ask(good.clone(), Scheme::Legacy), Cause::OtherScheme(current));
+        for scheme in [current, Scheme::Legacy] {
             let mut changed = signed(&key, scheme);
             changed[0] ^= 1;
             assert_eq!(ask(changed, current), Cause::PayloadChanged);

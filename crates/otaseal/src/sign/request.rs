@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn a_request_is_read_as_it_was_written() {
         let key = PrivateKey::generate(KeySize::Rsa2048).unwrap();
-        for scheme in [Scheme::Pkcs1v15Sha256, Scheme::LegacyBareHash] {
+        for scheme in [Scheme::Pkcs1v15Sha256, Scheme::Legacy] {
             for key in [None, Some(key.public())] {
                 let request = request(scheme, key);
                 let json = request.to_json().unwrap();

@@ -4,14 +4,14 @@ use serde::{Deserialize, Serialize};
 
 /// How the digest is padded into a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub enum Scheme {
     /// RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017 8.2): every supported device.
     #[serde(rename = "pkcs1v15-sha256")]
     Pkcs1v15Sha256,
-    /// The bare 32-byte SHA-256 digest in PKCS#1 type-1 padding, without DigestInfo: esp8266 core 2.5.0 to
-    /// 2.5.2 only. It binds no hash algorithm; nothing newer should be given it.
-    LegacyBareHash,
+    /// The legacy signature: the bare 32-byte SHA-256 digest in PKCS#1 type-1 padding, without DigestInfo. Only
+    /// esp8266 core 2.5.0 to 2.5.2 checks it. It binds no hash algorithm, so give it to nothing newer.
+    #[serde(rename = "legacy-bare-hash")]
+    Legacy,
 }
 
 /// What stands before a SHA-256 digest in a DigestInfo: its algorithm, with NULL parameters (RFC 8017 9.2 note 1).

@@ -64,7 +64,7 @@ impl Signer for PrivateKey {
         }
         let padding = match scheme {
             Scheme::Pkcs1v15Sha256 => rsa::Pkcs1v15Sign::new::<sha2::Sha256>(),
-            Scheme::LegacyBareHash => rsa::Pkcs1v15Sign::new_unprefixed(),
+            Scheme::Legacy => rsa::Pkcs1v15Sign::new_unprefixed(),
         };
         self.sign_blinded(padding, digest).map_err(|error| SignError::Backend(error.to_string()))
     }

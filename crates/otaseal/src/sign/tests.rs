@@ -45,7 +45,7 @@ fn both_forms_are_openssls_bytes_for_every_size_and_either_sides_key() {
             let key = PrivateKey::from_bytes(&fs::read(dir.join(name)).unwrap()).unwrap();
             let (mut current, mut legacy) = (Cursor::new(Vec::new()), Cursor::new(Vec::new()));
             let targets: &mut [(Scheme, &mut dyn Target)] =
-                &mut [(Scheme::Pkcs1v15Sha256, &mut current), (Scheme::LegacyBareHash, &mut legacy)];
+                &mut [(Scheme::Pkcs1v15Sha256, &mut current), (Scheme::Legacy, &mut legacy)];
             sign_stream(&mut &payload[..], targets, &key, AlreadySigned::Refuse).unwrap();
             openssl(dir, &format!("dgst -sha256 -sign {name} -out sig in"));
             let expected = |signature: Vec<u8>| {
@@ -77,7 +77,7 @@ fn what_looks_signed_is_refused_unless_the_user_insists() {
     }
     let once = sign(b"image", Scheme::Pkcs1v15Sha256, AlreadySigned::Refuse).unwrap();
     assert!(sign(&once, Scheme::Pkcs1v15Sha256, AlreadySigned::Refuse).is_err());
-    let legacy = sign(b"image", Scheme::LegacyBareHash, AlreadySigned::Refuse).unwrap();
+    let legacy = sign(b"image", Scheme::Legacy, AlreadySigned::Refuse).unwrap();
     assert!(sign(&legacy, Scheme::Pkcs1v15Sha256, AlreadySigned::Refuse).is_err());
 }
 
@@ -179,7 +179,7 @@ impl Signer for WrongSigner {
 #[test]
 fn a_signature_that_is_not_good_is_found_before_the_file_gets_its_name() {
     let signer = WrongSigner(key());
-    for scheme in [Scheme::Pkcs1v15Sha256, Scheme::LegacyBareHash] {
+    for scheme in [Scheme::Pkcs1v15Sha256, Scheme::Legacy] {
         let mut target = Cursor::new(Vec::new());
         let result = sign_bytes(b"image", &mut [(scheme, &mut target)], &signer, AlreadySigned::Refuse);
         assert!(matches!(result, Err(SignError::Mismatch(_))), "{result:?}");
@@ -213,7 +213,7 @@ proptest::proptest! {
         proptest::prop_assert_eq!(accepted.payload_len, payload.len());
         proptest::prop_assert_eq!(accepted.key_id, key().public().id());
         // The two forms are never mixed up.
-        proptest::prop_assert!(verify::judge_bytes(&image, key().public(), Scheme::LegacyBareHash).is_err());
+        proptest::prop_assert!(verify::judge_bytes(&image, key().public(), Scheme::Legacy).is_err());
     }
 
     #[test]

@@ -79,7 +79,7 @@ fn judge_hashed_with<const W: usize>(
     let keys = key_set::<W>(key);
     match scheme {
         Scheme::Pkcs1v15Sha256 => verify_hashed(payload, trailer, &keys),
-        Scheme::LegacyBareHash => legacy::verify_hashed(payload, trailer, &keys),
+        Scheme::Legacy => legacy::verify_hashed(payload, trailer, &keys),
     }
 }
 
@@ -116,6 +116,6 @@ fn judge_with<const W: usize>(
     }
     match scheme {
         Scheme::Pkcs1v15Sha256 => run!(otaseal_device::Verifier<W>),
-        Scheme::LegacyBareHash => run!(legacy::Verifier<W>),
+        Scheme::Legacy => run!(legacy::Verifier<W>),
     }
 }

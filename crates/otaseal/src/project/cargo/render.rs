@@ -131,7 +131,7 @@ fn new_key(made: &NewKey, out: &mut dyn Write) -> io::Result<()> {
 fn accepted(file: &VerifiedFile, out: &mut dyn Write) -> io::Result<()> {
     let form = match file.scheme {
         Scheme::Pkcs1v15Sha256 => "",
-        Scheme::LegacyBareHash => ", legacy form",
+        Scheme::Legacy => ", legacy form",
     };
     writeln!(out, "accepted   {} ({} bytes of payload{form})", short(&file.path), file.payload_len)?;
     writeln!(out, "key id     {}", file.key_id)

@@ -210,7 +210,7 @@ pub fn verify(task: &Verify) -> Result<Vec<VerifiedFile>, CargoError> {
     if !task.images.is_empty() {
         let project = Project::load_for_keys(request.manifest_path.as_deref(), &request.settings)?;
         let (key, _) = project.public_key()?;
-        let scheme = if task.legacy { Scheme::LegacyBareHash } else { Scheme::Pkcs1v15Sha256 };
+        let scheme = if task.legacy { Scheme::Legacy } else { Scheme::Pkcs1v15Sha256 };
         return task.images.iter().map(|image| verify_file(image, &key, scheme)).collect();
     }
     let project = Project::load(request.manifest_path.as_deref(), &request.settings)?;
@@ -219,7 +219,7 @@ pub fn verify(task: &Verify) -> Result<Vec<VerifiedFile>, CargoError> {
     let made = [
         (ArtefactKind::Signed, Scheme::Pkcs1v15Sha256),
         (ArtefactKind::GzSigned, Scheme::Pkcs1v15Sha256),
-        (ArtefactKind::LegacySig, Scheme::LegacyBareHash),
+        (ArtefactKind::LegacySig, Scheme::Legacy),
     ]
     .map(|(kind, scheme)| (out_dir.join(format!("{base}{}", kind.suffix())), scheme));
     // A directory without a manifest is what a broken-off run left.

@@ -126,9 +126,7 @@ fn image(
             .collect(),
     };
     let accepts = |key: &PublicKey| {
-        [Scheme::Pkcs1v15Sha256, Scheme::LegacyBareHash]
-            .iter()
-            .any(|scheme| judge_bytes(bytes, key, *scheme).is_ok())
+        [Scheme::Pkcs1v15Sha256, Scheme::Legacy].iter().any(|scheme| judge_bytes(bytes, key, *scheme).is_ok())
     };
     let signed_by = match layers.signature_len {
         None => SignedBy::Nobody,

@@ -84,7 +84,7 @@ fn an_image_says_what_it_carries_and_who_signed_it() {
     let third = PrivateKey::generate(crate::key::KeySize::Rsa2048).unwrap();
     let release = bench.image("image", &[&third], Some(&third));
     assert_eq!((release.signed_by, release.carries.unwrap().others.len()), (SignedBy::Other, 1));
-    let legacy = bench.signed("image", b"code", Some(old), Scheme::LegacyBareHash);
+    let legacy = bench.signed("image", b"code", Some(old), Scheme::Legacy);
     assert_eq!(legacy.signed_by, SignedBy::Old);
     // One bit after signing and it is nobody's that is known.
     bench.image("image", &[old], Some(old));

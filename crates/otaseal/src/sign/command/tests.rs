@@ -56,13 +56,13 @@ fn openssl_signs_a_digest_a_digest_info_and_the_legacy_form() {
 
     let pads = bench.signer("openssl pkeyutl -sign -inkey @KEY -pkeyopt rsa_padding_mode:pkcs1");
     assert_eq!(pads.sign_digest(Scheme::Pkcs1v15Sha256, &DIGEST).unwrap(), current);
-    assert_eq!(pads.sign_digest(Scheme::LegacyBareHash, &DIGEST).unwrap(), legacy);
+    assert_eq!(pads.sign_digest(Scheme::Legacy, &DIGEST).unwrap(), legacy);
     let mut hashes = bench.signer("openssl pkeyutl -sign -inkey @KEY -pkeyopt digest:sha256");
     hashes.command.input = CommandInput::Digest;
     assert_eq!(hashes.sign_digest(Scheme::Pkcs1v15Sha256, &DIGEST).unwrap(), current);
     // A command that makes the DigestInfo by itself cannot make the legacy form; what it makes is told apart.
-    let other = hashes.sign_digest(Scheme::LegacyBareHash, &DIGEST).unwrap();
-    let found = mismatch(&other, &bench.public, Scheme::LegacyBareHash, &DIGEST);
+    let other = hashes.sign_digest(Scheme::Legacy, &DIGEST).unwrap();
+    let found = mismatch(&other, &bench.public, Scheme::Legacy, &DIGEST);
     assert_eq!(found, Some(Mismatch::OtherScheme(Scheme::Pkcs1v15Sha256)));
     let text = bench.signer("sh -c 'openssl pkeyutl -sign -inkey \"$0\" | openssl base64' @KEY");
     assert_eq!(text.sign_digest(Scheme::Pkcs1v15Sha256, &DIGEST).unwrap(), current);
@@ -81,7 +81,7 @@ fn a_script_knows_what_it_signs_and_not_our_secrets() {
     let words = format!("pkcs1v15-sha256 digest-info {} {id} ", "5a".repeat(32));
     assert_eq!(fs::read(&out).unwrap(), [words.as_bytes(), &digest_info(&DIGEST)].concat());
     assert_eq!(signer.remarks(), ["sh said: careful"]);
-    signer.sign_digest(Scheme::LegacyBareHash, &DIGEST).unwrap();
+    signer.sign_digest(Scheme::Legacy, &DIGEST).unwrap();
     let words = format!("legacy-bare-hash digest {} {id} ", "5a".repeat(32));
     assert_eq!(fs::read(&out).unwrap(), [words.as_bytes(), &DIGEST].concat());
     assert_eq!(signer.remarks().len(), 1, "the same is said once");

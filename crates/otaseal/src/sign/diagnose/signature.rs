@@ -63,7 +63,7 @@ impl fmt::Display for Mismatch {
             Self::Trivial => f.write_str("it is a number that no key makes"),
             Self::OtherKey => f.write_str("another key made it, or it is damaged"),
             Self::Reversed => f.write_str("its bytes are in reverse order"),
-            Self::OtherScheme(Scheme::LegacyBareHash) => f.write_str(
+            Self::OtherScheme(Scheme::Legacy) => f.write_str(
                 "it is of the bare digest, without DigestInfo: the form of esp8266 core 2.5.0 to 2.5.2",
             ),
             Self::OtherScheme(Scheme::Pkcs1v15Sha256) => {
@@ -95,7 +95,7 @@ impl Mismatch {
             Self::Trivial => "the signer made no signature, and did not say so: check it with its own tool",
             Self::OtherKey => "check which key signs: its public half is the key to name",
             Self::Reversed => "some interfaces give the number with its lowest byte first: reverse it",
-            Self::OtherScheme(Scheme::LegacyBareHash) => {
+            Self::OtherScheme(Scheme::Legacy) => {
                 "let the signer add the DigestInfo (openssl: -pkeyopt digest:sha256), or give it the DigestInfo; \
                  --legacy is for devices with core 2.5.0 to 2.5.2 alone"
             }
@@ -166,7 +166,7 @@ fn unpad(block: &[u8]) -> Option<&[u8]> {
 }
 
 fn in_content(content: &[u8], scheme: Scheme, digest: &[u8; 32]) -> Option<Mismatch> {
-    let (current, legacy) = (Scheme::Pkcs1v15Sha256, Scheme::LegacyBareHash);
+    let (current, legacy) = (Scheme::Pkcs1v15Sha256, Scheme::Legacy);
     let ready = digest_info(digest);
     let in_scheme = |found| (scheme != found).then_some(Mismatch::OtherScheme(found));
     if content == ready {

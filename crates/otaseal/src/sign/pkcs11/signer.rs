@@ -94,7 +94,7 @@ impl Pkcs11Signer {
         let info = digest_info(digest);
         let content: &[u8] = match scheme {
             Scheme::Pkcs1v15Sha256 => &info,
-            Scheme::LegacyBareHash => digest,
+            Scheme::Legacy => digest,
         };
         self.in_session(|session| {
             session.sign(&Mechanism::RsaPkcs, self.key, content).map_err(|error| self.unsigned(&error))
@@ -145,7 +145,7 @@ impl Signer for Pkcs11Signer {
         match (self.way, scheme) {
             (Way::Padding, _) => self.pad(scheme, digest),
             (Way::Hashing { pin_each_time }, Scheme::Pkcs1v15Sha256) => self.hash(message, pin_each_time),
-            (Way::Hashing { .. }, Scheme::LegacyBareHash) => Err(self.refused(
+            (Way::Hashing { .. }, Scheme::Legacy) => Err(self.refused(
                 "this token writes a DigestInfo always (CKM_SHA256_RSA_PKCS), which the legacy form has not",
                 "leave the legacy form away, or sign it with a key that offers CKM_RSA_PKCS",
             )),

@@ -54,7 +54,7 @@ fn what_openssl_made_instead_is_named() {
         return;
     }
     let bench = Bench::new();
-    let (current, legacy) = (Scheme::Pkcs1v15Sha256, Scheme::LegacyBareHash);
+    let (current, legacy) = (Scheme::Pkcs1v15Sha256, Scheme::Legacy);
     let pkeyutl = |options: &str| bench.made(&format!("pkeyutl -sign -inkey key {options}"));
     let pkcs1 = "-pkeyopt rsa_padding_mode:pkcs1";
     let good = bench.made("dgst -sha256 -sign key message");
@@ -145,7 +145,7 @@ fn every_mismatch_says_what_and_what_to_do() {
         Mismatch::Length { found: 384, expected: 256 },
         Mismatch::OtherKey,
         Mismatch::Reversed,
-        Mismatch::OtherScheme(Scheme::LegacyBareHash),
+        Mismatch::OtherScheme(Scheme::Legacy),
         Mismatch::OtherScheme(Scheme::Pkcs1v15Sha256),
         Mismatch::OtherBytes,
         Mismatch::HashedAgain,
