@@ -327,5 +327,5 @@ fn the_platformio_script_builds_the_key_in_and_signs() {
         assert!(!output.status.success() && stderr.contains(&format!("add the line {missing}")), "{stderr}");
     }
     let output = build("custom_otaseal_program=missing-program").unwrap();
-    assert!(!output.status.success() && text(&output.stderr).contains("could not be run"));
+    assert!(!output.status.success() && text(&output.stderr).contains("cannot run"));
 }

@@ -1,6 +1,6 @@
-"""PlatformIO extra script: build with the public key, sign what was built, fail when either fails.
+"""PlatformIO extra script. It builds the public key into the firmware, signs the image, and stops the build on failure.
 
-In platformio.ini (of the custom options, what is shown holds when nothing is said):
+Put these lines into platformio.ini. The custom options show their defaults, so you can omit them:
 
     extra_scripts =
         pre:otaseal_sign.py
@@ -10,12 +10,14 @@ In platformio.ini (of the custom options, what is shown holds when nothing is sa
     custom_otaseal_legacy = no
     custom_otaseal_program = otaseal
 
-and custom_otaseal_signer_cmd (with custom_otaseal_signer_cmd_input where the command wants the digest), in place of the
-private key, for a command that signs by the private half of the public key.
+If a command signs, set custom_otaseal_signer_cmd in place of custom_otaseal_private_key. The command signs with the
+private half of the public key. If it takes the digest, also set custom_otaseal_signer_cmd_input = digest.
 
-The script is named twice because the public key must be there before the framework is compiled, and the image can be
-signed only once PlatformIO has said how it is built. It makes firmware.bin.signed beside firmware.bin (and
-firmware.bin.legacy_sig with custom_otaseal_legacy = yes), and writes nothing outside of the build directory.
+Name the script twice. The public key must be there before PlatformIO compiles the framework. The script can sign the
+image only after PlatformIO has defined how to build it.
+
+The script writes firmware.bin.signed beside firmware.bin. With custom_otaseal_legacy = yes it also writes
+firmware.bin.legacy_sig. It writes nothing outside of the build directory.
 """
 
 import os
@@ -41,23 +43,23 @@ def fail(error, advice):
 
 
 def run(*arguments):
-    """Runs otaseal signing-py; gives its exit code, or 3 when there is no such program."""
+    """Runs otaseal signing-py. Returns its exit code, or 3 if there is no such program."""
     program = setting("program", "otaseal")
     try:
         return subprocess.run([program, "signing-py"] + list(arguments)).returncode
     except OSError as error:
-        return fail("%s could not be run: %s" % (program, error.strerror),
+        return fail("cannot run %s: %s" % (program, error.strerror),
                     "install otaseal, or set custom_otaseal_program")
 
 
 def before_the_framework():
-    """Puts the header in front of the framework's own of the same name, which switches checking off."""
+    """Puts our header before the framework's header of the same name, which switches checking off."""
     scripts = [script for script in env.GetProjectOption("extra_scripts", []) if script.endswith(SCRIPT)]
     if not any(script.startswith("pre:") for script in scripts):
-        env.Exit(fail("the firmware would trust no key: %s comes after the framework" % SCRIPT,
+        env.Exit(fail("%s runs after the framework only, so the firmware would trust no key" % SCRIPT,
                       "add the line pre:%s to extra_scripts" % SCRIPT))
     if all(script.startswith("pre:") for script in scripts):
-        env.Exit(fail("nothing would be signed: %s comes before the image only" % SCRIPT,
+        env.Exit(fail("%s runs before the framework only, so it would sign nothing" % SCRIPT,
                       "add the line post:%s to extra_scripts" % SCRIPT))
     include = os.path.join(env.subst("$BUILD_DIR"), "otaseal")
     header = os.path.join(include, "Updater_Signing.h")
@@ -69,7 +71,7 @@ def before_the_framework():
 
 
 def remove_signed(target, source, env):
-    """Upload tools take firmware.bin.signed when it is there, whatever its age: an old one must not survive."""
+    """Removes an old firmware.bin.signed: upload tools take the file if it is there, however old it is."""
     for ending in (".signed", ".legacy_sig"):
         if os.path.exists(str(target[0]) + ending):
             os.remove(str(target[0]) + ending)
