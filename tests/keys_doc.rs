@@ -1,6 +1,6 @@
-//! What docs/keys.md tells people to type, typed: the commands of "Encrypted keys" at a terminal, those of "Keys in tokens"
-//! and "Any other signer", the console lines of "Signing elsewhere", and the jobs of "Sign what was built" as the two CI
-//! systems would run them.
+//! Types what docs/keys.md tells you to type: the commands of "Encrypted keys" at a terminal, those of "Keys in tokens"
+//! and "Any other signer", the console lines of "Offline signing", and the jobs of "Build and sign in separate jobs" as
+//! the two CI systems would run them.
 #![cfg(unix)]
 
 mod common;
@@ -70,7 +70,7 @@ fn a_signature_is_made_elsewhere_as_the_document_says() {
     bench.ok(&["keygen", "--private", "private.pem", "--public", "public.pem"]);
     bench.write("firmware.bin", &common::firmware(10_001));
     assert!(
-        type_console(&bench, &section("keys.md", "Signing elsewhere")) >= 6,
+        type_console(&bench, &section("keys.md", "Offline signing")) >= 6,
         "the document has lost its commands"
     );
     bench.ok(&["verify", "firmware.bin.signed", "--key", "public.pem"]);
@@ -223,7 +223,7 @@ fn two_jobs(yaml: &str, key_in_file: bool, exchange: Option<&[u8]>, other_key: b
 
 #[test]
 fn the_protected_jobs_sign_what_was_built_and_nothing_else() {
-    let yaml = blocks(&section("keys.md", "Sign what was built"), "yaml");
+    let yaml = blocks(&section("keys.md", "Build and sign in separate jobs"), "yaml");
     let [github, gitlab] = &yaml[..] else { panic!("two examples") };
     for (yaml, key_in_file) in [(github, false), (gitlab, true)] {
         let (output, _) = two_jobs(yaml, key_in_file, None, false);
