@@ -1,25 +1,25 @@
-//! SHA-256 with the smallest frame around `sha2`'s compression function.
+//! Computes SHA-256 with little code around `sha2`'s compression function.
 //!
-//! The `Digest` front end of `sha2` costs a device more code and stack than the padding below; the compression
-//! function behind both is the same, with its back ends chosen at run time on a host.
+//! The `Digest` type of `sha2` costs a device more code and stack than the padding below. Both use the same compression
+//! function. On a host, `sha2` chooses that function's back end at run time.
 
 use sha2::block_api::compress256;
 
 const BLOCK: usize = 64;
 
-/// Initial value, FIPS 180-4, 5.3.3.
+/// The initial value of FIPS 180-4, 5.3.3.
 const INITIAL: [u32; 8] =
     [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
 /// A digest as eight words, the first word first.
 pub(crate) type Digest = [u32; 8];
 
-/// SHA-256 in progress.
+/// A hash in progress.
 #[derive(Clone)]
 pub(crate) struct Hasher {
     state: Digest,
     block: [u8; BLOCK],
-    /// Bytes hashed so far.
+    /// Number of bytes so far.
     len: u64,
 }
 
@@ -28,7 +28,7 @@ impl Hasher {
         Self { state: INITIAL, block: [0; BLOCK], len: 0 }
     }
 
-    /// Bytes that wait in `block`.
+    /// Returns the number of bytes that wait in `block`.
     const fn waiting(&self) -> usize {
         (self.len & 63) as usize
     }
@@ -48,7 +48,7 @@ impl Hasher {
                 }
                 taken
             };
-            // 2^64 bytes are never fed.
+            // Nobody feeds 2^64 bytes, so the length does not wrap.
             self.len = self.len.wrapping_add(taken as u64);
             bytes = bytes.get(taken..).unwrap_or_default();
         }
@@ -66,7 +66,7 @@ impl Hasher {
     }
 }
 
-/// The digest of `bytes`.
+/// Returns the digest of `bytes`.
 pub(crate) fn digest(bytes: &[u8]) -> Digest {
     let mut hasher = Hasher::new();
     hasher.update(bytes);

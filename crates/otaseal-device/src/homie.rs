@@ -1,58 +1,59 @@
-//! The tokens by which Homie servers find a firmware's name and version inside its image.
+//! Places the tokens by which Homie servers find a firmware's name and version in its image.
 //!
-//! A token is one string constant: left boundary, value, right boundary, NUL. The marker is a string of its own.
+//! A token is one string constant: left boundary, value, right boundary, NUL. The marker is a separate string.
 //! Source of every byte: homie-esp8266 `src/HomieNode.hpp` and `Homie.hpp` (the `Homie_setFirmware` and
 //! `Homie_setBrand` macros) and `scripts/firmware_parser/firmware_parser.py`.
 
-/// What marks an image as a Homie firmware: `%HOMIE_ESP8266_FW%`.
+/// The marker of a Homie firmware: `%HOMIE_ESP8266_FW%`.
 pub const MARKER: [u8; 18] = *b"%HOMIE_ESP8266_FW%";
 
-/// Before the firmware's name.
+/// The bytes before the firmware's name.
 pub const NAME_LEFT: [u8; 5] = [0xbf, 0x84, 0xe4, 0x13, 0x54];
-/// After the firmware's name.
+/// The bytes after the firmware's name.
 pub const NAME_RIGHT: [u8; 5] = [0x93, 0x44, 0x6b, 0xa7, 0x75];
-/// Bytes a name may have at most.
+/// Greatest length of a name in bytes.
 pub const NAME_MAX: usize = 32;
 
-/// Before the firmware's version.
+/// The bytes before the firmware's version.
 pub const VERSION_LEFT: [u8; 5] = [0x6a, 0x3f, 0x3e, 0x0e, 0xe1];
-/// After the firmware's version.
+/// The bytes after the firmware's version.
 pub const VERSION_RIGHT: [u8; 5] = [0xb0, 0x30, 0x48, 0xd4, 0x1a];
-/// Bytes a version may have at most.
+/// Greatest length of a version in bytes.
 pub const VERSION_MAX: usize = 16;
 
-/// Before the brand.
+/// The bytes before the brand.
 pub const BRAND_LEFT: [u8; 5] = [0xfb, 0x2a, 0xf5, 0x68, 0xc0];
-/// After the brand.
+/// The bytes after the brand.
 pub const BRAND_RIGHT: [u8; 5] = [0x6e, 0x2f, 0x0f, 0xeb, 0x2d];
-/// Bytes a brand may have at most: an access point's name of 32 bytes, less what Homie appends.
+/// Greatest length of a brand in bytes. An access point's name has 32, and Homie appends to the brand.
 pub const BRAND_MAX: usize = 21;
 
-/// Bytes of a token around its value: two boundaries and the NUL.
+/// Number of bytes in a token besides its value: two boundaries and the NUL.
 pub const TOKEN_OVERHEAD: usize = 11;
 
-/// Whether a token may hold this byte: a letter, a digit or one of `-_.+`.
+/// Tells whether a token may hold this byte: a letter, a digit or one of `-_.+`.
 #[must_use]
 pub const fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'+')
 }
 
-/// Why a value of good bytes cannot be the name of a file or a topic everywhere. Whoever packages a firmware refuses
-/// it, so the macros do.
+/// Why a value of allowed bytes cannot be the name of a file or a topic on every system.
+///
+/// otaseal refuses such a name when it packages a firmware, so the macros refuse it too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameFault {
-    /// A leading `.` (hidden file, `.`, `..`) or `-` (read as an option by programs that are given the name).
+    /// The value begins with `.` (a hidden file, `.` or `..`) or with `-` (programs take the name for an option).
     Lead,
-    /// A trailing `.`, which Windows drops: two names would be one file.
+    /// The value ends with `.`. Windows drops it, so two names would be one file.
     TrailingDot,
-    /// The name of a Windows device, alone or before a dot.
+    /// The value is the name of a Windows device, alone or before a dot.
     Reserved,
 }
 
-/// What is wrong with a value as a name; nothing with an empty one.
+/// Returns what is wrong with a value as a name. An empty value has no fault here.
 ///
-/// Source of the reserved names: Microsoft, "Naming Files, Paths, and Namespaces": reserved with any extension and in
-/// any case.
+/// Source of the reserved names: Microsoft, "Naming Files, Paths, and Namespaces". Windows reserves them in upper and
+/// lower case and with any extension.
 #[must_use]
 pub const fn name_fault(value: &[u8]) -> Option<NameFault> {
     match value {
@@ -74,12 +75,15 @@ pub const fn name_fault(value: &[u8]) -> Option<NameFault> {
     if reserved { Some(NameFault::Reserved) } else { None }
 }
 
-/// One token; the macros call this while compiling.
+/// Makes one token. The macros call this at compile time.
 ///
 /// # Panics
 ///
-/// When the value is empty, longer than `max`, holds a byte that [`is_token_byte`] refuses, has a [`name_fault`], or
-/// `T` is not its length and [`TOKEN_OVERHEAD`]. In a constant, that is a compile error.
+/// A panic in a constant is a compile error. The function panics when:
+///
+/// - the value is empty or longer than `max`;
+/// - the value holds a byte that [`is_token_byte`] refuses, or has a [`name_fault`];
+/// - `T` is not the value's length plus [`TOKEN_OVERHEAD`].
 #[must_use]
 pub const fn token<const T: usize>(left: [u8; 5], value: &str, right: [u8; 5], max: usize) -> [u8; T] {
     assert!(!value.is_empty(), "a Homie token must not be empty");
@@ -90,9 +94,9 @@ pub const fn token<const T: usize>(left: [u8; 5], value: &str, right: [u8; 5], m
     );
     assert!(
         matches!(T.checked_sub(TOKEN_OVERHEAD), Some(len) if len == value.len()),
-        "the token's length is its value's and eleven"
+        "a Homie token is eleven bytes longer than its value"
     );
-    // The NUL at the end is what the array begins with.
+    // The last byte stays zero: it is the NUL.
     let mut token = [0; T];
     let mut out: &mut [u8] = &mut token;
     out = put(out, &left);
@@ -106,7 +110,7 @@ pub const fn token<const T: usize>(left: [u8; 5], value: &str, right: [u8; 5], m
     token
 }
 
-/// Copies `bytes` to the front of `out` and returns what is behind them.
+/// Copies `bytes` to the front of `out` and returns the rest of `out`.
 const fn put<'a>(mut out: &'a mut [u8], mut bytes: &[u8]) -> &'a mut [u8] {
     while let [byte, rest @ ..] = bytes {
         match out {
@@ -121,11 +125,10 @@ const fn put<'a>(mut out: &'a mut [u8], mut bytes: &[u8]) -> &'a mut [u8] {
     out
 }
 
-/// Places the marker, the firmware's name and its version in the image, once per program.
+/// Places the marker, the firmware's name and its version in the image. Use it once per program.
 ///
-/// Name and version are checked while compiling: 1 to 32 and 1 to 16 bytes of `[A-Za-z0-9-_.+]`. The linker
-/// keeps the strings although nothing reads them; with a linker that collects sections, that takes Rust 1.89 or
-/// newer.
+/// The compiler checks both: a name has 1 to 32 bytes of `[A-Za-z0-9-_.+]`, a version 1 to 16. The linker keeps the
+/// strings although nothing reads them. A linker that collects sections keeps them from Rust 1.89 on.
 ///
 /// ```
 /// otaseal_device::homie_firmware!("thermostat", "1.4.0");
@@ -157,9 +160,9 @@ macro_rules! homie_firmware {
     };
 }
 
-/// Places the brand in the image: 1 to 21 bytes of `[A-Za-z0-9-_.+]`, checked while compiling.
+/// Places the brand in the image. The compiler checks it: a brand has 1 to 21 bytes of `[A-Za-z0-9-_.+]`.
 ///
-/// Without it, Homie servers call the device "Homie".
+/// Without a brand, Homie servers call the device "Homie".
 ///
 /// ```
 /// otaseal_device::homie_brand!("Acme");

@@ -6,12 +6,12 @@ use crate::hash;
 use crate::reject::Reject;
 use crate::rsa::{self, Form};
 
-/// What the self-test vector in an emitted key file signs.
+/// The message that the self-test signature in an emitted key file signs.
 pub const SELF_TEST_MESSAGE: &[u8] = b"otaseal self-test";
 
-/// The fingerprint of a public key: SHA-256 over its DER-encoded SubjectPublicKeyInfo (RFC 5280, 4.1).
+/// The id of a public key: SHA-256 over its DER-encoded SubjectPublicKeyInfo (RFC 5280, 4.1).
 ///
-/// A label. The verdict rests on the modulus alone.
+/// The key id is a label. The verdict depends on the modulus alone.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct KeyId(pub [u8; 32]);
@@ -28,15 +28,15 @@ impl fmt::Debug for KeyId {
     }
 }
 
-/// Why a modulus is no key.
+/// Why a modulus is not a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// Not 2048, 3072 or 4096 bits.
+    /// The modulus does not have 2048, 3072 or 4096 bits.
     Size,
-    /// The highest bit is clear: the modulus is shorter than its words.
+    /// The highest bit is clear, so the modulus is shorter than its words.
     TopBitClear,
-    /// Even, so that it is no product of two odd primes.
+    /// The modulus is even, so it is not a product of two odd primes.
     Even,
 }
 
@@ -44,7 +44,7 @@ impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Size => "the modulus is not 64, 96 or 128 words long",
-            Self::TopBitClear => "the modulus has its highest bit clear",
+            Self::TopBitClear => "the highest bit of the modulus is clear",
             Self::Even => "the modulus is even",
         })
     }
@@ -54,8 +54,8 @@ impl core::error::Error for KeyError {}
 
 /// An RSA public key of `32 * W` bits with the exponent 65537.
 ///
-/// The exponent is no parameter, so that a key with e = 3, whose signatures can be forged by a cube root where
-/// padding is checked carelessly, cannot be expressed.
+/// The exponent is not a parameter, so you cannot express a key with e = 3. Where a verifier checks the padding
+/// carelessly, an attacker forges signatures of such a key with a cube root.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct PublicKey<const W: usize> {
     modulus: [u32; W],
@@ -70,15 +70,15 @@ pub type Rsa3072 = PublicKey<96>;
 pub type Rsa4096 = PublicKey<128>;
 
 impl<const W: usize> PublicKey<W> {
-    /// Bytes of a signature by this key.
+    /// Length in bytes of a signature by this key.
     pub const SIGNATURE_LEN: usize = W.saturating_mul(4);
 
-    /// A key from its modulus, least significant word first.
+    /// Makes a key from its modulus, least significant word first.
     ///
     /// # Panics
     ///
-    /// When [`try_new`](Self::try_new) fails. In a constant, which is where a device has its keys, that is a
-    /// compile error:
+    /// Panics when [`try_new`](Self::try_new) fails. A device has its keys in constants, where the panic is a compile
+    /// error:
     ///
     /// ```compile_fail
     /// # use otaseal_device::{KeyId, PublicKey};
@@ -90,20 +90,20 @@ impl<const W: usize> PublicKey<W> {
             Ok(key) => key,
             Err(error) => {
                 assert!(!matches!(error, KeyError::Size), "the modulus is not 64, 96 or 128 words long");
-                assert!(!matches!(error, KeyError::TopBitClear), "the modulus has its highest bit clear");
+                assert!(!matches!(error, KeyError::TopBitClear), "the highest bit of the modulus is clear");
                 assert!(!matches!(error, KeyError::Even), "the modulus is even");
-                // Not reached: one of the three failed.
+                // The program never gets here: one of the three assertions failed.
                 Self { modulus, key_id }
             }
         }
     }
 
-    /// A key from its modulus, least significant word first.
+    /// Makes a key from its modulus, least significant word first.
     ///
     /// # Errors
     ///
-    /// [`KeyError::Size`] unless `W` is 64, 96 or 128; [`KeyError::TopBitClear`] and [`KeyError::Even`] for a
-    /// modulus that the arithmetic does not hold for.
+    /// - [`KeyError::Size`] unless `W` is 64, 96 or 128.
+    /// - [`KeyError::TopBitClear`] and [`KeyError::Even`] for a modulus for which the arithmetic would be wrong.
     pub const fn try_new(modulus: [u32; W], key_id: KeyId) -> Result<Self, KeyError> {
         if !matches!(W, 64 | 96 | 128) {
             return Err(KeyError::Size);
@@ -115,25 +115,27 @@ impl<const W: usize> PublicKey<W> {
         }
     }
 
-    /// The modulus, least significant word first.
+    /// Returns the modulus, least significant word first.
     #[must_use]
     pub const fn modulus(&self) -> &[u32; W] {
         &self.modulus
     }
 
-    /// The key's fingerprint.
+    /// Returns the key id.
     #[must_use]
     pub const fn key_id(&self) -> KeyId {
         self.key_id
     }
 
-    /// Checks a signature over [`SELF_TEST_MESSAGE`], so that a firmware can find out at its first start, and not
-    /// at its first update, whether verification works on its core and compiler.
+    /// Checks a signature over [`SELF_TEST_MESSAGE`].
+    ///
+    /// A firmware calls this at its first start. It learns then, and not at its first update, whether verification
+    /// works on its core and with its compiler.
     ///
     /// # Errors
     ///
-    /// [`Reject::SignatureRange`] or [`Reject::SignatureMismatch`]; [`Reject::NoSignature`] when `signature` is
-    /// not [`SIGNATURE_LEN`](Self::SIGNATURE_LEN) bytes long.
+    /// - [`Reject::NoSignature`] when `signature` is not [`SIGNATURE_LEN`](Self::SIGNATURE_LEN) bytes long.
+    /// - [`Reject::SignatureRange`] or [`Reject::SignatureMismatch`] when the signature is wrong.
     pub fn self_test(&self, signature: &[u8]) -> Result<(), Reject> {
         if signature.len() != Self::SIGNATURE_LEN {
             return Err(Reject::NoSignature);
@@ -149,16 +151,16 @@ impl<const W: usize> fmt::Debug for PublicKey<W> {
     }
 }
 
-/// The keys any of which may sign: one, or several while keys rotate or where a backup signer exists.
+/// The keys that a device trusts: one, or several while keys rotate or where a second signer exists.
 ///
-/// An image accepted by the weakest of them is accepted: drop a key as soon as it is no longer needed.
+/// A signature by any one of them is enough, so the weakest key decides. Drop a key as soon as you no longer need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeySet<const N: usize, const W: usize = 64> {
     keys: [PublicKey<W>; N],
 }
 
 impl<const N: usize, const W: usize> KeySet<N, W> {
-    /// A set of at least one key; an empty set does not compile.
+    /// Makes a set of at least one key. An empty set does not compile.
     ///
     /// ```compile_fail
     /// let nobody = otaseal_device::KeySet::<0, 64>::new([]);
@@ -169,7 +171,7 @@ impl<const N: usize, const W: usize> KeySet<N, W> {
         Self { keys }
     }
 
-    /// The keys, in the order they are tried.
+    /// Returns the keys, in the order in which the verifier tries them.
     #[must_use]
     pub const fn keys(&self) -> &[PublicKey<W>; N] {
         &self.keys

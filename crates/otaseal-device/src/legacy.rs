@@ -1,8 +1,10 @@
-//! The form of esp8266 core 2.5.0 to 2.5.2: the bare digest, without the name of its algorithm.
+//! Judges legacy signatures, the form of esp8266 core 2.5.0 to 2.5.2.
 //!
-//! Only for devices that run those versions. The types here are separate and nothing falls back to them, because
-//! a verifier that accepts both forms accepts the weaker one. Layout, keys and checks are otherwise those of the
-//! crate's documentation; the padded block is `00 01 FF … FF 00 | digest`.
+//! A legacy signature has the padded block `00 01 FF … FF 00 | digest`: the block does not name the hash algorithm.
+//! The layout, the keys and the checks are those of the crate's documentation.
+//!
+//! Use this module only for devices that run those versions. Its types are separate and no other type falls back to
+//! them: a verifier that accepts both kinds of signature is as weak as the weaker kind.
 
 use crate::key::KeySet;
 use crate::reject::Reject;
@@ -10,45 +12,46 @@ use crate::rsa::Form;
 use crate::stream::Stream;
 use crate::verify::{Accepted, HashedPayload, Payload, verify_as, verify_hashed_as};
 
-/// [`crate::verify()`] for the legacy form.
+/// Judges an image with a legacy signature, as [`crate::verify()`] does with a current one.
 ///
 /// # Errors
 ///
-/// [`Reject`], by the first check that fails.
+/// Returns the [`Reject`] of the first check that fails.
 pub fn verify<'a, const N: usize, const W: usize>(
     image: &'a [u8],
     keys: &KeySet<N, W>,
 ) -> Result<Payload<'a>, Reject> {
-    verify_as(image, keys, Form::BareDigest)
+    verify_as(image, keys, Form::Legacy)
 }
 
-/// [`crate::verify_hashed`] for the legacy form.
+/// Judges the trailer of an image with a legacy signature, as [`crate::verify_hashed`] does with a current one.
 ///
 /// # Errors
 ///
-/// [`Reject`], by the first check that fails.
+/// Returns the [`Reject`] of the first check that fails. [`Reject::TotalMismatch`] means that the trailer is longer or
+/// shorter than its length field says.
 pub fn verify_hashed<const N: usize, const W: usize>(
     payload: &HashedPayload,
     trailer: &[u8],
     keys: &KeySet<N, W>,
 ) -> Result<Accepted, Reject> {
-    verify_hashed_as(payload, trailer, keys, Form::BareDigest)
+    verify_hashed_as(payload, trailer, keys, Form::Legacy)
 }
 
-/// [`crate::Verifier`] for the legacy form.
+/// Judges an image with a legacy signature in chunks, as [`crate::Verifier`] does with a current one.
 #[derive(Clone)]
 pub struct Verifier<const W: usize = 64> {
     inner: Stream<W>,
 }
 
 impl<const W: usize> Verifier<W> {
-    /// For an image of `total` bytes, trailer included.
+    /// Starts on an image of `total` bytes, trailer included.
     #[must_use]
     pub const fn with_total(total: usize) -> Self {
         Self { inner: Stream::new(Some(total)) }
     }
 
-    /// For an image whose length only its end tells.
+    /// Starts on an image of unknown length.
     #[must_use]
     pub const fn unknown_total() -> Self {
         Self { inner: Stream::new(None) }
@@ -58,17 +61,17 @@ impl<const W: usize> Verifier<W> {
     ///
     /// # Errors
     ///
-    /// [`Reject::TotalMismatch`] when more than the announced total arrives.
+    /// [`Reject::TotalMismatch`] when more bytes arrive than were announced.
     pub fn update(&mut self, bytes: &[u8]) -> Result<(), Reject> {
         self.inner.update(bytes)
     }
 
-    /// Judges what was fed.
+    /// Judges the image.
     ///
     /// # Errors
     ///
-    /// [`Reject`], by the first check that fails.
+    /// Returns the [`Reject`] of the first check that fails.
     pub fn finish<const N: usize>(self, keys: &KeySet<N, W>) -> Result<Accepted, Reject> {
-        self.inner.finish(keys, Form::BareDigest)
+        self.inner.finish(keys, Form::Legacy)
     }
 }

@@ -1,53 +1,54 @@
-//! The verdict on a signed firmware image.
+//! Judges signed firmware images on the device.
 //!
 //! # The format
 //!
-//! A signed image is three parts and nothing else:
+//! A signed image has three parts and nothing else:
 //!
 //! | part | bytes | meaning |
 //! |---|---|---|
-//! | payload | 1 or more | what runs: a raw image, or a gzip file of one |
+//! | payload | 1 or more | what is signed: a plain image, or a gzip file of one |
 //! | signature | 256, 384 or 512 | RSASSA-PKCS1-v1_5 with SHA-256 over the payload, big-endian |
-//! | length field | 4 | length of the signature, little-endian |
+//! | length field | 4 | length of the signature in bytes, little-endian |
 //!
-//! This is the layout of the ESP8266 and RP2040 Arduino cores (`tools/signing.py`, `Updater.cpp`). The signature
-//! equals the output of `openssl dgst -sha256 -sign`. The signature and the length field together are the
-//! trailer.
+//! The signature and the length field together are the trailer. The Arduino cores of the ESP8266 and the RP2040
+//! define this layout (`tools/signing.py`, `Updater.cpp`). The signature equals the output of
+//! `openssl dgst -sha256 -sign`.
 //!
 //! # The checks
 //!
-//! In this order; each has one [`Reject`]:
+//! The checks run in this order. Each has one [`Reject`]:
 //!
-//! 1. the bytes fed are as many as were announced (only where a total was announced)
-//! 2. a length field is there
-//! 3. it equals the length of the key's modulus
-//! 4. the signature it speaks of is there
-//! 5. a payload is there
-//! 6. the signature, as a number, is below the modulus
-//! 7. signature ^ 65537 mod modulus is exactly the block that the payload's digest calls for
+//! 1. As many bytes arrived as were announced. This check needs an announced total.
+//! 2. The image has a length field.
+//! 3. The length field equals the length of the key's modulus.
+//! 4. The image is long enough for a signature of that length.
+//! 5. The image has a payload.
+//! 6. The signature, as a number, is below the modulus.
+//! 7. `signature ^ 65537 mod modulus` is exactly the block that the payload's digest demands.
 //!
-//! Check 7 builds the block it expects and compares the whole of it (RFC 8017, 8.2.2). Nothing the signature
-//! decrypts to is ever parsed: short padding, bytes after the digest, a missing digest algorithm and every
-//! cousin of these are one case, "not equal".
+//! Check 7 builds the block it expects and compares every bit of it (RFC 8017, 8.2.2). It never parses the block that
+//! comes out of the signature. Short padding, bytes after the digest and a missing digest algorithm are therefore one
+//! case: "not equal". So is every similar forgery.
 //!
-//! # What it proves, and what not
+//! # What a verdict proves
 //!
-//! [`verify`] proves that a holder of one of the keys signed exactly the payload it returns. It does not prove
-//! that the payload fits this board or that it is newer than what runs, see [`Requirements`]; nor that flash still
-//! holds the same bytes when they are executed later, see [`verify_at`].
+//! [`verify`] proves that the holder of one of the keys signed exactly the payload it returns. It does not prove:
+//!
+//! - that the payload fits this board, or that it is newer than the running firmware: see [`Requirements`];
+//! - that the flash still holds the same bytes when the device executes them later: see [`verify_at`].
 //!
 //! # Example
 //!
 //! ```
 //! use otaseal_device::{KeyId, KeySet, PublicKey, Reject, verify};
 //! # const MODULUS: [u32; 64] = { let mut m = [7; 64]; m[63] = 0x8000_0000; m };
-//! // Both constants come from the source file that `otaseal pubkey` writes.
+//! // `otaseal pubkey` writes the source file with both constants.
 //! const KEY: PublicKey<64> = PublicKey::new(MODULUS, KeyId([0; 32]));
 //! static KEYS: KeySet<1> = KeySet::new([KEY]);
 //!
 //! fn update(staged: &[u8]) -> Result<usize, Reject> {
 //!     let payload = verify(staged, &KEYS)?;
-//!     // Only now: copy payload.bytes() to where it runs.
+//!     // Only now copy payload.bytes() to the place where it runs.
 //!     Ok(payload.bytes().len())
 //! }
 //! assert_eq!(update(b"not an image"), Err(Reject::LengthField));

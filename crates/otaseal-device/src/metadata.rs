@@ -1,44 +1,47 @@
-//! What a firmware says of itself, inside the signed bytes: name, version, board.
+//! Reads the metadata block: the name, version and board that a firmware states inside its signed bytes.
 //!
-//! A signature says who made an image, not what it is for. A *metadata block* says the rest, in a place that every
-//! device skips which does not know it, so that nothing of the format changes:
+//! A signature tells who made an image, not which devices it is for. The *metadata block* tells the rest. It lies where
+//! devices that do not know it skip it, so the format of a signed image stays the same:
 //!
-//! - in a gzip payload, a subfield of the header's extra field (RFC 1952, 2.3.1.1) with the identifier `Ot`;
-//! - in any other payload, its last bytes: the block, the block's length as a little-endian `u32`, and
-//!   [`TAIL_MAGIC`]. An ESP8266 copies them behind its image, where nothing reads them.
+//! - In a gzip payload, the block is a subfield of the extra field in the header (RFC 1952, 2.3.1.1) with the
+//!   identifier `Ot`.
+//! - In any other payload, the last bytes are the block, its length as a little-endian `u32`, and [`TAIL_MAGIC`]. An
+//!   ESP8266 copies them behind its image, where nothing reads them.
 //!
 //! # The block
 //!
-//! One byte with the block's format, 1, then fields to its end. A field is a tag, a length (one byte each) and as
-//! many bytes of value:
+//! The first byte of the block is its format, 1. Fields follow up to the end of the block. A field is a tag, a length
+//! (one byte each) and as many bytes of value:
 //!
 //! | tag | bytes | meaning |
 //! |---|---|---|
 //! | 0 | any | padding, all zero |
 //! | 1 | 1 to 32 | name of the firmware |
 //! | 2 | 1 to 32 | version of the firmware |
-//! | 3 | 1 to 32 | board that it is for |
+//! | 3 | 1 to 32 | board that the firmware is for |
 //! | 4 | 1 | flash mode of an ESP8266 image: 0 QIO, 1 QOUT, 2 DIO, 3 DOUT |
 //! | 5 | 4 | length of the plain image in bytes, little-endian |
 //! | 6 | 32 | SHA-256 of the plain image |
-//! | 7 | 1 to 32 | oldest version that may be updated to this one |
+//! | 7 | 1 to 32 | oldest version that this firmware may replace |
 //! | 8 | 32 | id of the key that signs |
 //!
-//! The *plain image* is what the gzip inflates to, and what stands before a tail. Texts hold the bytes of
-//! [`is_token_byte`]. Tags ascend, each at most once, padding anywhere but in between two of
-//! one tag. An unknown tag below 128 is skipped; one from 128 on is one that must be understood, and refused.
+//! The *plain image* is the content of the gzip file, or the bytes before the block at the end of a payload. Texts hold
+//! bytes that [`is_token_byte`] allows. Tags ascend, and each stands in the block at most once. Padding may stand
+//! anywhere.
+//!
+//! A reader skips an unknown tag below 128. It refuses a block with an unknown tag from 128 on: such a field must be
+//! understood.
 //!
 //! # Versions
 //!
-//! A version has an order when it is one to three numbers with dots between them, perhaps followed by `+` and
-//! anything; missing numbers are 0. Any other text, such as a pre-release, is a version without order, which
-//! meets no demand on a version.
+//! A version has an order when it is one to three numbers with dots between them. `+` and any text may follow. Missing
+//! numbers are 0. Any other text, such as a pre-release, is a version without order. It meets no demand on a version.
 //!
-//! # What it proves
+//! # What a block proves
 //!
-//! As much as the signature over it: [`MetadataBlock::of`] takes a [`Payload`], which only the verifier makes. A
-//! block read by [`MetadataBlock::of_unverified`] proves nothing. What a block says of the plain image is for the
-//! host; a device that inflates can compare it with what came out.
+//! A block proves as much as the signature over it. [`MetadataBlock::of`] takes a [`Payload`], which only the verifier
+//! makes. A block from [`MetadataBlock::of_unverified`] proves nothing. The facts about the plain image are for the
+//! host. A device that inflates can compare them with its result.
 //!
 //! ```
 //! use otaseal_device::{KeySet, MetadataBlock, Requirements, Version, verify};
@@ -51,7 +54,7 @@
 //!
 //! fn update(staged: &[u8]) -> Result<(), &'static str> {
 //!     let payload = verify(staged, &KEYS).map_err(|_| "not signed by us")?;
-//!     // Nothing has been inflated yet.
+//!     // The device has inflated nothing yet.
 //!     let block = MetadataBlock::of(&payload).map_err(|_| "damaged")?.ok_or("unlabelled")?;
 //!     DEMANDS.check(&payload.accepted(), &block).map_err(|_| "not for this device, or older")?;
 //!     if !block.installs_over(RUNNING) {
@@ -71,13 +74,13 @@ use crate::{Accepted, KeyId, Metadata, Payload, Version};
 pub const FORMAT: u8 = 1;
 /// Identifier of the gzip subfield (SI1, SI2).
 pub const SUBFIELD_ID: [u8; 2] = *b"Ot";
-/// The last bytes of a payload that ends in a block.
+/// The last bytes of a payload that ends with a block.
 pub const TAIL_MAGIC: [u8; 8] = *b"OtaSeal\x1a";
-/// Bytes behind a block at the end of a payload: its length and [`TAIL_MAGIC`].
+/// Number of bytes behind a block at the end of a payload: its length and [`TAIL_MAGIC`].
 pub const TAIL_FOOTER_LEN: usize = 12;
-/// Bytes that a block may have at most.
+/// Greatest length of a block in bytes.
 pub const BLOCK_MAX: usize = 512;
-/// Bytes that a text may have at most.
+/// Greatest length of a text in bytes.
 pub const TEXT_MAX: usize = 32;
 
 /// The tags of a block's fields.
@@ -88,7 +91,7 @@ pub mod tag {
     pub const NAME: u8 = 1;
     /// Version of the firmware.
     pub const VERSION: u8 = 2;
-    /// Board that it is for.
+    /// Board that the firmware is for.
     pub const BOARD: u8 = 3;
     /// Flash mode of an ESP8266 image.
     pub const FLASH_MODE: u8 = 4;
@@ -96,23 +99,23 @@ pub mod tag {
     pub const RAW_LEN: u8 = 5;
     /// SHA-256 of the plain image.
     pub const RAW_SHA256: u8 = 6;
-    /// Oldest version that may be updated.
+    /// Oldest version that the firmware may replace.
     pub const MIN_BASE_VERSION: u8 = 7;
     /// Id of the key that signs.
     pub const KEY_ID: u8 = 8;
-    /// From here on, a tag that is not known is an error.
+    /// The first tag that a reader must know: an unknown tag from here on is an error.
     pub const CRITICAL: u8 = 128;
 }
 
-/// What a block says. A field that it does not have is absent.
+/// The content of a block. A field is `None` when the block does not have it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MetadataBlock<'a> {
     /// Name of the firmware.
     pub name: Option<&'a str>,
-    /// Its version.
+    /// Version of the firmware.
     pub version: Option<&'a str>,
-    /// The board that it is for.
+    /// Board that the firmware is for.
     pub board: Option<&'a str>,
     /// Flash mode of an ESP8266 image: 0 QIO, 1 QOUT, 2 DIO, 3 DOUT.
     pub flash_mode: Option<u8>,
@@ -120,37 +123,37 @@ pub struct MetadataBlock<'a> {
     pub raw_len: Option<u32>,
     /// SHA-256 of the plain image.
     pub raw_sha256: Option<&'a [u8; 32]>,
-    /// The oldest version that may be updated to this one.
+    /// Oldest version that the firmware may replace.
     pub min_base_version: Option<&'a str>,
-    /// The key that signs.
+    /// Id of the key that signs.
     pub key_id: Option<KeyId>,
 }
 
-/// Why a block cannot be read. A payload with such a block is refused, whatever its signature says.
+/// Why a block cannot be read. Refuse a payload with such a block, even if its signature is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(u8)]
 pub enum MetadataError {
-    /// A gzip header's extra field, or the length before [`TAIL_MAGIC`], does not fit the payload.
+    /// The extra field of a gzip header, or the length before [`TAIL_MAGIC`], does not fit the payload.
     Place = 16,
-    /// More than one block.
+    /// The payload has more than one block.
     Twice = 17,
-    /// Empty, or more than [`BLOCK_MAX`] bytes.
+    /// The block is empty, or has more than [`BLOCK_MAX`] bytes.
     Size = 18,
     /// The format is not [`FORMAT`].
     Format = 19,
     /// A field reaches beyond the block.
     Cut = 20,
-    /// Tags do not ascend, or one stands there twice.
+    /// The tags do not ascend, or one tag stands in the block twice.
     Order = 21,
-    /// A tag from 128 on that is not known here.
+    /// The block has an unknown tag from 128 on.
     Critical = 22,
-    /// A value of the wrong length or with a byte that may not be in it.
+    /// A value has the wrong length, or a byte that it must not have.
     Value = 23,
 }
 
 impl MetadataError {
-    /// Its number. It never changes its meaning, and is no number of a [`Reject`](crate::Reject).
+    /// Returns the error's number. It never changes its meaning, and no [`Reject`](crate::Reject) has it.
     #[must_use]
     pub const fn code(self) -> u8 {
         self as u8
@@ -160,14 +163,14 @@ impl MetadataError {
 impl fmt::Display for MetadataError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Place => "the metadata block is not where its length says",
+            Self::Place => "the metadata block does not fit the payload",
             Self::Twice => "there is more than one metadata block",
             Self::Size => "the metadata block is empty or too long",
             Self::Format => "the metadata block has an unknown format",
             Self::Cut => "a metadata field reaches beyond its block",
-            Self::Order => "the metadata fields do not ascend",
-            Self::Critical => "the metadata have a field that must be understood and is not",
-            Self::Value => "a metadata field has a value that it cannot have",
+            Self::Order => "the metadata fields are out of order",
+            Self::Critical => "the metadata block has an unknown critical field",
+            Self::Value => "a metadata field has a value that is not allowed",
         })
     }
 }
@@ -175,21 +178,22 @@ impl fmt::Display for MetadataError {
 impl core::error::Error for MetadataError {}
 
 impl<'a> MetadataBlock<'a> {
-    /// What a verified payload says of itself; `None` when it has no block.
+    /// Reads the block of a verified payload. Returns `None` when the payload has no block.
     ///
     /// # Errors
     ///
-    /// [`MetadataError`], by the first check that fails.
+    /// Returns the [`MetadataError`] of the first check that fails.
     pub fn of(payload: &Payload<'a>) -> Result<Option<Self>, MetadataError> {
         Self::of_unverified(payload.bytes())
     }
 
-    /// The same for bytes that nobody has verified: for looking, never for deciding. Of a gzip payload, the
-    /// header is enough.
+    /// Reads the block of a payload that nobody has verified. Show the result, but never decide by it.
+    ///
+    /// The header of a gzip payload is enough.
     ///
     /// # Errors
     ///
-    /// [`MetadataError`], by the first check that fails.
+    /// Returns the [`MetadataError`] of the first check that fails.
     pub fn of_unverified(payload: &'a [u8]) -> Result<Option<Self>, MetadataError> {
         block(payload)?.map(Self::parse).transpose()
     }
@@ -198,7 +202,8 @@ impl<'a> MetadataBlock<'a> {
     ///
     /// # Errors
     ///
-    /// [`MetadataError`], but not `Place` and `Twice`, which are about where a block lies.
+    /// Returns the [`MetadataError`] of the first check that fails. It is never `Place` or `Twice`: these concern the
+    /// payload around the block.
     pub fn parse(block: &'a [u8]) -> Result<Self, MetadataError> {
         if block.len() > BLOCK_MAX {
             return Err(MetadataError::Size);
@@ -228,14 +233,16 @@ impl<'a> MetadataBlock<'a> {
         Ok(found)
     }
 
-    /// Whether the image may replace a firmware of this version. Without a minimum base version it may replace
-    /// any; a minimum without order allows none.
+    /// Tells whether the firmware may replace a firmware of this version.
+    ///
+    /// A firmware that states no oldest version may replace any. If the oldest version has no order, the firmware may
+    /// replace none.
     #[must_use]
     pub fn installs_over(&self, running: Version) -> bool {
         self.min_base_version.is_none_or(|base| ordered(base).is_some_and(|base| base <= running))
     }
 
-    /// Whether the key that signed is the one that the block names, if it names one.
+    /// Tells whether the block names the key that signed, or no key.
     #[must_use]
     pub fn names_key_of(&self, accepted: &Accepted) -> bool {
         self.key_id.is_none_or(|id| id == accepted.key_id)
@@ -275,10 +282,10 @@ impl Metadata for MetadataBlock<'_> {
     }
 }
 
-/// The order of a version's text: see the module's documentation.
+/// Returns the version if its text has an order. The module's documentation tells which texts have one.
 fn ordered(version: &str) -> Option<Version> {
     let mut parts = version.split('+').next()?.split('.').map(|part| {
-        // `parse` alone would take a sign.
+        // `parse` alone would accept a sign.
         part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok()).flatten()
     });
     let (major, minor, patch) = (parts.next()??, parts.next(), parts.next());
@@ -299,13 +306,15 @@ fn text(value: &[u8]) -> Result<&str, MetadataError> {
     core::str::from_utf8(value).map_err(|_| MetadataError::Value)
 }
 
-/// The block of a payload, where it has one.
+/// Finds the block of a payload.
 fn block(payload: &[u8]) -> Result<Option<&[u8]>, MetadataError> {
     if payload.starts_with(&[0x1f, 0x8b]) { in_gzip(payload) } else { in_tail(payload) }
 }
 
-/// RFC 1952, 2.3.1: FLG is byte 3, FEXTRA its bit 2; the extra field follows the ten bytes of the header with a
-/// length of two bytes, and is made of subfields of two bytes identifier, two of length, and the data.
+/// Finds the block in a gzip header (RFC 1952, 2.3.1).
+///
+/// FLG is byte 3, and FEXTRA is its bit 2. The header has ten bytes. Then come two bytes with the length of the extra
+/// field, then the extra field. It consists of subfields: two bytes of identifier, two of length, and the data.
 fn in_gzip(payload: &[u8]) -> Result<Option<&[u8]>, MetadataError> {
     let Some((&[_, _, _, flags, ..], rest)) = payload.split_first_chunk::<10>() else {
         return Ok(None);
@@ -318,7 +327,7 @@ fn in_gzip(payload: &[u8]) -> Result<Option<&[u8]>, MetadataError> {
     let mut found = None;
     while let Some((&[si1, si2, low, high], rest)) = extra.split_first_chunk() {
         let len = usize::from(u16::from_le_bytes([low, high]));
-        // A foreign tool's extra field need not be made of subfields; a block in it must.
+        // Another tool's extra field need not consist of subfields. A block must be a whole subfield.
         let Some((data, rest)) = rest.split_at_checked(len) else {
             return if [si1, si2] == SUBFIELD_ID { Err(MetadataError::Place) } else { Ok(found) };
         };
@@ -330,6 +339,7 @@ fn in_gzip(payload: &[u8]) -> Result<Option<&[u8]>, MetadataError> {
     Ok(found)
 }
 
+/// Finds the block at the end of a payload.
 fn in_tail(payload: &[u8]) -> Result<Option<&[u8]>, MetadataError> {
     let Some((rest, magic)) = payload.split_last_chunk() else { return Ok(None) };
     if *magic != TAIL_MAGIC {

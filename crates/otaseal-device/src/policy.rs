@@ -1,35 +1,35 @@
-//! What a device may demand of an update beyond a good signature.
+//! The demands that a device can make of an update, besides a good signature.
 
 use core::fmt;
 
 use crate::verify::Accepted;
 
-/// A version, ordered by its parts from the left.
+/// A version. Versions compare by major, then minor, then patch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Version {
-    /// Incompatible changes.
+    /// Rises with incompatible changes.
     pub major: u32,
-    /// Additions.
+    /// Rises with additions.
     pub minor: u32,
-    /// Corrections.
+    /// Rises with corrections.
     pub patch: u32,
 }
 
-/// What an image says of itself, inside its signed bytes.
+/// The facts that an image states about itself, inside its signed bytes.
 ///
-/// The verdict does not depend on it. Whoever reads a format of metadata implements this; the format is not
-/// this crate's, and an image may have none.
+/// The verdict does not depend on them, and an image may have none. [`MetadataBlock`](crate::MetadataBlock) implements
+/// this trait. Implement it for your own format of metadata.
 pub trait Metadata {
-    /// The firmware's name.
+    /// Returns the firmware's name.
     fn name(&self) -> Option<&str>;
-    /// The firmware's version.
+    /// Returns the firmware's version.
     fn version(&self) -> Option<Version>;
-    /// The board it was built for.
+    /// Returns the board that the firmware is for.
     fn board(&self) -> Option<&str>;
 }
 
-/// An image without metadata: it meets no demand.
+/// An image without metadata. It meets no demand.
 impl Metadata for () {
     fn name(&self) -> Option<&str> {
         None
@@ -44,7 +44,7 @@ impl Metadata for () {
     }
 }
 
-/// Demands on an update; what is `None` is not asked for.
+/// Demands on an update. A field that is `None` demands nothing.
 ///
 /// ```
 /// # use otaseal_device::{Accepted, Metadata, Requirements, Unmet, Version};
@@ -57,12 +57,12 @@ impl Metadata for () {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Requirements<'a> {
-    /// The firmware's name, to the byte.
+    /// The firmware's name. Every byte must match.
     pub name: Option<&'a str>,
-    /// The board, to the byte.
+    /// The board. Every byte must match.
     pub board: Option<&'a str>,
-    /// The oldest version that may be installed: what keeps an attacker from bringing back an old one, validly
-    /// signed, with a known hole.
+    /// The oldest version that the device installs. Without this demand, an attacker can bring back an old firmware
+    /// that has a good signature and a known hole.
     pub min_version: Option<Version>,
 }
 
@@ -70,11 +70,12 @@ impl Requirements<'_> {
     /// No demands.
     pub const NONE: Self = Self { name: None, board: None, min_version: None };
 
-    /// Checks the demands on an image that was accepted; the proof is taken so that nobody asks before that.
+    /// Checks the demands on an image that the verifier accepted. It takes the proof, so that nobody calls it earlier.
     ///
     /// # Errors
     ///
-    /// [`Unmet`], by the first demand that is not met. A demand on what the metadata does not say is not met.
+    /// Returns the [`Unmet`] of the first demand that the image does not meet. An image that does not state a fact does
+    /// not meet a demand on that fact.
     pub fn check(&self, _proof: &Accepted, metadata: &impl Metadata) -> Result<(), Unmet> {
         if self.name.is_some() && self.name != metadata.name() {
             return Err(Unmet::Name);
@@ -95,16 +96,16 @@ impl Requirements<'_> {
 #[non_exhaustive]
 #[repr(u8)]
 pub enum Unmet {
-    /// Another firmware, or one without a name.
+    /// The firmware has another name, or none.
     Name = 33,
-    /// For another board, or for none that it names.
+    /// The firmware is for another board, or does not name one.
     Board = 34,
-    /// Older than allowed, or without a version.
+    /// The firmware is older than the device allows, or has no version.
     Version = 35,
 }
 
 impl Unmet {
-    /// The demand's number, stable, and none of [`Reject`](crate::Reject)'s.
+    /// Returns the demand's number. It is stable, and no [`Reject`](crate::Reject) has it.
     #[must_use]
     pub const fn code(self) -> u8 {
         self as u8

@@ -1,12 +1,12 @@
-//! Why an image is refused.
+//! The reasons for which the verifier rejects an image.
 
 use core::fmt;
 
-/// The check that refused an image.
+/// The check that rejected an image.
 ///
-/// One variant per check, in the order of the checks; the number is stable and fits what a device can report
-/// (a status byte, a blink code). No variant carries data from the image: an attacker learns nothing from it and
-/// nothing has to be formatted on the device.
+/// There is one variant per check, in the order of the checks. The number is stable, and a device can report it in a
+/// status byte or a blink code. No variant carries data from the image, so an attacker learns nothing from it and the
+/// device need not format anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -16,20 +16,21 @@ pub enum Reject {
     TotalMismatch = 1,
     /// The image is shorter than the length field at its end.
     NoTrailer = 2,
-    /// The length field is not the length of the key's modulus: unsigned, signed by a key of another size, or cut.
+    /// The length field is not the length of the key's modulus. The image is unsigned, or cut, or a key of another size
+    /// signed it.
     LengthField = 3,
-    /// The image is shorter than the signature its length field speaks of.
+    /// The image is too short for a signature of the length in its length field.
     NoSignature = 4,
-    /// There is nothing before the signature.
+    /// The image has no bytes before the signature.
     EmptyPayload = 5,
-    /// The signature is not below the modulus, so that a second spelling of a good signature would pass.
+    /// The signature is not below the modulus. If it passed, a good signature could have a second spelling.
     SignatureRange = 6,
-    /// The signature does not belong to this payload and to any of the keys.
+    /// None of the keys made this signature of this payload.
     SignatureMismatch = 7,
 }
 
 impl Reject {
-    /// Every variant, in the order of the checks.
+    /// All variants, in the order of the checks.
     pub const ALL: [Self; 7] = [
         Self::TotalMismatch,
         Self::NoTrailer,
@@ -40,13 +41,13 @@ impl Reject {
         Self::SignatureMismatch,
     ];
 
-    /// The check's number. It never changes its meaning; a check that goes away takes its number along.
+    /// Returns the check's number. A number never changes its meaning, and no new check gets the number of an old one.
     #[must_use]
     pub const fn code(self) -> u8 {
         self as u8
     }
 
-    /// The check's name in kebab case, as in the names of the fixtures.
+    /// Returns the check's name in kebab case, as in the names of the fixtures.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! The verdict over an image that stays where it is, in flash that is read through a driver.
+//! Judges an image in flash that the device reads through a driver.
 
 use core::fmt;
 
@@ -7,25 +7,25 @@ use crate::reject::Reject;
 use crate::stream::Verifier;
 use crate::verify::Accepted;
 
-/// Storage that can be read at any offset, such as a flash driver.
+/// Storage that you can read at any offset, such as a flash driver.
 pub trait ReadAt {
-    /// What a failed read gives.
+    /// The error of a failed read.
     type Error;
 
     /// Fills `buffer` with the bytes that begin at `offset`.
     ///
     /// # Errors
     ///
-    /// When they cannot all be read.
+    /// Fails when the storage cannot read all of these bytes.
     fn read_at(&mut self, offset: usize, buffer: &mut [u8]) -> Result<(), Self::Error>;
 }
 
-/// Why [`verify_at`] has not accepted an image.
+/// Why [`verify_at`] did not accept an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VerifyAtError<E> {
-    /// The storage could not be read; the image was not judged.
+    /// The storage failed to read. There is no verdict.
     Read(E),
-    /// The image was judged and refused.
+    /// The verifier rejected the image.
     Reject(Reject),
 }
 
@@ -46,19 +46,22 @@ impl<E: fmt::Display> fmt::Display for VerifyAtError<E> {
 
 impl<E: fmt::Debug + fmt::Display> core::error::Error for VerifyAtError<E> {}
 
-/// Bytes read at a time: the ESP8266 Updater's step.
+/// Bytes that one read asks for. The ESP8266 Updater uses the same step.
 const STEP: usize = 128;
 
 /// Judges the image of `total` bytes at the beginning of `source`.
 ///
-/// Every byte is read exactly once, so that what is hashed as payload cannot be another byte when it is taken for
-/// the signature or the length field. What this does not prove is that the payload is still the same when it is
-/// read again to be executed or copied: whoever can write to the flash in between, or answers reads in its
-/// place, can change it after the verdict. Where that matters, copy first and judge the copy.
+/// The function reads every byte exactly once. An attacker who answers the reads cannot show one byte to the hash and
+/// another to the check of the signature or the length field.
+///
+/// The verdict does not prove that the payload is the same when the device reads it again, to execute or copy it. An
+/// attacker who writes to the flash in between, or answers the reads, can change the payload after the verdict. If you
+/// must exclude that, copy the image first and judge the copy.
 ///
 /// # Errors
 ///
-/// [`VerifyAtError::Read`] with the source's error, [`VerifyAtError::Reject`] by the first check that fails.
+/// - [`VerifyAtError::Read`] with the source's error.
+/// - [`VerifyAtError::Reject`] with the first check that fails.
 pub fn verify_at<const N: usize, const W: usize, S: ReadAt>(
     source: &mut S,
     total: usize,
@@ -72,7 +75,7 @@ pub fn verify_at<const N: usize, const W: usize, S: ReadAt>(
     {
         source.read_at(offset, step).map_err(VerifyAtError::Read)?;
         verifier.update(step)?;
-        // Ends at `total`, so it cannot overflow.
+        // The offset ends at `total`, so it cannot overflow.
         offset = offset.wrapping_add(step.len());
     }
     Ok(verifier.finish(keys)?)

@@ -1,4 +1,4 @@
-//! The verdict over an image that arrives in pieces.
+//! Judges an image that arrives in chunks.
 
 use crate::hash::Hasher;
 use crate::key::KeySet;
@@ -7,26 +7,26 @@ use crate::reject::Reject;
 use crate::rsa::{self, Form};
 use crate::verify::{Accepted, PayloadKind};
 
-/// Judges an image that is fed in chunks of any size, in constant memory.
+/// Judges an image that arrives in chunks of any size, in constant memory.
 ///
-/// The verdict is the same however the bytes are cut, and the same as [`verify`](crate::verify())'s. It comes
-/// only from [`finish`](Self::finish): until then, nothing that was fed may be used.
+/// The size of the chunks does not change the verdict, which equals that of [`verify`](crate::verify()). Only
+/// [`finish`](Self::finish) gives the verdict. Do not use any of the bytes before it.
 ///
-/// What this does not prove: that the bytes written to flash are the bytes that were fed. A device that cannot
-/// rely on its flash writes feeds what it reads back, as the ESP8266 Updater does.
+/// The verdict does not prove that the flash holds the bytes that you fed. A device that cannot rely on its flash
+/// writes reads the bytes back and feeds those, as the ESP8266 Updater does.
 #[derive(Clone)]
 pub struct Verifier<const W: usize = 64> {
     inner: Stream<W>,
 }
 
 impl<const W: usize> Verifier<W> {
-    /// For an image of `total` bytes, trailer included: all but the trailer is hashed as it comes.
+    /// Starts on an image of `total` bytes, trailer included. The verifier hashes the payload as it arrives.
     #[must_use]
     pub const fn with_total(total: usize) -> Self {
         Self { inner: Stream::new(Some(total)) }
     }
 
-    /// For an image whose length only its end tells: the last `4 * W + 4` bytes are held back.
+    /// Starts on an image of unknown length. The verifier always holds back the last `4 * W + 4` bytes.
     #[must_use]
     pub const fn unknown_total() -> Self {
         Self { inner: Stream::new(None) }
@@ -36,37 +36,36 @@ impl<const W: usize> Verifier<W> {
     ///
     /// # Errors
     ///
-    /// [`Reject::TotalMismatch`] when more than the announced total arrives. [`finish`](Self::finish) then says
-    /// the same; a caller may stop receiving at once.
+    /// [`Reject::TotalMismatch`] when more bytes arrive than were announced. You may stop receiving at once.
+    /// [`finish`](Self::finish) gives the same verdict.
     pub fn update(&mut self, bytes: &[u8]) -> Result<(), Reject> {
         self.inner.update(bytes)
     }
 
-    /// Judges what was fed.
+    /// Judges the image.
     ///
     /// # Errors
     ///
-    /// [`Reject`], by the first check that fails.
+    /// Returns the [`Reject`] of the first check that fails.
     pub fn finish<const N: usize>(self, keys: &KeySet<N, W>) -> Result<Accepted, Reject> {
         self.inner.finish(keys, Form::DigestInfo)
     }
 }
 
-/// The machine behind both verifiers.
+/// The state of both verifiers.
 ///
-/// What may still turn out to be trailer passes through a queue: first the length field's four bytes, then the
-/// signature's ring. What falls out at its end is payload. At the end of the image the two hold exactly the
-/// trailer.
+/// Bytes that may belong to the trailer pass through a queue: first the four bytes of `field`, then `ring`. Bytes that
+/// leave the queue are payload. At the end of the image, `ring` holds the signature and `field` the length field.
 #[derive(Clone)]
 pub(crate) struct Stream<const W: usize> {
     total: Option<usize>,
     fed: usize,
     hasher: Hasher,
-    /// Bytes in the queue.
+    /// Number of bytes in the queue.
     held: usize,
-    /// The last four bytes, as a little-endian number: a shift register.
+    /// The last four bytes as a little-endian number, used as a shift register.
     field: u32,
-    /// The bytes before them; the oldest is at `oldest`, once the ring is full.
+    /// The bytes before `field`. Once the ring is full, its oldest byte is at `oldest`.
     ring: [[u8; 4]; W],
     oldest: usize,
     /// The image's first two bytes.
@@ -85,7 +84,7 @@ impl<const W: usize> Stream<W> {
     pub(crate) fn update(&mut self, bytes: &[u8]) -> Result<(), Reject> {
         let before = self.fed;
         let Some(fed) = before.checked_add(bytes.len()) else {
-            // More than the address space: no total is right any more, and none will be.
+            // The image is larger than the address space. From here on, no total matches.
             (self.fed, self.total) = (usize::MAX, Some(0));
             return Err(Reject::TotalMismatch);
         };
@@ -93,7 +92,7 @@ impl<const W: usize> Stream<W> {
         for (slot, &byte) in self.first.iter_mut().skip(before).zip(bytes) {
             *slot = byte;
         }
-        // What is payload for certain goes straight into the hash.
+        // Bytes that cannot belong to the trailer go straight into the hash.
         let payload = match self.total {
             Some(total) if fed > total => return Err(Reject::TotalMismatch),
             Some(total) => total.saturating_sub(Self::TRAILER_LEN).saturating_sub(before).min(bytes.len()),
@@ -111,7 +110,7 @@ impl<const W: usize> Stream<W> {
         Ok(())
     }
 
-    /// Puts a byte into the queue; one that falls out is hashed.
+    /// Puts a byte into the queue, and hashes the byte that leaves it.
     fn push(&mut self, byte: u8) {
         let [from_field, ..] = self.field.to_le_bytes();
         self.field = self.field >> 8 | u32::from(byte) << 24;
@@ -131,12 +130,12 @@ impl<const W: usize> Stream<W> {
         self.held = self.held.wrapping_add(1);
     }
 
-    /// Hashes the whole queue, because more than a trailer follows it.
+    /// Hashes the whole queue. The caller has at least a whole trailer to follow it.
     fn drain(&mut self) {
         let (newer, older) = self.ring();
         let field = self.field.to_le_bytes();
         let mut hasher = self.hasher.clone();
-        // A ring that was never full begins at its beginning and ends at `oldest`.
+        // A ring that is not full yet begins at index 0 and ends at `oldest`.
         if self.held == Self::TRAILER_LEN {
             hasher.update(older);
         }
@@ -147,20 +146,20 @@ impl<const W: usize> Stream<W> {
         (self.held, self.oldest) = (0, 0);
     }
 
-    /// The ring's two parts, in the order of the array.
+    /// Returns the ring's two parts, in the order of the array.
     fn ring(&self) -> (&[u8], &[u8]) {
         self.ring.as_flattened().split_at_checked(self.oldest).unwrap_or_default()
     }
 
     pub(crate) fn finish<const N: usize>(&self, keys: &KeySet<N, W>, form: Form) -> Result<Accepted, Reject> {
-        // 1. The announced total.
+        // Check 1: the announced total.
         if self.total.is_some_and(|total| total != self.fed) {
             return Err(Reject::TotalMismatch);
         }
-        // 2 to 5. The lengths.
+        // Checks 2 to 5: the lengths.
         let before_field = self.fed.checked_sub(layout::LENGTH_FIELD_LEN).ok_or(Reject::NoTrailer)?;
         let payload_len = layout::payload_len(before_field, self.field, Self::SIGNATURE_LEN)?;
-        // 6, 7. The signature. The image was longer than the trailer, so the ring is full.
+        // Checks 6 and 7: the signature. The image is longer than the trailer, so the ring is full.
         let (newer, older) = self.ring();
         let key_id = rsa::check(keys, &rsa::number(older, newer), &self.hasher.clone().finish(), form)?;
         let first = self.first.get(..payload_len).unwrap_or(&self.first);

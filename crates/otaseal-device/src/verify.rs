@@ -1,4 +1,4 @@
-//! The verdict over an image that lies in memory.
+//! Judges an image that lies in memory.
 
 use crate::hash;
 use crate::key::{KeyId, KeySet, PublicKey};
@@ -6,21 +6,21 @@ use crate::layout;
 use crate::reject::Reject;
 use crate::rsa::{self, Form};
 
-/// What a payload is, judged by its first bytes.
+/// The kind of a payload, told by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum PayloadKind {
-    /// An ESP8266 image: it begins with E9.
+    /// An ESP8266 image: the payload begins with E9.
     EspImage,
-    /// A gzip file: it begins with 1F 8B.
+    /// A gzip file: the payload begins with 1F 8B.
     Gzip,
-    /// Anything else, such as a raw RP2040 binary.
+    /// Anything else, such as a plain RP2040 image.
     Other,
 }
 
 impl PayloadKind {
-    /// The kind of a payload that begins with these bytes; two decide.
+    /// Returns the kind of a payload that begins with these bytes. Two bytes are enough.
     #[must_use]
     pub const fn of(first: &[u8]) -> Self {
         match first {
@@ -31,20 +31,20 @@ impl PayloadKind {
     }
 }
 
-/// Proof that an image was accepted; only the verifier makes one.
+/// Proof that the verifier accepted an image. Only the verifier makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Accepted {
-    /// Bytes of the payload, which begins where the image begins.
+    /// Length of the payload in bytes. The payload begins where the image begins.
     pub payload_len: usize,
-    /// The key that signed it.
+    /// The id of the key that signed the payload.
     pub key_id: KeyId,
-    /// What the payload is by its first bytes.
+    /// The kind of the payload.
     pub kind: PayloadKind,
 }
 
-/// The payload of an image that was accepted.
+/// The payload of an image that the verifier accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Payload<'a> {
     bytes: &'a [u8],
@@ -52,24 +52,24 @@ pub struct Payload<'a> {
 }
 
 impl<'a> Payload<'a> {
-    /// The signed bytes: without the signature and the length field.
+    /// Returns the signed bytes, without the trailer.
     #[must_use]
     pub const fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// Length, key and kind.
+    /// Returns the length, the key id and the kind.
     #[must_use]
     pub const fn accepted(&self) -> Accepted {
         self.accepted
     }
 }
 
-/// Judges a signed image; the payload comes back only when it is accepted.
+/// Judges a signed image, and returns its payload if the image is good.
 ///
 /// # Errors
 ///
-/// [`Reject`], by the first check that fails; see the crate's documentation for the list. With several keys,
+/// Returns the [`Reject`] of the first check that fails. The crate's documentation lists the checks. With several keys,
 /// [`Reject::SignatureRange`] means that no key's modulus is above the signature.
 pub fn verify<'a, const N: usize, const W: usize>(
     image: &'a [u8],
@@ -78,26 +78,27 @@ pub fn verify<'a, const N: usize, const W: usize>(
     verify_as(image, keys, Form::DigestInfo)
 }
 
-/// A payload that was hashed elsewhere.
+/// A payload that somebody else hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HashedPayload {
-    /// Its length in bytes.
+    /// Length of the payload in bytes.
     pub len: usize,
-    /// What it is by its first bytes.
+    /// The kind of the payload.
     pub kind: PayloadKind,
-    /// Its SHA-256, as FIPS 180-4 writes it.
+    /// SHA-256 of the payload, in the byte order of FIPS 180-4.
     pub sha256: [u8; 32],
 }
 
-/// Judges the trailer of an image whose payload was hashed elsewhere: by a chip's own SHA-256 unit, or by a signer that
-/// has the payload in memory and needs its digest twice.
+/// Judges the trailer of an image whose payload somebody else hashed.
 ///
-/// What this does not prove: that the digest is that of the bytes that will run. Who hashed them answers for that.
+/// A chip with a SHA-256 unit calls this. So does a signer, which has the payload in memory and needs the digest twice.
+///
+/// The verdict does not prove that the digest belongs to the bytes that will run. The caller answers for that.
 ///
 /// # Errors
 ///
-/// [`Reject`], by the first check that fails; [`Reject::TotalMismatch`] when the trailer is longer or shorter than its
-/// length field says.
+/// Returns the [`Reject`] of the first check that fails, and [`Reject::TotalMismatch`] when the trailer is longer or
+/// shorter than its length field says.
 pub fn verify_hashed<const N: usize, const W: usize>(
     payload: &HashedPayload,
     trailer: &[u8],
@@ -134,9 +135,9 @@ pub(crate) fn verify_as<'a, const N: usize, const W: usize>(
     keys: &KeySet<N, W>,
     form: Form,
 ) -> Result<Payload<'a>, Reject> {
-    // 2 to 5. The lengths. From here on the signature is as long as the modulus.
+    // Checks 2 to 5: the lengths. After them, the signature is as long as the modulus.
     let (bytes, signature) = layout::split(image, PublicKey::<W>::SIGNATURE_LEN)?;
-    // 6, 7. The signature. The digest is computed first and over the very slice that is returned.
+    // Checks 6 and 7: the signature. The hash runs first, over the same slice that the function returns.
     let digest = hash::digest(bytes);
     let key_id = rsa::check(keys, &rsa::number(signature, &[]), &digest, form)?;
     Ok(Payload {

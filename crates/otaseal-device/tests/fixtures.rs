@@ -1,5 +1,4 @@
-//! Every fixture gets the verdict in its name, one-shot and streaming, however it is cut; and every `Reject` has
-//! a fixture.
+//! Every fixture gets the verdict in its name, in one piece and in chunks of any size. Every `Reject` has a fixture.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod common;
@@ -17,7 +16,7 @@ use sha2::Digest as _;
 
 const CHUNKS: [usize; 13] = [1, 2, 3, 4, 7, 64, 128, 255, 256, 259, 260, 261, 4096];
 
-/// What a fixture's name says.
+/// A fixture and the facts in its name.
 struct Fixture {
     path: PathBuf,
     what: String,
@@ -49,7 +48,7 @@ fn parse(path: &Path) -> Fixture {
 }
 
 impl Fixture {
-    /// The verdict, one-shot and streaming in every way, which must all agree.
+    /// Returns the verdict. All ways to judge the image must agree on it.
     fn judge(&self) -> Result<Accepted, Reject> {
         match self.key.as_str() {
             "rsa3072" => self.judge_by::<96>(),
@@ -84,7 +83,8 @@ impl Fixture {
         verdict
     }
 
-    /// The trailer alone with the payload's digest, cut where the key says: the same verdict, wherever there is a payload.
+    /// Judges the trailer with the payload's digest. The verdict must be the same, unless the image is shorter than a
+    /// trailer.
     fn check_hashed<const W: usize>(
         &self,
         image: &[u8],
@@ -155,7 +155,7 @@ impl ReadAt for Memory<'_> {
 }
 
 #[test]
-fn what_must_be_accepted_is() {
+fn every_accept_fixture_is_accepted() {
     let fixtures = fixtures("accept");
     assert!(fixtures.len() >= 10);
     for fixture in fixtures {
@@ -165,7 +165,7 @@ fn what_must_be_accepted_is() {
 }
 
 #[test]
-fn what_must_be_rejected_is_and_for_the_reason_in_its_name() {
+fn every_reject_fixture_is_rejected_for_the_reason_in_its_name() {
     let mut seen = BTreeSet::new();
     for fixture in fixtures("reject") {
         let name = fixture.path.display();

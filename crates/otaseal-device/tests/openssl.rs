@@ -1,4 +1,4 @@
-//! Images that OpenSSL signed are accepted, whichever way they are fed.
+//! The verifier accepts images that OpenSSL signed, in one piece and in chunks.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;

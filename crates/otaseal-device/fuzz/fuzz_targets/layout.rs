@@ -1,4 +1,4 @@
-//! The layout: what is split is what was joined, and the lengths in the image decide nothing.
+//! Fuzzes the layout: splitting undoes joining, each refusal has its reason, and the image cannot choose the lengths.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

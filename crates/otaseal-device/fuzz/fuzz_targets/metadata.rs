@@ -1,4 +1,4 @@
-//! Metadata blocks: nothing panics, and what is read is text that a block may hold.
+//! Fuzzes metadata blocks: nothing panics, and every text holds only allowed bytes.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

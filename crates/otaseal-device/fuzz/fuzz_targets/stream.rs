@@ -1,7 +1,7 @@
-//! The same verdict one-shot, from storage and streaming, with the total known or not, whatever the chunks; and
-//! nothing is accepted but what OpenSSL signed.
+//! Fuzzes the verifiers: all give one verdict, and they accept only images that OpenSSL signed.
 //!
-//! The chunks follow from the input itself, so that the fixtures can be the corpus as they are.
+//! The verifiers judge the image in one piece, from storage, and in chunks with and without a known total. The input
+//! chooses the chunks, so the fixtures can be the corpus as they are.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -16,7 +16,7 @@ mod ota_key;
 
 static KEYS: KeySet<2> = KeySet::new([ota_key::KEY, next_key::KEY]);
 
-/// The payloads that the corpus has good signatures of, by their length: no other can be accepted.
+/// Lengths of the payloads for which the corpus has good signatures. No other payload may be accepted.
 const SIGNED_LENGTHS: [usize; 6] = [1, 27, 33, 50, 260, 310];
 
 struct Memory<'a>(&'a [u8]);

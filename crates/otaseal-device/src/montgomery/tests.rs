@@ -1,6 +1,6 @@
-//! The power, by words and by pairs, against `crypto-bigint` and against OpenSSL, on random numbers and on the edges.
+//! Compares the power, by words and by pairs, with `crypto-bigint` and OpenSSL. The numbers are random and edge cases.
 //!
-//! `OTASEAL_CASES` is the number of random cases for each size and peer; 100,000 was run before this was closed.
+//! `OTASEAL_CASES` sets the number of random cases for each size and peer: 1,000 by default. 100,000 have passed.
 #![allow(
     clippy::print_stderr,
     clippy::unwrap_used,
@@ -19,11 +19,12 @@ use crypto_bigint::{Odd, U64, Uint};
 
 use super::{multiply_halves, power};
 
+/// Returns the number of random cases.
 fn cases() -> usize {
     std::env::var("OTASEAL_CASES").map_or(1000, |count| count.parse().unwrap())
 }
 
-/// SplitMix64.
+/// The generator SplitMix64.
 struct Random(u64);
 
 impl Random {
@@ -35,7 +36,7 @@ impl Random {
         z ^ z >> 31
     }
 
-    /// Words that are more often than not all zeros or all ones, where carries run far.
+    /// Returns random words. In one number of four, half of the words are all zeros or all ones: carries run far there.
     fn words<const W: usize>(&mut self) -> [u32; W] {
         let rough = self.next().is_multiple_of(4);
         core::array::from_fn(|_| match self.next() % 4 {
@@ -45,7 +46,7 @@ impl Random {
         })
     }
 
-    /// An odd modulus with its top bit set, and a base below it.
+    /// Returns an odd modulus with its top bit set, and a base below it.
     fn case<const W: usize>(&mut self) -> ([u32; W], [u32; W]) {
         let mut modulus = self.words::<W>();
         modulus[0] |= 1;
@@ -63,7 +64,7 @@ impl Random {
     }
 }
 
-/// `LIMBS` is the size in 64-bit limbs.
+/// Compares with `crypto-bigint`. `LIMBS` is the size in 64-bit limbs.
 fn against_crypto_bigint<const W: usize, const LIMBS: usize>(seed: u64) {
     let number = |words: &[u32; W]| -> Uint<LIMBS> {
         Uint::from_words(core::array::from_fn(|i| {
@@ -87,6 +88,7 @@ fn powers_equal_those_of_crypto_bigint() {
     against_crypto_bigint::<128, 64>(3);
 }
 
+/// Compares with OpenSSL's `BN_mod_exp`.
 fn against_openssl<const W: usize>(seed: u64) {
     let bytes =
         |words: &[u32; W]| words.iter().rev().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
@@ -104,7 +106,7 @@ fn against_openssl<const W: usize>(seed: u64) {
         return;
     }
     let mut child = spawned.unwrap();
-    // It reads everything before it writes anything.
+    // The script reads all cases before it writes the first result.
     child.stdin.take().unwrap().write_all(&input).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());

@@ -1,4 +1,4 @@
-//! What the tests of this crate share: keys read from PEM files, and the tools they call.
+//! Shared by the tests of this crate: keys from PEM files, and images that OpenSSL signs.
 #![allow(dead_code, reason = "each test uses some of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "tests")]
@@ -8,12 +8,12 @@ use std::process::{Command, Stdio};
 
 use otaseal_device::{KeyId, PublicKey};
 
-/// The workspace.
+/// Returns the folder of the workspace.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_path_buf()
 }
 
-/// The public key of a PEM file, private or public, read by OpenSSL.
+/// Reads the public key of a PEM file with OpenSSL. The file holds a private or a public key.
 pub(crate) fn key<const W: usize>(pem: &Path) -> PublicKey<W> {
     let pem = pem.to_str().unwrap();
     let public = std::fs::read_to_string(pem).unwrap().contains("PUBLIC KEY");
@@ -35,7 +35,7 @@ pub(crate) fn openssl(args: &[&str]) -> Vec<u8> {
     openssl_with(args, b"")
 }
 
-/// Runs `openssl` on some input and returns its output.
+/// Runs `openssl` with this input and returns its output.
 pub(crate) fn openssl_with(args: &[&str], input: &[u8]) -> Vec<u8> {
     use std::io::Write;
     let mut child = Command::new("openssl")
@@ -50,13 +50,13 @@ pub(crate) fn openssl_with(args: &[&str], input: &[u8]) -> Vec<u8> {
     output.stdout
 }
 
-/// An image signed by OpenSSL.
+/// Makes an image that OpenSSL signed.
 pub(crate) fn sign(payload: &[u8], pem: &Path) -> Vec<u8> {
     let signature = openssl_with(&["dgst", "-sha256", "-sign", pem.to_str().unwrap()], payload);
     join(payload, &signature)
 }
 
-/// Payload, signature and length field.
+/// Joins a payload, a signature and the length field.
 pub(crate) fn join(payload: &[u8], signature: &[u8]) -> Vec<u8> {
     [payload, signature, &otaseal_device::layout::length_field(signature.len())].concat()
 }
