@@ -166,3 +166,25 @@ impl<const W: usize> Stream<W> {
         Ok(Accepted { payload_len, key_id, kind: PayloadKind::of(first) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Reject, Stream};
+    use crate::key::{KeyId, KeySet, PublicKey};
+    use crate::rsa::Form;
+
+    /// A sender that never stops must not wrap the count of bytes round to the announced total.
+    #[test]
+    fn an_image_larger_than_the_address_space_is_refused_for_good() {
+        let mut modulus = [1; 64];
+        modulus[63] = u32::MAX;
+        let keys = KeySet::new([PublicKey::new(modulus, KeyId([0; 32]))]);
+        for total in [None, Some(1), Some(usize::MAX)] {
+            let mut stream = Stream::<64>::new(total);
+            stream.fed = usize::MAX;
+            assert_eq!(stream.update(&[0; 2]), Err(Reject::TotalMismatch), "{total:?}");
+            assert_eq!(stream.update(&[]), Err(Reject::TotalMismatch), "{total:?}");
+            assert_eq!(stream.finish(&keys, Form::DigestInfo), Err(Reject::TotalMismatch), "{total:?}");
+        }
+    }
+}

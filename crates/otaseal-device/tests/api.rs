@@ -1,12 +1,12 @@
-//! Keys, key sets, reading from storage, demands.
+//! Tests keys, key sets, storage, legacy signatures and demands.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "tests")]
 
 mod common;
 
 use common::{key, openssl_with, root, sign};
 use otaseal_device::{
-    KeyError, KeyId, KeySet, Metadata, PublicKey, ReadAt, Reject, Requirements, SELF_TEST_MESSAGE, Unmet,
-    VerifyAtError, Version, legacy, verify, verify_at,
+    Accepted, KeyError, KeyId, KeySet, Metadata, PublicKey, ReadAt, Reject, Requirements, SELF_TEST_MESSAGE,
+    Unmet, VerifyAtError, Version, legacy, verify, verify_at,
 };
 
 #[test]
@@ -24,17 +24,20 @@ fn any_key_of_a_set_accepts_and_the_verdict_names_it() {
 }
 
 #[test]
-fn a_key_id_is_the_fingerprint_and_prints_as_hex() {
+fn a_key_id_is_the_hash_of_the_public_key_and_prints_as_hex() {
     let public = key::<64>(&root().join("keys.example/public.pem"));
     assert_eq!(public, key(&root().join("keys.example/private.pem")));
     let text = public.key_id().to_string();
     assert_eq!(text.len(), 64);
     assert!(text.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c)), "{text}");
     assert_eq!(format!("{public:?}"), format!("PublicKey<64>({text})"));
+    let id = KeyId(core::array::from_fn(|place| place as u8 * 8));
+    let hex = "0008101820283038404850586068707880889098a0a8b0b8c0c8d0d8e0e8f0f8";
+    assert_eq!((id.to_string(), format!("{id:?}")), (hex.to_owned(), format!("KeyId({hex})")));
 }
 
 #[test]
-fn a_modulus_that_is_no_key_is_refused() {
+fn a_modulus_that_is_not_a_key_is_refused() {
     let id = KeyId([0; 32]);
     let mut odd = [1; 64];
     odd[63] = 1 << 31;
@@ -47,7 +50,7 @@ fn a_modulus_that_is_no_key_is_refused() {
 }
 
 #[test]
-fn the_self_test_passes_with_its_vector_only() {
+fn the_self_test_accepts_only_its_own_signature() {
     let private = root().join("keys.example/private.pem");
     let public = key::<64>(&private);
     let mut vector =
@@ -59,7 +62,7 @@ fn the_self_test_passes_with_its_vector_only() {
     assert_eq!(public.self_test(&[0xff; 256]), Err(Reject::SignatureRange));
 }
 
-/// Storage that counts how often each byte is read and fails from some offset on.
+/// Storage that counts the reads of each byte, and fails from an offset on.
 struct Flash {
     bytes: Vec<u8>,
     reads: Vec<u32>,
@@ -100,7 +103,7 @@ fn storage_is_read_exactly_once() {
 }
 
 #[test]
-fn the_two_forms_do_not_pass_for_each_other() {
+fn a_legacy_signature_does_not_pass_for_a_current_one_or_the_reverse() {
     let keys: KeySet<1> = key::<64>(&root().join("keys.example/public.pem")).into();
     let fixture = |name: &str| std::fs::read(root().join("fixtures/accept").join(name)).unwrap();
     assert!(verify(&fixture("plain.bin"), &keys).is_ok());
@@ -123,11 +126,16 @@ impl Metadata for Label {
     }
 }
 
-#[test]
-fn demands_are_met_or_the_update_is_refused() {
+/// Returns the proof that an image was accepted.
+fn proof() -> Accepted {
     let keys: KeySet<1> = key::<64>(&root().join("keys.example/public.pem")).into();
     let image = std::fs::read(root().join("fixtures/accept/plain.bin")).unwrap();
-    let proof = verify(&image, &keys).unwrap().accepted();
+    verify(&image, &keys).unwrap().accepted()
+}
+
+#[test]
+fn demands_are_met_or_the_update_is_refused() {
+    let proof = proof();
     let version = |major, minor, patch| Version { major, minor, patch };
     let label = Label(Some("lamp"), Some(version(1, 10, 0)), Some("d1-mini"));
     let check = |demands: Requirements<'_>| demands.check(&proof, &label);
@@ -150,7 +158,34 @@ fn demands_are_met_or_the_update_is_refused() {
     }
     assert_eq!(Requirements { name: Some("x"), ..Requirements::NONE }.check(&proof, &()), Err(Unmet::Name));
     assert_eq!(Requirements { board: Some("x"), ..Requirements::NONE }.check(&proof, &()), Err(Unmet::Board));
-    for unmet in [Unmet::Name, Unmet::Board, Unmet::Version] {
-        assert!(Reject::ALL.iter().all(|reject| reject.code() != unmet.code()));
+}
+
+/// An empty demand is a demand: an image that states nothing does not meet it.
+#[test]
+fn an_image_without_metadata_meets_no_demand() {
+    assert_eq!((Metadata::name(&()), Metadata::version(&()), Metadata::board(&())), (None, None, None));
+    let proof = proof();
+    let nothing = Label(None, None, None);
+    for text in ["", "x", "xyzzy"] {
+        let name = Requirements { name: Some(text), ..Requirements::NONE };
+        assert_eq!(name.check(&proof, &()), Err(Unmet::Name));
+        assert_eq!(name.check(&proof, &nothing), Err(Unmet::Name));
+        let board = Requirements { board: Some(text), ..Requirements::NONE };
+        assert_eq!(board.check(&proof, &()), Err(Unmet::Board));
+        assert_eq!(board.check(&proof, &nothing), Err(Unmet::Board));
     }
+    let oldest = Version { major: 0, minor: 0, patch: 0 };
+    let version = Requirements { min_version: Some(oldest), ..Requirements::NONE };
+    assert_eq!(version.check(&proof, &()), Err(Unmet::Version));
+    assert_eq!(version.check(&proof, &nothing), Err(Unmet::Version));
+}
+
+#[test]
+fn the_first_demand_that_is_not_met_is_the_answer() {
+    let newest = Version { major: u32::MAX, minor: 0, patch: 0 };
+    let all = Requirements { name: Some("a"), board: Some("b"), min_version: Some(newest) };
+    let check = |demands: Requirements<'_>| demands.check(&proof(), &Label(Some("x"), None, Some("y")));
+    assert_eq!(check(all), Err(Unmet::Name));
+    assert_eq!(check(Requirements { name: Some("x"), ..all }), Err(Unmet::Board));
+    assert_eq!(check(Requirements { name: None, board: Some("y"), ..all }), Err(Unmet::Version));
 }
