@@ -7,6 +7,7 @@
 mod aws_lc;
 pub mod encryption;
 pub mod form;
+pub(crate) mod id;
 pub mod material;
 pub mod pair;
 pub mod passphrase;
@@ -14,7 +15,7 @@ pub(crate) mod said;
 mod stack;
 pub mod uri;
 
-use crate::format::digest::from_hex;
+pub use self::id::parse_key_id;
 use crate::format::key_file;
 use crate::format::key_file::{Bad, KeyFile, KeyFileKind};
 use crate::key::encryption::EncryptionError;
@@ -71,14 +72,6 @@ impl KeySize {
             _ => None,
         }
     }
-}
-
-/// Reads a key id: 64 hexadecimal digits of either case, as it is shown everywhere.
-///
-/// # Errors
-/// What was expected.
-pub fn parse_key_id(text: &str) -> Result<KeyId, &'static str> {
-    from_hex(text).map(KeyId).ok_or("expected the 64 hexadecimal digits of a key id")
 }
 
 /// Why a key cannot be used. The text names what was found; [`KeyError::help`] says what to do.

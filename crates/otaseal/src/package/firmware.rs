@@ -218,6 +218,11 @@ impl Firmware {
         &self.bytes
     }
 
+    /// The plain image, taken out.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// The file it came from.
     pub fn source(&self) -> &Source {
         &self.source
@@ -272,6 +277,14 @@ impl Payload<'_> {
     /// The payload.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The payload, taken out, unless it is the firmware's own image.
+    pub(crate) fn into_owned(self) -> Option<Vec<u8>> {
+        match self.bytes {
+            Cow::Owned(bytes) => Some(bytes),
+            Cow::Borrowed(_) => None,
+        }
     }
 
     /// Plain or gzip.

@@ -13,6 +13,7 @@ use crate::package::firmware::Source;
 use crate::profile::Profile;
 use crate::sign::Scheme;
 use md5::{Digest, Md5};
+use otaseal_device::KeyId;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -131,7 +132,8 @@ fn md5_in_mode(sketch: &[u8], mode: u8) -> Md5Digest {
 #[derive(Debug, Clone, Serialize)]
 pub struct Key {
     /// Key id: SHA-256 of the SPKI DER, 64 hexadecimal digits.
-    pub id: String,
+    #[serde(serialize_with = "crate::key::id::serialize")]
+    pub id: KeyId,
     /// Size of the modulus in bits.
     pub bits: u32,
 }

@@ -1,37 +1,37 @@
 //! The one function that makes a package.
 
 mod artefact;
+mod contents;
 mod error;
 pub mod evidence;
 pub mod firmware;
+mod make;
 pub mod manifest;
-mod stage;
+mod write;
+
+pub use self::artefact::{ArtefactKind, LeftOut};
+pub use self::contents::{Package, PackageFile};
+pub use self::error::PackageError;
+pub use self::make::{Made, make};
+pub use self::write::{Destination, Written};
 
 use self::evidence::{Evidence, SupportDoubt};
-use self::manifest::{Artefact, Installed, Manifest};
+use self::firmware::Firmware;
+use self::make::Ready;
+use self::manifest::Manifest;
+use self::write::Place;
 use crate::format::gzip::Effort;
-use crate::format::homie::Tokens;
 use crate::format::image::esp8266::FlashMode;
-use crate::format::layers::Encoding;
 use crate::format::metadata;
 use crate::key::PublicKey;
-use crate::ledger::{self, Appended, Ledger, NamedDigest};
-use crate::output::{OutputError, is_file_name};
-use crate::package::firmware::Firmware;
+use crate::ledger::{Appended, Ledger};
 use crate::policy::Purpose;
-use crate::policy::continuity::{self, Continuity, Rule};
-use crate::policy::guard::{self, Content, Expected};
-use crate::policy::known_keys;
-use crate::policy::lint;
+use crate::policy::continuity::{self, Continuity};
+use crate::policy::guard::{Content, Expected};
 use crate::profile::target::Target;
 use crate::sign::Signer;
 use serde::Serialize;
-use std::fs;
 use std::path::PathBuf;
-
-pub use self::artefact::{ArtefactKind, LeftOut};
-pub use self::error::PackageError;
-use self::stage::{Earlier, Stage};
 
 /// What to package, and how.
 #[derive(Debug, Clone)]
@@ -100,23 +100,6 @@ impl Options {
             metadata: None,
         }
     }
-
-    /// Start of every file name: the one that is set, else the build's name without its ending.
-    ///
-    /// # Errors
-    /// [`PackageError::BaseName`] when it could lead out of the directory.
-    pub fn base(&self) -> Result<String, PackageError> {
-        let name = match &self.base_name {
-            Some(name) => name.clone(),
-            None => {
-                let name = self.firmware.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                let stem =
-                    [".elf", ".bin", ".uf2"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
-                stem.to_owned()
-            }
-        };
-        if is_file_name(&name) { Ok(name) } else { Err(PackageError::BaseName(name)) }
-    }
 }
 
 /// What was made.
@@ -148,165 +131,21 @@ impl Report {
     }
 }
 
-/// Makes a package: reads the build, reads its tokens, compresses, signs, verifies, writes every artefact and,
-/// last, the manifest.
-///
-/// Everything is made and verified under temporary names before the first file gets its own. The old manifest
-/// goes first and the new one comes last, so a directory with a manifest holds the files that it lists. Files
-/// that the earlier package in the same directory has and this one has not are removed: a stale
-/// `.signed` beside a new `.bin` is what upload scripts pick up by mistake.
+/// Makes a package and writes it: [`make`], then [`Package::write`].
 ///
 /// # Errors
-/// [`PackageError`]; nothing has its name yet then, except after a failure of the disk in the final renames.
+/// [`PackageError`]; no file has its name then, except after a failure of the disk in the final renames.
 pub fn package(options: &Options, signer: &dyn Signer) -> Result<Report, PackageError> {
-    let key = signer.public_key();
-    if options.purpose == Purpose::Release {
-        // The numbers alone: a signer may have no file.
-        lint::judge(lint::public_key(key), Purpose::Release)?;
-    }
-    if options.purpose == Purpose::Release {
-        options.ledger.as_ref().ok_or(PackageError::NoLedger)?.verify_once()?;
-    }
-    let mut kinds = options.artefacts.clone();
-    kinds.sort();
-    kinds.dedup();
-    if kinds.is_empty() {
-        return Err(PackageError::NothingToMake);
-    }
-    if let Some(expected) = &options.expect_public {
-        guard::expect_public(key, expected)?;
-    }
-    options.expect.check_key(key)?;
-    let mut firmware = Firmware::load_as(&options.firmware, options.max_gap, options.content)?;
-    firmware.guarded(options.expect.check_build(firmware.source().digests.sha256))?;
-    if let Some(mode) = options.set_flash_mode {
-        firmware.set_flash_mode(mode)?;
-    }
-    if let Some(mode) = options.expect_flash_mode {
-        firmware.expect_flash_mode(mode)?;
-    }
-    let continuity = keys_in(&firmware, signer, options)?;
-    let sbom = options.evidence.sbom.as_deref().map(evidence::read_sbom).transpose()?;
-    let base = options.base()?;
-    let earlier = Earlier::read(&options.out_dir, &base)?;
-    let tokens = firmware
-        .tokens()
-        .map_err(|source| PackageError::Tokens { file: firmware.source().file.clone(), source })?;
-
-    let out = &options.out_dir;
-    fs::create_dir_all(out).map_err(|source| OutputError::Io { path: out.clone(), source })?;
-    let mut stage = Stage {
-        out_dir: out,
-        firmware: &options.firmware,
-        ledger: options.ledger.as_ref().map(Ledger::path),
-        source: firmware.source().digests,
-        earlier,
-        files: Vec::new(),
-    };
-    let block = options
-        .metadata
-        .as_ref()
-        .map(|request| metadata::Block::of(firmware.bytes(), &tokens, key.id(), request));
-    let mut artefacts = Vec::new();
-    let mut refusals = Vec::new();
-    for encoding in [Encoding::Plain, Encoding::Gzip] {
-        let wanted: Vec<_> = kinds.iter().copied().filter(|kind| kind.encoding() == encoding).collect();
-        if wanted.is_empty() {
-            continue;
-        }
-        let payload = match (encoding, &block) {
-            (Encoding::Plain, None) => firmware.plain(),
-            (Encoding::Plain, Some(block)) => firmware.labelled(block),
-            (Encoding::Gzip, None) => firmware.gzip(options.effort)?,
-            (Encoding::Gzip, Some(block)) => firmware.gzip_labelled(options.effort, block)?,
-        };
-        for kind in wanted {
-            let payload = if kind == ArtefactKind::Plain { &firmware.plain() } else { &payload };
-            let signed = kind.scheme().map(|scheme| payload.sign(signer, scheme)).transpose()?;
-            let parts = match &signed {
-                Some(signed) => signed.parts(),
-                None => [payload.bytes(), &[]],
-            };
-            let verdicts = options.target.judge(parts, key);
-            if !verdicts.nobody_accepts() {
-                artefacts.push((kind, stage.artefact(kind, &base, parts, verdicts.accepted)?));
-            }
-            refusals.push(LeftOut { kind, refused_by: verdicts.refused });
-        }
-    }
-    for profile in &options.target.profiles {
-        if !artefacts.iter().any(|(_, artefact)| artefact.accepted_by.contains(profile)) {
-            let reasons = refusals.iter().filter_map(|artefact| artefact.reason(*profile)).collect();
-            return Err(PackageError::NothingFor { profile: *profile, reasons });
-        }
-    }
-    refusals.retain(|artefact| artefacts.iter().all(|(kind, _)| *kind != artefact.kind));
-    refusals.sort_by_key(|artefact| artefact.kind);
-    artefacts.sort_by_key(|(kind, _)| *kind);
-    let artefacts = artefacts.into_iter().map(|(_, artefact)| artefact).collect();
-    let published = known_keys::published_at(key.id());
-    let mut manifest = manifest_of(&firmware, &tokens, signer, published, &continuity, options, artefacts);
-    if let Some(bytes) = sbom {
-        manifest.sbom = Some(stage.sbom(sbom_name(&base), &bytes)?);
-    }
-    let entered = enter(options, &manifest, key)?;
-    let removed = stage.commit(&manifest)?;
-    let (out_dir, ledger) = (out.clone(), entered);
-    Ok(Report { out_dir, manifest, removed, left_out: refusals, continuity, ledger })
-}
-
-/// Enters every signature of the package, before the first file gets its name.
-fn enter(options: &Options, manifest: &Manifest, key: &PublicKey) -> Result<Option<Appended>, PackageError> {
-    let Some(ledger) = &options.ledger else { return Ok(None) };
-    let source = &manifest.source;
-    let entry = |artefact: &Artefact| {
-        let digests = artefact.digests;
-        Some(ledger::Entry {
-            input: NamedDigest::new(&*source.file, source.digests.size_bytes, source.digests.sha256),
-            output: NamedDigest::new(&*artefact.file, digests.size_bytes, digests.sha256),
-            signature: artefact.signature?,
-            key_id: key.id(),
-        })
-    };
-    let entries: Vec<_> = manifest.artefacts.iter().filter_map(entry).collect();
-    Ok(if entries.is_empty() { None } else { Some(ledger.append(&entries)?) })
-}
-
-fn keys_in(firmware: &Firmware, signer: &dyn Signer, options: &Options) -> Result<Continuity, PackageError> {
-    // The manifest lists every key.
-    let rule = Rule { quick: false, ..options.continuity.clone().for_purpose(options.purpose) };
-    continuity::check(firmware.bytes(), options.content, Some(signer), &rule)
-        .map_err(|source| PackageError::Continuity { file: firmware.source().file.clone(), source })
-}
-
-fn manifest_of(
-    firmware: &Firmware,
-    tokens: &Tokens,
-    signer: &dyn Signer,
-    published: Option<&str>,
-    continuity: &Continuity,
-    options: &Options,
-    artefacts: Vec<Artefact>,
-) -> Manifest {
-    let key = signer.public_key();
-    Manifest {
-        schema: manifest::SCHEMA,
-        tool: concat!("otaseal ", env!("CARGO_PKG_VERSION")).into(),
-        name: tokens.name.as_ref().map(|token| token.value.to_string()),
-        version: tokens.version.as_ref().map(|token| token.value.to_string()),
-        brand: tokens.brand.as_ref().map(|token| token.value.to_string()),
-        source: firmware.source().clone(),
-        installed: Installed::of(firmware.bytes()),
-        key: manifest::Key { id: key.id().to_string(), bits: key.size().bits() },
-        example_key: published.is_some(),
-        carries: continuity.keys().iter().map(|key| key.key_id.clone()).collect(),
-        timestamp: options.timestamp,
-        support_until: options.evidence.support_until,
-        security: options.evidence.security,
-        advisory: options.evidence.advisory.clone(),
-        sbom: None,
-        artefacts,
-    }
+    let load = || Firmware::load_as(&options.firmware, options.max_gap, options.content);
+    let ready = Ready::check(options, signer, load)?;
+    let ledger = options.ledger.as_ref();
+    let to = Destination { out_dir: &options.out_dir, build: Some(&options.firmware), ledger };
+    // Before anything is signed: whose package is in the directory, and whether there can be one.
+    let place = Place::open(to, ready.base())?;
+    let Made { package, left_out, continuity } = ready.make()?;
+    let Written { removed, ledger } = place.write(&package)?;
+    let (out_dir, manifest) = (options.out_dir.clone(), package.into_manifest());
+    Ok(Report { out_dir, manifest, removed, left_out, continuity, ledger })
 }
 
 /// File name of the bill of materials in a package.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::key::{KeySize, PrivateKey};
+use crate::ledger;
 use crate::package::firmware::FirmwareError;
 use crate::policy::continuity::WithoutKey;
 use crate::policy::guard::GuardError;
@@ -10,6 +11,7 @@ use crate::sign::SignError;
 use crate::sign::diagnose::Mismatch;
 use crate::testing::openssl;
 use serde_json::Value;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;

@@ -1,0 +1,239 @@
+//! Makes a package in memory.
+
+use super::{ArtefactKind, LeftOut, Options, Package, PackageError, sbom_name};
+use crate::format::digest::Hasher;
+use crate::format::homie::Tokens;
+use crate::format::layers::Encoding;
+use crate::format::metadata;
+use crate::output::is_file_name;
+use crate::package::contents::PackageFile;
+use crate::package::evidence::{self, Sbom};
+use crate::package::firmware::{Firmware, FirmwareError};
+use crate::package::manifest::{self, Artefact, Installed, Manifest};
+use crate::policy::Purpose;
+use crate::policy::continuity::{self, Continuity, Rule};
+use crate::policy::guard;
+use crate::policy::known_keys;
+use crate::policy::lint;
+use crate::sign::Signer;
+use std::sync::Arc;
+
+/// A package in memory, and what its maker should know of it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Made {
+    /// The package.
+    pub package: Package,
+    /// What was asked for and not made, because no device of the target accepts it.
+    pub left_out: Vec<LeftOut>,
+    /// What the public keys in the image say.
+    pub continuity: Continuity,
+}
+
+/// Makes a package in memory: reads the tokens of the build, compresses, signs and verifies.
+///
+/// Of the options, `firmware` and `out_dir` only name files here. Nothing is written, not even the ledger: a release
+/// must have one, and its entries are [`Package::ledger_entries`].
+///
+/// # Errors
+/// [`PackageError`], of the checks and of signing.
+pub fn make(firmware: Firmware, options: &Options, signer: &dyn Signer) -> Result<Made, PackageError> {
+    Ready::check(options, signer, || Ok(firmware))?.make()
+}
+
+/// What passed every check that needs no signature.
+pub(super) struct Ready<'a> {
+    options: &'a Options,
+    signer: &'a dyn Signer,
+    kinds: Vec<ArtefactKind>,
+    firmware: Firmware,
+    continuity: Continuity,
+    sbom: Option<Vec<u8>>,
+    base: String,
+    tokens: Tokens,
+}
+
+impl<'a> Ready<'a> {
+    /// Checks the key, then what `load` gives.
+    pub(super) fn check(
+        options: &'a Options,
+        signer: &'a dyn Signer,
+        load: impl FnOnce() -> Result<Firmware, FirmwareError>,
+    ) -> Result<Self, PackageError> {
+        let key = signer.public_key();
+        if options.purpose == Purpose::Release {
+            // The numbers alone: a signer may have no file.
+            lint::judge(lint::public_key(key), Purpose::Release)?;
+        }
+        if options.purpose == Purpose::Release {
+            options.ledger.as_ref().ok_or(PackageError::NoLedger)?.verify_once()?;
+        }
+        let mut kinds = options.artefacts.clone();
+        kinds.sort();
+        kinds.dedup();
+        if kinds.is_empty() {
+            return Err(PackageError::NothingToMake);
+        }
+        if let Some(expected) = &options.expect_public {
+            guard::expect_public(key, expected)?;
+        }
+        options.expect.check_key(key)?;
+        let mut firmware = load()?;
+        firmware.guarded(options.expect.check_build(firmware.source().digests.sha256))?;
+        if let Some(mode) = options.set_flash_mode {
+            firmware.set_flash_mode(mode)?;
+        }
+        if let Some(mode) = options.expect_flash_mode {
+            firmware.expect_flash_mode(mode)?;
+        }
+        let continuity = keys_in(&firmware, signer, options)?;
+        let sbom = options.evidence.sbom.as_deref().map(evidence::read_sbom).transpose()?;
+        let base = options.base_of(&firmware.source().file)?;
+        let tokens = firmware
+            .tokens()
+            .map_err(|source| PackageError::Tokens { file: firmware.source().file.clone(), source })?;
+        Ok(Self { options, signer, kinds, firmware, continuity, sbom, base, tokens })
+    }
+
+    /// Start of every file name.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Makes and verifies everything.
+    pub(super) fn make(self) -> Result<Made, PackageError> {
+        let Self { options, signer, kinds, firmware, continuity, sbom, base, tokens } = self;
+        let key = signer.public_key();
+        let block = options
+            .metadata
+            .as_ref()
+            .map(|request| metadata::Block::of(firmware.bytes(), &tokens, key.id(), request));
+        let mut made: Vec<MadeFile> = Vec::new();
+        let mut refusals = Vec::new();
+        for encoding in [Encoding::Plain, Encoding::Gzip] {
+            let wanted: Vec<_> = kinds.iter().copied().filter(|kind| kind.encoding() == encoding).collect();
+            if wanted.is_empty() {
+                continue;
+            }
+            let payload = match (encoding, &block) {
+                (Encoding::Plain, None) => firmware.plain(),
+                (Encoding::Plain, Some(block)) => firmware.labelled(block),
+                (Encoding::Gzip, None) => firmware.gzip(options.effort)?,
+                (Encoding::Gzip, Some(block)) => firmware.gzip_labelled(options.effort, block)?,
+            };
+            let first = made.len();
+            for kind in wanted {
+                let payload = if kind == ArtefactKind::Plain { &firmware.plain() } else { &payload };
+                let signed = kind.scheme().map(|scheme| payload.sign(signer, scheme)).transpose()?;
+                let parts = match &signed {
+                    Some(signed) => signed.parts(),
+                    None => [payload.bytes(), &[]],
+                };
+                let verdicts = options.target.judge(parts, key);
+                if !verdicts.nobody_accepts() {
+                    let mut hasher = Hasher::default();
+                    parts.iter().for_each(|part| hasher.update(part));
+                    let artefact = Artefact {
+                        file: format!("{base}{}", kind.suffix()),
+                        encoding,
+                        signature: kind.scheme(),
+                        accepted_by: verdicts.accepted,
+                        digests: hasher.finish(),
+                    };
+                    made.push(MadeFile { kind, artefact, payload: None, trailer: parts[1].to_vec() });
+                }
+                refusals.push(LeftOut { kind, refused_by: verdicts.refused });
+            }
+            // The files share their payload: it is never copied.
+            let shared = payload.into_owned().map(Arc::new);
+            for file in made[first..].iter_mut().filter(|file| file.kind != ArtefactKind::Plain) {
+                file.payload = shared.clone();
+            }
+        }
+        for profile in &options.target.profiles {
+            if !made.iter().any(|file| file.artefact.accepted_by.contains(profile)) {
+                let reasons = refusals.iter().filter_map(|artefact| artefact.reason(*profile)).collect();
+                return Err(PackageError::NothingFor { profile: *profile, reasons });
+            }
+        }
+        refusals.retain(|left| made.iter().all(|file| file.kind != left.kind));
+        refusals.sort_by_key(|left| left.kind);
+        made.sort_by_key(|file| file.kind);
+        let mut manifest = manifest_of(&firmware, &tokens, signer, &continuity, options);
+        manifest.artefacts = made.iter().map(|file| file.artefact.clone()).collect();
+        let plain = Arc::new(firmware.into_bytes());
+        let file = |MadeFile { artefact, payload, trailer, .. }| {
+            PackageFile::new(artefact.file, payload.unwrap_or_else(|| plain.clone()), trailer)
+        };
+        let mut files: Vec<_> = made.into_iter().map(file).collect();
+        if let Some(bytes) = sbom {
+            let name = sbom_name(&base);
+            manifest.sbom = Some(Sbom::new(name.clone(), &bytes));
+            files.push(PackageFile::new(name, Arc::new(bytes), Vec::new()));
+        }
+        let json = manifest.to_json()?;
+        let package = Package::made(manifest, json, base, files);
+        Ok(Made { package, left_out: refusals, continuity })
+    }
+}
+
+/// An artefact that is made.
+struct MadeFile {
+    kind: ArtefactKind,
+    artefact: Artefact,
+    /// Nothing where it is the plain image.
+    payload: Option<Arc<Vec<u8>>>,
+    trailer: Vec<u8>,
+}
+
+fn keys_in(firmware: &Firmware, signer: &dyn Signer, options: &Options) -> Result<Continuity, PackageError> {
+    // The manifest lists every key.
+    let rule = Rule { quick: false, ..options.continuity.clone().for_purpose(options.purpose) };
+    continuity::check(firmware.bytes(), options.content, Some(signer), &rule)
+        .map_err(|source| PackageError::Continuity { file: firmware.source().file.clone(), source })
+}
+
+/// The manifest without the files.
+fn manifest_of(
+    firmware: &Firmware,
+    tokens: &Tokens,
+    signer: &dyn Signer,
+    continuity: &Continuity,
+    options: &Options,
+) -> Manifest {
+    let key = signer.public_key();
+    Manifest {
+        schema: manifest::SCHEMA,
+        tool: concat!("otaseal ", env!("CARGO_PKG_VERSION")).into(),
+        name: tokens.name.as_ref().map(|token| token.value.to_string()),
+        version: tokens.version.as_ref().map(|token| token.value.to_string()),
+        brand: tokens.brand.as_ref().map(|token| token.value.to_string()),
+        source: firmware.source().clone(),
+        installed: Installed::of(firmware.bytes()),
+        key: manifest::Key { id: key.id(), bits: key.size().bits() },
+        example_key: known_keys::published_at(key.id()).is_some(),
+        carries: continuity.keys().iter().map(|key| key.key_id.clone()).collect(),
+        timestamp: options.timestamp,
+        support_until: options.evidence.support_until,
+        security: options.evidence.security,
+        advisory: options.evidence.advisory.clone(),
+        sbom: None,
+        artefacts: Vec::new(),
+    }
+}
+
+impl Options {
+    /// Start of every file name: the one that is set, else the build's name without its ending.
+    ///
+    /// # Errors
+    /// [`PackageError::BaseName`] when it could lead out of the directory.
+    pub fn base(&self) -> Result<String, PackageError> {
+        self.base_of(&self.firmware.file_name().unwrap_or_default().to_string_lossy())
+    }
+
+    fn base_of(&self, build: &str) -> Result<String, PackageError> {
+        let stem = [".elf", ".bin", ".uf2"].iter().find_map(|end| build.strip_suffix(end)).unwrap_or(build);
+        let name = self.base_name.as_deref().unwrap_or(stem);
+        if is_file_name(name) { Ok(name.into()) } else { Err(PackageError::BaseName(name.into())) }
+    }
+}

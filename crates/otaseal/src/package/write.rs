@@ -1,0 +1,170 @@
+//! A package gets its place on the disk: written under no name, named all at once, in the place of an earlier package.
+
+use super::{ArtefactKind, Package, PackageError, sbom_name};
+use crate::ledger::{Appended, Ledger};
+use crate::output::{Access, OutputError, Overwrite, Pending, is_file_name, same_file, same_place};
+use crate::package::contents::PackageFile;
+use crate::package::manifest::{self, Manifest};
+use std::io::Write;
+use std::path::Path;
+use std::{fs, io};
+
+/// Where a package goes.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Destination<'a> {
+    /// The directory; [`Package::write`] makes it when it is missing.
+    pub out_dir: &'a Path,
+    /// The build: no file of the package replaces it.
+    pub build: Option<&'a Path>,
+    /// Every signature is entered here.
+    pub ledger: Option<&'a Ledger>,
+}
+
+impl<'a> Destination<'a> {
+    /// A directory. There is no build to take care of, and no ledger.
+    pub fn new(out_dir: &'a Path) -> Self {
+        Self { out_dir, build: None, ledger: None }
+    }
+}
+
+/// What [`Package::write`] did.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Written {
+    /// Files of an earlier package that this one does not have; they were removed.
+    pub removed: Vec<String>,
+    /// What was entered into the ledger.
+    pub ledger: Option<Appended>,
+}
+
+impl Package {
+    /// Writes the package into a directory.
+    ///
+    /// The steps, in this order, and why:
+    /// 1. The package in the directory must be an earlier one of the same base name.
+    /// 2. Every file is written under a temporary name: what the disk has no room for is not entered.
+    /// 3. The signatures are entered into the ledger: no file has its name before that.
+    /// 4. The old manifest goes, then files that only the earlier package has, then every file gets its name, and
+    ///    the new manifest comes last. So a directory with a manifest holds the files that it lists. A stale
+    ///    `.signed` beside a new `.bin` is a file that upload scripts pick up by mistake.
+    ///
+    /// # Errors
+    /// [`PackageError`]; no file has its name then, except after a failure of the disk in step 4.
+    pub fn write(&self, to: &Destination<'_>) -> Result<Written, PackageError> {
+        Place::open(*to, self.base())?.write(self)
+    }
+}
+
+/// A directory that can take the package: step 1 is done.
+pub(super) struct Place<'a> {
+    to: Destination<'a>,
+    earlier: Earlier,
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn open(to: Destination<'a>, base: &str) -> Result<Self, PackageError> {
+        let earlier = Earlier::read(to.out_dir, base)?;
+        fs::create_dir_all(to.out_dir)
+            .map_err(|source| OutputError::Io { path: to.out_dir.into(), source })?;
+        Ok(Self { to, earlier })
+    }
+
+    pub(super) fn write(self, package: &Package) -> Result<Written, PackageError> {
+        let manifest = package.manifest();
+        let mut files = Vec::new();
+        for file in package.files() {
+            files.extend(self.stage(file, manifest)?);
+        }
+        let path = self.to.out_dir.join(manifest::FILE_NAME);
+        let last = pending(&path, [package.manifest_json().as_bytes(), &[]])?;
+        let entries = package.ledger_entries();
+        let ledger = match self.to.ledger {
+            Some(ledger) if !entries.is_empty() => Some(ledger.append(&entries)?),
+            _ => None,
+        };
+        let removed = self.stale(package);
+        remove(&path)?;
+        for name in &removed {
+            remove(&self.to.out_dir.join(name))?;
+        }
+        for file in files {
+            file.commit()?;
+        }
+        last.commit()?;
+        Ok(Written { removed, ledger })
+    }
+
+    /// Writes a file under a temporary name. The build is not written again where it is the plain artefact.
+    fn stage(&self, file: &PackageFile, manifest: &Manifest) -> Result<Option<Pending>, PackageError> {
+        let path = self.to.out_dir.join(file.name());
+        if self.to.ledger.is_some_and(|ledger| same_place(&path, ledger.path())) {
+            return Err(PackageError::Overlap(path));
+        }
+        if self.is_build(&path) {
+            // Packaging `x.bin` in its own directory: the plain artefact is the build, byte for byte, unless the
+            // flash mode was set.
+            let is_plain =
+                ArtefactKind::of_file(file.name()).is_some_and(|(_, kind)| kind == ArtefactKind::Plain);
+            let mut listed = manifest.artefacts.iter().filter(|artefact| artefact.file == file.name());
+            let same = listed.any(|artefact| artefact.digests == manifest.source.digests);
+            return if is_plain && same { Ok(None) } else { Err(PackageError::Overlap(path)) };
+        }
+        Ok(Some(pending(&path, file.parts())?))
+    }
+
+    fn is_build(&self, path: &Path) -> bool {
+        self.to.build.is_some_and(|build| same_file(path, build))
+    }
+
+    /// What the earlier package has and the new one has not.
+    fn stale(&self, package: &Package) -> Vec<String> {
+        let kept = |name: &String| package.files().iter().any(|file| file.name() == name);
+        let is_build = |name: &String| self.is_build(&self.to.out_dir.join(name));
+        self.earlier.files.iter().filter(|name| !kept(name) && !is_build(name)).cloned().collect()
+    }
+}
+
+/// The package that is in the directory already.
+struct Earlier {
+    files: Vec<String>,
+}
+
+impl Earlier {
+    /// Reads the manifest of `out_dir`. Its names come from a file that anybody may have edited: only the very
+    /// names that a package of this base name can have are followed, and anything else that looks like an
+    /// artefact belongs to another package, which must not lose its manifest.
+    fn read(out_dir: &Path, base: &str) -> Result<Self, PackageError> {
+        let Ok(json) = fs::read(out_dir.join(manifest::FILE_NAME)) else {
+            return Ok(Self { files: Vec::new() });
+        };
+        let ours = |name: &str| {
+            name == sbom_name(base)
+                || ArtefactKind::of_file(name).is_some_and(|(other_base, _)| other_base == base)
+        };
+        let artefact = |name: &str| is_file_name(name) && ArtefactKind::of_file(name).is_some();
+        let (files, others): (Vec<_>, Vec<_>) =
+            manifest::listed_files(&json).into_iter().partition(|name| ours(name));
+        match others.into_iter().find(|name| artefact(name)) {
+            Some(file) => Err(PackageError::Occupied { out_dir: out_dir.into(), file }),
+            None => Ok(Self { files }),
+        }
+    }
+}
+
+fn pending(path: &Path, parts: [&[u8]; 2]) -> Result<Pending, OutputError> {
+    let mut pending = Pending::create(path, Overwrite::Replace, Access::Public)?;
+    for part in parts {
+        pending.write_all(part).map_err(|source| OutputError::Io { path: path.into(), source })?;
+    }
+    Ok(pending)
+}
+
+fn remove(path: &Path) -> Result<(), OutputError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(OutputError::Io { path: path.into(), source })
+        }
+        _ => Ok(()),
+    }
+}
