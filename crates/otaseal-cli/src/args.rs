@@ -1,7 +1,5 @@
 //! The command line as a whole; each subcommand's own part is in its file.
 
-mod called;
-
 use crate::cmd;
 use crate::error::Failure;
 use clap::{Args, Parser, Subcommand};
@@ -20,7 +18,7 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
     #[command(subcommand)]
-    pub(crate) command: called::Called,
+    pub(crate) command: Command,
 }
 
 /// Refuses a command line with a key on it, as `--key "$(cat private.pem)"` makes one: before anything reads it that

@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         Err(error) => return report::usage(&error),
     };
     let reporter = Reporter::new(cli.global.json, cli.global.quiet);
-    match &cli.command.0 {
+    match &cli.command {
         Command::Keygen(args) => reporter.finish(cmd::keygen::run(args, &reporter)),
         Command::Key(Key::Info(args)) => reporter.finish(cmd::key::info::run(args)),
         Command::Key(Key::Passwd(args)) => reporter.finish(cmd::key::passwd::run(args)),
