@@ -2,8 +2,8 @@
 //!
 //! `cmd/SUBCOMMAND/TOPIC/VERB-OBJECT.toml` is one behaviour: arguments, exit code, both outputs, and in the `.out`
 //! directory beside it the files that must be there afterwards. `cmd/README.md` lists the topics and the verbs. Every
-//! case starts from a copy of `cmd/in`, which `cmd/make-inputs.sh` makes with OpenSSL. This file holds the tests that
-//! such a case cannot express.
+//! case starts from a copy of `cmd/in`, which `cargo xtask fixtures` makes. This file holds the tests that such a case
+//! cannot express.
 
 #![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 

@@ -1,10 +1,14 @@
-//! `cargo xtask fixtures`: the images that must be accepted and those that must be rejected.
+//! `cargo xtask fixtures`: the images that must be accepted, those that must be rejected, and the inputs of the
+//! program's cases.
 //!
 //! Everything is made by OpenSSL from the keys in the repository; PKCS#1 v1.5 is deterministic, so the bytes are
-//! the same on every machine. The names are data, see [`cases`]: `NAME[--CASE][.KEY][.legacy].bin`.
+//! the same on every machine. The names of the images are data, see [`cases`]: `NAME[--CASE][.KEY][.legacy].bin`.
 
 mod cases;
+mod inputs;
+mod packages;
 pub(crate) mod peer;
+mod sources;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,8 +31,8 @@ const FIRMWARE_KEYS: [(&str, &str); 4] = [
 ///
 /// # Errors
 ///
-/// When OpenSSL is missing or fails, when a file cannot be written, and with `check` when a file differs, is
-/// missing or is one too many.
+/// When OpenSSL or gzip is missing or fails, when a file cannot be written, when an input that is not generated is not
+/// what it has to be, and with `check` when a file differs, is missing or is one too many.
 pub(crate) fn run(root: &Path, check: bool) -> Result<String> {
     let cases = cases::all(root)?;
     let mut expected: BTreeMap<PathBuf, Vec<u8>> =
@@ -40,11 +44,20 @@ pub(crate) fn run(root: &Path, check: bool) -> Result<String> {
         let path = root.join("fixtures/demo-firmware/src").join(name);
         expected.insert(path, emit::rust_source(key.public(), &options).into_bytes());
     }
+    let inputs = root.join(inputs::FOLDER);
+    expected.extend(inputs::all(root)?.into_iter().map(|(name, bytes)| (inputs.join(name), bytes)));
+    let sources: Vec<_> = sources::check(root)?.into_iter().map(|name| inputs.join(name)).collect();
+    let unknown: Vec<_> = files(&inputs)?
+        .into_iter()
+        .filter(|path| !expected.contains_key(path) && !sources.contains(path))
+        .collect();
+    if !unknown.is_empty() {
+        return Err(format!("neither made by inputs.rs nor listed in sources.rs: {unknown:?}").into());
+    }
     let mut stale = Vec::new();
     for folder in ["accept", "reject"] {
-        for entry in fs::read_dir(root.join("fixtures").join(folder))? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "bin") && !expected.contains_key(&path) {
+        for path in files(&root.join("fixtures").join(folder))? {
+            if !expected.contains_key(&path) {
                 stale.push(format!("{} is not generated", path.display()));
                 if !check {
                     fs::remove_file(&path)?;
@@ -58,6 +71,7 @@ pub(crate) fn run(root: &Path, check: bool) -> Result<String> {
         }
         stale.push(format!("{} is missing or differs", path.display()));
         if !check {
+            fs::create_dir_all(path.parent().ok_or("a file without a folder")?)?;
             fs::write(path, bytes)?;
         }
     }
@@ -65,6 +79,20 @@ pub(crate) fn run(root: &Path, check: bool) -> Result<String> {
         (true, false) => Err(format!("{}\nrun: cargo xtask fixtures", stale.join("\n")).into()),
         _ => Ok(format!("{} fixtures, {} rewritten", expected.len(), stale.len())),
     }
+}
+
+/// The files below a folder.
+fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(files(&path)?);
+        } else {
+            found.push(path);
+        }
+    }
+    Ok(found)
 }
 
 fn unchanged(path: &Path, bytes: &[u8]) -> io::Result<bool> {
