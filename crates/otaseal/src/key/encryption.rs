@@ -1,14 +1,15 @@
-//! Private keys under a passphrase: what protects them, taken off and put on.
+//! Takes the protection of a passphrase off a private key, and puts it on.
 //!
-//! Read are PKCS#8 with PBES2 (RFC 8018 section 6.2), as OpenSSL 1.0, 1.1 and 3 and Python's `cryptography` write
-//! it, the DES forms of PBES1 (section 6.1) that `openssl pkcs8 -topk8` of 1.0 wrote, and OpenSSL's traditional
-//! PEM form. Written is PBES2 with AES-256-CBC alone.
+//! otaseal reads:
+//! - PKCS#8 with PBES2 (RFC 8018 section 6.2), as OpenSSL 1.0, 1.1 and 3 and Python's `cryptography` write it;
+//! - the forms of old versions of OpenSSL: the module `old`.
 //!
-//! The parameters of the key derivation stand in the file: they are an attacker's when the file is. What would take
-//! minutes or gigabytes is refused before anything is derived.
+//! otaseal writes PBES2 with AES-256-CBC alone.
+//!
+//! The file has the parameters of the key derivation, so an attacker who changes the file chooses them. otaseal refuses
+//! parameters that would take minutes or gigabytes, before it derives anything.
 
-mod pbes1;
-mod traditional;
+mod old;
 
 use super::KeyError;
 use super::passphrase::{Passphrase, SecretError, SecretKind, Secrets, ask};
@@ -24,22 +25,23 @@ use serde::Serialize;
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// Most iterations of PBKDF2 that are tried: seconds on a slow machine, and 16 times what we write.
+/// Most iterations of PBKDF2 that otaseal tries. They take seconds on a slow machine, and are 16 times those that it
+/// writes.
 pub const MAX_ITERATIONS: u64 = 10_000_000;
-/// Most memory that scrypt may want, in bytes: N = 2^20 with r = 8, "sensitive storage" in scrypt's own paper.
+/// Most memory that scrypt may take, in bytes: N = 2^20 with r = 8, "sensitive storage" in scrypt's own paper.
 pub const MAX_SCRYPT_MEMORY: u64 = 1 << 30;
-/// Most work that scrypt may want, in bytes that are mixed (128 N r p): four times the memory.
+/// Most work that scrypt may do, in bytes that it mixes (128 N r p): four times the memory.
 pub const MAX_SCRYPT_WORK: u64 = 4 << 30;
-/// Longest salt in bytes: what the library that derives has room for. OpenSSL writes 8 or 16.
+/// Longest salt in bytes: the library that derives has no room for more. OpenSSL writes 8 or 16.
 const MAX_SALT: usize = 32;
 
-/// PBKDF2-HMAC-SHA256 as we write it: what OWASP's cheat sheet asks for; OpenSSL's default is 2,048.
+/// Iterations of PBKDF2-HMAC-SHA256 in a new file, as OWASP's cheat sheet recommends. OpenSSL's default is 2,048.
 const PBKDF2_ITERATIONS: u32 = 600_000;
-/// scrypt as we write it: OpenSSL's N and r, because its programs refuse to read a key that needs more than 32 MiB,
-/// and five times its p, which OWASP's cheat sheet counts as equal to N = 2^17 with p = 1.
+/// The logarithm of N, r and p of scrypt in a new file. N and r are OpenSSL's: its programs refuse a key that needs more
+/// than 32 MiB. p is five times OpenSSL's: OWASP's cheat sheet counts that as equal to N = 2^17 with p = 1.
 const SCRYPT: (u8, u32, u32) = (14, 8, 5);
 
-/// How a new file is protected.
+/// How otaseal derives the key of a new file from its passphrase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Derivation {
     /// scrypt, N = 16384, r = 8, p = 5.
@@ -61,21 +63,21 @@ impl std::str::FromStr for Derivation {
     }
 }
 
-/// Whether a private key file that is written needs a passphrase to be read.
+/// Whether a new private key file needs a passphrase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protection<'a> {
-    /// It does not: whoever can read the file can sign.
+    /// It does not: everybody who can read the file can sign.
     None,
     /// It does.
     Passphrase(&'a Passphrase, Derivation),
 }
 
-/// What protects a key file.
+/// The protection of a key file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Encryption {
     /// The cipher, as in `AES-256-CBC`.
     pub cipher: &'static str,
-    /// How the passphrase becomes its key.
+    /// How the passphrase becomes the cipher's key.
     #[serde(flatten)]
     pub kdf: Kdf,
 }
@@ -113,7 +115,7 @@ pub enum Kdf {
 }
 
 impl Encryption {
-    /// Whether it withstands guessing no better than the bare passphrase does: one round of MD5, single DES.
+    /// Whether it slows guessing down so little that only the passphrase counts: one round of MD5, single DES.
     pub fn is_weak(&self) -> bool {
         let slow = match self.kdf {
             Kdf::Pbkdf2 { iterations, .. } => iterations >= 1000,
@@ -136,22 +138,22 @@ impl fmt::Display for Encryption {
     }
 }
 
-/// Why an encrypted key cannot be opened, whatever the passphrase.
+/// Why no passphrase opens an encrypted key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncryptionError {
     /// The file is cut, or was changed.
     #[error("the encrypted key is damaged")]
     Damaged,
-    /// A scheme that is not read.
+    /// otaseal does not read the scheme.
     #[error("the key is encrypted with {0}, which otaseal does not read")]
     Unsupported(String),
     /// Key derivation that would take too long or too much memory.
     #[error("opening this key would take {wants}; the limit is {limit}")]
     TooExpensive {
-        /// What it asks for.
+        /// The cost.
         wants: String,
-        /// What is granted.
+        /// The limit.
         limit: &'static str,
     },
 }
@@ -175,17 +177,16 @@ impl EncryptionError {
     }
 }
 
-/// An encrypted key file that was understood, before anybody is asked for the passphrase.
+/// An encrypted key file that otaseal understood. It has not asked for the passphrase yet.
 enum Locked<'a> {
     Pbes2(Box<pbes2::Parameters>, &'a [u8]),
-    Pbes1(pbes1::Scheme, &'a [u8]),
-    Traditional(traditional::Scheme, &'a [u8]),
+    Old(old::Locked<'a>),
 }
 
-/// What protects a key file, without its passphrase; `None` when nothing does.
+/// Returns the protection of a key file, without its passphrase; `None` if there is no protection.
 ///
 /// # Errors
-/// [`KeyError::Encryption`] for what could not be opened, [`KeyError::NotAKey`] and [`KeyError::DamagedPem`].
+/// [`KeyError::Encryption`] if no passphrase could open it, [`KeyError::NotAKey`] and [`KeyError::DamagedPem`].
 pub fn describe(bytes: &[u8]) -> Result<Option<Encryption>, KeyError> {
     let file = super::classify(bytes)?;
     match file.kind {
@@ -197,8 +198,8 @@ pub fn describe(bytes: &[u8]) -> Result<Option<Encryption>, KeyError> {
     }
 }
 
-/// Takes the protection off: the DER of PKCS#8 or PKCS#1, wiped on drop. `secrets` is asked once, for the
-/// passphrase of `name`, and not at all when the file could not be opened anyway.
+/// Takes the protection off. Returns the DER of PKCS#8 or PKCS#1, wiped on drop. Asks `secrets` once, for the
+/// passphrase of `name`; it does not ask if no passphrase could open the file.
 pub(super) fn open(
     file: &KeyFile,
     name: &dyn fmt::Display,
@@ -218,10 +219,9 @@ pub(super) fn open(
             buffer.truncate(length);
             Some(buffer)
         }
-        Locked::Pbes1(scheme, data) => scheme.decrypt(&passphrase, data),
-        Locked::Traditional(scheme, data) => scheme.decrypt(&passphrase, data),
+        Locked::Old(locked) => locked.decrypt(&passphrase),
     });
-    // One wrong passphrase in 256 leaves bytes whose padding looks right: what they hold decides.
+    // One wrong passphrase in 256 leaves bytes whose padding looks right, so the bytes must be a key as well.
     let opened = plain.filter(|der| match file.kind {
         KeyFileKind::EncryptedPkcs8 => PrivateKeyInfoRef::from_der(der).is_ok(),
         _ => RsaPrivateKeyRef::from_der(der).is_ok(),
@@ -261,18 +261,15 @@ pub(super) fn protect(
 }
 
 fn understand(file: &KeyFile) -> Result<(Encryption, Locked<'_>), EncryptionError> {
-    if file.kind == KeyFileKind::EncryptedTraditional {
-        let scheme = traditional::Scheme::parse(file.dek_info.as_deref().unwrap_or_default())?;
-        let encryption = Encryption { cipher: scheme.cipher(), kdf: Kdf::OpensslMd5 };
-        return Ok((encryption, Locked::Traditional(scheme, &file.der)));
+    if file.kind == KeyFileKind::EncryptedPkcs8 {
+        let (algorithm, data) = envelope(&file.der).ok_or(EncryptionError::Damaged)?;
+        if algorithm.oid == pbes2::PBES2_OID {
+            let (encryption, parameters) = pbes2(&algorithm)?;
+            return Ok((encryption, Locked::Pbes2(Box::new(parameters), data)));
+        }
     }
-    let (algorithm, data) = envelope(&file.der).ok_or(EncryptionError::Damaged)?;
-    if algorithm.oid == pbes2::PBES2_OID {
-        let (encryption, parameters) = pbes2(&algorithm)?;
-        return Ok((encryption, Locked::Pbes2(Box::new(parameters), data)));
-    }
-    let scheme = pbes1::Scheme::read(&algorithm)?;
-    Ok((scheme.describe(), Locked::Pbes1(scheme, data)))
+    let (encryption, locked) = old::understand(file)?;
+    Ok((encryption, Locked::Old(locked)))
 }
 
 /// EncryptedPrivateKeyInfo, RFC 5958 section 3.
@@ -285,8 +282,8 @@ fn envelope(der: &[u8]) -> Option<(AlgorithmIdentifierRef<'_>, &[u8])> {
     read.ok()
 }
 
-/// PBES2-params, RFC 8018 A.4, checked for what the library that decrypts takes for granted: it indexes into the
-/// initialisation vector of DES and takes the logarithm of scrypt's N before it looks at either.
+/// Reads PBES2-params, RFC 8018 A.4. The library that decrypts panics on some parameters: it indexes into the
+/// initialisation vector of DES, and takes the logarithm of scrypt's N, before it checks them. So this checks them.
 fn pbes2(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<(Encryption, pbes2::Parameters), EncryptionError> {
     let damaged = |_| EncryptionError::Damaged;
     let parameters = algorithm.parameters.ok_or(EncryptionError::Damaged)?;
@@ -314,7 +311,7 @@ fn pbes2(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<(Encryption, pbes2::P
         pbes2::SCRYPT_OID => scrypt_parameters(&fields)?,
         oid => return Err(unsupported("PBES2", oid)),
     };
-    // What does not fit the library's numbers is far beyond the limits.
+    // A number that does not fit the library's types is far beyond the limits.
     affordable(&kdf)?;
     let parameters = pbes2::Parameters::try_from(parameters).map_err(damaged)?;
     Ok((Encryption { cipher: name, kdf }, parameters))
@@ -332,7 +329,7 @@ fn pbkdf2(parameters: &AnyRef<'_>) -> Result<Kdf, EncryptionError> {
     let (salt, iterations, prf) = read.map_err(|_| EncryptionError::Damaged)?;
     check_salt(salt)?;
     let hash = match prf.map(|oid| oid.to_string()).as_deref() {
-        // The default of the standard: what OpenSSL 1.0 wrote by leaving it out.
+        // The default of the standard. OpenSSL 1.0 omits the hash.
         None | Some("1.2.840.113549.2.7") => "SHA1",
         Some("1.2.840.113549.2.8") => "SHA224",
         Some("1.2.840.113549.2.9") => "SHA256",
@@ -364,7 +361,7 @@ fn scrypt_parameters(parameters: &AnyRef<'_>) -> Result<Kdf, EncryptionError> {
     Ok(Kdf::Scrypt { n, r, p })
 }
 
-/// A number that may be larger than any we could use: those read as the largest there is.
+/// Reads a number of any size. One that does not fit reads as the largest that does, which is beyond every limit.
 fn number<'a, R: Reader<'a>>(fields: &mut R) -> Result<u64, rsa::pkcs8::der::Error> {
     let number = rsa::pkcs8::der::asn1::UintRef::decode(fields)?;
     let bytes = number.as_bytes();
