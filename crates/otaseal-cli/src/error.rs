@@ -6,7 +6,6 @@ use otaseal::key::{KeyError, material};
 use otaseal::output::OutputError;
 use otaseal::package::firmware::FirmwareError;
 use otaseal::project::emit::EmitError;
-use otaseal::sign::SignError;
 use serde::{Serialize, Serializer};
 use std::fmt::Display;
 use std::io;
@@ -88,17 +87,6 @@ impl Failure {
             "check where it is redirected to; what was written is not complete",
         )
     }
-
-    /// A failure of signing, which knows no names: those of the files are added here.
-    pub(crate) fn sign(input: &Place, error: &SignError) -> Self {
-        match error {
-            SignError::Read(error) => Self::read(input, error),
-            SignError::Empty | SignError::AlreadySigned { .. } | SignError::OtherImage { .. } => {
-                Self::new(format_args!("{input}: {error}"), error.help())
-            }
-            _ => Self::new(error, error.help()),
-        }
-    }
 }
 
 /// The system's words without the number that Rust adds to them: ` (os error 2)`.
@@ -127,7 +115,7 @@ impl From<FirmwareError> for Failure {
 impl From<PackageError> for Failure {
     fn from(error: PackageError) -> Self {
         match error {
-            PackageError::Ledger(error) => error.into(),
+            PackageError::Policy(error) => error.into(),
             error => Self::new(&error, error.help()),
         }
     }

@@ -3,7 +3,7 @@
 use crate::error::Failure;
 use otaseal::key::{PublicKey, material};
 use otaseal::output::{Access, Overwrite, Pending, same_place};
-use otaseal::sign::Target;
+use otaseal::sign::ReadWriteSeek;
 use otaseal::sign::source::KeyPlace;
 use std::ffi::OsString;
 use std::fmt;
@@ -187,7 +187,7 @@ impl Sink {
         }
     }
 
-    pub(crate) fn target(&mut self) -> &mut dyn Target {
+    pub(crate) fn target(&mut self) -> &mut dyn ReadWriteSeek {
         match self {
             Self::File(pending) => pending,
             Self::Stdout(spool) => spool,

@@ -4,11 +4,8 @@ use crate::error::{Exit, Failure};
 use crate::io::Place;
 use clap::Args;
 use clap::builder::{PathBufValueParser, TypedValueParser};
-use otaseal::key::PublicKey;
-use otaseal::ledger::{Entry, Ledger, LedgerError, NamedDigest, Origin, Recovered};
+use otaseal::ledger::{Ledger, LedgerError, Origin, Recovered};
 use otaseal::project::settings::Settings;
-use otaseal::sign::{Scheme, Signed};
-use otaseal::{PackageError, Purpose};
 use serde::Serialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -43,24 +40,10 @@ impl LedgerArgs {
         Some(Ledger::new(path, origin))
     }
 
-    /// The same; a release needs one, and adds nothing to a chain that is broken.
-    pub(crate) fn open_for(
-        &self,
-        purpose: Purpose,
-        settings: &Settings,
-        source: Option<&Path>,
-    ) -> Result<Option<Ledger>, Failure> {
-        let ledger = self.open(settings, source);
-        if purpose == Purpose::Release {
-            ledger.as_ref().ok_or(PackageError::NoLedger)?.verify_once()?;
-        }
-        Ok(ledger)
+    /// The place of that ledger, so that no output takes it.
+    pub(crate) fn place(&self, settings: &Settings) -> Option<Place> {
+        self.ledger.as_deref().or(settings.ledger.as_deref()).map(Place::from)
     }
-}
-
-/// The place of a ledger, so that it is taken for no output.
-pub(crate) fn place(ledger: Option<&Ledger>) -> Option<Place> {
-    ledger.map(|ledger| Place::from(ledger.path()))
 }
 
 /// What was entered.
@@ -98,25 +81,6 @@ impl fmt::Display for Entered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "ledger   {}, line {}", self.file, self.seq)
     }
-}
-
-/// Enters what was signed into each output, which must not have its name yet.
-pub(crate) fn enter(
-    ledger: Option<&Ledger>,
-    input: &Place,
-    signed: &Signed,
-    outputs: &[(Scheme, &Place)],
-    key: &PublicKey,
-) -> Result<Option<Entered>, Failure> {
-    let Some(ledger) = ledger else { return Ok(None) };
-    let entry = |((signature, place), digest): (&(Scheme, &Place), _)| Entry {
-        input: NamedDigest::new(input.name(), signed.payload_len, signed.sha256),
-        output: NamedDigest::new(place.name(), signed.output_len(), digest),
-        signature: *signature,
-        key_id: key.id(),
-    };
-    let entries: Vec<_> = outputs.iter().zip(signed.output_sha256.iter().copied()).map(entry).collect();
-    Ok(Some(Entered::new(ledger, ledger.append(&entries)?)))
 }
 
 impl From<LedgerError> for Failure {

@@ -5,13 +5,12 @@
 mod args;
 mod batch;
 mod cmd;
-mod continuity;
 mod error;
 mod evidence;
 mod io;
 mod ledger;
-mod linted;
 mod passphrase;
+mod policy;
 mod report;
 mod signer;
 

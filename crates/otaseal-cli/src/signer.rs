@@ -2,15 +2,9 @@
 
 use crate::error::Failure;
 use crate::io::Place;
-use crate::linted::linted;
 use crate::passphrase::PassphraseArgs;
 use clap::Args;
-use otaseal::Purpose;
-use otaseal::device::KeyId;
-use otaseal::format::digest::Sha256Digest;
 use otaseal::key::uri::{MODULE_VARIABLE, Pkcs11Uri, UriError};
-use otaseal::key::{PublicKey, parse_key_id};
-use otaseal::policy::guard::Expected;
 use otaseal::sign::Signer;
 use otaseal::sign::command::{self, CommandInput, SigningCommand};
 use otaseal::sign::source::{KeyPlace, KeySource, SourceError};
@@ -85,51 +79,15 @@ impl SignerArgs {
         file.into_iter().chain(self.passphrase.input()).collect()
     }
 
-    /// Opens the key that was named, or else this one, when nothing speaks against it.
-    pub(crate) fn open(
-        &self,
-        default: Option<&KeySource>,
-        purpose: Purpose,
-    ) -> Result<Box<dyn Signer>, Failure> {
+    /// Opens the key that was named, or else this one.
+    pub(crate) fn open(&self, default: Option<&KeySource>) -> Result<Box<dyn Signer>, Failure> {
         let named =
             self.key.as_ref().map(|key| self.command.source(key).map_or_else(|| self.private(key), Ok));
         let named = named.transpose()?;
         match named.as_ref().or(default) {
             None => Err(Failure::usage("no key was named", "name the key that signs with --key")),
-            Some(source) => open(source, &self.passphrase, purpose),
+            Some(source) => open(source, &self.passphrase),
         }
-    }
-}
-
-/// What was said beforehand that is to be signed, and by which key.
-#[derive(Debug, Args)]
-pub(crate) struct ExpectArgs {
-    /// Refuse an input file of another SHA-256 than the build had
-    #[arg(long, value_name = "HEX")]
-    pub(crate) expect_sha256: Option<Sha256Digest>,
-    /// Refuse a key of another key id
-    #[arg(long, value_name = "HEX", value_parser = parse_key_id)]
-    expect_key_id: Option<KeyId>,
-}
-
-impl ExpectArgs {
-    pub(crate) fn expected(&self) -> Expected {
-        Expected { key_id: self.expect_key_id, sha256: self.expect_sha256 }
-    }
-
-    /// Refuses one digest for many inputs.
-    pub(crate) fn check_many(&self) -> Result<(), Failure> {
-        match self.expect_sha256 {
-            None => Ok(()),
-            Some(_) => Err(Failure::usage(
-                "one SHA-256 is expected of many inputs",
-                "give each with its own --expect-sha256, in a run of its own",
-            )),
-        }
-    }
-
-    pub(crate) fn check_key(&self, key: &PublicKey) -> Result<(), Failure> {
-        self.expected().check_key(key).map_err(|error| Failure::new(&error, error.help()))
     }
 }
 
@@ -146,19 +104,15 @@ pub(crate) fn source(place: &Place, module: Option<&Path>) -> Result<KeySource, 
     })
 }
 
-/// Opens a key, when nothing speaks against it.
-pub(crate) fn open(
-    source: &KeySource,
-    passphrase: &PassphraseArgs,
-    purpose: Purpose,
-) -> Result<Box<dyn Signer>, Failure> {
+/// Opens a key.
+pub(crate) fn open(source: &KeySource, passphrase: &PassphraseArgs) -> Result<Box<dyn Signer>, Failure> {
     if matches!(source, KeySource::Command { .. }) && passphrase.is_given() {
         return Err(Failure::usage(
             "a command signs: there is no passphrase to give",
             "leave it away, or name another key with --key",
         ));
     }
-    linted(source.open(passphrase)?, source.private_file(), purpose)
+    Ok(source.open(passphrase)?)
 }
 
 impl From<UriError> for Failure {

@@ -1,21 +1,18 @@
 use super::package::settings;
-use super::sign::{Checked, Guard, checked};
 use super::{KeyInfo, scheme};
-use crate::continuity::ContinuityArgs;
 use crate::error::{Exit, Failure};
 use crate::io::{Content, Place, Sink, check_places};
-use crate::ledger::{self, Entered, LedgerArgs};
-use crate::linted::warnings_of;
+use crate::ledger::Entered;
+use crate::policy::{self, ForceArgs, PolicyArgs};
 use crate::report::Outcome;
 use clap::Args;
-use otaseal::Purpose;
-use otaseal::device::layout;
 use otaseal::format::digest::Sha256Digest;
 use otaseal::key::PublicKey;
-use otaseal::policy::guard::Content as Kind;
+use otaseal::policy::guard::GuardError;
+use otaseal::policy::{Candidate, PolicyError, SignedOutputs};
 use otaseal::sign::detached::{Detached, MAX_SIGNATURE_FILE};
 use otaseal::sign::request::{MAX_REQUEST, SigningRequest};
-use otaseal::sign::{AlreadySigned, Expecting, Scheme, SignError, Signer};
+use otaseal::sign::{Output, Scheme, SignError};
 use serde::Serialize;
 use std::fmt;
 
@@ -44,20 +41,10 @@ pub(crate) struct Attach {
     /// The signature is in the form of esp8266 core 2.5.0 to 2.5.2. A request says it by itself
     #[arg(long, conflicts_with = "request")]
     legacy: bool,
-    /// An image that ends in what looks like a signature, or that is damaged
-    #[arg(long)]
-    force: bool,
-    /// What the image is for: firmware or filesystem. A recognised image of the other kind is refused
-    #[arg(long, value_name = "KIND", default_value = "firmware")]
-    as_kind: Kind,
     #[command(flatten)]
-    continuity: ContinuityArgs,
+    force: ForceArgs,
     #[command(flatten)]
-    ledger: LedgerArgs,
-    /// Refuse a key that is unfit for a release (published, factored by known methods), and firmware of unknown kind
-    /// without a key in it. Needs a ledger
-    #[arg(long)]
-    release: bool,
+    policy: PolicyArgs,
 }
 
 #[derive(Debug, Serialize)]
@@ -99,58 +86,60 @@ fn rejected(message: impl fmt::Display, help: impl fmt::Display) -> Failure {
 }
 
 pub(crate) fn run(args: &Attach) -> Result<Attached, Failure> {
-    let purpose = if args.release { Purpose::Release } else { Purpose::Development };
-    let ledger = args.ledger.open_for(purpose, &settings(None)?, args.input.path())?;
-    let ledger_place = ledger::place(ledger.as_ref());
-    let mut inputs = vec![&args.input, &args.signature, &args.key];
-    inputs.extend(args.request.iter().chain(&ledger_place));
-    check_places(&inputs, &[&args.output])?;
+    let settings = settings(None)?;
+    let mut inputs = vec![args.input.clone(), args.signature.clone(), args.key.clone()];
+    inputs.extend(args.request.iter().cloned().chain(args.policy.inputs(&settings)));
+    check_places(&inputs.iter().collect::<Vec<_>>(), &[&args.output])?;
     let key = args.key.public_key()?;
-    let findings = warnings_of(&key, purpose)?;
+    let mut policy = args.policy.policy(&settings, args.input.path())?;
+    args.force.apply(&mut policy);
+    // The key is judged before anything else is read: it needs no signature for that.
+    policy.open(Some(&key))?;
     let request = args.request.as_ref().map(|place| request(place, &key)).transpose()?;
     let bytes = args.signature.read(MAX_SIGNATURE_FILE)?;
     let detached = Detached::new(key.clone(), &bytes)
         .map_err(|error| rejected(format_args!("{}: {error}", args.signature), error.help()))?;
     let form = request.as_ref().map_or(scheme(args.legacy), |request| request.signature);
-    let expecting =
-        request.as_ref().map(|request| Expecting { signer: &detached, sha256: request.image.sha256 });
-    let signer: &dyn Signer = expecting.as_ref().map_or(&detached, |expecting| expecting);
+    let asked_for = request.as_ref().map(|request| request.image.sha256);
+    policy.expect.sha256 = policy.expect.sha256.or(asked_for);
+    let gate = policy.open(Some(&detached))?;
 
-    let rule = if args.force { AlreadySigned::Allow } else { AlreadySigned::Refuse };
-    let guard = Guard {
-        kind: Some(args.as_kind),
-        damaged_too: args.force,
-        continuity: args.continuity.rule().for_purpose(purpose),
-        ..Guard::default()
-    };
-    let Checked { mut image, mut warnings, .. } = checked(&args.input, rule, &guard, Some(signer))?;
-    warnings.extend(findings);
-    let mut sink = Sink::create(&args.output, Content::Binary)?;
-    let signed = image.sign(&mut [(form, sink.target())], signer, rule);
-    let signed = signed.map_err(|error| match &error {
-        SignError::Write(error) => sink.failed(error),
-        SignError::Mismatch(mismatch) => {
+    let refused = |error: PolicyError| match &error {
+        PolicyError::Guard(GuardError::OtherBuild { expected, found }) if asked_for == Some(*expected) => {
+            rejected(
+                format_args!(
+                    "{} is not the image of the request: its SHA-256 is {found}, the signature was asked for {expected}",
+                    args.input
+                ),
+                "give the image that `otaseal digest` was run on, byte for byte",
+            )
+        }
+        PolicyError::Sign(SignError::Mismatch(mismatch)) => {
             rejected(format_args!("{}: {error}", args.signature), mismatch.help())
         }
-        SignError::OtherImage { expected, found } => rejected(
-            format_args!(
-                "{} is not the image of the request: its SHA-256 is {found}, the signature was asked for {expected}",
-                args.input
-            ),
-            "give the image that `otaseal digest` was run on, byte for byte",
-        ),
-        error => Failure::sign(&args.input, error),
+        _ => Failure::policy(&args.input, error),
+    };
+    let (file, _) = args.input.open_seekable()?;
+    let candidate = Candidate::read(file).map_err(|error| Failure::read(&args.input, &error))?;
+    let mut permit = gate.judge(candidate).map_err(refused)?;
+    let mut sink = Sink::create(&args.output, Content::Binary)?;
+    let output = Output { scheme: form, name: args.output.name(), file: sink.target() };
+    let done = permit.sign(&args.input.name(), &mut [output]);
+    let SignedOutputs { signed, entered, .. } = done.map_err(|error| match error {
+        PolicyError::Sign(SignError::Write(error)) => sink.failed(&error),
+        error => refused(error),
     })?;
-    let entered = ledger::enter(ledger.as_ref(), &args.input, &signed, &[(form, &args.output)], &key)?;
     sink.commit()?;
+    let mut warnings = policy::warnings(&args.input, &permit);
+    warnings.extend(policy::key_warnings(&gate));
     Ok(Attached {
         key: KeyInfo::of(&key),
         output: args.output.name(),
         signature: form,
-        size_bytes: signed.payload_len + layout::trailer_len(signed.signature_len) as u64,
+        size_bytes: signed.output_len(),
         payload_bytes: signed.payload_len,
         payload_sha256: signed.sha256,
-        ledger: entered,
+        ledger: policy.ledger.as_ref().zip(entered).map(|(ledger, appended)| Entered::new(ledger, appended)),
         warnings,
     })
 }

@@ -1,16 +1,16 @@
-use super::sign::{Checked, Guard, Image, checked};
+use super::package::settings;
 use super::{KeyInfo, scheme};
-use crate::continuity::ContinuityArgs;
 use crate::error::Failure;
 use crate::io::{Content, Place, Sink, check_places};
+use crate::policy::{self, ForceArgs, PolicyArgs};
 use crate::report::Outcome;
 use clap::{Args, ValueEnum};
 use otaseal::format::digest::{Sha256Digest, sha256};
 use otaseal::format::homie;
 use otaseal::format::layers::unpack;
-use otaseal::policy::guard::Content as Kind;
+use otaseal::policy::Candidate;
 use otaseal::sign::request::{RequestedImage, SigningRequest};
-use otaseal::sign::{AlreadySigned, Scheme, check_input, digest_info};
+use otaseal::sign::{Scheme, digest_info};
 use serde::Serialize;
 use std::fmt;
 
@@ -37,14 +37,10 @@ pub(crate) struct Digest {
     /// Ask for the form of esp8266 core 2.5.0 to 2.5.2, which signs the bare digest
     #[arg(long)]
     legacy: bool,
-    /// An image that ends in what looks like a signature, or that is damaged
-    #[arg(long)]
-    force: bool,
-    /// What the image is for: firmware or filesystem. A recognised image of the other kind is refused
-    #[arg(long, value_name = "KIND", default_value = "firmware")]
-    as_kind: Kind,
     #[command(flatten)]
-    continuity: ContinuityArgs,
+    force: ForceArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -95,26 +91,25 @@ pub(crate) fn run(args: &Digest) -> Result<Asked, Failure> {
         ));
     }
     let output = args.output.clone().unwrap_or(Place::Std);
-    let inputs: Vec<_> = args.key.iter().chain([&args.input]).collect();
-    check_places(&inputs, &[&output])?;
+    let settings = settings(None)?;
+    let mut inputs = args.policy.inputs(&settings);
+    inputs.extend(args.key.iter().cloned().chain([args.input.clone()]));
+    check_places(&inputs.iter().collect::<Vec<_>>(), &[&output])?;
     let key = args.key.as_ref().map(Place::public_key).transpose()?;
-    let rule = if args.force { AlreadySigned::Allow } else { AlreadySigned::Refuse };
-    let guard = Guard {
-        kind: Some(args.as_kind),
-        damaged_too: args.force,
-        continuity: args.continuity.rule(),
-        ..Guard::default()
-    };
-    let Checked { image, mut warnings, .. } =
-        checked(&args.input, rule, &guard, key.as_ref().map(|key| key as _))?;
-    let Image::Bytes(bytes) = image else {
+    let mut policy = args.policy.policy(&settings, args.input.path())?;
+    args.force.apply(&mut policy);
+    let gate = policy.open(key.as_ref().map(|key| key as _))?;
+    let (file, _) = args.input.open_seekable()?;
+    let candidate = Candidate::read(file).map_err(|error| Failure::read(&args.input, &error))?;
+    let permit = gate.judge(candidate).map_err(|error| Failure::policy(&args.input, error))?;
+    let mut warnings = policy::warnings(&args.input, &permit);
+    warnings.extend(policy::key_warnings(&gate));
+    let Some(bytes) = permit.payload() else {
         let help = "is this the right file? `otaseal sign` signs it where the key is";
         return Err(Failure::new(format_args!("{} is larger than any firmware", args.input), help));
     };
     let total = bytes.len() as u64;
-    check_input(&bytes[bytes.len().saturating_sub(4)..], total, rule)
-        .map_err(|error| Failure::sign(&args.input, &error))?;
-    let payload_sha256 = sha256(&bytes);
+    let payload_sha256 = sha256(bytes);
     let signature = scheme(args.legacy);
     let (content, made) = match args.raw {
         Some(Raw::Digest) => (Content::Binary, payload_sha256.0.to_vec()),
@@ -129,7 +124,7 @@ pub(crate) fn run(args: &Digest) -> Result<Asked, Failure> {
                 size_bytes: total,
                 sha256: payload_sha256,
             };
-            let tokens = match unpack(&bytes).map(|layers| homie::extract(&layers.plain)) {
+            let tokens = match unpack(bytes).map(|layers| homie::extract(&layers.plain)) {
                 Ok(Ok(tokens)) => tokens,
                 Ok(Err(error)) => {
                     warnings.push(format!("{}: {error}; the request names no firmware", args.input));

@@ -1,25 +1,24 @@
 use super::KeyInfo;
 use super::device::FlashArgs;
 use crate::batch::{self, BatchArgs, OneOrMany, Summary};
-use crate::continuity::ContinuityArgs;
 use crate::error::Failure;
 use crate::evidence::EvidenceArgs;
 use crate::io::{Place, check_places};
-use crate::ledger::{Entered, LedgerArgs};
+use crate::ledger::Entered;
+use crate::policy::PolicyArgs;
 use crate::report::{Outcome, Reporter};
-use crate::signer::{ExpectArgs, SignerArgs};
+use crate::signer::SignerArgs;
 use clap::Args;
 use otaseal::format::gzip::Effort;
 use otaseal::format::image::esp8266::FlashMode;
 use otaseal::format::layers::MAX_IMAGE;
 use otaseal::format::metadata::Label;
 use otaseal::package::evidence::SupportDoubt;
-use otaseal::policy::guard::Content;
 use otaseal::profile::Profile;
 use otaseal::project::settings::{self, Settings};
 use otaseal::sign::source::{KeyPlace, KeySource};
 use otaseal::sign::{Scheme, Signer};
-use otaseal::{ArtefactKind, Options, Purpose, Report, package};
+use otaseal::{ArtefactKind, Options, Report, package};
 use serde::Serialize;
 use std::fmt;
 use std::io;
@@ -66,9 +65,6 @@ pub(crate) struct Package {
     /// Time for the manifest, in seconds since 1970; without it the manifest has none
     #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH")]
     timestamp: Option<u64>,
-    /// Refuse a key that is unfit for a release: published, factored by known methods, readable by others, in git
-    #[arg(long)]
-    release: bool,
     /// Make only what these devices accept, of everything there is or of --artefacts: esp8266@VERSION,
     /// arduino-pico, homie-mqtt or otaseal-device; /unsigned behind one for a build without a key
     #[arg(long = "for", value_name = "DEVICES", value_delimiter = ',')]
@@ -87,36 +83,17 @@ pub(crate) struct Package {
     /// Settings file, in place of otaseal.toml in the current directory
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// What the image is for: firmware or filesystem. A recognised image of the other kind is refused
-    #[arg(long, value_name = "KIND", default_value = "firmware")]
-    as_kind: Content,
     /// Write this flash mode into an ESP8266 image before anything is made of it: qio, qout, dio or dout
     #[arg(long, value_name = "MODE")]
     set_flash_mode: Option<FlashMode>,
-    /// Refuse an image of another flash mode than the devices': qio, qout, dio or dout
-    #[arg(long, value_name = "MODE")]
-    expect_flash_mode: Option<FlashMode>,
-    /// Refuse a key that does not belong to this public key, which the devices have
-    #[arg(long, value_name = "FILE")]
-    expect_public: Option<Place>,
     #[command(flatten)]
-    expect: ExpectArgs,
-    #[command(flatten)]
-    continuity: ContinuityArgs,
-    #[command(flatten)]
-    ledger: LedgerArgs,
+    policy: PolicyArgs,
     #[command(flatten)]
     evidence: EvidenceArgs,
 }
 
 fn artefact(text: &str) -> Result<ArtefactKind, &'static str> {
     serde_json::from_value(text.into()).map_err(|_| "expected plain, gz, signed, gz-signed or legacy-sig")
-}
-
-impl Package {
-    fn purpose(&self) -> Purpose {
-        if self.release { Purpose::Release } else { Purpose::Development }
-    }
 }
 
 #[derive(Debug, Serialize)]
@@ -209,7 +186,7 @@ pub(crate) fn run(args: &Package, reporter: &Reporter) -> Result<OneOrMany<Packa
         Place::Path(path) => path,
         Place::Std => piped.insert(Piped::read()?).file(),
     };
-    let signer = args.signer.open(Some(&default), args.purpose())?;
+    let signer = args.signer.open(Some(&default))?;
     let options = options(args, &settings, firmware)?;
     let _progress = reporter.progress("packaging");
     Ok(OneOrMany::One(Box::new(one(&options, &*signer)?)))
@@ -217,7 +194,7 @@ pub(crate) fn run(args: &Package, reporter: &Reporter) -> Result<OneOrMany<Packa
 
 fn one(options: &Options, signer: &dyn Signer) -> Result<Packaged, Failure> {
     let report = package(options, signer)?;
-    let entered = options.ledger.as_ref().zip(report.ledger.clone());
+    let entered = options.policy.ledger.as_ref().zip(report.ledger.clone());
     let entered = entered.map(|(ledger, appended)| Entered::new(ledger, appended));
     let support = report.support_doubts(options.timestamp);
     let key = KeyInfo::of(signer.public_key());
@@ -229,7 +206,7 @@ fn many(args: &Package, settings: &Settings, reporter: &Reporter) -> Result<Summ
     if args.name.is_some() {
         return Err(Failure::usage("--name is for one firmware", "leave it away: each is named by its file"));
     }
-    args.expect.check_many()?;
+    args.policy.check_many()?;
     let default = default_key(args, settings)?;
     let read = args.signer.inputs(Some(&default));
     check_places(&read.iter().chain(args.batch.list()).collect::<Vec<_>>(), &[])?;
@@ -242,7 +219,7 @@ fn many(args: &Package, settings: &Settings, reporter: &Reporter) -> Result<Summ
         each.push(options);
     }
     batch::check_outputs(std::iter::empty(), each.iter().map(|options| options.out_dir.as_path()))?;
-    let signer = args.signer.open(Some(&default), args.purpose())?;
+    let signer = args.signer.open(Some(&default))?;
     let work = |index: usize, _: &Path| one(&each[index], &*signer);
     let line = |packaged: &Packaged| {
         let Report { out_dir, manifest, .. } = &packaged.report;
@@ -277,28 +254,22 @@ fn options(args: &Package, settings: &Settings, firmware: PathBuf) -> Result<Opt
         (options.target.flash, options.target.flash_bytes) = (Some(flash), flash_bytes);
     }
     // What an image is expected to be is what the devices are.
-    let mode = args.flash.flash_mode.or(args.expect_flash_mode);
+    let mode = args.flash.flash_mode.or(args.policy.expect_flash_mode);
     options.target.flash_mode = mode.or(options.target.flash_mode);
     if args.metadata || args.board.is_some() || args.min_base_version.is_some() {
         let request = options.metadata.get_or_insert_default();
         request.board = args.board.clone().or(request.board.take());
         request.min_base_version = args.min_base_version.clone().or(request.min_base_version.take());
     }
-    options.purpose = args.purpose();
-    options.content = args.as_kind;
-    options.continuity = args.continuity.rule();
+    options.policy = args.policy.policy(settings, Some(&options.firmware))?;
     args.evidence.apply(&mut options.evidence);
-    options.ledger = args.ledger.open(settings, Some(&options.firmware));
     options.set_flash_mode = args.set_flash_mode.or(options.set_flash_mode);
-    options.expect_flash_mode = args.expect_flash_mode.or(options.expect_flash_mode);
-    options.expect = args.expect.expected();
     // A configured public key belongs to the configured private one, not to another that is named here. Of a command
     // it is the key that signs.
     let belongs = args.signer.named().is_none() && settings.signer_cmd.is_none();
-    let configured = settings.public_key.as_deref().filter(|_| belongs);
-    let expected =
-        args.expect_public.clone().or_else(|| configured.map(|path| Place::from(&*relative(path))));
-    options.expect_public = expected.as_ref().map(Place::public_key).transpose()?;
+    if let Some(path) = settings.public_key.as_deref().filter(|_| belongs && !args.policy.names_public()) {
+        options.policy.expect.public_key = Some(Place::from(&*relative(path)).public_key()?);
+    }
     Ok(options)
 }
 

@@ -132,7 +132,7 @@ pub(crate) fn run(args: &Pubkey) -> Result<Emitted, Failure> {
         (Some((place, source)), _) => {
             let signer = source.open(&args.passphrase)?;
             let self_test = args.rust.then(|| emit::self_test(&*signer)).transpose();
-            let self_test = self_test.map_err(|error| Failure::sign(place, &error))?;
+            let self_test = self_test.map_err(|error| Failure::policy(place, error.into()))?;
             (signer.public_key().clone(), self_test)
         }
         (None, Some(place)) => (place.public_key()?, None),

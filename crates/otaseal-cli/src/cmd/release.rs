@@ -2,16 +2,18 @@ use super::package::settings;
 use crate::error::{Exit, Failure};
 use crate::io::{Place, check_places};
 use crate::ledger::{Entered, LedgerArgs};
+use crate::policy::key_warnings;
 use crate::report::{Outcome, Reporter};
 use crate::signer::SignerArgs;
 use clap::Args;
+use otaseal::Purpose;
 use otaseal::key::{PublicKey, parse_key_id};
 use otaseal::package::evidence::{SupportDoubt, support_doubts};
 use otaseal::package::manifest;
 use otaseal::policy::known_keys;
 use otaseal::policy::lint::{self, Finding};
+use otaseal::policy::{Policy, PolicyError};
 use otaseal::release::bundle::{self, Bundle, BundleError, Firmware, Keys, Request};
-use otaseal::{PackageError, Purpose};
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -112,16 +114,23 @@ pub(crate) fn run(args: &Release, reporter: &Reporter) -> Result<Released, Failu
     }
     let Some(out) = &args.output else { unreachable!("clap asks for it") };
     let manifest = args.directory.join(manifest::FILE_NAME);
-    // Its chain is checked when the lines of the package are looked for.
     let ledger = args.ledger.open(&settings(None)?, Some(&manifest));
-    let ledger = ledger.as_ref().ok_or(PackageError::NoLedger)?;
-    let signer = args.signer.open(None, Purpose::Release)?;
+    let mut policy = Policy::default();
+    (policy.purpose, policy.ledger) = (Purpose::Release, ledger.clone());
+    let signer = args.signer.open(None)?;
+    let gate = policy.open(Some(&*signer))?;
+    let ledger = ledger.as_ref().ok_or(PolicyError::NoLedger)?;
     let firmware_key = named.as_ref().unwrap_or(signer.public_key());
     let _progress = reporter.progress("bundling");
     let request = Request { package: &args.directory, out, ledger, firmware_key, next_key: next.as_ref() };
     let bundle = bundle::make(request, &*signer)?;
     let entered = bundle.entered.clone().map(|appended| Entered::new(ledger, appended));
-    Ok(Released { bundle, ledger: entered, checked: false, remarks: signer.remarks() })
+    Ok(Released {
+        bundle,
+        ledger: entered,
+        checked: false,
+        remarks: key_warnings(&gate).into_iter().chain(signer.remarks()).collect(),
+    })
 }
 
 /// What is wrong with the keys of a release that was made. It stays what was signed, so nothing is rejected for it.

@@ -1,19 +1,17 @@
 use super::KeyInfo;
 use super::package::settings;
-use super::sign::{self, Guard, Signed};
-use crate::continuity::ContinuityArgs;
+use super::sign::{self, Signed};
 use crate::error::Failure;
 use crate::io::{Place, check_places};
-use crate::ledger::{self, LedgerArgs};
 use crate::passphrase::PassphraseArgs;
+use crate::policy::PolicyArgs;
 use crate::report::Outcome;
 use crate::signer::{self, CommandArgs};
 use clap::{Args, ValueEnum};
-use otaseal::Purpose;
 use otaseal::output::Written;
 use otaseal::project::emit;
+use otaseal::sign::Scheme;
 use otaseal::sign::source::KeySource;
-use otaseal::sign::{AlreadySigned, Scheme};
 use serde::Serialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -49,12 +47,7 @@ pub(crate) struct SigningPy {
     #[command(flatten)]
     passphrase: PassphraseArgs,
     #[command(flatten)]
-    continuity: ContinuityArgs,
-    #[command(flatten)]
-    ledger: LedgerArgs,
-    /// sign: refuse what is unfit for a release, as of `otaseal sign`. Needs a ledger
-    #[arg(long)]
-    release: bool,
+    policy: PolicyArgs,
 }
 
 const PLATFORM_TXT: &str = include_str!("signing_py.txt");
@@ -114,15 +107,14 @@ pub(crate) fn run(args: &SigningPy) -> Result<Done, Failure> {
             outputs.extend(legacy.as_ref().map(|legacy| (Scheme::Legacy, legacy)));
             let image = Place::from(&**image);
             let places: Vec<_> = outputs.iter().map(|(_, place)| *place).collect();
-            let purpose = if args.release { Purpose::Release } else { Purpose::Development };
-            let ledger = args.ledger.open_for(purpose, &settings(None)?, image.path())?;
-            let read = args.passphrase.input().into_iter().chain(ledger::place(ledger.as_ref()));
+            let settings = settings(None)?;
+            let read = args.passphrase.input().into_iter().chain(args.policy.inputs(&settings));
             let read: Vec<_> = read.chain(key.place().map(Place::from)).collect();
             check_places(&[&image].into_iter().chain(&read).collect::<Vec<_>>(), &places)?;
-            let signer = signer::open(&key, &args.passphrase, purpose)?;
-            let guard = Guard::of_keys(args.continuity.rule().for_purpose(purpose));
-            let rule = AlreadySigned::Refuse;
-            sign::sign(&image, &outputs, &*signer, rule, &guard, ledger.as_ref())
+            let policy = args.policy.policy(&settings, image.path())?;
+            let signer = signer::open(&key, &args.passphrase)?;
+            let gate = policy.open(Some(&*signer))?;
+            sign::sign(&image, &outputs, &gate, &*signer, policy.ledger.as_ref())
                 .map(|signed| Done::Signed(Box::new(signed)))
         }
         _ => unreachable!("clap asks for what the mode needs"),

@@ -20,6 +20,37 @@ pub enum Encoding {
     Gzip,
 }
 
+/// What is signed, or sent unsigned: a plain image, or one in a gzip. Only a firmware makes one.
+#[derive(Debug, Clone)]
+pub struct Payload<'f> {
+    bytes: Cow<'f, [u8]>,
+    encoding: Encoding,
+}
+
+impl<'f> Payload<'f> {
+    pub(crate) fn new(bytes: Cow<'f, [u8]>, encoding: Encoding) -> Self {
+        Self { bytes, encoding }
+    }
+
+    /// The payload.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The payload, taken out, unless it is the firmware's own image.
+    pub(crate) fn into_owned(self) -> Option<Vec<u8>> {
+        match self.bytes {
+            Cow::Owned(bytes) => Some(bytes),
+            Cow::Borrowed(_) => None,
+        }
+    }
+
+    /// Plain or gzip.
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+}
+
 /// What a file is made of, from the outside in.
 #[derive(Debug)]
 pub struct Layers<'a> {

@@ -2,15 +2,11 @@
 
 use crate::format::gzip::CompressError;
 use crate::format::homie::TokenError;
-use crate::ledger::LedgerError;
 use crate::output::OutputError;
 use crate::package::evidence::SbomError;
 use crate::package::firmware::FirmwareError;
-use crate::policy::continuity::ContinuityError;
-use crate::policy::guard::GuardError;
-use crate::policy::lint;
+use crate::policy::PolicyError;
 use crate::profile::Profile;
-use crate::sign::SignError;
 use std::path::PathBuf;
 
 /// Why there is no package.
@@ -20,16 +16,16 @@ pub enum PackageError {
     /// The build cannot be used.
     #[error(transparent)]
     Firmware(#[from] FirmwareError),
-    /// The key is not the one that the devices know.
+    /// The key or the ledger does not pass the policy, or signing failed.
     #[error(transparent)]
-    Key(#[from] GuardError),
-    /// The keys in the image are not what they must be.
+    Policy(#[from] PolicyError),
+    /// The image does not pass the policy.
     #[error("{file}: {source}")]
-    Continuity {
+    Image {
         /// The build.
         file: String,
-        /// What is wrong with them.
-        source: ContinuityError,
+        /// What is wrong with it.
+        source: PolicyError,
     },
     /// The Homie tokens contradict each other or break a rule.
     #[error("{file}: {source}")]
@@ -42,24 +38,12 @@ pub enum PackageError {
     /// Compressing failed.
     #[error(transparent)]
     Compress(#[from] CompressError),
-    /// Signing failed.
-    #[error(transparent)]
-    Sign(#[from] SignError),
     /// A file could not be written.
     #[error(transparent)]
     Output(#[from] OutputError),
     /// The bill of materials cannot be used.
     #[error(transparent)]
     Sbom(#[from] SbomError),
-    /// A release without a ledger.
-    #[error("a release needs a ledger of what was signed")]
-    NoLedger,
-    /// The signatures were not entered, so there are none.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// A release with a key that is unfit for it.
-    #[error(transparent)]
-    KeyRefused(#[from] lint::Refused),
     /// The base name cannot be a file name.
     #[error("`{0}` cannot be used as a file name")]
     BaseName(String),
@@ -95,19 +79,11 @@ impl PackageError {
     pub fn help(&self) -> String {
         match self {
             Self::Firmware(error) => error.help(),
-            Self::Key(error) => error.help(),
-            Self::Continuity { source, .. } => source.help(),
+            Self::Policy(source) | Self::Image { source, .. } => source.help(),
             Self::Tokens { source, .. } => source.help().to_string(),
             Self::Compress(_) => "no device has that much flash; is this the right file?".into(),
-            Self::Sign(error) => error.help().into(),
             Self::Output(error) => error.help().into(),
-            Self::NoLedger => {
-                "name it with --ledger FILE, or once for all in the settings: ledger = \"ledger.jsonl\""
-                    .into()
-            }
             Self::Sbom(error) => error.help().into(),
-            Self::Ledger(error) => error.help().into(),
-            Self::KeyRefused(refused) => refused.help(),
             Self::BaseName(_) => "use letters, digits and - _ . +, not starting with a dot".into(),
             Self::Occupied { .. } => "one directory holds one package: choose another --out-dir".into(),
             Self::NothingFor { .. } => {

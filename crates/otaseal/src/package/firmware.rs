@@ -1,22 +1,18 @@
-//! From the plain image to the signed one, in the only order that works.
+//! A build, read: the plain image of an ELF, UF2 or `.bin`, and the payloads that are made of it.
 //!
-//! [`Firmware`] is plain. It becomes a [`Payload`], plain or gzip, and a payload becomes a [`SignedImage`].
-//! There is no way back and no other way round: compressing what is signed, or signing it again, does not
-//! compile. Homie tokens are read from the plain image alone.
+//! A [`Firmware`] is plain, and only it makes a [`Payload`], plain or gzip. Homie tokens are read from the plain image.
 
-use crate::format::digest::{Digests, sha256};
+use crate::format::digest::Digests;
 use crate::format::elf::{self, ElfError};
 use crate::format::gzip::{self, CompressError, Effort};
 use crate::format::homie::{self, TokenError, Tokens};
 use crate::format::image::esp8266::{FlashMode, set_flash_mode};
 use crate::format::image::uf2::{self, Uf2Error};
 use crate::format::image::{self, Kind};
-use crate::format::layers::{Encoding, MAX_IMAGE};
+use crate::format::layers::{Encoding, MAX_IMAGE, Payload};
 use crate::format::metadata::Block;
 use crate::policy::guard::{self, Content, GuardError};
-use crate::sign::verify;
-use crate::sign::{self, AlreadySigned, Scheme, SignError, Signer};
-use otaseal_device::{KeyId, layout};
+use otaseal_device::layout;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fs::File;
@@ -238,7 +234,7 @@ impl Firmware {
 
     /// The image as it is, to be sent or signed.
     pub fn plain(&self) -> Payload<'_> {
-        Payload { bytes: Cow::Borrowed(&self.bytes), encoding: Encoding::Plain }
+        Payload::new(Cow::Borrowed(&self.bytes), Encoding::Plain)
     }
 
     /// The image as one reproducible gzip member whose length is a multiple of 4.
@@ -246,14 +242,14 @@ impl Firmware {
     /// # Errors
     /// [`CompressError`].
     pub fn gzip(&self, effort: Effort) -> Result<Payload<'static>, CompressError> {
-        Ok(Payload { bytes: Cow::Owned(gzip::gzip(&self.bytes, effort)?), encoding: Encoding::Gzip })
+        Ok(Payload::new(Cow::Owned(gzip::gzip(&self.bytes, effort)?), Encoding::Gzip))
     }
 }
 
 impl Firmware {
     /// The image with a metadata block behind it.
     pub fn labelled(&self, block: &Block) -> Payload<'static> {
-        Payload { bytes: Cow::Owned(block.behind(&self.bytes)), encoding: Encoding::Plain }
+        Payload::new(Cow::Owned(block.behind(&self.bytes)), Encoding::Plain)
     }
 
     /// As [`Firmware::gzip`], with a metadata block in the header.
@@ -262,94 +258,7 @@ impl Firmware {
     /// [`CompressError`].
     pub fn gzip_labelled(&self, effort: Effort, block: &Block) -> Result<Payload<'static>, CompressError> {
         let bytes = gzip::gzip_with_extra(&self.bytes, effort, &block.subfield())?;
-        Ok(Payload { bytes: Cow::Owned(bytes), encoding: Encoding::Gzip })
-    }
-}
-
-/// What is signed, or sent unsigned.
-#[derive(Debug, Clone)]
-pub struct Payload<'f> {
-    bytes: Cow<'f, [u8]>,
-    encoding: Encoding,
-}
-
-impl Payload<'_> {
-    /// The payload.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// The payload, taken out, unless it is the firmware's own image.
-    pub(crate) fn into_owned(self) -> Option<Vec<u8>> {
-        match self.bytes {
-            Cow::Owned(bytes) => Some(bytes),
-            Cow::Borrowed(_) => None,
-        }
-    }
-
-    /// Plain or gzip.
-    pub fn encoding(&self) -> Encoding {
-        self.encoding
-    }
-
-    /// Signs the payload and verifies the result with the code that runs on the device.
-    ///
-    /// # Errors
-    /// [`SignError`]; also when the payload itself ends in what looks like a trailer, which no device could
-    /// tell from a signed one.
-    pub fn sign(&self, signer: &dyn Signer, scheme: Scheme) -> Result<SignedImage<'_>, SignError> {
-        let tail = &self.bytes[self.bytes.len().saturating_sub(layout::LENGTH_FIELD_LEN)..];
-        sign::check_input(tail, self.bytes.len() as u64, AlreadySigned::Refuse)?;
-        let digest = sha256(&self.bytes).0;
-        let trailer = sign::trailer(signer, scheme, &mut &self.bytes[..], &digest)?;
-        let signed = SignedImage { payload: &self.bytes, trailer, scheme, key_id: signer.public_key().id() };
-        verify::judge(&mut signed.reader(), Some(signed.len()), signer.public_key(), scheme).map_err(
-            |error| match error {
-                verify::JudgeError::Rejected(reject) => {
-                    sign::rejected(reject, &signed.trailer, signer, scheme, &digest)
-                }
-                verify::JudgeError::Read(error) => SignError::Read(error),
-            },
-        )?;
-        Ok(signed)
-    }
-}
-
-/// A payload with its signature, verified.
-#[derive(Debug, Clone)]
-pub struct SignedImage<'p> {
-    payload: &'p [u8],
-    /// Signature, then its length as u32 LE.
-    trailer: Vec<u8>,
-    scheme: Scheme,
-    key_id: KeyId,
-}
-
-impl SignedImage<'_> {
-    /// The bytes in order, in two pieces: the payload is not copied.
-    pub fn parts(&self) -> [&[u8]; 2] {
-        [self.payload, &self.trailer]
-    }
-
-    /// A reader over the whole image.
-    pub fn reader(&self) -> impl Read + '_ {
-        self.payload.chain(&self.trailer[..])
-    }
-
-    /// Length of the whole image in bytes.
-    #[expect(clippy::len_without_is_empty, reason = "a signed image is never empty")]
-    pub fn len(&self) -> usize {
-        self.payload.len() + self.trailer.len()
-    }
-
-    /// How it was signed.
-    pub fn scheme(&self) -> Scheme {
-        self.scheme
-    }
-
-    /// Which key signed.
-    pub fn key_id(&self) -> KeyId {
-        self.key_id
+        Ok(Payload::new(Cow::Owned(bytes), Encoding::Gzip))
     }
 }
 

@@ -10,11 +10,8 @@ use crate::package::contents::PackageFile;
 use crate::package::evidence::{self, Sbom};
 use crate::package::firmware::{Firmware, FirmwareError};
 use crate::package::manifest::{self, Artefact, Installed, Manifest};
-use crate::policy::Purpose;
-use crate::policy::continuity::{self, Continuity, Rule};
-use crate::policy::guard;
-use crate::policy::known_keys;
-use crate::policy::lint;
+use crate::policy::continuity::Continuity;
+use crate::policy::{Candidate, known_keys};
 use crate::sign::Signer;
 use std::sync::Arc;
 
@@ -38,143 +35,109 @@ pub struct Made {
 /// # Errors
 /// [`PackageError`], of the checks and of signing.
 pub fn make(firmware: Firmware, options: &Options, signer: &dyn Signer) -> Result<Made, PackageError> {
-    Ready::check(options, signer, || Ok(firmware))?.make()
+    make_for(options, signer, || Ok(firmware), |_| Ok(())).map(|(made, ())| made)
 }
 
-/// What passed every check that needs no signature.
-pub(super) struct Ready<'a> {
-    options: &'a Options,
-    signer: &'a dyn Signer,
-    kinds: Vec<ArtefactKind>,
-    firmware: Firmware,
-    continuity: Continuity,
-    sbom: Option<Vec<u8>>,
-    base: String,
-    tokens: Tokens,
-}
-
-impl<'a> Ready<'a> {
-    /// Checks the key, then what `load` gives.
-    pub(super) fn check(
-        options: &'a Options,
-        signer: &'a dyn Signer,
-        load: impl FnOnce() -> Result<Firmware, FirmwareError>,
-    ) -> Result<Self, PackageError> {
-        let key = signer.public_key();
-        if options.purpose == Purpose::Release {
-            // The numbers alone: a signer may have no file.
-            lint::judge(lint::public_key(key), Purpose::Release)?;
-        }
-        if options.purpose == Purpose::Release {
-            options.ledger.as_ref().ok_or(PackageError::NoLedger)?.verify_once()?;
-        }
-        let mut kinds = options.artefacts.clone();
-        kinds.sort();
-        kinds.dedup();
-        if kinds.is_empty() {
-            return Err(PackageError::NothingToMake);
-        }
-        if let Some(expected) = &options.expect_public {
-            guard::expect_public(key, expected)?;
-        }
-        options.expect.check_key(key)?;
-        let mut firmware = load()?;
-        firmware.guarded(options.expect.check_build(firmware.source().digests.sha256))?;
-        if let Some(mode) = options.set_flash_mode {
-            firmware.set_flash_mode(mode)?;
-        }
-        if let Some(mode) = options.expect_flash_mode {
-            firmware.expect_flash_mode(mode)?;
-        }
-        let continuity = keys_in(&firmware, signer, options)?;
-        let sbom = options.evidence.sbom.as_deref().map(evidence::read_sbom).transpose()?;
-        let base = options.base_of(&firmware.source().file)?;
-        let tokens = firmware
-            .tokens()
-            .map_err(|source| PackageError::Tokens { file: firmware.source().file.clone(), source })?;
-        Ok(Self { options, signer, kinds, firmware, continuity, sbom, base, tokens })
+/// The same. `place` is asked with the start of every file name when all checks that need no signature have passed.
+pub(super) fn make_for<P>(
+    options: &Options,
+    signer: &dyn Signer,
+    load: impl FnOnce() -> Result<Firmware, FirmwareError>,
+    place: impl FnOnce(&str) -> Result<P, PackageError>,
+) -> Result<(Made, P), PackageError> {
+    let key = signer.public_key();
+    let gate = options.policy.open(Some(signer))?;
+    let mut kinds = options.artefacts.clone();
+    kinds.sort();
+    kinds.dedup();
+    if kinds.is_empty() {
+        return Err(PackageError::NothingToMake);
     }
-
-    /// Start of every file name.
-    pub(super) fn base(&self) -> &str {
-        &self.base
+    let mut firmware = load()?;
+    if let Some(mode) = options.set_flash_mode {
+        firmware.set_flash_mode(mode)?;
     }
-
-    /// Makes and verifies everything.
-    pub(super) fn make(self) -> Result<Made, PackageError> {
-        let Self { options, signer, kinds, firmware, continuity, sbom, base, tokens } = self;
-        let key = signer.public_key();
-        let block = options
-            .metadata
-            .as_ref()
-            .map(|request| metadata::Block::of(firmware.bytes(), &tokens, key.id(), request));
-        let mut made: Vec<MadeFile> = Vec::new();
-        let mut refusals = Vec::new();
-        for encoding in [Encoding::Plain, Encoding::Gzip] {
-            let wanted: Vec<_> = kinds.iter().copied().filter(|kind| kind.encoding() == encoding).collect();
-            if wanted.is_empty() {
-                continue;
-            }
-            let payload = match (encoding, &block) {
-                (Encoding::Plain, None) => firmware.plain(),
-                (Encoding::Plain, Some(block)) => firmware.labelled(block),
-                (Encoding::Gzip, None) => firmware.gzip(options.effort)?,
-                (Encoding::Gzip, Some(block)) => firmware.gzip_labelled(options.effort, block)?,
-            };
-            let first = made.len();
-            for kind in wanted {
-                let payload = if kind == ArtefactKind::Plain { &firmware.plain() } else { &payload };
-                let signed = kind.scheme().map(|scheme| payload.sign(signer, scheme)).transpose()?;
-                let parts = match &signed {
-                    Some(signed) => signed.parts(),
-                    None => [payload.bytes(), &[]],
-                };
-                let verdicts = options.target.judge(parts, key);
-                if !verdicts.nobody_accepts() {
-                    let mut hasher = Hasher::default();
-                    parts.iter().for_each(|part| hasher.update(part));
-                    let artefact = Artefact {
-                        file: format!("{base}{}", kind.suffix()),
-                        encoding,
-                        signature: kind.scheme(),
-                        accepted_by: verdicts.accepted,
-                        digests: hasher.finish(),
-                    };
-                    made.push(MadeFile { kind, artefact, payload: None, trailer: parts[1].to_vec() });
-                }
-                refusals.push(LeftOut { kind, refused_by: verdicts.refused });
-            }
-            // The files share their payload: it is never copied.
-            let shared = payload.into_owned().map(Arc::new);
-            for file in made[first..].iter_mut().filter(|file| file.kind != ArtefactKind::Plain) {
-                file.payload = shared.clone();
-            }
+    let file = || firmware.source().file.clone();
+    // The manifest lists every key.
+    let image = Candidate::new(firmware.bytes()).of_build(firmware.source().digests.sha256).with_every_key();
+    let permit = gate.judge(image).map_err(|source| PackageError::Image { file: file(), source })?;
+    // A build is plain and no stream, so its keys were searched.
+    let continuity = permit.continuity().cloned().unwrap_or(Continuity::NoKey { found: file() });
+    let sbom = options.evidence.sbom.as_deref().map(evidence::read_sbom).transpose()?;
+    let base = options.base_of(&firmware.source().file)?;
+    let tokens = firmware.tokens().map_err(|source| PackageError::Tokens { file: file(), source })?;
+    let place = place(&base)?;
+    let block = options
+        .metadata
+        .as_ref()
+        .map(|request| metadata::Block::of(firmware.bytes(), &tokens, key.id(), request));
+    let mut made: Vec<MadeFile> = Vec::new();
+    let mut refusals = Vec::new();
+    for encoding in [Encoding::Plain, Encoding::Gzip] {
+        let wanted: Vec<_> = kinds.iter().copied().filter(|kind| kind.encoding() == encoding).collect();
+        if wanted.is_empty() {
+            continue;
         }
-        for profile in &options.target.profiles {
-            if !made.iter().any(|file| file.artefact.accepted_by.contains(profile)) {
-                let reasons = refusals.iter().filter_map(|artefact| artefact.reason(*profile)).collect();
-                return Err(PackageError::NothingFor { profile: *profile, reasons });
-            }
-        }
-        refusals.retain(|left| made.iter().all(|file| file.kind != left.kind));
-        refusals.sort_by_key(|left| left.kind);
-        made.sort_by_key(|file| file.kind);
-        let mut manifest = manifest_of(&firmware, &tokens, signer, &continuity, options);
-        manifest.artefacts = made.iter().map(|file| file.artefact.clone()).collect();
-        let plain = Arc::new(firmware.into_bytes());
-        let file = |MadeFile { artefact, payload, trailer, .. }| {
-            PackageFile::new(artefact.file, payload.unwrap_or_else(|| plain.clone()), trailer)
+        let payload = match (encoding, &block) {
+            (Encoding::Plain, None) => firmware.plain(),
+            (Encoding::Plain, Some(block)) => firmware.labelled(block),
+            (Encoding::Gzip, None) => firmware.gzip(options.effort)?,
+            (Encoding::Gzip, Some(block)) => firmware.gzip_labelled(options.effort, block)?,
         };
-        let mut files: Vec<_> = made.into_iter().map(file).collect();
-        if let Some(bytes) = sbom {
-            let name = sbom_name(&base);
-            manifest.sbom = Some(Sbom::new(name.clone(), &bytes));
-            files.push(PackageFile::new(name, Arc::new(bytes), Vec::new()));
+        let first = made.len();
+        for kind in wanted {
+            let payload = if kind == ArtefactKind::Plain { &firmware.plain() } else { &payload };
+            let signed = kind.scheme().map(|scheme| permit.sign_payload(payload, scheme)).transpose()?;
+            let parts = match &signed {
+                Some(signed) => signed.parts(),
+                None => [payload.bytes(), &[]],
+            };
+            let verdicts = options.target.judge(parts, key);
+            if !verdicts.nobody_accepts() {
+                let mut hasher = Hasher::default();
+                parts.iter().for_each(|part| hasher.update(part));
+                let artefact = Artefact {
+                    file: format!("{base}{}", kind.suffix()),
+                    encoding,
+                    signature: kind.scheme(),
+                    accepted_by: verdicts.accepted,
+                    digests: hasher.finish(),
+                };
+                made.push(MadeFile { kind, artefact, payload: None, trailer: parts[1].to_vec() });
+            }
+            refusals.push(LeftOut { kind, refused_by: verdicts.refused });
         }
-        let json = manifest.to_json()?;
-        let package = Package::made(manifest, json, base, files);
-        Ok(Made { package, left_out: refusals, continuity })
+        // The files share their payload: it is never copied.
+        let shared = payload.into_owned().map(Arc::new);
+        for file in made[first..].iter_mut().filter(|file| file.kind != ArtefactKind::Plain) {
+            file.payload = shared.clone();
+        }
     }
+    for profile in &options.target.profiles {
+        if !made.iter().any(|file| file.artefact.accepted_by.contains(profile)) {
+            let reasons = refusals.iter().filter_map(|artefact| artefact.reason(*profile)).collect();
+            return Err(PackageError::NothingFor { profile: *profile, reasons });
+        }
+    }
+    refusals.retain(|left| made.iter().all(|file| file.kind != left.kind));
+    refusals.sort_by_key(|left| left.kind);
+    made.sort_by_key(|file| file.kind);
+    let mut manifest = manifest_of(&firmware, &tokens, signer, &continuity, options);
+    manifest.artefacts = made.iter().map(|file| file.artefact.clone()).collect();
+    drop(permit);
+    let plain = Arc::new(firmware.into_bytes());
+    let file = |MadeFile { artefact, payload, trailer, .. }| {
+        PackageFile::new(artefact.file, payload.unwrap_or_else(|| plain.clone()), trailer)
+    };
+    let mut files: Vec<_> = made.into_iter().map(file).collect();
+    if let Some(bytes) = sbom {
+        let name = sbom_name(&base);
+        manifest.sbom = Some(Sbom::new(name.clone(), &bytes));
+        files.push(PackageFile::new(name, Arc::new(bytes), Vec::new()));
+    }
+    let json = manifest.to_json()?;
+    let package = Package::made(manifest, json, base, files);
+    Ok((Made { package, left_out: refusals, continuity }, place))
 }
 
 /// An artefact that is made.
@@ -184,13 +147,6 @@ struct MadeFile {
     /// Nothing where it is the plain image.
     payload: Option<Arc<Vec<u8>>>,
     trailer: Vec<u8>,
-}
-
-fn keys_in(firmware: &Firmware, signer: &dyn Signer, options: &Options) -> Result<Continuity, PackageError> {
-    // The manifest lists every key.
-    let rule = Rule { quick: false, ..options.continuity.clone().for_purpose(options.purpose) };
-    continuity::check(firmware.bytes(), options.content, Some(signer), &rule)
-        .map_err(|source| PackageError::Continuity { file: firmware.source().file.clone(), source })
 }
 
 /// The manifest without the files.

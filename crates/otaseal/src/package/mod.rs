@@ -17,17 +17,14 @@ pub use self::write::{Destination, Written};
 
 use self::evidence::{Evidence, SupportDoubt};
 use self::firmware::Firmware;
-use self::make::Ready;
 use self::manifest::Manifest;
 use self::write::Place;
 use crate::format::gzip::Effort;
 use crate::format::image::esp8266::FlashMode;
 use crate::format::metadata;
-use crate::key::PublicKey;
-use crate::ledger::{Appended, Ledger};
-use crate::policy::Purpose;
-use crate::policy::continuity::{self, Continuity};
-use crate::policy::guard::{Content, Expected};
+use crate::ledger::Appended;
+use crate::policy::Policy;
+use crate::policy::continuity::Continuity;
 use crate::profile::target::Target;
 use crate::sign::Signer;
 use serde::Serialize;
@@ -50,25 +47,12 @@ pub struct Options {
     pub max_gap: usize,
     /// Seconds since 1970 for the manifest. Without it the manifest has no time.
     pub timestamp: Option<u64>,
-    /// Whether the package may leave the desk.
-    pub purpose: Purpose,
-    /// What the image is for; a recognised image of the other kind is refused.
-    pub content: Content,
-    /// Flash mode of the devices: an image of another mode is refused.
-    pub expect_flash_mode: Option<FlashMode>,
+    /// What must hold before anything is signed.
+    pub policy: Policy,
     /// Flash mode that is written into the image before anything is made of it.
     pub set_flash_mode: Option<FlashMode>,
-    /// The public key that the devices have: another key is refused.
-    pub expect_public: Option<PublicKey>,
-    /// The key and the build that are meant: others are refused.
-    pub expect: Expected,
-    /// What is expected of the public keys in the image. For a release, an image without one is refused unless that
-    /// is allowed here.
-    pub continuity: continuity::Rule,
     /// What the manifest says of the release beside its bytes. A bill of materials is copied into the package.
     pub evidence: Evidence,
-    /// Where every signature is entered. A release without one is refused.
-    pub ledger: Option<Ledger>,
     /// What it is made for: an artefact that none of these devices accepts is left out.
     pub target: Target,
     /// Whether the payloads say what they are, inside the signed bytes. The plain artefact, which is not signed,
@@ -87,15 +71,9 @@ impl Options {
             effort: Effort::Default,
             max_gap: crate::format::elf::DEFAULT_MAX_GAP,
             timestamp: None,
-            purpose: Purpose::Development,
-            content: Content::Firmware,
-            expect_flash_mode: None,
+            policy: Policy::default(),
             set_flash_mode: None,
-            expect_public: None,
-            expect: Expected::default(),
-            continuity: continuity::Rule::default(),
             evidence: Evidence::default(),
-            ledger: None,
             target: Target::default(),
             metadata: None,
         }
@@ -136,13 +114,12 @@ impl Report {
 /// # Errors
 /// [`PackageError`]; no file has its name then, except after a failure of the disk in the final renames.
 pub fn package(options: &Options, signer: &dyn Signer) -> Result<Report, PackageError> {
-    let load = || Firmware::load_as(&options.firmware, options.max_gap, options.content);
-    let ready = Ready::check(options, signer, load)?;
-    let ledger = options.ledger.as_ref();
+    let load = || Firmware::load_as(&options.firmware, options.max_gap, options.policy.content);
+    let ledger = options.policy.ledger.as_ref();
     let to = Destination { out_dir: &options.out_dir, build: Some(&options.firmware), ledger };
     // Before anything is signed: whose package is in the directory, and whether there can be one.
-    let place = Place::open(to, ready.base())?;
-    let Made { package, left_out, continuity } = ready.make()?;
+    let (made, place) = make::make_for(options, signer, load, |base| Place::open(to, base))?;
+    let Made { package, left_out, continuity } = made;
     let Written { removed, ledger } = place.write(&package)?;
     let (out_dir, manifest) = (options.out_dir.clone(), package.into_manifest());
     Ok(Report { out_dir, manifest, removed, left_out, continuity, ledger })

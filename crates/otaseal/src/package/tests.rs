@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::key::{KeySize, PrivateKey};
-use crate::ledger;
+use crate::ledger::{self, Ledger};
 use crate::package::firmware::FirmwareError;
-use crate::policy::continuity::WithoutKey;
-use crate::policy::guard::GuardError;
+use crate::policy::continuity::{Rule, WithoutKey};
+use crate::policy::guard::{Content, GuardError};
+use crate::policy::{PolicyError, Purpose};
 use crate::sign::Scheme;
 use crate::sign::SignError;
 use crate::sign::diagnose::Mismatch;
@@ -48,7 +49,13 @@ impl Bench {
     fn options(&self) -> Options {
         let mut options = Options::new(self.path("fw.bin"), self.path("dist"));
         // What these builds lack is the business of one test alone.
-        options.continuity.without_key = WithoutKey::Allow;
+        options.policy.continuity.without_key = WithoutKey::Allow;
+        options
+    }
+
+    fn with(&self, edit: impl FnOnce(&mut Policy)) -> Options {
+        let mut options = self.options();
+        edit(&mut options.policy);
         options
     }
 
@@ -243,11 +250,12 @@ fn a_published_key_is_marked_and_no_release() {
     package(&bench.options(), &key).unwrap();
     assert_eq!(bench.manifest()["example_key"], true);
     fs::remove_dir_all(bench.path("dist")).unwrap();
-    let options = Options { purpose: Purpose::Release, ..bench.options() };
-    assert!(matches!(package(&options, &key), Err(PackageError::KeyRefused(_))));
-    assert!(matches!(bench.package(&options), Err(PackageError::NoLedger)));
-    let options = Options { ledger: Some(bench.ledger()), ..options };
-    assert!(matches!(package(&options, &key), Err(PackageError::KeyRefused(_))));
+    let release = bench.with(|policy| policy.purpose = Purpose::Release);
+    assert!(matches!(package(&release, &key), Err(PackageError::Policy(PolicyError::KeyRefused(_)))));
+    assert!(matches!(bench.package(&release), Err(PackageError::Policy(PolicyError::NoLedger))));
+    let mut options = release;
+    options.policy.ledger = Some(bench.ledger());
+    assert!(matches!(package(&options, &key), Err(PackageError::Policy(PolicyError::KeyRefused(_)))));
     assert!(!bench.path("dist").exists());
     bench.package(&options).unwrap();
 }
@@ -255,15 +263,16 @@ fn a_published_key_is_marked_and_no_release() {
 #[test]
 fn a_release_needs_the_key_in_the_image() {
     let bench = Bench::new();
-    let options = Options { continuity: continuity::Rule::default(), ..bench.options() };
+    let options = bench.with(|policy| policy.continuity = Rule::default());
     assert!(bench.package(&options).unwrap().continuity.warnings().len() == 1);
-    let release = Options { purpose: Purpose::Release, ledger: Some(bench.ledger()), ..options };
+    let mut release = options;
+    (release.policy.purpose, release.policy.ledger) = (Purpose::Release, Some(bench.ledger()));
     let earlier = bench.listing();
     let error = bench.package(&release).unwrap_err();
-    assert!(matches!(error, PackageError::Continuity { .. }), "{error}");
+    assert!(matches!(error, PackageError::Image { source: PolicyError::Continuity(_), .. }), "{error}");
     assert_eq!(bench.listing(), earlier);
-    let allowed = continuity::Rule { without_key: WithoutKey::Allow, ..continuity::Rule::default() };
-    let told = Options { continuity: allowed, ..release.clone() };
+    let mut told = release.clone();
+    told.policy.continuity.without_key = WithoutKey::Allow;
     assert!(bench.package(&told).unwrap().continuity.warnings().len() == 1, "and never silently");
     bench.build(&[b"code\0", bench.key.public().to_spki_pem().as_bytes()].concat());
     assert_eq!(bench.package(&release).unwrap().continuity.warnings(), [] as [String; 0]);
@@ -272,7 +281,7 @@ fn a_release_needs_the_key_in_the_image() {
 #[test]
 fn every_signature_is_entered_before_a_file_has_its_name() {
     let bench = Bench::new();
-    let options = Options { ledger: Some(bench.ledger()), ..bench.options() };
+    let options = bench.with(|policy| policy.ledger = Some(bench.ledger()));
     let report = bench.package(&options).unwrap();
     let mut entered = Vec::new();
     let head =
@@ -289,12 +298,12 @@ fn every_signature_is_entered_before_a_file_has_its_name() {
     let before = bench.manifest();
     bench.build(b"second");
     let missing = Ledger::new(bench.path("missing/ledger"), ledger::Origin::default());
-    let failed = bench.package(&Options { ledger: Some(missing), ..options.clone() }).unwrap_err();
-    assert!(matches!(failed, PackageError::Ledger(_)), "{failed}");
+    let failed = bench.package(&bench.with(|policy| policy.ledger = Some(missing))).unwrap_err();
+    assert!(matches!(failed, PackageError::Policy(PolicyError::Ledger(_))), "{failed}");
     assert_eq!(bench.manifest(), before);
     // Nor may a package replace its own ledger.
     let own = Ledger::new(bench.path("dist/fw.bin.signed"), ledger::Origin::default());
-    assert!(bench.package(&Options { ledger: Some(own), ..options }).is_err());
+    assert!(bench.package(&bench.with(|policy| policy.ledger = Some(own))).is_err());
 }
 
 #[test]
@@ -343,11 +352,17 @@ fn a_signature_that_does_not_verify_is_never_written() {
         signature
     };
     let error = package(&bench.options(), &Liar(&bench.key, flip)).unwrap_err();
-    assert!(matches!(error, PackageError::Sign(SignError::Mismatch(Mismatch::OtherKey))), "{error}");
+    assert!(
+        matches!(error, PackageError::Policy(PolicyError::Sign(SignError::Mismatch(Mismatch::OtherKey)))),
+        "{error}"
+    );
     let short = |signature: Vec<u8>| signature[1..].to_vec();
     let error = package(&bench.options(), &Liar(&bench.key, short)).unwrap_err();
     assert!(
-        matches!(error, PackageError::Sign(SignError::Mismatch(Mismatch::Length { found: 255, .. }))),
+        matches!(
+            error,
+            PackageError::Policy(PolicyError::Sign(SignError::Mismatch(Mismatch::Length { found: 255, .. })))
+        ),
         "{error}"
     );
     assert!(bench.listing().is_empty());
@@ -357,7 +372,7 @@ fn a_signature_that_does_not_verify_is_never_written() {
 fn the_flash_mode_is_set_before_anything_is_made() {
     let bench = Bench::new();
     fs::write(bench.path("fw.bin"), crate::format::image::tests::arduino()).unwrap();
-    let refused = Options { expect_flash_mode: Some(FlashMode::Qio), ..bench.options() };
+    let refused = bench.with(|policy| policy.expect.flash_mode = Some(FlashMode::Qio));
     let error = bench.package(&refused).unwrap_err();
     assert_eq!(error.to_string(), "fw.bin: the flash mode of the image is DIO, QIO is expected");
     assert!(bench.listing().is_empty());
@@ -387,7 +402,7 @@ fn what_nobody_can_have_meant_is_not_packaged() {
     let image = crate::format::image::tests::arduino();
     let refused = |bytes: &[u8], content: Content| {
         fs::write(bench.path("fw.bin"), bytes).unwrap();
-        let error = bench.package(&Options { content, ..bench.options() }).unwrap_err();
+        let error = bench.package(&bench.with(|policy| policy.content = content)).unwrap_err();
         assert!(!error.help().is_empty() && bench.listing().is_empty());
         error.to_string()
     };
@@ -402,9 +417,12 @@ fn what_nobody_can_have_meant_is_not_packaged() {
 
     fs::write(bench.path("fw.bin"), &image).unwrap();
     let other = PrivateKey::generate(KeySize::Rsa2048).unwrap();
-    let expect = Options { expect_public: Some(other.public().clone()), ..bench.options() };
-    assert!(matches!(bench.package(&expect), Err(PackageError::Key(GuardError::OtherKey { .. }))));
-    let expect = Options { expect_public: Some(bench.key.public().clone()), ..bench.options() };
+    let expect = bench.with(|policy| policy.expect.public_key = Some(other.public().clone()));
+    assert!(matches!(
+        bench.package(&expect),
+        Err(PackageError::Policy(PolicyError::Guard(GuardError::OtherKey { .. })))
+    ));
+    let expect = bench.with(|policy| policy.expect.public_key = Some(bench.key.public().clone()));
     bench.package(&expect).unwrap();
 }
 

@@ -5,6 +5,7 @@ use crate::ledger::{Appended, Ledger};
 use crate::output::{Access, OutputError, Overwrite, Pending, is_file_name, same_file, same_place};
 use crate::package::contents::PackageFile;
 use crate::package::manifest::{self, Manifest};
+use crate::policy::PolicyError;
 use std::io::Write;
 use std::path::Path;
 use std::{fs, io};
@@ -80,7 +81,7 @@ impl<'a> Place<'a> {
         let last = pending(&path, [package.manifest_json().as_bytes(), &[]])?;
         let entries = package.ledger_entries();
         let ledger = match self.to.ledger {
-            Some(ledger) if !entries.is_empty() => Some(ledger.append(&entries)?),
+            Some(ledger) if !entries.is_empty() => Some(ledger.append(&entries).map_err(PolicyError::from)?),
             _ => None,
         };
         let removed = self.stale(package);

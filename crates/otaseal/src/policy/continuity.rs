@@ -30,17 +30,17 @@ pub struct Rule {
     /// What becomes of an image without a key.
     pub without_key: WithoutKey,
     /// What it is signed for: a release may make no device trust a key that is unfit for one.
-    pub purpose: Purpose,
+    pub(crate) purpose: Purpose,
     /// Where the key that signs is found, do not search for the keys of others in the form of `otaseal-device` as well,
     /// which takes about as long as to sign: it is not done before a release, or where the next keys are named.
-    pub quick: bool,
+    pub(crate) quick: bool,
 }
 
 impl Rule {
     /// The same, stricter where it is for a release: nothing is let through that only deserves a warning, unless it is
     /// allowed by name.
     #[must_use]
-    pub fn for_purpose(mut self, purpose: Purpose) -> Self {
+    pub(crate) fn for_purpose(mut self, purpose: Purpose) -> Self {
         self.purpose = purpose;
         if purpose == Purpose::Release && self.without_key == WithoutKey::Judge {
             self.without_key = WithoutKey::Refuse;

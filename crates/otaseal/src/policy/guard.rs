@@ -153,23 +153,30 @@ fn mode_name(byte: u8) -> String {
     FlashMode::from_byte(byte).map_or_else(|| format!("unknown (byte {byte:#04x})"), |mode| mode.to_string())
 }
 
-/// What somebody said beforehand that is to be signed, and by which key: the one who reviewed it, or the job that
-/// built it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// The key and the image that somebody expects: a reviewer, or the job that built the image.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Expected {
+    /// The public key that the devices have.
+    pub public_key: Option<PublicKey>,
     /// Id of the key.
     pub key_id: Option<KeyId>,
     /// SHA-256 of the build's file.
     pub sha256: Option<Sha256Digest>,
+    /// Flash mode of the devices.
+    pub flash_mode: Option<FlashMode>,
 }
 
 impl Expected {
     /// Checks the key that would sign.
     ///
     /// # Errors
-    /// [`GuardError::OtherKeyId`].
-    pub fn check_key(&self, key: &PublicKey) -> Result<(), GuardError> {
+    /// [`GuardError::OtherKey`] and [`GuardError::OtherKeyId`].
+    pub(crate) fn check_key(&self, key: &PublicKey) -> Result<(), GuardError> {
         let found = key.id();
+        if let Some(expected) = self.public_key.as_ref().map(PublicKey::id).filter(|id| *id != found) {
+            return Err(GuardError::OtherKey { expected, found });
+        }
         match self.key_id.filter(|expected| *expected != found) {
             Some(expected) => Err(GuardError::OtherKeyId { expected, found }),
             None => Ok(()),
@@ -180,7 +187,7 @@ impl Expected {
     ///
     /// # Errors
     /// [`GuardError::OtherBuild`].
-    pub fn check_build(&self, found: Sha256Digest) -> Result<(), GuardError> {
+    pub(crate) fn check_build(&self, found: Sha256Digest) -> Result<(), GuardError> {
         match self.sha256.filter(|expected| *expected != found) {
             Some(expected) => Err(GuardError::OtherBuild { expected, found }),
             None => Ok(()),
@@ -236,7 +243,7 @@ pub fn expect_flash_mode(plain: &[u8], expected: FlashMode) -> Result<(), GuardE
 }
 
 /// The plain image in a payload, inflated where it is compressed; `None` for a gzip that cannot be inflated.
-pub fn plain_of(payload: &[u8]) -> Option<Cow<'_, [u8]>> {
+pub(crate) fn plain_of(payload: &[u8]) -> Option<Cow<'_, [u8]>> {
     match gzip::is_gzip(payload) {
         true => gzip::gunzip(payload, MAX_IMAGE).ok().map(Cow::Owned),
         false => Some(Cow::Borrowed(payload)),
@@ -248,7 +255,7 @@ pub fn plain_of(payload: &[u8]) -> Option<Cow<'_, [u8]>> {
 ///
 /// # Errors
 /// As [`check`] and [`expect_flash_mode`].
-pub fn check_plain(
+pub(crate) fn check_plain(
     plain: Option<&[u8]>,
     content: Content,
     flash_mode: Option<FlashMode>,
@@ -256,17 +263,6 @@ pub fn check_plain(
     let Some(plain) = plain else { return flash_mode.map_or(Ok(()), |_| Err(GuardError::NoFlashMode)) };
     check(plain, content)?;
     flash_mode.map_or(Ok(()), |mode| expect_flash_mode(plain, mode))
-}
-
-/// Checks that a key that would sign is the one whose public half the devices have.
-///
-/// # Errors
-/// [`GuardError::OtherKey`].
-pub fn expect_public(signing: &PublicKey, expected: &PublicKey) -> Result<(), GuardError> {
-    match (expected.id(), signing.id()) {
-        (expected, found) if expected == found => Ok(()),
-        (expected, found) => Err(GuardError::OtherKey { expected, found }),
-    }
 }
 
 /// How an image relates to a build.

@@ -7,10 +7,11 @@ mod git;
 mod modulus;
 
 use self::git::tracked_by_git;
-use crate::key::encryption::{self, Encryption};
+use crate::key::encryption::Encryption;
 use crate::key::{KeyError, KeySize, PublicKey};
 use crate::policy::Purpose;
 use crate::policy::known_keys;
+use crate::sign::{Kept, KeyFile};
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -199,23 +200,29 @@ pub fn refusals(key: &PublicKey) -> Vec<Finding> {
 }
 
 /// Looks at the file of a private key, not into its numbers: who may read it, whether git has it, and how good its
-/// encryption is, where it has one. `bytes` is what it holds.
-pub fn private_file(path: &Path, bytes: &[u8]) -> Vec<Finding> {
+/// encryption is, where it has one.
+pub fn private_file(file: &KeyFile) -> Vec<Finding> {
     let mut findings = Vec::new();
-    findings.extend(readable_by_others(path));
-    findings.extend(tracked_by_git(path));
-    let encryption = encryption::describe(bytes).ok().flatten().filter(Encryption::is_weak);
+    findings.extend(readable_by_others(&file.path));
+    findings.extend(tracked_by_git(&file.path));
+    let encryption = file.encryption.clone().filter(Encryption::is_weak);
     findings.extend(encryption.map(|encryption| Finding::WeakEncryption { encryption }));
     findings
 }
 
-/// Everything about a key that signs: its numbers, and its file where it has one. `None` for a key that another
-/// program or a token keeps.
-pub fn signing_key(key: &PublicKey, file: Option<(&Path, &[u8])>) -> Vec<Finding> {
+/// Everything about a key that signs: its numbers, and its file where it is kept in one.
+pub fn signing_key(key: &PublicKey, kept: Kept<'_>) -> Vec<Finding> {
     let mut findings = public_key(key);
-    let published = matches!(findings[..], [Finding::Published { .. }]);
-    if let Some((path, bytes)) = file.filter(|_| !published) {
-        findings.extend(private_file(path, bytes));
+    if matches!(findings[..], [Finding::Published { .. }]) {
+        return findings;
+    }
+    match kept {
+        Kept::File(file) => findings.extend(private_file(file)),
+        Kept::Memory => findings.push(Finding::NotChecked {
+            what: "who may read the private key, and whether git has it",
+            why: "nothing says which file it came from".into(),
+        }),
+        Kept::Elsewhere => {}
     }
     findings
 }

@@ -4,7 +4,6 @@ use super::*;
 use crate::format::gzip::{Effort, gzip};
 use crate::key::PrivateKey;
 use crate::profile::fit::Flash;
-use crate::sign;
 use crate::testing::esp_image;
 
 struct Bench {
@@ -22,8 +21,7 @@ impl Bench {
     }
 
     fn signed(&self, payload: &[u8], scheme: Scheme) -> Vec<u8> {
-        let digest = crate::format::digest::sha256(payload).0;
-        [payload, &sign::trailer(&self.key, scheme, &mut &*payload, &digest).unwrap()].concat()
+        crate::testing::signed(payload, &self.key, scheme)
     }
 
     /// What the table is about, by name.

@@ -421,7 +421,8 @@ impl Settings {
             options.target.flash_bytes = Some(layout.flash_bytes);
         }
         options.target.flash_mode = self.flash_mode.or(self.expect_flash_mode).or(options.target.flash_mode);
-        options.expect_flash_mode = self.expect_flash_mode.or(options.expect_flash_mode);
+        let expect = &mut options.policy.expect;
+        expect.flash_mode = self.expect_flash_mode.or(expect.flash_mode);
         options.set_flash_mode = self.set_flash_mode.or(options.set_flash_mode);
         let labelled = self.board.is_some() || self.min_base_version.is_some();
         if self.metadata.unwrap_or(labelled) {

@@ -104,12 +104,10 @@ fn open(signature: &[u8], key: &PublicKey) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::key::PrivateKey;
-    use crate::package::firmware::Firmware;
     use std::io::Cursor;
 
     fn signed(key: &PrivateKey, scheme: Scheme) -> Vec<u8> {
-        let firmware = Firmware::from_bytes("f", b"a payload".to_vec(), 0).unwrap();
-        firmware.plain().sign(key, scheme).unwrap().parts().concat()
+        crate::testing::signed(b"a payload", key, scheme)
     }
 
     #[test]

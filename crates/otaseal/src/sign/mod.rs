@@ -14,13 +14,13 @@ pub mod verify;
 
 pub(crate) use self::scheme::DIGEST_INFO_PREFIX;
 pub use self::scheme::{Scheme, digest_info};
-pub use self::signer::{Expecting, Signer};
+pub use self::signer::{Kept, KeyFile, Signer};
 
 use self::diagnose::Mismatch;
 use self::verify::JudgeError;
 use crate::format::digest::{Sha256Digest, each_chunk};
 use crate::format::image;
-use otaseal_device::{Reject, layout};
+use otaseal_device::{HashedPayload, KeyId, PayloadKind, Reject, layout};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -61,14 +61,6 @@ pub enum SignError {
     /// What came back is not the signature that was asked for.
     #[error("the signature is not good: {0}")]
     Mismatch(Mismatch),
-    /// The image is not the one that was to be signed.
-    #[error("its SHA-256 is {found}, {expected} is expected")]
-    OtherImage {
-        /// What was expected.
-        expected: Sha256Digest,
-        /// What the input has.
-        found: Sha256Digest,
-    },
     /// The device verifier rejects what was just signed.
     #[error("the signed image does not verify: {0}")]
     SelfCheck(Reject),
@@ -94,9 +86,6 @@ impl SignError {
             }
             Self::Refused { help, .. } => help,
             Self::Mismatch(mismatch) => mismatch.help(),
-            Self::OtherImage { .. } => {
-                "nothing was signed; take the image from the build whose digest was expected, or find out who changed it"
-            }
             Self::Backend(_) | Self::SelfCheck(_) => {
                 "nothing was written; check the key, and if it is good, the machine's memory"
             }
@@ -105,28 +94,40 @@ impl SignError {
 }
 
 /// What to do with an input that ends in a valid-looking trailer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AlreadySigned {
     /// It is an error: signing twice makes an image that no device accepts as meant.
+    #[default]
     Refuse,
     /// The user says that the bytes only look like a trailer.
     Allow,
 }
 
-/// Where a signed image goes: it is written, then read back and verified.
-pub trait Target: Read + Write + Seek {}
-impl<T: Read + Write + Seek> Target for T {}
+/// A file that is written, then read back.
+pub trait ReadWriteSeek: Read + Write + Seek {}
+impl<T: Read + Write + Seek> ReadWriteSeek for T {}
 
-/// What was signed.
+/// Where one signed image goes.
+pub struct Output<'a> {
+    /// The form of its signature.
+    pub scheme: Scheme,
+    /// What the ledger calls it.
+    pub name: String,
+    /// An empty file that has no name yet.
+    pub file: &'a mut dyn ReadWriteSeek,
+}
+
+/// What was signed into files.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct Signed {
     /// Length of the input, which is the payload of every output, in bytes.
     pub payload_len: u64,
-    /// SHA-256 of the payload: what the signature is of. (No MD5 here: it would take as long as all the rest.)
+    /// SHA-256 of the payload: the signature covers it. (No MD5 here: it would take as long as all the rest.)
     pub sha256: Sha256Digest,
     /// Length of each signature in bytes.
     pub signature_len: usize,
-    /// SHA-256 of each output, in the order of the targets.
+    /// SHA-256 of each output, in the order of the outputs.
     pub output_sha256: Vec<Sha256Digest>,
 }
 
@@ -137,37 +138,119 @@ impl Signed {
     }
 }
 
-/// Signs a payload in memory into each target: it is written, read back and compared, and what stands behind it is
-/// judged by the device verifier.
+/// A payload with its signature, verified, in memory.
+#[derive(Debug, Clone)]
+pub struct SignedImage<'p> {
+    payload: &'p [u8],
+    /// Signature, then its length as u32 LE.
+    trailer: Vec<u8>,
+    scheme: Scheme,
+    key_id: KeyId,
+}
+
+impl SignedImage<'_> {
+    /// The bytes in order, in two pieces: the payload is not copied.
+    pub fn parts(&self) -> [&[u8]; 2] {
+        [self.payload, &self.trailer]
+    }
+
+    /// Length of the whole image in bytes.
+    #[expect(clippy::len_without_is_empty, reason = "a signed image is never empty")]
+    pub fn len(&self) -> usize {
+        self.payload.len() + self.trailer.len()
+    }
+
+    /// The form of the signature.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The key that signed.
+    pub fn key_id(&self) -> KeyId {
+        self.key_id
+    }
+}
+
+/// Signs a payload that was hashed: returns the trailer, which the device verifier accepts behind that payload. No
+/// other function of otaseal asks a signer for the signature of an image. `message` gives the payload from its start.
 ///
 /// # Errors
-/// [`SignError`]; the targets then hold something unfinished and must be thrown away.
-pub fn sign_bytes(
-    payload: &[u8],
-    targets: &mut [(Scheme, &mut dyn Target)],
+/// [`SignError`] of the signer, or of what it returned.
+pub(crate) fn seal(
     signer: &dyn Signer,
-    already_signed: AlreadySigned,
+    scheme: Scheme,
+    payload: &HashedPayload,
+    message: &mut dyn Read,
+) -> Result<Vec<u8>, SignError> {
+    let key = signer.public_key();
+    let mut trailer = signer.sign_message(scheme, message, &payload.sha256)?;
+    let (found, expected) = (trailer.len(), key.size().bytes());
+    if found != expected {
+        return Err(SignError::Mismatch(Mismatch::Length { found, expected }));
+    }
+    trailer.extend_from_slice(&layout::length_field(expected));
+    match verify::judge_hashed(payload, &trailer, key, scheme) {
+        Ok(_) => Ok(trailer),
+        Err(reject) => {
+            let mismatch = diagnose::mismatch(&trailer[..expected], key, scheme, &payload.sha256);
+            Err(mismatch.map_or(SignError::SelfCheck(reject), SignError::Mismatch))
+        }
+    }
+}
+
+/// A payload in memory, hashed.
+pub(crate) fn hashed(payload: &[u8]) -> HashedPayload {
+    HashedPayload {
+        len: payload.len(),
+        kind: PayloadKind::of(payload),
+        sha256: Sha256::digest(payload).into(),
+    }
+}
+
+/// Signs a payload in memory.
+///
+/// # Errors
+/// [`SignError`].
+pub(crate) fn sign_in_memory<'p>(
+    payload: &'p [u8],
+    scheme: Scheme,
+    signer: &dyn Signer,
+) -> Result<SignedImage<'p>, SignError> {
+    let trailer = seal(signer, scheme, &hashed(payload), &mut &*payload)?;
+    Ok(SignedImage { payload, trailer, scheme, key_id: signer.public_key().id() })
+}
+
+/// Signs a payload in memory into each output: otaseal writes it, reads it back and compares.
+///
+/// # Errors
+/// [`SignError`]; the outputs then hold something unfinished and must be thrown away.
+pub(crate) fn sign_bytes(
+    payload: &[u8],
+    outputs: &mut [Output<'_>],
+    signer: &dyn Signer,
 ) -> Result<Signed, SignError> {
-    let tail = &payload[payload.len().saturating_sub(layout::LENGTH_FIELD_LEN)..];
-    check_input(tail, payload.len() as u64, already_signed)?;
     let hasher = Sha256::new_with_prefix(payload);
-    let sha256 = Sha256Digest(hasher.clone().finalize().into());
-    let mut output_sha256 = Vec::with_capacity(targets.len());
-    for (scheme, target) in targets.iter_mut() {
-        let trailer = trailer(signer, *scheme, &mut &*payload, &sha256.0)?;
+    let sha256 = hasher.clone().finalize().into();
+    let hashed = HashedPayload { len: payload.len(), kind: PayloadKind::of(payload), sha256 };
+    let mut output_sha256 = Vec::with_capacity(outputs.len());
+    for Output { scheme, file, .. } in outputs.iter_mut() {
+        let trailer = seal(signer, *scheme, &hashed, &mut &*payload)?;
         output_sha256.push(Sha256Digest(hasher.clone().chain_update(&trailer).finalize().into()));
         for part in [payload, &trailer] {
-            target.write_all(part).map_err(SignError::Write)?;
+            file.write_all(part).map_err(SignError::Write)?;
         }
-        target.flush().and_then(|()| target.rewind()).map_err(SignError::Write)?;
-        if !holds(*target, [payload, &trailer]).map_err(SignError::Write)? {
+        file.flush().and_then(|()| file.rewind()).map_err(SignError::Write)?;
+        if !holds(*file, [payload, &trailer]).map_err(SignError::Write)? {
             return Err(SignError::NotAsWritten);
         }
-        verify::judge_hashed(payload, &sha256, &trailer, signer.public_key(), *scheme)
-            .map_err(|reject| rejected(reject, &trailer, signer, *scheme, &sha256.0))?;
     }
-    let payload_len = payload.len() as u64;
-    Ok(Signed { payload_len, sha256, signature_len: signer.public_key().size().bytes(), output_sha256 })
+    let signature_len = signer.public_key().size().bytes();
+    Ok(Signed {
+        payload_len: payload.len() as u64,
+        sha256: Sha256Digest(sha256),
+        signature_len,
+        output_sha256,
+    })
 }
 
 /// Whether a reader gives exactly these bytes, and then ends.
@@ -188,26 +271,28 @@ fn holds(reader: &mut dyn Read, parts: [&[u8]; 2]) -> io::Result<bool> {
     Ok(same && rest.is_empty() && next.is_empty())
 }
 
-/// Signs what `input` gives into each target, in constant memory: the input is read once, each target is
-/// written once, then read back from its start and judged by the device verifier.
+/// Signs what `input` gives into each output, in constant memory: otaseal reads the input once, writes each output
+/// once, reads it back from its start and lets the device verifier judge it. `check` sees the last bytes (at most 4),
+/// the length and the digest of the payload before the signer does.
 ///
 /// # Errors
-/// [`SignError`]; the targets then hold something unfinished and must be thrown away.
-pub fn sign_stream(
+/// [`SignError`], and those of `check`; the outputs then hold something unfinished and must be thrown away.
+pub(crate) fn sign_stream<E: From<SignError>>(
     input: &mut dyn Read,
-    targets: &mut [(Scheme, &mut dyn Target)],
+    outputs: &mut [Output<'_>],
     signer: &dyn Signer,
-    already_signed: AlreadySigned,
-) -> Result<Signed, SignError> {
+    check: impl FnOnce(&[u8], u64, Sha256Digest) -> Result<(), E>,
+) -> Result<Signed, E> {
     let mut hasher = Sha256::new();
-    let mut tail = Vec::new();
+    let (mut first, mut tail) = (Vec::new(), Vec::new());
     let mut write_error = None;
     let payload_len = each_chunk(input, |chunk| {
         hasher.update(chunk);
+        first.extend(chunk.iter().take(2 - first.len().min(2)));
         tail.extend_from_slice(&chunk[chunk.len().saturating_sub(layout::LENGTH_FIELD_LEN)..]);
         tail.drain(..tail.len().saturating_sub(layout::LENGTH_FIELD_LEN));
-        for (_, target) in targets.iter_mut() {
-            if let Err(error) = target.write_all(chunk) {
+        for output in outputs.iter_mut() {
+            if let Err(error) = output.file.write_all(chunk) {
                 let kind = error.kind();
                 write_error = Some(error);
                 return Err(kind.into());
@@ -215,42 +300,39 @@ pub fn sign_stream(
         }
         Ok(())
     })
-    .map_err(|error| match write_error.take() {
-        Some(error) => SignError::Write(error),
-        None => SignError::Read(error),
-    })?;
-    let sha256 = Sha256Digest(hasher.clone().finalize().into());
-    let mut output_sha256 = Vec::with_capacity(targets.len());
-    check_input(&tail, payload_len, already_signed)?;
-    for (scheme, target) in targets.iter_mut() {
-        target.rewind().map_err(SignError::Write)?;
-        let mut message = Read::take(&mut **target, payload_len);
-        let trailer = trailer(signer, *scheme, &mut message, &sha256.0)?;
+    .map_err(|error| write_error.take().map_or(SignError::Read(error), SignError::Write))?;
+    let sha256 = hasher.clone().finalize().into();
+    check(&tail, payload_len, Sha256Digest(sha256))?;
+    // No output that was written whole is longer than the address space.
+    let hashed = HashedPayload { len: payload_len as usize, kind: PayloadKind::of(&first), sha256 };
+    let mut output_sha256 = Vec::with_capacity(outputs.len());
+    for Output { scheme, file, .. } in outputs.iter_mut() {
+        file.rewind().map_err(SignError::Write)?;
+        let trailer = seal(signer, *scheme, &hashed, &mut Read::take(&mut **file, payload_len))?;
         output_sha256.push(Sha256Digest(hasher.clone().chain_update(&trailer).finalize().into()));
-        target.seek(SeekFrom::Start(payload_len)).map_err(SignError::Write)?;
-        target.write_all(&trailer).and_then(|()| target.flush()).map_err(SignError::Write)?;
-        target.rewind().map_err(SignError::Write)?;
-        let accepted =
-            verify::judge(&mut **target, None, signer.public_key(), *scheme).map_err(
-                |error| match error {
-                    JudgeError::Read(error) => SignError::Write(error),
-                    JudgeError::Rejected(reject) => rejected(reject, &trailer, signer, *scheme, &sha256.0),
-                },
-            )?;
-        // A disk that lost bytes in the middle would shift the trailer: then the verdict above fails. This
-        // also binds the verdict to the number of bytes that were read.
-        if accepted.payload_len as u64 != payload_len {
-            return Err(SignError::Write(io::ErrorKind::UnexpectedEof.into()));
+        file.seek(SeekFrom::Start(payload_len)).map_err(SignError::Write)?;
+        file.write_all(&trailer).and_then(|()| file.flush()).map_err(SignError::Write)?;
+        file.rewind().map_err(SignError::Write)?;
+        let accepted = verify::judge(&mut **file, None, signer.public_key(), *scheme);
+        // The signature was good a moment ago: what is rejected now is what the disk gave back. A disk that lost
+        // bytes in the middle shifts the trailer, and the number of bytes that were judged shows it as well.
+        match accepted.map_err(|error| match error {
+            JudgeError::Read(error) => SignError::Write(error),
+            JudgeError::Rejected(_) => SignError::NotAsWritten,
+        })? {
+            accepted if accepted.payload_len as u64 == payload_len => {}
+            _ => return Err(SignError::NotAsWritten.into()),
         }
     }
-    Ok(Signed { payload_len, sha256, signature_len: signer.public_key().size().bytes(), output_sha256 })
+    let signature_len = signer.public_key().size().bytes();
+    Ok(Signed { payload_len, sha256: Sha256Digest(sha256), signature_len, output_sha256 })
 }
 
 /// Refuses what must not be signed, by its last 4 bytes (fewer where there are no more) and its length.
 ///
 /// # Errors
 /// [`SignError::Empty`] and [`SignError::AlreadySigned`].
-pub fn check_input(tail: &[u8], total: u64, rule: AlreadySigned) -> Result<(), SignError> {
+pub(crate) fn check_input(tail: &[u8], total: u64, rule: AlreadySigned) -> Result<(), SignError> {
     if total == 0 {
         return Err(SignError::Empty);
     }
@@ -260,35 +342,6 @@ pub fn check_input(tail: &[u8], total: u64, rule: AlreadySigned) -> Result<(), S
         }
         _ => Ok(()),
     }
-}
-
-/// The signature and its length field, as they follow the payload.
-pub(crate) fn trailer(
-    signer: &dyn Signer,
-    scheme: Scheme,
-    message: &mut dyn Read,
-    digest: &[u8; 32],
-) -> Result<Vec<u8>, SignError> {
-    let mut trailer = signer.sign_message(scheme, message, digest)?;
-    let (found, expected) = (trailer.len(), signer.public_key().size().bytes());
-    if found != expected {
-        return Err(SignError::Mismatch(Mismatch::Length { found, expected }));
-    }
-    trailer.extend_from_slice(&layout::length_field(expected));
-    Ok(trailer)
-}
-
-/// Why the device verifier rejected what was just signed: the signature, or else what carried it.
-pub(crate) fn rejected(
-    reject: Reject,
-    trailer: &[u8],
-    signer: &dyn Signer,
-    scheme: Scheme,
-    digest: &[u8; 32],
-) -> SignError {
-    let signature = &trailer[..trailer.len().saturating_sub(layout::LENGTH_FIELD_LEN)];
-    let mismatch = diagnose::mismatch(signature, signer.public_key(), scheme, digest);
-    mismatch.map_or(SignError::SelfCheck(reject), SignError::Mismatch)
 }
 
 #[cfg(test)]

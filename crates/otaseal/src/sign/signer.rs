@@ -1,25 +1,28 @@
-//! Who signs.
+//! Who signs: a key in memory, in a file, in a token, or of another program.
 
 use super::SignError;
 use super::scheme::Scheme;
-use crate::format::digest::Sha256Digest;
+use crate::key::encryption::Encryption;
 use crate::key::{PrivateKey, PublicKey};
 use std::io::Read;
+use std::path::{Path, PathBuf};
 
-/// Whatever holds the private key: here a key in memory, elsewhere a token or another program. A batch signs from
-/// several threads at once.
+/// Holds the private key, or reaches what holds it. A batch signs from several threads at once.
+///
+/// A signer alone makes bare signatures of digests. An image is signed through [`crate::policy::Gate`], which judges
+/// the key and the image first and verifies the result.
 pub trait Signer: Send + Sync {
-    /// The public half of the key that signs. What is signed is verified with it.
+    /// The public half of the key that signs. otaseal verifies every signature with it.
     fn public_key(&self) -> &PublicKey;
 
-    /// Signs a SHA-256 digest: the raw signature, big-endian, as long as the modulus.
+    /// Signs a SHA-256 digest. Returns the raw signature, big-endian, as long as the modulus.
     ///
     /// # Errors
     /// [`SignError::Backend`] with what the holder of the key said.
     fn sign_digest(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError>;
 
-    /// The same for those that cannot sign a digest and must be given the whole message. `message` gives it from its
-    /// start; whoever can do without does not read it.
+    /// The same for signers that need the whole message. `message` gives it from its start; a signer that needs only
+    /// the digest does not read it.
     ///
     /// # Errors
     /// As [`Signer::sign_digest`], and [`SignError::Read`] of the message.
@@ -33,24 +36,54 @@ pub trait Signer: Send + Sync {
         self.sign_digest(scheme, digest)
     }
 
-    /// What the holder of the key said that its user should read, although it signed.
+    /// What the holder of the key said that the user should read, although it signed.
     fn remarks(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Where in these bytes a number of the private key stands, most or least significant byte first. Only who has the
-    /// numbers can tell.
+    /// Where a number of the private key stands in these bytes, most or least significant byte first. Only a signer
+    /// that has the numbers can tell.
     fn private_number_in(&self, bytes: &[u8]) -> Option<usize> {
         let _ = bytes;
         None
     }
+
+    /// Where the private key is kept: its file is looked at before a release.
+    fn kept(&self) -> Kept<'_> {
+        Kept::Elsewhere
+    }
+}
+
+/// Where a private key is kept.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Kept<'a> {
+    /// In a file.
+    File(&'a KeyFile),
+    /// In memory: nobody knows which file it came from.
+    Memory,
+    /// In a token, or by another program.
+    Elsewhere,
+}
+
+/// The file of a private key.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct KeyFile {
+    /// Its path.
+    pub path: PathBuf,
+    /// How it is encrypted; `None` when it is not, or when the form is not known.
+    pub encryption: Option<Encryption>,
+}
+
+impl KeyFile {
+    /// A file that holds a private key, by its path and by how it is encrypted.
+    pub fn new(path: &Path, encryption: Option<Encryption>) -> Self {
+        Self { path: path.into(), encryption }
+    }
 }
 
 impl Signer for PrivateKey {
-    fn private_number_in(&self, bytes: &[u8]) -> Option<usize> {
-        self.number_in(bytes)
-    }
-
     fn public_key(&self) -> &PublicKey {
         self.public()
     }
@@ -68,60 +101,47 @@ impl Signer for PrivateKey {
         };
         self.sign_blinded(padding, digest).map_err(|error| SignError::Backend(error.to_string()))
     }
+
+    fn private_number_in(&self, bytes: &[u8]) -> Option<usize> {
+        self.number_in(bytes)
+    }
+
+    fn kept(&self) -> Kept<'_> {
+        Kept::Memory
+    }
 }
 
-/// The public half alone: it is known who will sign, elsewhere, and nothing is signed by it.
+/// A private key that was read from a file.
+pub(super) struct FileSigner {
+    pub(super) key: PrivateKey,
+    pub(super) file: KeyFile,
+}
+
+impl Signer for FileSigner {
+    fn public_key(&self) -> &PublicKey {
+        self.key.public()
+    }
+
+    fn sign_digest(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {
+        self.key.sign_digest(scheme, digest)
+    }
+
+    fn private_number_in(&self, bytes: &[u8]) -> Option<usize> {
+        self.key.private_number_in(bytes)
+    }
+
+    fn kept(&self) -> Kept<'_> {
+        Kept::File(&self.file)
+    }
+}
+
+/// The public half alone, for an image that is signed elsewhere: it names the key and signs nothing.
 impl Signer for PublicKey {
     fn public_key(&self) -> &PublicKey {
         self
     }
 
     fn sign_digest(&self, _: Scheme, _: &[u8; 32]) -> Result<Vec<u8>, SignError> {
-        Err(SignError::Backend("it is the public half alone".into()))
-    }
-}
-
-/// Signs one image and no other: what was reviewed, or what a signature was asked for elsewhere. It is asked before
-/// the key is.
-pub struct Expecting<'a> {
-    /// Holds the key.
-    pub signer: &'a dyn Signer,
-    /// SHA-256 of the payload.
-    pub sha256: Sha256Digest,
-}
-
-impl Expecting<'_> {
-    fn check(&self, digest: &[u8; 32]) -> Result<(), SignError> {
-        let (expected, found) = (self.sha256, Sha256Digest(*digest));
-        if found == expected { Ok(()) } else { Err(SignError::OtherImage { expected, found }) }
-    }
-}
-
-impl Signer for Expecting<'_> {
-    fn public_key(&self) -> &PublicKey {
-        self.signer.public_key()
-    }
-
-    fn sign_digest(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {
-        self.check(digest)?;
-        self.signer.sign_digest(scheme, digest)
-    }
-
-    fn sign_message(
-        &self,
-        scheme: Scheme,
-        message: &mut dyn Read,
-        digest: &[u8; 32],
-    ) -> Result<Vec<u8>, SignError> {
-        self.check(digest)?;
-        self.signer.sign_message(scheme, message, digest)
-    }
-
-    fn remarks(&self) -> Vec<String> {
-        self.signer.remarks()
-    }
-
-    fn private_number_in(&self, bytes: &[u8]) -> Option<usize> {
-        self.signer.private_number_in(bytes)
+        Err(SignError::Backend("a public key cannot sign".into()))
     }
 }

@@ -5,8 +5,9 @@ use super::pkcs11::Pkcs11Error;
 use crate::format::key_file;
 use crate::key::passphrase::Secrets;
 use crate::key::uri::{Pkcs11Uri, UriError};
-use crate::key::{KeyError, PrivateKey, PublicKey, material};
+use crate::key::{KeyError, PrivateKey, PublicKey, encryption, material};
 use crate::sign::Signer;
+use crate::sign::signer::{FileSigner, KeyFile};
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -72,8 +73,18 @@ impl KeyPlace {
         PublicKey::from_bytes(&self.bytes()?).map_err(|error| self.refused(error))
     }
 
-    fn private_key(&self, secrets: &dyn Secrets) -> Result<PrivateKey, SourceError> {
-        PrivateKey::from_bytes_with(&self.bytes()?, self, secrets).map_err(|error| self.refused(error))
+    /// A signer with the private key that is there.
+    fn signer(&self, secrets: &dyn Secrets) -> Result<Box<dyn Signer>, SourceError> {
+        let bytes = self.bytes()?;
+        let key = PrivateKey::from_bytes_with(&bytes, self, secrets).map_err(|error| self.refused(error))?;
+        Ok(match self {
+            // A pipe has no file that others could read.
+            Self::Path(path) if path.is_file() => {
+                let encryption = encryption::describe(&bytes).ok().flatten();
+                Box::new(FileSigner { key, file: KeyFile::new(path, encryption) })
+            }
+            _ => Box::new(key),
+        })
     }
 
     fn refused(&self, source: KeyError) -> SourceError {
@@ -189,7 +200,7 @@ impl KeySource {
     /// [`SourceError`].
     pub fn open(&self, secrets: &dyn Secrets) -> Result<Box<dyn Signer>, SourceError> {
         match self {
-            Self::File(place) => Ok(Box::new(place.private_key(secrets)?)),
+            Self::File(place) => place.signer(secrets),
             Self::Command { command, public } => {
                 let key = public.public_key().map_err(|error| match error {
                     SourceError::Read { place, source } => SourceError::CommandsKey { place, source },

@@ -16,11 +16,26 @@ fn key() -> PrivateKey {
     .unwrap()
 }
 
+fn output(scheme: Scheme, file: &mut dyn ReadWriteSeek) -> Output<'_> {
+    Output { scheme, name: "out".into(), file }
+}
+
+fn stream(
+    input: &mut dyn Read,
+    outputs: &mut [Output<'_>],
+    key: &dyn Signer,
+    rule: AlreadySigned,
+) -> Result<Signed, SignError> {
+    sign_stream(input, outputs, key, |tail, total, _| check_input(tail, total, rule))
+}
+
 /// From memory and as a stream, which make the same.
 fn sign(input: &[u8], scheme: Scheme, rule: AlreadySigned) -> Result<Vec<u8>, SignError> {
     let (mut target, mut streamed) = (Cursor::new(Vec::new()), Cursor::new(Vec::new()));
-    let signed = sign_bytes(input, &mut [(scheme, &mut target)], &key(), rule);
-    let stream = sign_stream(&mut &input[..], &mut [(scheme, &mut streamed)], &key(), rule);
+    let tail = &input[input.len().saturating_sub(layout::LENGTH_FIELD_LEN)..];
+    let signed = check_input(tail, input.len() as u64, rule)
+        .and_then(|()| sign_bytes(input, &mut [output(scheme, &mut target)], &key()));
+    let stream = stream(&mut &input[..], &mut [output(scheme, &mut streamed)], &key(), rule);
     assert_eq!(format!("{signed:?}"), format!("{stream:?}"));
     signed?;
     assert!(target.get_ref() == streamed.get_ref());
@@ -44,9 +59,9 @@ fn both_forms_are_openssls_bytes_for_every_size_and_either_sides_key() {
         for name in ["ours.pem", "theirs.pem"] {
             let key = PrivateKey::from_bytes(&fs::read(dir.join(name)).unwrap()).unwrap();
             let (mut current, mut legacy) = (Cursor::new(Vec::new()), Cursor::new(Vec::new()));
-            let targets: &mut [(Scheme, &mut dyn Target)] =
-                &mut [(Scheme::Pkcs1v15Sha256, &mut current), (Scheme::Legacy, &mut legacy)];
-            sign_stream(&mut &payload[..], targets, &key, AlreadySigned::Refuse).unwrap();
+            let targets =
+                &mut [output(Scheme::Pkcs1v15Sha256, &mut current), output(Scheme::Legacy, &mut legacy)];
+            stream(&mut &payload[..], targets, &key, AlreadySigned::Refuse).unwrap();
             openssl(dir, &format!("dgst -sha256 -sign {name} -out sig in"));
             let expected = |signature: Vec<u8>| {
                 [&payload[..], &signature, &(size.bytes() as u32).to_le_bytes()].concat()
@@ -100,9 +115,9 @@ impl Read for Broken {
 #[test]
 fn an_input_that_breaks_off_is_not_signed() {
     let mut target = Cursor::new(Vec::new());
-    let result = sign_stream(
+    let result = stream(
         &mut Broken(300),
-        &mut [(Scheme::Pkcs1v15Sha256, &mut target)],
+        &mut [output(Scheme::Pkcs1v15Sha256, &mut target)],
         &key(),
         AlreadySigned::Refuse,
     );
@@ -150,13 +165,13 @@ fn what_the_disk_changed_is_found_before_the_file_gets_its_name() {
     for (index, fault) in faults.into_iter().enumerate() {
         let mut target = BadDisk(Cursor::new(Vec::new()), fault);
         let input = vec![0xA5; 5000];
-        let targets: &mut [(Scheme, &mut dyn Target)] = &mut [(Scheme::Pkcs1v15Sha256, &mut target)];
-        let result = sign_stream(&mut &input[..], targets, &key(), AlreadySigned::Refuse);
-        assert!(matches!(result, Err(SignError::SelfCheck(_))), "fault {index}: {result:?}");
+        let targets = &mut [output(Scheme::Pkcs1v15Sha256, &mut target)];
+        let result = stream(&mut &input[..], targets, &key(), AlreadySigned::Refuse);
+        assert!(matches!(result, Err(SignError::NotAsWritten)), "fault {index}: {result:?}");
 
         let mut target = BadDisk(Cursor::new(Vec::new()), fault);
-        let targets: &mut [(Scheme, &mut dyn Target)] = &mut [(Scheme::Pkcs1v15Sha256, &mut target)];
-        let result = sign_bytes(&input, targets, &key(), AlreadySigned::Refuse);
+        let targets = &mut [output(Scheme::Pkcs1v15Sha256, &mut target)];
+        let result = sign_bytes(&input, targets, &key());
         assert!(matches!(result, Err(SignError::NotAsWritten)), "fault {index}: {result:?}");
     }
 }
@@ -181,10 +196,10 @@ fn a_signature_that_is_not_good_is_found_before_the_file_gets_its_name() {
     let signer = WrongSigner(key());
     for scheme in [Scheme::Pkcs1v15Sha256, Scheme::Legacy] {
         let mut target = Cursor::new(Vec::new());
-        let result = sign_bytes(b"image", &mut [(scheme, &mut target)], &signer, AlreadySigned::Refuse);
+        let result = sign_bytes(b"image", &mut [output(scheme, &mut target)], &signer);
         assert!(matches!(result, Err(SignError::Mismatch(_))), "{result:?}");
         let result =
-            sign_stream(&mut &b"image"[..], &mut [(scheme, &mut target)], &signer, AlreadySigned::Refuse);
+            stream(&mut &b"image"[..], &mut [output(scheme, &mut target)], &signer, AlreadySigned::Refuse);
         assert!(matches!(result, Err(SignError::Mismatch(_))), "{result:?}");
     }
 }

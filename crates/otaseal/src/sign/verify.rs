@@ -2,10 +2,10 @@
 //!
 //! There is no second check here. What decides is [`otaseal_device`]; this module feeds it.
 
-use crate::format::digest::{Sha256Digest, each_chunk};
+use crate::format::digest::each_chunk;
 use crate::key::{KeySize, PublicKey};
 use crate::sign::Scheme;
-use otaseal_device::{Accepted, HashedPayload, KeySet, PayloadKind, Reject, legacy, verify_hashed};
+use otaseal_device::{Accepted, HashedPayload, KeySet, Reject, legacy, verify_hashed};
 use std::io::{self, Read};
 
 /// Why there is no acceptance.
@@ -51,22 +51,20 @@ pub fn judge_bytes(image: &[u8], key: &PublicKey, scheme: Scheme) -> Result<Acce
     }
 }
 
-/// Judges the trailer of an image whose payload has this digest.
+/// Judges the trailer of an image whose payload was hashed.
 ///
 /// # Errors
 /// The first check that failed.
 pub(crate) fn judge_hashed(
-    payload: &[u8],
-    sha256: &Sha256Digest,
+    payload: &HashedPayload,
     trailer: &[u8],
     key: &PublicKey,
     scheme: Scheme,
 ) -> Result<Accepted, Reject> {
-    let payload = HashedPayload { len: payload.len(), kind: PayloadKind::of(payload), sha256: sha256.0 };
     match key.size() {
-        KeySize::Rsa2048 => judge_hashed_with::<64>(&payload, trailer, key, scheme),
-        KeySize::Rsa3072 => judge_hashed_with::<96>(&payload, trailer, key, scheme),
-        KeySize::Rsa4096 => judge_hashed_with::<128>(&payload, trailer, key, scheme),
+        KeySize::Rsa2048 => judge_hashed_with::<64>(payload, trailer, key, scheme),
+        KeySize::Rsa3072 => judge_hashed_with::<96>(payload, trailer, key, scheme),
+        KeySize::Rsa4096 => judge_hashed_with::<128>(payload, trailer, key, scheme),
     }
 }
 

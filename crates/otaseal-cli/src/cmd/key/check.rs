@@ -5,8 +5,9 @@ use crate::passphrase::PassphraseArgs;
 use crate::report::Outcome;
 use clap::Args;
 use otaseal::format::key_file;
-use otaseal::key::{KeyError, PrivateKey, PublicKey};
+use otaseal::key::{KeyError, PrivateKey, PublicKey, encryption};
 use otaseal::policy::lint::{self, Finding, Severity};
+use otaseal::sign::{Kept, KeyFile};
 use serde::Serialize;
 use std::fmt;
 
@@ -80,13 +81,15 @@ pub(crate) fn run(args: &Check) -> Result<Checked, Failure> {
         }
         false => PublicKey::from_bytes(&bytes),
     };
-    let path = match &args.file {
-        Place::Path(path) if is_private => Some(&**path),
+    let file = match &args.file {
+        Place::Path(path) if is_private => {
+            Some(KeyFile::new(path, encryption::describe(&bytes).ok().flatten()))
+        }
         _ => None,
     };
     let (key, findings) = match read {
         Ok(key) => {
-            let findings = lint::signing_key(&key, path.map(|path| (path, &**bytes)));
+            let findings = lint::signing_key(&key, file.as_ref().map_or(Kept::Elsewhere, Kept::File));
             (Some(KeyInfo::of(&key)), findings)
         }
         // What is a key, and was judged by its numbers.
@@ -98,7 +101,7 @@ pub(crate) fn run(args: &Check) -> Result<Checked, Failure> {
             | KeyError::Inconsistent),
         ) => {
             let mut findings = vec![Finding::Unusable { error }];
-            findings.extend(path.map(|path| lint::private_file(path, &bytes)).unwrap_or_default());
+            findings.extend(file.iter().flat_map(lint::private_file));
             (None, findings)
         }
         Err(error) => return Err(Failure::key(&args.file, &error)),

@@ -30,7 +30,7 @@ impl Bench {
     fn package(&self, profiles: &[&str], change: impl FnOnce(&mut Options)) -> Result<Report, PackageError> {
         let mut options = Options::new(self.dir.path().join("fw.bin"), self.dir.path().join("dist"));
         options.artefacts = ArtefactKind::ALL.to_vec();
-        options.continuity.without_key = WithoutKey::Allow;
+        options.policy.continuity.without_key = WithoutKey::Allow;
         options.target.profiles = profiles.iter().map(|profile| profile.parse().unwrap()).collect();
         change(&mut options);
         package(&options, &self.key)

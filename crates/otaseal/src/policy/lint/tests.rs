@@ -118,7 +118,7 @@ fn a_published_key_has_no_other_finding() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("private.pem");
     fs::write(&path, bytes).unwrap();
-    let findings = signing_key(key.public(), Some((&path, bytes)));
+    let findings = signing_key(key.public(), Kept::File(&KeyFile::new(&path, None)));
     assert!(matches!(findings[..], [Finding::Published { .. }]), "{findings:?}");
 }
 
@@ -139,7 +139,7 @@ fn a_file_that_others_can_read_is_found() {
         (0o644, true),
     ] {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        let findings = private_file(&path, b"");
+        let findings = private_file(&KeyFile::new(&path, None));
         let expected: &[Finding] = &[Finding::ReadableByOthers { path: path.clone(), mode }];
         assert_eq!(findings, if found { expected } else { &[] }, "{mode:o}");
     }
@@ -160,21 +160,21 @@ fn a_file_that_git_has_is_found() {
     let path = dir.path().join("keys/private.pem");
     crate::output::write(&path, b"x", crate::output::Overwrite::Refuse, crate::output::Access::OwnerOnly)
         .unwrap();
-    assert_eq!(private_file(&path, b""), [], "no repository");
+    assert_eq!(private_file(&KeyFile::new(&path, None)), [], "no repository");
     git(&["init", "-q"]);
-    assert_eq!(private_file(&path, b""), [], "untracked");
+    assert_eq!(private_file(&KeyFile::new(&path, None)), [], "untracked");
     git(&["add", "."]);
     let tracked = [Finding::TrackedByGit { path: path.canonicalize().unwrap() }];
-    assert_eq!(private_file(&path, b""), tracked, "staged");
+    assert_eq!(private_file(&KeyFile::new(&path, None)), tracked, "staged");
     git(&["commit", "-qm", "x"]);
-    assert_eq!(private_file(&path, b""), tracked, "committed");
+    assert_eq!(private_file(&KeyFile::new(&path, None)), tracked, "committed");
     let link = dir.path().join("link.pem");
     #[cfg(unix)]
     std::os::unix::fs::symlink(&path, &link).unwrap();
     #[cfg(unix)]
-    assert_eq!(private_file(&link, b""), tracked, "through a link");
+    assert_eq!(private_file(&KeyFile::new(&link, None)), tracked, "through a link");
     git(&["rm", "-q", "--cached", "keys/private.pem"]);
-    assert_eq!(private_file(&path, b""), [], "forgotten");
+    assert_eq!(private_file(&KeyFile::new(&path, None)), [], "forgotten");
 }
 
 #[test]
@@ -183,7 +183,10 @@ fn a_passphrase_that_protects_little_is_a_warning() {
     openssl(dir.path(), "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key.pem");
     openssl(dir.path(), "rsa -in key.pem -traditional -aes256 -passout pass:x -out old.pem");
     let bytes = fs::read(dir.path().join("old.pem")).unwrap();
-    let findings = private_file(&dir.path().join("missing"), &bytes);
+    let findings = private_file(&KeyFile::new(
+        &dir.path().join("missing"),
+        crate::key::encryption::describe(&bytes).unwrap(),
+    ));
     assert!(matches!(findings[..], [Finding::WeakEncryption { .. }]), "{findings:?}");
     assert_eq!(findings[0].severity(), Severity::Warn);
 }

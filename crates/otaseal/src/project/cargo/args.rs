@@ -159,9 +159,9 @@ fn sign(mut parser: Parser) -> Result<Task, CargoError> {
             "--max-gap" => request.settings.max_gap = Some(value(&mut parser)?),
             name if name.starts_with("--passphrase-") => passphrase(name, &mut parser, &mut request)?,
             name if name.starts_with("--signer-") => signer(name, &mut parser, &mut request.settings)?,
-            "--release" => request.purpose = Purpose::Release,
-            "--rotate-to" => request.continuity.rotate_to.push(value(&mut parser)?),
-            "--allow-no-key" => request.continuity.without_key = WithoutKey::Allow,
+            "--release" => request.policy.purpose = Purpose::Release,
+            "--rotate-to" => request.policy.continuity.rotate_to.push(value(&mut parser)?),
+            "--allow-no-key" => request.policy.continuity.without_key = WithoutKey::Allow,
             "--support-until" => request.settings.support_until = Some(value(&mut parser)?),
             "--security" => request.settings.security = Some(true),
             "--advisory" => request.settings.advisory = Some(value(&mut parser)?),
@@ -169,12 +169,12 @@ fn sign(mut parser: Parser) -> Result<Task, CargoError> {
             "--sbom-file" => request.settings.sbom = Some(path(&mut parser)?),
             "--ledger" => request.settings.ledger = Some(path(&mut parser)?),
             "--build-id" => request.build_id = Some(value(&mut parser)?),
-            "--expect-sha256" => request.expect.sha256 = Some(value(&mut parser)?),
+            "--expect-sha256" => request.policy.expect.sha256 = Some(value(&mut parser)?),
             "--expect-key-id" => {
                 let id: String = value(&mut parser)?;
                 let id = parse_key_id(&id)
                     .map_err(|what| CargoError::Usage(format!("--expect-key-id: {what}")))?;
-                request.expect.key_id = Some(id);
+                request.policy.expect.key_id = Some(id);
             }
             "--timestamp" => request.timestamp = Some(value(&mut parser)?),
             _ => common(argument, &mut parser, &mut request)?,

@@ -6,7 +6,7 @@ use crate::key::uri::UriError;
 use crate::key::{KeyError, pair::PairError};
 use crate::output::OutputError;
 use crate::package::PackageError;
-use crate::policy::guard::GuardError;
+use crate::policy::PolicyError;
 use crate::project::emit::EmitError;
 use crate::project::settings::SettingsError;
 use crate::sign::SignError;
@@ -108,9 +108,9 @@ pub enum CargoError {
     /// The key's name is no PKCS#11 URI that can be used.
     #[error(transparent)]
     Uri(#[from] UriError),
-    /// The key or the build is not the one that is meant.
+    /// The key or the ledger does not pass the policy.
     #[error(transparent)]
-    Guard(#[from] GuardError),
+    Policy(#[from] PolicyError),
     /// No key could be made.
     #[error(transparent)]
     Keygen(KeyError),
@@ -208,7 +208,7 @@ impl CargoError {
                 public.display()
             ),
             Self::Uri(error) => error.help().into(),
-            Self::Guard(error) => error.help(),
+            Self::Policy(error) => error.help(),
             Self::Pair(error) => error.help(),
             Self::KeyPair { public_id, private_id, .. } => format!(
                 "the private key's id is {private_id}, the other's {public_id}; \
@@ -236,7 +236,7 @@ impl CargoError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Rejected { .. } => 1,
-            Self::Package(PackageError::Ledger(error)) if error.is_verdict() => 1,
+            Self::Package(PackageError::Policy(error)) | Self::Policy(error) if error.is_verdict() => 1,
             Self::Usage(_)
             | Self::KeyGiven { .. }
             | Self::Source(SourceError::NotAName { .. } | SourceError::InToken) => 2,

@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 /// The key that signs, and where it came from.
 pub(super) struct Keys {
     pub(super) signer: Box<dyn Signer>,
-    pub(super) source: KeySource,
     /// The private key's file, its PKCS#11 URI, or, where a command signs, the public key's file.
     pub(super) name: PathBuf,
     /// The public key file beside it, where there is one. It is the private key's other half.
@@ -53,7 +52,7 @@ impl Project {
             let name = self.public_path();
             let source = KeySource::Command { command, public: KeyPlace::Path(name.clone()) };
             let (signer, public_path) = (source.open(&NoSecrets)?, Some(name.clone()));
-            return Ok(Keys { signer, source, name, public_path });
+            return Ok(Keys { signer, name, public_path });
         }
         let private_path = self.usable_private_path()?;
         let source = KeySource::named(&private_path, None)?;
@@ -71,7 +70,7 @@ impl Project {
                 return Err(CargoError::KeyPair { public, private, public_id, private_id });
             }
         }
-        Ok(Keys { signer, source, name: private_path, public_path })
+        Ok(Keys { signer, name: private_path, public_path })
     }
 
     /// The public key that images are verified with: without need of the private one.

@@ -12,13 +12,10 @@ use crate::output::{OutputError, Written};
 use crate::package::evidence::SupportDoubt;
 use crate::package::manifest;
 use crate::package::{ArtefactKind, Options, Report, package};
-use crate::policy::Purpose;
-use crate::policy::continuity;
-use crate::policy::guard::Expected;
-use crate::policy::lint::{self, Finding};
+use crate::policy::Policy;
+use crate::policy::lint::Finding;
 use crate::project::emit::{self, EmitError, Mode, RustForm, RustOptions};
 use crate::project::settings::{Emit, EmitKind, Settings};
-use crate::sign::source::KeyPlace;
 use crate::sign::verify::{JudgeError, judge};
 use crate::sign::{Scheme, Signer};
 use otaseal_device::KeyId;
@@ -78,16 +75,12 @@ pub struct Request {
     pub manifest_path: Option<PathBuf>,
     /// Settings that win over those of the project.
     pub settings: Settings,
-    /// Whether the package may leave the desk.
-    pub purpose: Purpose,
+    /// What must hold before anything is signed. Its ledger is the settings'.
+    pub policy: Policy,
     /// Seconds since 1970 for the manifest.
     pub timestamp: Option<u64>,
-    /// The key and the build that are meant: others are refused.
-    pub expect: Expected,
     /// Where the private key's passphrase is, if it has one, or the PIN of its token.
     pub passphrase: Option<PassphraseSource>,
-    /// What is expected of the public keys in the image.
-    pub continuity: continuity::Rule,
     /// Whether a bill of materials of a Cargo firmware is made, and joins the package.
     pub sbom: bool,
     /// What the build is called in the ledger; by default what the CI system calls it.
@@ -135,16 +128,14 @@ pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<Signed, Car
     // Before the build: a missing key need not cost a minute of compiling.
     let keys = project.keys(&request.passphrase)?;
     let public = keys.signer.public_key();
-    request.expect.check_key(public)?;
     let key_id = public.id();
-    let path = &keys.name;
-    // Of a key in a token, or of a command's, there is no file to look at.
-    let file = keys.source.private_file();
-    let bytes = file.map(|file| KeyPlace::from(file).bytes()).transpose()?;
-    let findings = lint::signing_key(public, file.zip(bytes.as_ref().map(|bytes| &bytes[..])));
-    for finding in lint::judge(findings, request.purpose).map_err(crate::PackageError::from)? {
-        note(match finding {
-            Finding::Published { at } => Note::PublishedKey { path: path.clone(), key_id, published_at: at },
+    let mut policy = request.policy.clone();
+    policy.ledger = project.ledger(request.build_id.as_deref());
+    for finding in policy.open(Some(&*keys.signer))?.findings() {
+        note(match finding.clone() {
+            Finding::Published { at } => {
+                Note::PublishedKey { path: keys.name.clone(), key_id, published_at: at }
+            }
             finding => Note::Key(finding),
         });
     }
@@ -152,10 +143,7 @@ pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<Signed, Car
     let mut options = Options::new(build.path(), out_dir);
     options.base_name = Some(base_name);
     options.timestamp = request.timestamp;
-    options.purpose = request.purpose;
-    options.continuity.clone_from(&request.continuity);
-    options.expect = request.expect;
-    options.ledger = project.ledger(request.build_id.as_deref());
+    options.policy = policy;
     project.settings.apply(&mut options);
     if request.sbom {
         options.evidence.sbom = Some(bill_of_materials(&project, request.timestamp)?);

@@ -133,7 +133,7 @@ fn what_is_said_of_devices_reaches_the_options() {
     );
     assert_eq!(options.target.flash_bytes, Some(4 << 20));
     assert_eq!(options.target.flash_mode, Some(FlashMode::Dout), "not what images are expected to be");
-    assert_eq!(options.expect_flash_mode, Some(FlashMode::Dio));
+    assert_eq!(options.policy.expect.flash_mode, Some(FlashMode::Dio));
     assert_eq!(options.set_flash_mode, Some(FlashMode::Dio));
     let request = options.metadata.unwrap();
     assert_eq!(request.board, "lamp-2".parse().ok());

@@ -24,7 +24,7 @@ impl Bench {
         fs::write(bench.path("made.json"), r#"{"bomFormat":"CycloneDX","specVersion":"1.5"}"#).unwrap();
         let mut options = Options::new(bench.path("fw.bin"), bench.path("dist"));
         options.artefacts = ArtefactKind::ALL.to_vec();
-        options.ledger = Some(bench.ledger());
+        options.policy.ledger = Some(bench.ledger());
         options.evidence = Evidence {
             support_until: "2030-12-31".parse().ok(),
             security: Some(true),
@@ -423,7 +423,7 @@ fn a_package_with_metadata_and_without_its_plain_image_is_bundled() {
             let mut options = Options::new(bench.path("fw.bin"), bench.path("dist"));
             options.artefacts = kinds.to_vec();
             options.metadata = metadata;
-            options.ledger = Some(bench.ledger());
+            options.policy.ledger = Some(bench.ledger());
             package(&options, &bench.key).unwrap();
             bench.make().unwrap();
             bench.check().unwrap();
@@ -438,8 +438,9 @@ fn a_key_that_is_a_bare_modulus_is_found_by_the_key() {
     let next = PrivateKey::generate(KeySize::Rsa2048).unwrap();
     fs::write(bench.path("fw.bin"), [&b"code\0".repeat(50)[..], next.public().modulus()].concat()).unwrap();
     let mut options = Options::new(bench.path("fw.bin"), bench.path("dist"));
-    options.ledger = Some(bench.ledger());
-    options.continuity.rotate_to = vec![crate::policy::continuity::NextKey::Key(next.public().clone())];
+    options.policy.ledger = Some(bench.ledger());
+    options.policy.continuity.rotate_to =
+        vec![crate::policy::continuity::NextKey::Key(next.public().clone())];
     package(&options, &bench.key).unwrap();
     let wrong = |result| matches!(result, Err(BundleError::Wrong { field, .. }) if field == "carries");
     assert!(wrong(bench.make()));

@@ -1,9 +1,8 @@
 use super::*;
 use crate::format::gzip::{Effort, gzip};
 use crate::key::PrivateKey;
-use crate::sign::{AlreadySigned, Scheme, Target, sign_stream};
+use crate::sign::Scheme;
 use std::fs;
-use std::io::Cursor;
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -35,15 +34,8 @@ impl Bench {
     }
 
     fn signed(&self, name: &str, bytes: &[u8], signer: Option<&PrivateKey>, scheme: Scheme) -> Release {
-        let mut image = Cursor::new(Vec::new());
-        match signer {
-            Some(key) => {
-                let target: &mut dyn Target = &mut image;
-                sign_stream(&mut &bytes[..], &mut [(scheme, target)], key, AlreadySigned::Allow).unwrap();
-            }
-            None => image = Cursor::new(bytes.to_vec()),
-        }
-        fs::write(self.dir.path().join(name), image.into_inner()).unwrap();
+        let signed = signer.map(|key| crate::testing::signed(bytes, key, scheme));
+        fs::write(self.dir.path().join(name), signed.as_deref().unwrap_or(bytes)).unwrap();
         self.read(name).unwrap()
     }
 
@@ -263,7 +255,8 @@ fn a_package_is_read_by_its_manifest() {
     image.extend_from_slice(bench.new.public().to_spki_pem().as_bytes());
     fs::write(bench.dir.path().join("fw.bin"), &image).unwrap();
     let mut options = crate::Options::new(bench.dir.path().join("fw.bin"), bench.dir.path().join("dist"));
-    options.continuity.rotate_to = vec![crate::policy::continuity::NextKey::Key(bench.new.public().clone())];
+    options.policy.continuity.rotate_to =
+        vec![crate::policy::continuity::NextKey::Key(bench.new.public().clone())];
     crate::package(&options, &bench.old).unwrap();
     // Its signed image is beside it.
     let release = bench.read("dist/manifest.json").unwrap();

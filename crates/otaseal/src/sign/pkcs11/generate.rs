@@ -5,11 +5,10 @@ use super::{Pkcs11Error, Pkcs11Signer};
 use crate::key::passphrase::Secrets;
 use crate::key::uri::Pkcs11Uri;
 use crate::key::{KeyError, KeySize, PublicKey};
-use crate::sign::{AlreadySigned, Scheme, Signer, Target, sign_bytes};
+use crate::sign::{Scheme, Signer, sign_in_memory};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
 use cryptoki::types::Ulong;
-use std::io::Cursor;
 use std::path::Path;
 
 /// Makes an RSA key inside the token that the URI names, under its `object` (which it must have) and its `id` (random
@@ -85,9 +84,7 @@ pub fn generate(
 /// Signs something that is thrown away. The device verifier judges it, as everything that is signed.
 fn prove(signer: &Pkcs11Signer) -> Result<(), String> {
     let proof = b"The first thing that a new key signs is thrown away.";
-    let mut thrown_away = Cursor::new(Vec::new());
-    let mut targets: [(_, &mut dyn Target); 1] = [(Scheme::Pkcs1v15Sha256, &mut thrown_away)];
-    let signed = sign_bytes(proof, &mut targets, signer, AlreadySigned::Refuse);
+    let signed = sign_in_memory(proof, Scheme::Pkcs1v15Sha256, signer);
     signed.map(drop).map_err(|error| error.to_string())
 }
 

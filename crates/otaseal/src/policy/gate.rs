@@ -1,0 +1,353 @@
+//! The one way to the signature of an image.
+//!
+//! A [`Gate`] has judged the key and the ledger. It judges an image and gives a [`Permit`]. Only a permit signs, and
+//! only the bytes that were judged.
+
+use super::continuity::{self, Continuity, ContinuityError, Rule, WithoutKey};
+use super::guard::{self, Expected, GuardError};
+use super::lint::{self, Finding};
+use super::{Damaged, Policy, Purpose};
+use crate::format::digest::{Sha256Digest, sha256};
+use crate::format::gzip::{self, lint as gzip_lint};
+use crate::format::layers::{Encoding, MAX_IMAGE, Payload};
+use crate::ledger::{Appended, Entry, LedgerError, NamedDigest};
+use crate::sign::{self, AlreadySigned, Output, Scheme, SignError, Signed, SignedImage, Signer, check_input};
+use otaseal_device::layout::LENGTH_FIELD_LEN;
+use otaseal_device::metadata::MetadataBlock;
+use std::borrow::Cow;
+use std::io::{self, Read, Seek, SeekFrom};
+
+/// Why the policy permits no signature.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PolicyError {
+    /// A release without a ledger.
+    #[error("a release needs a ledger of what was signed")]
+    NoLedger,
+    /// The ledger is broken, or otaseal could not write it.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The key is unfit for a release.
+    #[error(transparent)]
+    KeyRefused(#[from] lint::Refused),
+    /// The key or the image is not the expected one, or the image is damaged.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
+    /// The keys in the image are not what they must be.
+    #[error(transparent)]
+    Continuity(#[from] ContinuityError),
+    /// A boot loader that inflates this gzip bricks the device.
+    #[error("{0}")]
+    Gzip(gzip_lint::Finding),
+    /// The payload does not hold the image that was judged.
+    #[error("the payload holds another image than the one that was judged")]
+    OtherPayload,
+    /// The gate has no signer: it only judges.
+    #[error("there is no key to sign with")]
+    NoSigner,
+    /// The image could not be signed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+}
+
+/// Bytes for which somebody wants a signature.
+pub struct Candidate<'a> {
+    bytes: Bytes<'a>,
+    build: Option<Sha256Digest>,
+    every_key: bool,
+}
+
+enum Bytes<'a> {
+    Memory(Cow<'a, [u8]>),
+    /// More than any firmware has.
+    Stream(Box<dyn ReadSeek + 'a>),
+}
+
+trait ReadSeek: Read + Seek {}
+impl<T: Read + Seek> ReadSeek for T {}
+
+impl<'a> Candidate<'a> {
+    /// Bytes in memory.
+    pub fn new(bytes: impl Into<Cow<'a, [u8]>>) -> Self {
+        Self { bytes: Bytes::Memory(bytes.into()), build: None, every_key: false }
+    }
+
+    /// A file from its start. A file above [`MAX_IMAGE`] is no firmware: otaseal streams it and looks less closely.
+    ///
+    /// # Errors
+    /// Any error of the file.
+    pub fn read(mut file: impl Read + Seek + 'a) -> io::Result<Self> {
+        let length = file.seek(SeekFrom::End(0))?;
+        file.rewind()?;
+        if length > MAX_IMAGE as u64 {
+            return Ok(Self { bytes: Bytes::Stream(Box::new(file)), build: None, every_key: false });
+        }
+        let mut bytes = Vec::with_capacity(length as usize + 1);
+        file.take(MAX_IMAGE as u64).read_to_end(&mut bytes)?;
+        Ok(Self::new(bytes))
+    }
+
+    /// Names the digest of the build's file, where the image was taken out of one (an ELF or UF2): an expected SHA-256
+    /// is that file's.
+    #[must_use]
+    pub fn of_build(self, sha256: Sha256Digest) -> Self {
+        Self { build: Some(sha256), ..self }
+    }
+
+    /// Searches for every public key in the image. Otherwise the search may end at the key that signs: the whole search
+    /// takes about as long as to sign, and without next keys or a release it changes no verdict.
+    #[must_use]
+    pub fn with_every_key(self) -> Self {
+        Self { every_key: true, ..self }
+    }
+}
+
+/// A policy whose key and ledger passed.
+pub struct Gate<'a> {
+    policy: &'a Policy,
+    signer: Option<&'a dyn Signer>,
+    rule: Rule,
+    findings: Vec<Finding>,
+}
+
+impl PolicyError {
+    /// Whether this is a verdict on the ledger, and not a failure to read or write it.
+    pub fn is_verdict(&self) -> bool {
+        matches!(self, Self::Ledger(error) if error.is_verdict())
+    }
+
+    /// What the user can do about it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::NoLedger => {
+                "name it with --ledger FILE, or once for all in the settings: ledger = \"ledger.jsonl\""
+                    .into()
+            }
+            Self::Ledger(error) => error.help().into(),
+            Self::KeyRefused(refused) => refused.help(),
+            Self::Guard(error) => error.help(),
+            Self::Continuity(error) => error.help(),
+            Self::Gzip(finding) => finding.help().into(),
+            Self::OtherPayload | Self::NoSigner => "this should not happen; nothing was signed".into(),
+            Self::Sign(error) => error.help().into(),
+        }
+    }
+}
+
+impl Policy {
+    /// Judges the key and the ledger, once for any number of images. Without a signer, or with a public key in its
+    /// place, the gate judges images and signs none.
+    ///
+    /// # Errors
+    /// [`PolicyError::Guard`] for another key than the expected one, [`PolicyError::KeyRefused`],
+    /// [`PolicyError::NoLedger`], [`PolicyError::Ledger`].
+    pub fn open<'a>(&'a self, signer: Option<&'a dyn Signer>) -> Result<Gate<'a>, PolicyError> {
+        let mut findings = Vec::new();
+        if let Some(signer) = signer {
+            self.expect.check_key(signer.public_key())?;
+            findings = lint::judge(lint::signing_key(signer.public_key(), signer.kept()), self.purpose)?;
+        }
+        if self.purpose == Purpose::Release {
+            self.ledger.as_ref().ok_or(PolicyError::NoLedger)?.verify_once()?;
+        }
+        let rule = self.continuity.clone().for_purpose(self.purpose);
+        Ok(Gate { policy: self, signer, rule, findings })
+    }
+}
+
+impl<'a> Gate<'a> {
+    /// What speaks against the key although it may sign.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// Judges an image, plain or in a gzip: not signed already, expected, undamaged, of the right kind, with the right
+    /// keys in it, and in no gzip that bricks a device. The order of the checks is the order of this list.
+    ///
+    /// # Errors
+    /// [`PolicyError`] of the first check that fails.
+    pub fn judge<'c>(&'c self, candidate: Candidate<'c>) -> Result<Permit<'c>, PolicyError> {
+        let Candidate { bytes, build, every_key } = candidate;
+        let payload = match bytes {
+            Bytes::Memory(payload) => payload,
+            Bytes::Stream(_) => return self.judge_stream(bytes),
+        };
+        check_input(tail(&payload), payload.len() as u64, self.policy.already_signed)?;
+        if self.policy.expect.sha256.is_some() {
+            self.policy.expect.check_build(build.unwrap_or_else(|| sha256(&payload)))?;
+        }
+        let plain = guard::plain_of(&payload);
+        let Policy { content, damaged, expect: Expected { flash_mode, .. }, .. } = self.policy;
+        match guard::check_plain(plain.as_deref(), *content, *flash_mode) {
+            Err(GuardError::Damaged(_)) if *damaged == Damaged::Allow => {}
+            checked => checked?,
+        }
+        if !matches!(plain, Some(Cow::Borrowed(_))) {
+            continuity::check_wrapping(&payload)?;
+        }
+        let continuity = match plain.as_deref() {
+            Some(plain) => {
+                let rule = Rule { quick: !every_key, ..self.rule.clone() };
+                Some(continuity::check(plain, *content, self.signer, &rule)?)
+            }
+            None => {
+                self.unsearched("a gzip that cannot be inflated")?;
+                None
+            }
+        };
+        drop(plain);
+        let gzip = lint_gzip(&payload)?;
+        Ok(Permit { gate: self, bytes: Bytes::Memory(payload), continuity, gzip })
+    }
+
+    /// A stream is too large for firmware, so nothing can be expected of its content.
+    fn judge_stream<'c>(&'c self, bytes: Bytes<'c>) -> Result<Permit<'c>, PolicyError> {
+        if self.policy.expect.flash_mode.is_some() {
+            return Err(GuardError::NoFlashMode.into());
+        }
+        self.unsearched("larger than any firmware")?;
+        Ok(Permit { gate: self, bytes, continuity: None, gzip: None })
+    }
+
+    /// Refuses a release whose keys otaseal cannot look at.
+    fn unsearched(&self, found: &str) -> Result<(), ContinuityError> {
+        match self.rule.without_key {
+            WithoutKey::Refuse => Err(ContinuityError::NoKey { found: found.into() }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Enters signatures into the ledger, where the policy has one, before their files get a name.
+    ///
+    /// # Errors
+    /// [`PolicyError::Ledger`].
+    pub(crate) fn enter(&self, entries: &[Entry]) -> Result<Option<Appended>, PolicyError> {
+        match &self.policy.ledger {
+            Some(ledger) if !entries.is_empty() => Ok(Some(ledger.append(entries)?)),
+            _ => Ok(None),
+        }
+    }
+
+    fn signer(&self) -> Result<&'a dyn Signer, PolicyError> {
+        self.signer.ok_or(PolicyError::NoSigner)
+    }
+}
+
+fn tail(bytes: &[u8]) -> &[u8] {
+    &bytes[bytes.len().saturating_sub(LENGTH_FIELD_LEN)..]
+}
+
+/// What some cores have against a gzip.
+fn lint_gzip(payload: &[u8]) -> Result<Option<gzip_lint::Finding>, PolicyError> {
+    if !payload.starts_with(&[0x1F, 0x8B]) {
+        return Ok(None);
+    }
+    match gzip_lint::lint(payload).objection() {
+        Some(finding) if finding.severity() == gzip_lint::Severity::Bricks => Err(PolicyError::Gzip(finding)),
+        objection => Ok(objection),
+    }
+}
+
+/// The right to a signature of the bytes that a [`Gate`] judged.
+pub struct Permit<'g> {
+    gate: &'g Gate<'g>,
+    bytes: Bytes<'g>,
+    continuity: Option<Continuity>,
+    gzip: Option<gzip_lint::Finding>,
+}
+
+/// What [`Permit::sign`] did.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct SignedOutputs {
+    /// What was signed.
+    pub signed: Signed,
+    /// What was entered into the ledger.
+    pub entered: Option<Appended>,
+}
+
+impl Permit<'_> {
+    /// The bytes that were judged; `None` for a stream.
+    pub fn payload(&self) -> Option<&[u8]> {
+        match &self.bytes {
+            Bytes::Memory(payload) => Some(payload),
+            Bytes::Stream(_) => None,
+        }
+    }
+
+    /// What the public keys in the image say; `None` where they could not be searched.
+    pub fn continuity(&self) -> Option<&Continuity> {
+        self.continuity.as_ref()
+    }
+
+    /// Why some cores refuse the gzip.
+    pub fn gzip_finding(&self) -> Option<&gzip_lint::Finding> {
+        self.gzip.as_ref()
+    }
+
+    /// Signs the bytes that were judged into each output, verifies each with the code that runs on the device, and
+    /// enters the signatures into the ledger. `input` is what the ledger calls the bytes. The outputs may get their
+    /// names afterwards, not before.
+    ///
+    /// # Errors
+    /// [`PolicyError`]; the outputs then hold something unfinished and must be thrown away.
+    pub fn sign(&mut self, input: &str, outputs: &mut [Output<'_>]) -> Result<SignedOutputs, PolicyError> {
+        let signer = self.gate.signer()?;
+        let policy = self.gate.policy;
+        let signed = match &mut self.bytes {
+            Bytes::Memory(payload) => sign::sign_bytes(payload, outputs, signer)?,
+            Bytes::Stream(stream) => sign::sign_stream(stream, outputs, signer, |tail, total, found| {
+                check_input(tail, total, policy.already_signed)?;
+                Ok::<_, PolicyError>(policy.expect.check_build(found)?)
+            })?,
+        };
+        let entries: Vec<_> = outputs
+            .iter()
+            .zip(&signed.output_sha256)
+            .map(|(output, sha256)| Entry {
+                input: NamedDigest::new(input, signed.payload_len, signed.sha256),
+                output: NamedDigest::new(&*output.name, signed.output_len(), *sha256),
+                signature: output.scheme,
+                key_id: signer.public_key().id(),
+            })
+            .collect();
+        let entered = self.gate.enter(&entries)?;
+        Ok(SignedOutputs { signed, entered })
+    }
+
+    /// Signs a payload that holds the plain image that was judged: the image itself, the image with a metadata block
+    /// behind it, or the image in a gzip.
+    ///
+    /// # Errors
+    /// [`PolicyError::OtherPayload`] when it holds anything else, [`PolicyError::Gzip`], [`PolicyError::Sign`].
+    pub fn sign_payload<'p>(
+        &self,
+        payload: &'p Payload<'_>,
+        scheme: Scheme,
+    ) -> Result<SignedImage<'p>, PolicyError> {
+        let judged = self.payload().ok_or(PolicyError::OtherPayload)?;
+        let bytes = payload.bytes();
+        if !holds(payload, judged) {
+            return Err(PolicyError::OtherPayload);
+        }
+        lint_gzip(bytes)?;
+        check_input(tail(bytes), bytes.len() as u64, AlreadySigned::Refuse)?;
+        Ok(sign::sign_in_memory(bytes, scheme, self.gate.signer()?)?)
+    }
+}
+
+/// Whether a payload holds exactly this plain image.
+fn holds(payload: &Payload<'_>, image: &[u8]) -> bool {
+    match payload.encoding() {
+        Encoding::Gzip => gzip::gunzip(payload.bytes(), MAX_IMAGE).is_ok_and(|plain| plain == image),
+        Encoding::Plain if payload.bytes() == image => true,
+        Encoding::Plain => {
+            let block = MetadataBlock::of_unverified(payload.bytes()).ok().flatten();
+            let length = block.and_then(|block| usize::try_from(block.raw_len?).ok());
+            length == Some(image.len()) && payload.bytes().starts_with(image)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
