@@ -1,7 +1,7 @@
 //! `cargo xtask ci`: the tests, and the rules that a test cannot see.
 
 use crate::tools::{cargo, run, step};
-use crate::{Result, fuzz, test};
+use crate::{Result, fuzz, layers, test};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -55,6 +55,7 @@ pub(crate) fn run_all(root: &Path) -> Result<()> {
         Ok("advisories are not looked up here: `cargo deny check advisories` needs the network".into())
     })?;
     step("the device crate's dependencies", &[], || device_dependencies(root))?;
+    step("the rooms of the host library are in layers", &[], || layers::check(root))?;
     step("invariants of the source", &["git"], || source(root))?;
     other_systems(root)?;
     test::run_all(root)

@@ -5,6 +5,7 @@ mod device;
 mod fixtures;
 mod fuzz;
 mod interop;
+mod layers;
 mod test;
 mod tools;
 
