@@ -3,7 +3,7 @@
 //! `--key "$(cat private.pem)"` is a slip of one character. Whatever prints a name that somebody gave, or what another
 //! program wrote, asks here first: an error message ends up in the log of a CI system.
 
-use crate::key::said;
+use super::excerpt::excerpt;
 use base64ct::{Base64Unpadded, Encoding};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -178,7 +178,7 @@ pub fn kind(bytes: &[u8]) -> String {
     if let Some(label) = pem_label(bytes) {
         return format!("a PEM block ({label})");
     }
-    match said::excerpt(bytes) {
+    match excerpt(bytes) {
         _ if is_key(bytes) => "a key, or part of one".into(),
         Some(_) => "text".into(),
         None => "binary".into(),

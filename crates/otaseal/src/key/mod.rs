@@ -6,6 +6,7 @@
 #[cfg(feature = "aws-lc")]
 mod aws_lc;
 pub mod encryption;
+mod excerpt;
 pub mod form;
 pub(crate) mod id;
 pub mod material;

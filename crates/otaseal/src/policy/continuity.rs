@@ -6,6 +6,7 @@
 
 mod der;
 mod pem;
+mod private;
 mod scan;
 
 use crate::format::image::{self, Kind, uf2};
@@ -19,7 +20,8 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt;
 
-pub use self::scan::{Form, Located, Private, Search, quick_search, search};
+pub use self::private::Private;
+pub use self::scan::{Form, Located, Search, quick_search, search};
 
 /// What is expected of the image's keys.
 #[derive(Debug, Clone, Default)]

@@ -20,6 +20,7 @@ mod build;
 mod error;
 mod keygen;
 mod keys;
+mod note;
 mod project;
 mod render;
 mod sbom;
@@ -28,8 +29,9 @@ mod tasks;
 pub use build::Build;
 pub use error::CargoError;
 pub use keygen::{Keygen, NewKey, keygen};
+pub use note::Note;
 pub use render::run;
-pub use tasks::{Note, Pubkey, Request, Signed, VerifiedFile, Verify, pubkey, sign, verify};
+pub use tasks::{Pubkey, Request, Signed, VerifiedFile, Verify, pubkey, sign, verify};
 
 #[cfg(test)]
 mod tests;

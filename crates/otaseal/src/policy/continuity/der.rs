@@ -1,6 +1,6 @@
 //! DER values in the midst of other bytes, told by their headers: of a key that was cut off, enough is left to be a secret.
 
-use super::scan::Private;
+use super::private::Private;
 use memchr::memmem;
 
 const INTEGER: u8 = 0x02;

@@ -2,13 +2,13 @@
 
 use super::der::{Header, private_keys};
 use super::pem::{self, Block};
+use super::private::Private;
 use crate::format::digest::sha256;
 use crate::key::{KeySize, PublicKey};
 use crate::policy::lint::Finding;
 use memchr::memmem;
 use otaseal_device::KeyId;
 use serde::Serialize;
-use std::fmt;
 use std::ops::Range;
 
 /// Most keys that are told apart: more is no firmware.
@@ -57,21 +57,6 @@ impl Located {
 
     pub(super) fn is(&self, id: KeyId) -> bool {
         self.key.id() == id
-    }
-}
-
-/// A private key in an image, of which nothing is kept but what it is and where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Private {
-    /// What it is, with its article.
-    pub what: &'static str,
-    /// Where it begins.
-    pub offset: usize,
-}
-
-impl fmt::Display for Private {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at offset {:#x}", self.what, self.offset)
     }
 }
 

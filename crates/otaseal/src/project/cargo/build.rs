@@ -1,8 +1,8 @@
 //! The firmware build: with the project's own toolchain, else with its second one, else not at all.
 
 use super::CargoError;
+use super::note::Note;
 use super::project::{FirmwarePackage, Project};
-use super::tasks::Note;
 use cargo_metadata::Message;
 use std::ffi::OsString;
 use std::io::BufReader;

@@ -2,8 +2,9 @@
 
 use super::CargoError;
 use super::keys::in_token;
+use super::note::Note;
 use super::project::Project;
-use super::tasks::{Note, Request};
+use super::tasks::Request;
 use crate::key::encryption::{Derivation, Protection};
 use crate::key::pair::PairFiles;
 use crate::key::passphrase::{Passphrase, PassphraseSource, SecretError, SecretKind, Secrets};

@@ -1,8 +1,8 @@
 //! The codes of a dynamic block, and the cheapest way to tell them (RFC 1951, section 3.2.7).
 
+use super::bits::BitWriter;
 use super::huffman::{MAX_BITS, MAX_PRECODE_BITS, code_lengths};
 use super::token::{DIST_SYMBOLS, Histogram, LITLEN_SYMBOLS};
-use super::writer::BitWriter;
 
 const PRECODE_SYMBOLS: usize = 19;
 /// The order in which the lengths of the code length code are sent.

@@ -7,6 +7,7 @@
 //!
 //! Nothing here depends on floating point, on time, on the number of threads or on the machine's word.
 
+mod bits;
 mod block;
 mod header;
 mod huffman;
@@ -22,13 +23,14 @@ use std::num::NonZero;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use bits::BitWriter;
 use block::{Block, Passes};
 use matches::{Matches, Search};
 use parse::Parser;
 use price::Prices;
 use split::Grain;
 use token::Token;
-use writer::{BitWriter, Form};
+use writer::Form;
 
 /// Data worked on at once, to bound the memory: matches, prefix sums and parses of this many bytes.
 const STRETCH: usize = 1 << 20;

@@ -1,5 +1,6 @@
 //! Blocks into bits: RFC 1951, section 3.2.3.
 
+use super::bits::BitWriter;
 use super::header::{Codes, Description};
 use super::huffman;
 use super::token::{
@@ -10,41 +11,6 @@ use super::token::{
 pub(super) const BLOCK_TYPE_BITS: u64 = 3;
 /// Most bytes of a stored block: RFC 1951, section 3.2.4.
 const MAX_STORED: usize = 65_535;
-
-/// Bytes filled from the lowest bit up: RFC 1951, section 3.1.1.
-#[derive(Default)]
-pub(super) struct BitWriter {
-    bytes: Vec<u8>,
-    pending: u64,
-    pending_bits: u32,
-}
-
-impl BitWriter {
-    /// Appends the lower `bits` bits of `value`, which has no others; 32 at most.
-    pub(super) fn put(&mut self, value: u32, bits: u32) {
-        self.pending |= u64::from(value) << self.pending_bits;
-        self.pending_bits += bits;
-        if self.pending_bits >= 32 {
-            self.bytes.extend_from_slice(&(self.pending as u32).to_le_bytes());
-            self.pending >>= 32;
-            self.pending_bits -= 32;
-        }
-    }
-
-    /// Fills the last byte up with zeros.
-    fn align(&mut self) {
-        while self.pending_bits > 0 {
-            self.bytes.push(self.pending as u8);
-            self.pending >>= 8;
-            self.pending_bits = self.pending_bits.saturating_sub(8);
-        }
-    }
-
-    pub(super) fn finish(mut self) -> Vec<u8> {
-        self.align();
-        self.bytes
-    }
-}
 
 /// The three forms of a block: RFC 1951, section 3.2.3.
 pub(super) enum Form {

@@ -1,0 +1,19 @@
+//! A private key that was found.
+
+use serde::Serialize;
+use std::fmt;
+
+/// A private key in an image, of which nothing is kept but what it is and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Private {
+    /// What it is, with its article.
+    pub what: &'static str,
+    /// Where it begins.
+    pub offset: usize,
+}
+
+impl fmt::Display for Private {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at offset {:#x}", self.what, self.offset)
+    }
+}
