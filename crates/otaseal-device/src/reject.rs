@@ -68,10 +68,10 @@ impl fmt::Display for Reject {
             Self::TotalMismatch => "more or fewer bytes than announced",
             Self::NoTrailer => "too short for a trailer",
             Self::LengthField => "the last four bytes are not the length of this key's signature",
-            Self::NoSignature => "too short for the signature its length field speaks of",
-            Self::EmptyPayload => "a signature with nothing before it",
+            Self::NoSignature => "too short for the signature that its length field announces",
+            Self::EmptyPayload => "a signature without a payload",
             Self::SignatureRange => "the signature is not below the key's modulus",
-            Self::SignatureMismatch => "the signature is not of this payload by this key",
+            Self::SignatureMismatch => "the signature does not match the payload and the key",
         })
     }
 }
