@@ -1,1 +1,142 @@
+//! What a permit signs, and what it does not.
 
+use super::*;
+use crate::format::gzip::Effort;
+use crate::format::layers::unpack;
+use crate::format::metadata::{Block, Request};
+use crate::key::{PrivateKey, PublicKey};
+use crate::package::firmware::Firmware;
+use crate::sign::verify::judge_bytes;
+use std::io::Cursor;
+
+fn key() -> PrivateKey {
+    PrivateKey::from_bytes(include_bytes!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../keys.example/private.pem"
+    )))
+    .unwrap()
+}
+
+fn firmware(bytes: &[u8]) -> Firmware {
+    Firmware::from_bytes("fw.bin", bytes.to_vec(), 0).unwrap()
+}
+
+/// Signs what the gate judged into one file in memory.
+fn sign(permit: &mut Permit<'_>) -> Result<Vec<u8>, PolicyError> {
+    let mut file = Cursor::new(Vec::new());
+    let output = Output { scheme: Scheme::Pkcs1v15Sha256, name: "out".into(), file: &mut file };
+    permit.sign("in", &mut [output])?;
+    Ok(file.into_inner())
+}
+
+#[test]
+fn a_payload_with_the_judged_image_is_signed_in_each_of_its_forms() {
+    let (key, policy) = (key(), Policy::default());
+    let gate = policy.open(Some(&key)).unwrap();
+    let firmware = firmware(b"a plain image that has no format");
+    let permit = gate.judge(Candidate::new(firmware.bytes())).unwrap();
+    let tokens = firmware.tokens().unwrap();
+    let block = Block::of(firmware.bytes(), &tokens, key.public().id(), &Request::default());
+    for payload in [
+        firmware.plain(),
+        firmware.labelled(&block),
+        firmware.gzip(Effort::Fast).unwrap(),
+        firmware.gzip_labelled(Effort::Fast, &block).unwrap(),
+    ] {
+        let signed = permit.sign_payload(&payload, Scheme::Pkcs1v15Sha256).unwrap().parts().concat();
+        let accepted = judge_bytes(&signed, key.public(), Scheme::Pkcs1v15Sha256).unwrap();
+        assert_eq!(accepted.payload_len, payload.bytes().len());
+    }
+}
+
+#[test]
+fn a_payload_with_another_image_is_not_signed() {
+    let (key, policy) = (key(), Policy::default());
+    let gate = policy.open(Some(&key)).unwrap();
+    let judged = firmware(b"a plain image that has no format");
+    let permit = gate.judge(Candidate::new(judged.bytes())).unwrap();
+    let tokens = judged.tokens().unwrap();
+    for other in
+        [&b"a plain image that has no formaT"[..], b"a plain image that has no format.", b"a plain image"]
+    {
+        let other = firmware(other);
+        let block = Block::of(other.bytes(), &tokens, key.public().id(), &Request::default());
+        for payload in [other.plain(), other.gzip(Effort::Fast).unwrap(), other.labelled(&block)] {
+            let refused = permit.sign_payload(&payload, Scheme::Pkcs1v15Sha256);
+            assert!(matches!(refused, Err(PolicyError::OtherPayload)));
+        }
+    }
+    let broken = Payload::new(Cow::Borrowed(b"\x1f\x8b\x08 no gzip"), Encoding::Gzip);
+    let refused = permit.sign_payload(&broken, Scheme::Pkcs1v15Sha256);
+    assert!(matches!(refused, Err(PolicyError::OtherPayload)));
+}
+
+#[test]
+fn the_bytes_that_were_judged_are_the_bytes_that_are_signed() {
+    let (key, policy) = (key(), Policy::default());
+    let gate = policy.open(Some(&key)).unwrap();
+    let image = b"an image in a file".to_vec();
+    let mut permit = gate.judge(Candidate::read(Cursor::new(&image)).unwrap()).unwrap();
+    assert_eq!(permit.payload(), Some(&image[..]));
+    let signed = sign(&mut permit).unwrap();
+    assert_eq!(signed, crate::testing::signed(&image, &key, Scheme::Pkcs1v15Sha256));
+    assert_eq!(unpack(&signed).unwrap().payload_len, image.len());
+}
+
+#[test]
+fn a_gate_without_a_private_key_judges_and_does_not_sign() {
+    let policy = Policy::default();
+    let gate = policy.open(None).unwrap();
+    let mut permit = gate.judge(Candidate::new(&b"image"[..])).unwrap();
+    assert!(matches!(sign(&mut permit), Err(PolicyError::NoSigner)));
+    let public: PublicKey = key().public().clone();
+    let gate = policy.open(Some(&public)).unwrap();
+    let mut permit = gate.judge(Candidate::new(&b"image"[..])).unwrap();
+    assert!(matches!(sign(&mut permit), Err(PolicyError::Sign(SignError::Backend(_)))));
+}
+
+/// One byte more than any firmware has.
+fn stream() -> Cursor<Vec<u8>> {
+    Cursor::new(vec![0x5A; MAX_IMAGE + 1])
+}
+
+#[test]
+fn nothing_can_be_expected_of_a_stream_but_its_digest() {
+    let key = key();
+    let mut policy = Policy::default();
+    let digest = sha256(stream().get_ref());
+    policy.expect.sha256 = Some(digest);
+    let gate = policy.open(Some(&key)).unwrap();
+    let mut permit = gate.judge(Candidate::read(stream()).unwrap()).unwrap();
+    assert!(permit.payload().is_none() && permit.continuity().is_none());
+    assert_eq!(sign(&mut permit).unwrap().len(), MAX_IMAGE + 1 + 260);
+
+    let mut other = policy.clone();
+    other.expect.sha256 = Some(sha256(b"another"));
+    let gate = other.open(Some(&key)).unwrap();
+    let mut permit = gate.judge(Candidate::read(stream()).unwrap()).unwrap();
+    let refused = sign(&mut permit);
+    assert!(matches!(refused, Err(PolicyError::Guard(GuardError::OtherBuild { .. }))));
+
+    let mut with_mode = policy.clone();
+    with_mode.expect.flash_mode = Some(crate::format::image::esp8266::FlashMode::Dio);
+    let gate = with_mode.open(Some(&key)).unwrap();
+    let refused = gate.judge(Candidate::read(stream()).unwrap()).map(drop);
+    assert!(matches!(refused, Err(PolicyError::Guard(GuardError::NoFlashMode))));
+}
+
+#[test]
+fn the_digest_of_the_build_counts_where_the_image_was_taken_out_of_one() {
+    let key = key();
+    let mut policy = Policy::default();
+    policy.expect.sha256 = Some(sha256(b"the ELF"));
+    let gate = policy.open(Some(&key)).unwrap();
+    let image = || Candidate::new(&b"the image"[..]);
+    assert!(gate.judge(image().of_build(sha256(b"the ELF"))).is_ok());
+    for other in [image(), image().of_build(sha256(b"another ELF"))] {
+        assert!(matches!(
+            gate.judge(other).map(drop),
+            Err(PolicyError::Guard(GuardError::OtherBuild { .. }))
+        ));
+    }
+}
