@@ -1,5 +1,6 @@
 //! Many images in one run: what is done of them, in which order it is said, and with which exit code.
 
+use crate::common::{OTASEAL, root, tempdir};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ const COUNT: usize = 40;
 const BAD: usize = 7;
 
 fn folder() -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempdir();
     for i in 0..COUNT {
         // Later images are smaller: on several threads they are finished first.
         let image: Vec<u8> = (0..(COUNT - i) * 5000).map(|at| (at * (i + 3) / 7) as u8).collect();
@@ -24,11 +25,11 @@ fn name(i: usize) -> String {
 }
 
 fn key() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../keys.example/private.pem")
+    root().join("keys.example/private.pem")
 }
 
 fn sign(dir: &Path, options: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_otaseal"));
+    let mut command = Command::new(OTASEAL);
     command.current_dir(dir).args(["sign", "--out-dir", "signed", "--key"]).arg(key()).args(options);
     command.args((0..COUNT).map(name)).output().unwrap()
 }
@@ -57,7 +58,7 @@ fn all_but_the_bad_one_are_signed_when_told_to_keep_going() {
         }
         assert_eq!(line["exit_code"], 0);
         // The same bytes as signed alone.
-        let alone = Command::new(env!("CARGO_BIN_EXE_otaseal"))
+        let alone = Command::new(OTASEAL)
             .current_dir(dir.path())
             .args(["sign", &name(i), "-o", "alone", "--key"])
             .arg(key())
@@ -97,7 +98,7 @@ fn a_closed_pipe_stops_nothing() {
     fs::write(dir.path().join(name(BAD)), "no longer empty").unwrap();
     let script = format!(
         "{} sign --out-dir signed --key {} image*.bin --json | head -n 1 >first",
-        env!("CARGO_BIN_EXE_otaseal"),
+        OTASEAL,
         key().display()
     );
     let status = Command::new("sh").args(["-c", &script]).current_dir(dir.path()).status().unwrap();

@@ -5,19 +5,12 @@
 //! case starts from a copy of `cmd/in`, which `cargo xtask fixtures` makes. This file holds the tests that such a case
 //! cannot express.
 
-#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
-
+use crate::common::{OTASEAL, input, root, sandboxes_in_memory, tempdir};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-
-const BIN: &str = env!("CARGO_BIN_EXE_otaseal");
-
-fn tests() -> PathBuf {
-    PathBuf::from("../../tests")
-}
 
 /// A copy of `cmd/in` that a test may change.
 fn sandbox() -> tempfile::TempDir {
@@ -33,13 +26,15 @@ fn sandbox() -> tempfile::TempDir {
             }
         }
     }
-    let dir = tempfile::tempdir().unwrap();
-    copy(&tests().join("cmd/in"), dir.path());
+    let dir = tempdir();
+    copy(&input(""), dir.path());
+    #[cfg(unix)]
+    make_keys_private(dir.path());
     dir
 }
 
 fn otaseal(dir: &Path, args: &[&str], stdin: &[u8]) -> Output {
-    let mut child = Command::new(BIN)
+    let mut child = Command::new(OTASEAL)
         .args(args)
         .current_dir(dir)
         .env_remove("SOURCE_DATE_EPOCH")
@@ -72,9 +67,9 @@ fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 /// Git gives everybody leave to read what it checks out, and a key that others can read is a finding.
 #[cfg(unix)]
-fn make_keys_private() {
+fn make_keys_private(inputs: &Path) {
     use std::os::unix::fs::PermissionsExt;
-    for key in fs::read_dir(tests().join("cmd/in/keys")).unwrap() {
+    for key in fs::read_dir(inputs.join("keys")).unwrap() {
         fs::set_permissions(key.unwrap().path(), fs::Permissions::from_mode(0o600)).unwrap();
     }
 }
@@ -82,7 +77,7 @@ fn make_keys_private() {
 /// The path of every case.
 fn case_files() -> Vec<PathBuf> {
     let mut cases = Vec::new();
-    let mut pending = vec![tests().join("cmd")];
+    let mut pending = vec![root().join("tests/cmd")];
     while let Some(folder) = pending.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -103,7 +98,8 @@ fn case_files() -> Vec<PathBuf> {
 #[test]
 fn cases() {
     #[cfg(unix)]
-    make_keys_private();
+    make_keys_private(&input(""));
+    sandboxes_in_memory();
     let cases = trycmd::TestCases::new();
     for path in case_files() {
         cases.case(path);
@@ -127,11 +123,12 @@ fn names_of_cases_tell_the_exit_code() {
     }
 }
 
-/// Every case that does not end with 0, once more: no file may be made, changed or removed by it.
+/// Every case that does not end with 0, once more, and all of them in one directory: none may make, change or remove
+/// a file there.
 #[test]
 fn a_failure_changes_no_file() {
-    #[cfg(unix)]
-    make_keys_private();
+    let dir = sandbox();
+    let before = contents(dir.path());
     let mut failures = 0;
     for case in case_files() {
         let table: toml::Table = toml::from_str(&fs::read_to_string(&case).unwrap()).unwrap();
@@ -140,8 +137,6 @@ fn a_failure_changes_no_file() {
         };
         let args: Vec<_> =
             table["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();
-        let dir = sandbox();
-        let before = contents(dir.path());
         let output = otaseal(dir.path(), &args, b"");
         assert_eq!(output.status.code(), code.try_into().ok(), "{}", case.display());
         assert!(before == contents(dir.path()), "{} changed a file", case.display());
@@ -171,8 +166,7 @@ fn secrets(key: &Path) -> Vec<Vec<u8>> {
 
 #[test]
 fn no_output_shows_key_material() {
-    let keys: Vec<_> =
-        fs::read_dir(tests().join("cmd/in/keys")).unwrap().map(|key| key.unwrap().path()).collect();
+    let keys: Vec<_> = fs::read_dir(input("keys")).unwrap().map(|key| key.unwrap().path()).collect();
     let mut runs = 0;
     for path in &keys {
         let name = path.file_name().unwrap().to_str().unwrap();
@@ -183,6 +177,8 @@ fn no_output_shows_key_material() {
         assert!(secrets.len() >= 2, "{name} was not understood");
         let key = format!("keys/{name}");
         let key = key.as_str();
+        let dir = sandbox();
+        let mut before = contents(dir.path());
         for args in [
             &["sign", "firmware.bin", "-o", "new.1", "--key", key][..],
             &["sign", key, "-o", "new.2", "--key", key],
@@ -208,16 +204,13 @@ fn no_output_shows_key_material() {
             &["signing-py", "--mode", "sign", "--privatekey", key, "--bin", "missing", "--out", "new.10"],
             &["keygen", "--private", key, "--public", "new.11"],
         ] {
-            let dir = sandbox();
-            let before = contents(dir.path());
             let output = otaseal(dir.path(), args, b"");
             let mut seen =
                 vec![("standard output".to_owned(), output.stdout), ("standard error".into(), output.stderr)];
-            for (path, bytes) in contents(dir.path()) {
-                if before.get(&path) != Some(&bytes) {
-                    seen.push((path.display().to_string(), bytes));
-                }
-            }
+            let after = contents(dir.path());
+            let changed = after.iter().filter(|(path, bytes)| before.get(*path) != Some(*bytes));
+            seen.extend(changed.map(|(path, bytes)| (path.display().to_string(), bytes.clone())));
+            before = after;
             for (place, bytes) in seen {
                 let shown =
                     secrets.iter().any(|secret| bytes.windows(secret.len()).any(|part| part == secret));
@@ -271,7 +264,8 @@ fn a_closed_pipe_is_no_panic() {
     ] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let output = Command::new(BIN).args(args).current_dir(dir.path()).stdout(writer).output().unwrap();
+        let output =
+            Command::new(OTASEAL).args(args).current_dir(dir.path()).stdout(writer).output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), code, "{args:?}: {stderr}");
         assert!(!stderr.contains("went wrong inside") && !stderr.contains("panicked"), "{args:?}: {stderr}");
@@ -288,7 +282,7 @@ fn a_full_disk_behind_standard_output_is_a_failure() {
         &["pubkey", "keys/public.pem", "--fingerprint"],
     ] {
         let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let mut command = Command::new(BIN);
+        let mut command = Command::new(OTASEAL);
         command.args(args).current_dir(dir.path()).stdout(full).stderr(Stdio::null());
         assert_eq!(command.status().unwrap().code(), Some(3), "{args:?}");
     }
@@ -307,7 +301,7 @@ fn binary_and_keys_never_go_to_a_terminal() {
         "keygen --private - --public new.pem",
     ] {
         let output = Command::new("script")
-            .args(["-qec", &format!("{BIN} {command}"), "/dev/null"])
+            .args(["-qec", &format!("{OTASEAL} {command}"), "/dev/null"])
             .current_dir(dir.path())
             .stdin(Stdio::null())
             .output();
@@ -325,7 +319,7 @@ fn binary_and_keys_never_go_to_a_terminal() {
 
 #[test]
 fn a_new_key_is_the_owners_alone_and_its_halves_belong_together() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempdir();
     let output = otaseal(dir.path(), &["keygen"], b"");
     assert!(output.status.success());
     let private = dir.path().join("keys/private.pem");
@@ -353,7 +347,7 @@ fn a_new_key_is_the_owners_alone_and_its_halves_belong_together() {
 #[test]
 fn the_time_for_the_manifest_may_come_from_the_environment() {
     let dir = sandbox();
-    let mut command = Command::new(BIN);
+    let mut command = Command::new(OTASEAL);
     command
         .args(["package", "firmware.bin", "--json"])
         .current_dir(dir.path())
@@ -368,7 +362,7 @@ fn the_time_for_the_manifest_may_come_from_the_environment() {
 
 #[test]
 fn every_shell_has_completions_and_every_subcommand_a_page() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempdir();
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let output = otaseal(dir.path(), &["completions", shell], b"");
         assert!(output.status.success());
@@ -397,7 +391,7 @@ fn a_large_image_is_streamed() {
         inspect.contains("too large to look inside") && inspect.contains("signature of 256 bytes"),
         "{inspect}"
     );
-    let mut strip = Command::new(BIN);
+    let mut strip = Command::new(OTASEAL);
     strip.args(["strip", "large.signed", "-o", "-"]).current_dir(dir.path()).stdout(Stdio::piped());
     let mut child = strip.stderr(Stdio::null()).spawn().unwrap();
     let mut count = 0;

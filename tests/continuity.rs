@@ -1,11 +1,8 @@
 //! What no command that signs may sign: firmware that would switch signature checking off, hand itself to another key, or
 //! give a private key away. Every command, by its exit code, its words and what it leaves behind.
 
-mod common;
-
-use common::Bench;
+use crate::common::{self, Bench, input, root};
 use std::fs;
-use std::path::{Path, PathBuf};
 
 const KEY: &str = "key.pem";
 const PUBLIC: &str = "public.pem";
@@ -18,10 +15,6 @@ fn bench() -> Bench {
         bench.openssl(&format!("pkey -in {private} -pubout -out {public}"));
     }
     bench
-}
-
-fn root(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 
 /// Every command that signs, or asks for a signature, or attaches one.
@@ -69,13 +62,13 @@ fn rp2040() -> Vec<u8> {
 #[test]
 fn firmware_of_every_kind_needs_its_key() {
     let bench = bench();
-    let uf2 = fs::read(root("tests/cmd/in/pico.uf2")).unwrap();
+    let uf2 = fs::read(input("pico.uf2")).unwrap();
     for (image, kind) in [
         (
-            fs::read(root("crates/otaseal/fuzz/seeds/elf/arm-none-eabi-two-segments.elf")).unwrap(),
+            fs::read(root().join("crates/otaseal/fuzz/seeds/elf/arm-none-eabi-two-segments.elf")).unwrap(),
             "an ELF file",
         ),
-        (fs::read(root("tests/cmd/in/esp8266.bin")).unwrap(), "an ESP8266 image"),
+        (fs::read(input("esp8266.bin")).unwrap(), "an ESP8266 image"),
         (flash_of(&uf2), "an RP2350 image"),
         (uf2, "a UF2 file for RP2350"),
         (rp2040(), "an RP2040 image"),
@@ -114,7 +107,7 @@ fn another_key_is_not_signed_unless_it_is_named() {
 #[test]
 fn no_release_brings_a_published_key() {
     let bench = bench();
-    fs::copy(root("keys.example/public.pem"), bench.path("example.pem")).unwrap();
+    fs::copy(root().join("keys.example/public.pem"), bench.path("example.pem")).unwrap();
     let image = [common::firmware(3000), bench.read(PUBLIC), bench.read("example.pem")].concat();
     bench.write("image", &image);
     let warned = bench.ok(&["sign", "image", "-o", "warned", "--key", KEY]);

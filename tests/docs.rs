@@ -2,14 +2,8 @@
 //! sha256sum.
 #![cfg(unix)]
 
-mod common;
-#[path = "common/console.rs"]
-mod console;
-#[path = "common/document.rs"]
-mod document;
-
-use common::{Bench, OTASEAL};
-use document::{blocks, section, type_console};
+use crate::common::document::{blocks, section, type_console};
+use crate::common::{self, Bench, OTASEAL};
 use std::fs;
 use std::process::Command;
 

@@ -1,5 +1,6 @@
 //! Another project's ten-line xtask, as the README writes it: built in a temporary directory, run, and its package
 //! verified by OpenSSL.
+use crate::common;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -32,7 +33,7 @@ fn another_project_signs_with_the_xtask_of_the_readme() {
     if !openssl_is_there() {
         return;
     }
-    let dir = tempfile::tempdir().unwrap();
+    let dir = common::tempdir();
     let project = Project::new(dir.path());
 
     let missing = project.xtask(&["sign"]);
@@ -89,7 +90,7 @@ struct Project<'a> {
 
 impl<'a> Project<'a> {
     fn new(root: &'a Path) -> Self {
-        let workspace = workspace();
+        let workspace = common::root();
         let readme = fs::read_to_string(workspace.join("README.md")).unwrap();
         let write = |name: &str, text: &str| {
             let path = root.join(name);
@@ -116,7 +117,7 @@ impl<'a> Project<'a> {
 
     fn target(&self) -> PathBuf {
         // Shared by the runs of this test: what does not change is not built again.
-        workspace().join("target/example-project")
+        common::root().join("target/example-project")
     }
 
     fn xtask(&self, arguments: &[&str]) -> Output {
@@ -161,18 +162,13 @@ fn block(readme: &str, language: &str, mark: &str) -> String {
     format!("{}\n", found[0])
 }
 
-#[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 fn openssl_is_there() -> bool {
     let there = Command::new("openssl").arg("version").output().is_ok();
     assert!(there || std::env::var_os("CI").is_none(), "openssl must be installed in CI");
     if !there {
-        println!("SKIPPED: openssl is not installed");
+        eprintln!("SKIPPED: openssl is not installed");
     }
     there
-}
-
-fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().into()
 }
 
 fn text(bytes: &[u8]) -> String {

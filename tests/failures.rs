@@ -3,9 +3,7 @@
 
 #![cfg(unix)]
 
-mod common;
-
-use common::{Bench, OTASEAL, firmware};
+use crate::common::{Bench, OTASEAL, firmware};
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};

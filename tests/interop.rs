@@ -1,8 +1,6 @@
 //! The program against OpenSSL and Python `cryptography`: what one side makes the other side judges.
 
-mod common;
-
-use common::{Bench, python_with};
+use crate::common::{self, Bench, python_with};
 use std::fs;
 
 /// Judges an image with Python `cryptography`, which shares no code with otaseal or OpenSSL's command line:

@@ -1,20 +1,11 @@
 //! Keys and their passphrases as their users meet them: terminals, descriptors, real peers, and that nothing secret is
 //! ever shown or left behind.
 
-#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
-
-mod common;
-
-use common::{Bench, OTASEAL, python_with};
+use crate::common::{self, Bench, OTASEAL, python_with, root};
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Output};
 
 const PASSPHRASE: &str = "tr0mbone-quarry-14";
-
-fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-}
 
 /// A directory with `key.pem`, `locked.pem`, which is the same under [`PASSPHRASE`], `public.pem` and `image.bin`.
 fn bench() -> Bench {

@@ -3,19 +3,11 @@
 //! the two CI systems would run them.
 #![cfg(unix)]
 
-mod common;
-#[path = "common/console.rs"]
-mod console;
-#[path = "common/document.rs"]
-mod document;
-#[path = "common/token.rs"]
-mod token;
-
-use common::{Bench, python_with};
-use document::{blocks, section, shell, shell_at_a_terminal, type_console};
+use crate::common::document::{blocks, section, shell, shell_at_a_terminal, type_console};
+use crate::common::token::{PIN, Tokens, module};
+use crate::common::{self, Bench, python_with};
 use std::fs;
 use std::process::Output;
-use token::{PIN, Tokens, module};
 
 #[test]
 fn a_key_is_kept_under_a_passphrase_as_the_document_says() {

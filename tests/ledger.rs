@@ -1,10 +1,7 @@
 //! The ledger among processes: several at once, and one that is killed at any moment.
 
-mod common;
-
-use common::{Bench, OTASEAL};
+use crate::common::{self, Bench, OTASEAL, root};
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -25,7 +22,7 @@ print(number, before)
 
 fn bench() -> Bench {
     let bench = Bench::new();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = root();
     fs::copy(root.join("keys.example/private.pem"), bench.path("key.pem")).unwrap();
     fs::copy(root.join("fixtures/plain/demo-firmware.bin"), bench.path("fw.bin")).unwrap();
     bench

@@ -2,12 +2,8 @@
 
 #![cfg(target_os = "linux")]
 
-mod common;
-#[path = "common/memory.rs"]
-mod memory;
-
-use common::{Bench, OTASEAL};
-use memory::Secret;
+use crate::common::memory::{self, Secret};
+use crate::common::{self, Bench, OTASEAL};
 use std::fs;
 use std::io::Read;
 use std::process::{Child, Command, Stdio};

@@ -1,15 +1,9 @@
 //! Keys in a token: a real one, SoftHSM's, beside OpenSC's `pkcs11-tool`.
 
-#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
-
-mod common;
-#[path = "common/token.rs"]
-mod token;
-
-use common::{Bench, OTASEAL};
+use crate::common::token::{HASHES_ONLY, PIN, Tokens, module};
+use crate::common::{self, Bench, OTASEAL, root};
 use std::fs;
 use std::process::Output;
-use token::{HASHES_ONLY, PIN, Tokens, module};
 
 /// `image.bin`, `key.pem` and its public half, also in the token `Release` as `firmware`.
 fn bench() -> Bench {
@@ -351,7 +345,7 @@ fn the_cargo_hook_makes_and_uses_a_key_in_a_token() {
     let key = format!("pkcs11:token=Release;object=hook?module-path={}", tokens.module());
     let xtask = |task: &str, options: &[&std::ffi::OsStr]| {
         let mut cargo = tokens.command(env!("CARGO"));
-        cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).env_remove("SOURCE_DATE_EPOCH");
+        cargo.current_dir(root()).env_remove("SOURCE_DATE_EPOCH");
         cargo.args(["run", "--quiet", "--package", "xtask", "--", task, "--key", &key, "--passphrase-file"]);
         let output = cargo.arg(&pin).arg("--public-key").arg(&public).args(options).output().unwrap();
         let said = text(&output);

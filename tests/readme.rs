@@ -1,23 +1,19 @@
 //! The README's commands, run as they stand there: every ```` ```console ```` block, line by line, in the
 //! workspace. In what a block expects, `[..]` stands for any text of a line and `...` for any lines.
-use std::path::{Path, PathBuf};
+use crate::common::root;
 use std::process::Command;
 
-#[path = "common/console.rs"]
-mod console;
-
-use console::{lines_match, steps};
+use crate::common::console::{lines_match, steps};
 
 #[test]
-#[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 fn the_commands_of_the_readme_do_what_it_says() {
     if !cfg!(unix) {
-        println!("SKIPPED: the README's commands are for a POSIX shell");
+        eprintln!("SKIPPED: the README's commands are for a POSIX shell");
         return;
     }
     let root = root();
     if root.join("keys/private.pem").exists() {
-        println!("SKIPPED: this checkout has keys of its own, the README shows the example key's output");
+        eprintln!("SKIPPED: this checkout has keys of its own, the README shows the example key's output");
         return;
     }
     let text = std::fs::read_to_string(root.join("README.md")).unwrap();
@@ -42,8 +38,4 @@ fn the_commands_of_the_readme_do_what_it_says() {
             "{at}\nexpected: {expected:#?}\nprinted: {printed:#?}\n{errors}"
         );
     }
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().into()
 }

@@ -1,14 +1,8 @@
 //! A signature is the same bytes whoever holds the key: a file, an encrypted file, a token, a command, another machine.
 
-#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
-
-mod common;
-#[path = "common/token.rs"]
-mod token;
-
-use common::Bench;
+use crate::common::token::{HASHES_ONLY, Tokens, module};
+use crate::common::{self, Bench};
 use std::fs;
-use token::{HASHES_ONLY, Tokens, module};
 
 const PADS: &str = "openssl pkeyutl -sign -inkey key.pem -pkeyopt rsa_padding_mode:pkcs1";
 

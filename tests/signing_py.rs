@@ -1,24 +1,13 @@
 //! `otaseal signing-py` in the places where the Arduino cores' signing.py stands: the recipe lines of platform.txt,
 //! a PlatformIO build, and every way in which the script reports success after a failure.
 
-#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
-
+use crate::common::{OTASEAL, input, root, tempdir};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
-const BIN: &str = env!("CARGO_BIN_EXE_otaseal");
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
-}
-
-fn input(name: &str) -> PathBuf {
-    root().join("tests/cmd/in").join(name)
-}
-
 fn signing_py(dir: &Path, args: &[&str]) -> Output {
-    Command::new(BIN).arg("signing-py").args(args).current_dir(dir).output().unwrap()
+    Command::new(OTASEAL).arg("signing-py").args(args).current_dir(dir).output().unwrap()
 }
 
 /// Runs a tool that the test needs; without it the test is skipped, in CI it fails.
@@ -94,7 +83,7 @@ fn what_the_script_lets_pass_fails_here() {
         cases.push(("a bad key in the header", vec!["--mode", "header", "--publickey", bad]));
     }
     for (what, args) in cases {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = tempdir();
         for old in [None, Some("an old output")] {
             let out = dir.path().join("out");
             if let Some(old) = old {
@@ -116,8 +105,8 @@ fn what_the_script_lets_pass_fails_here() {
 /// The script calls the program `openssl` and goes on without it.
 #[test]
 fn nothing_else_needs_to_be_installed() {
-    let dir = tempfile::tempdir().unwrap();
-    let status = Command::new(BIN)
+    let dir = tempdir();
+    let status = Command::new(OTASEAL)
         .args(["signing-py", "--mode", "sign", "--out", "out", "--bin"])
         .arg(input("firmware.bin"))
         .arg("--privatekey")
@@ -131,7 +120,7 @@ fn nothing_else_needs_to_be_installed() {
 
 #[test]
 fn the_header_is_rewritten_only_when_the_key_changes() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempdir();
     let header = dir.path().join("core/Updater_Signing.h");
     let write = |key: &str| {
         let key = input(key).display().to_string();
@@ -174,10 +163,10 @@ fn the_lines_for_platform_txt_build_and_sign_a_sketch() {
     let document = recipes(&fs::read_to_string(root().join("docs/arduino.md")).unwrap());
     let names: Vec<_> = document.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["recipe.hooks.sketch.prebuild.pattern", "recipe.objcopy.hex.2.pattern"]);
-    let help = Command::new(BIN).args(["signing-py", "--help"]).output().unwrap();
+    let help = Command::new(OTASEAL).args(["signing-py", "--help"]).output().unwrap();
     assert_eq!(recipes(&text(&help.stdout)), document, "--help and docs/arduino.md have the same lines");
 
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempdir();
     let (sketch, build) = (dir.path().join("My Sketches/lamp"), dir.path().join("build of lamp"));
     fs::create_dir_all(&sketch).unwrap();
     fs::create_dir_all(&build).unwrap();
@@ -192,7 +181,7 @@ fn the_lines_for_platform_txt_build_and_sign_a_sketch() {
         assert!(!command.contains('{'), "{command}");
         let words = split(&command);
         assert_eq!(words[0], "otaseal");
-        let path = Path::new(BIN).parent().unwrap();
+        let path = Path::new(OTASEAL).parent().unwrap();
         Command::new(Path::new(path).join(&words[0])).args(&words[1..]).output().unwrap()
     };
     for (name, command) in &document {
@@ -241,7 +230,7 @@ Default(image)
 
 #[test]
 fn the_platformio_script_builds_the_key_in_and_signs() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempdir();
     let project = dir.path().join("my project");
     fs::create_dir_all(project.join("framework")).unwrap();
     fs::create_dir_all(project.join("keys")).unwrap();
@@ -261,7 +250,7 @@ fn the_platformio_script_builds_the_key_in_and_signs() {
     fs::copy(input("keys/public.pem"), project.join("keys/public.pem")).unwrap();
     let build_with = |scripts: &str, options: &str| {
         let mut scons = Command::new("scons");
-        let options = format!("custom_otaseal_program={BIN},{options}");
+        let options = format!("custom_otaseal_program={OTASEAL},{options}");
         scons.arg("-Q").current_dir(&project).env("OPTIONS", options).env("SCRIPTS", scripts);
         tool(&mut scons)
     };

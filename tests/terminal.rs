@@ -1,18 +1,14 @@
 //! What others wrote into files is shown, and never obeyed by a terminal.
 
-mod common;
-
-use common::Bench;
+use crate::common::{Bench, input};
 use std::fs;
-use std::path::Path;
 
 /// Escape sequences and a line end, as JSON spells them.
 const HOSTILE: &str = r#""\u001b[2Jgone\u009b\r\nerror: made up""#;
 
 /// A file of `tests/cmd/in` in which a text was replaced.
 fn changed(bench: &Bench, file: &str, old: &str, new: &str, name: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cmd/in").join(file);
-    let text = fs::read_to_string(path).unwrap();
+    let text = fs::read_to_string(input(file)).unwrap();
     assert!(text.contains(old), "{file} has no {old}");
     bench.write(name, text.replacen(old, &new.replace("HOSTILE", HOSTILE), 1).as_bytes());
 }
@@ -20,7 +16,6 @@ fn changed(bench: &Bench, file: &str, old: &str, new: &str, name: &str) {
 #[test]
 fn escape_sequences_in_files_do_not_reach_the_terminal() {
     let bench = Bench::new();
-    let input = |file: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cmd/in").join(file);
     let copy = |file: &str, name: &str| fs::copy(input(file), bench.path(name)).unwrap();
     copy("keys/public.pem", "public.pem");
     copy("keys/other.public.pem", "other.pem");

@@ -3,13 +3,9 @@
 
 #![cfg(unix)]
 
-mod common;
-#[path = "common/token.rs"]
-mod token;
-
-use common::{Bench, OTASEAL};
+use crate::common::token::{HASHES_ONLY, PIN, Tokens, module};
+use crate::common::{self, Bench, OTASEAL, root};
 use std::process::Output;
-use token::{HASHES_ONLY, PIN, Tokens, module};
 
 const KEY: &str = "pkcs11:token=Release;object=firmware";
 
@@ -19,8 +15,9 @@ fn bench() -> Bench {
     bench.openssl("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key.pem");
     bench.openssl("pkey -in key.pem -pubout -out public.pem");
     bench.write("image.bin", &common::firmware(20_001));
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/faulty_token.c");
-    let words = ["-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", "faulty.so", source];
+    let source = root().join("tests/peers/faulty_token.c");
+    let words =
+        ["-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", "faulty.so", source.to_str().unwrap()];
     bench.run("cc", &words);
     bench
 }

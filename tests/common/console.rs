@@ -3,16 +3,14 @@
 //! They stand in ```` ```console ```` blocks, each behind a `$ `. In what a block expects, `[..]` stands for any text of a
 //! line and `...` for any lines.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part of this")]
-
 /// One command and what it is to print.
-pub struct Step {
-    pub line: usize,
-    pub command: String,
-    pub expected: Vec<String>,
+pub(crate) struct Step {
+    pub(crate) line: usize,
+    pub(crate) command: String,
+    pub(crate) expected: Vec<String>,
 }
 
-pub fn steps(text: &str) -> Vec<Step> {
+pub(crate) fn steps(text: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let mut inside = false;
     for (index, line) in text.lines().enumerate() {
@@ -38,7 +36,7 @@ pub fn steps(text: &str) -> Vec<Step> {
     steps
 }
 
-pub fn lines_match(expected: &[&str], printed: &[&str]) -> bool {
+pub(crate) fn lines_match(expected: &[&str], printed: &[&str]) -> bool {
     match expected {
         [] => printed.is_empty(),
         ["...", rest @ ..] => (0..=printed.len()).any(|skip| lines_match(rest, &printed[skip..])),

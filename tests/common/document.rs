@@ -1,16 +1,14 @@
 //! A document's sections, and its commands as a shell runs them.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part of this")]
-
-use super::common::{Bench, OTASEAL};
 use super::console::{lines_match, steps};
+use super::{Bench, OTASEAL, root};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
 /// The text of one section of a file in docs.
-pub fn section(document: &str, title: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(document);
+pub(crate) fn section(document: &str, title: &str) -> String {
+    let path = root().join("docs").join(document);
     let text = fs::read_to_string(path).unwrap();
     let from = text.find(&format!("\n## {title}\n")).unwrap_or_else(|| panic!("{document} has no {title}"));
     let rest = &text[from + 4..];
@@ -18,21 +16,21 @@ pub fn section(document: &str, title: &str) -> String {
 }
 
 /// Its code blocks of one language.
-pub fn blocks(text: &str, language: &str) -> Vec<String> {
+pub(crate) fn blocks(text: &str, language: &str) -> Vec<String> {
     let mark = format!("```{language}\n");
     text.split(mark.as_str()).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
 }
 
 /// `sh -e -c SCRIPT` with `otaseal` in its PATH.
-pub fn shell(directory: &Path, script: &str, environment: &[(&str, &str)]) -> Output {
+pub(crate) fn shell(directory: &Path, script: &str, environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new("sh");
     command.args(["-e", "-c", script]).current_dir(directory).env("PATH", path());
     command.envs(environment.iter().copied()).output().unwrap()
 }
 
 /// The same at a terminal, with the answers to its prompts.
-pub fn shell_at_a_terminal(directory: &Path, script: &str, answers: &[(&str, &str)]) -> Output {
-    let terminal = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/peers/terminal.py");
+pub(crate) fn shell_at_a_terminal(directory: &Path, script: &str, answers: &[(&str, &str)]) -> Output {
+    let terminal = root().join("tests/peers/terminal.py");
     let mut command = Command::new("python3");
     command.arg(terminal).args(answers.iter().flat_map(|(prompt, answer)| [prompt, answer]));
     command.args(["--", "/bin/sh", "-e", "-c", script]).current_dir(directory).env("PATH", path());
@@ -45,7 +43,7 @@ fn path() -> String {
 }
 
 /// Types the console lines of a text: each succeeds and prints what stands below it. How many there were.
-pub fn type_console(bench: &Bench, text: &str) -> usize {
+pub(crate) fn type_console(bench: &Bench, text: &str) -> usize {
     let steps = steps(text);
     for step in &steps {
         let output = shell(bench.dir(), &step.command, &[]);

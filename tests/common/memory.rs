@@ -1,15 +1,12 @@
 //! The memory of a process, looked at from outside as a core dump would show it, and the numbers of a key to look for.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part of this")]
-#![allow(clippy::print_stderr, reason = "a skipped test must not look like a passed one")]
-
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::process::Command;
 
 /// Bytes that must not be found, and what they are.
-pub type Secret = (String, Vec<u8>);
+pub(crate) type Secret = (String, Vec<u8>);
 
 const NUMBERS: &str = "
 import sys
@@ -27,7 +24,7 @@ const PIECE: usize = 32;
 
 /// The private numbers of a PEM key, in pieces, in each order that bytes and 64-bit words can stand in. Nothing, said
 /// loudly, where Python cannot read keys; in CI that is a failure.
-pub fn private_numbers(key: &Path) -> Option<Vec<Secret>> {
+pub(crate) fn private_numbers(key: &Path) -> Option<Vec<Secret>> {
     let numbers = Command::new("python3").args(["-c", NUMBERS]).arg(key).output();
     let Some(numbers) = numbers.ok().filter(|output| output.status.success()) else {
         assert!(std::env::var_os("CI").is_none(), "python3 has no cryptography, and this is CI");
@@ -57,7 +54,7 @@ pub fn private_numbers(key: &Path) -> Option<Vec<Secret>> {
 }
 
 /// Everything that a process can read of itself and write, with what it is mapped from.
-pub fn of(process: u32) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn of(process: u32) -> Vec<(String, Vec<u8>)> {
     let maps = fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
     let mut memory = File::open(format!("/proc/{process}/mem")).unwrap();
     let mut regions = Vec::new();
@@ -83,7 +80,7 @@ pub fn of(process: u32) -> Vec<(String, Vec<u8>)> {
 }
 
 /// The secrets that are there, and where.
-pub fn found(memory: &[(String, Vec<u8>)], secrets: &[Secret]) -> Vec<String> {
+pub(crate) fn found(memory: &[(String, Vec<u8>)], secrets: &[Secret]) -> Vec<String> {
     let places = |secret: &[u8]| {
         let holds = |region: &&(String, Vec<u8>)| memchr::memmem::find(&region.1, secret).is_some();
         memory.iter().filter(holds).map(|(place, _)| place.clone()).collect::<Vec<_>>()
@@ -97,7 +94,7 @@ pub fn found(memory: &[(String, Vec<u8>)], secrets: &[Secret]) -> Vec<String> {
 }
 
 /// A passphrase, and what HMAC (RFC 2104) makes of it with its two pads.
-pub fn of_passphrase(passphrase: &str) -> Vec<Secret> {
+pub(crate) fn of_passphrase(passphrase: &str) -> Vec<Secret> {
     let padded = [0x36, 0x5C].map(|pad| {
         let bytes = passphrase.bytes().map(|byte| byte ^ pad).collect();
         (format!("the passphrase under the pad {pad:02x}"), bytes)

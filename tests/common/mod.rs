@@ -1,7 +1,10 @@
 //! A directory, the program, and the peers that judge it.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part of this")]
-#![allow(clippy::print_stderr, reason = "a skipped test must not look like a passed one")]
+pub(crate) mod console;
+pub(crate) mod document;
+#[cfg(target_os = "linux")]
+pub(crate) mod memory;
+pub(crate) mod token;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,44 +12,73 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// The program under test.
-pub const OTASEAL: &str = env!("CARGO_BIN_EXE_otaseal");
+pub(crate) const OTASEAL: &str = env!("CARGO_BIN_EXE_otaseal");
+
+/// The workspace.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
+}
+
+/// An input of the cases in `cmd`.
+pub(crate) fn input(name: &str) -> PathBuf {
+    root().join("tests/cmd/in").join(name)
+}
+
+/// A temporary directory on the disk, whatever [`sandboxes_in_memory`] did.
+pub(crate) fn tempdir() -> tempfile::TempDir {
+    tempfile::tempdir_in(std::env::temp_dir()).unwrap()
+}
+
+/// Puts the sandboxes of trycmd into memory where there is room: to copy the inputs of 700 cases to a disk takes a
+/// minute of system time.
+pub(crate) fn sandboxes_in_memory() {
+    #[cfg(target_os = "linux")]
+    {
+        let memory = Path::new("/dev/shm");
+        let room = rustix::fs::statvfs(memory).is_ok_and(|disk| disk.f_bavail * disk.f_frsize > 1 << 28);
+        if room && tempfile::tempdir_in(memory).is_ok() {
+            // It fails if it was done already.
+            let _ = tempfile::env::override_temp_dir(memory);
+        }
+    }
+}
 
 /// A temporary directory in which commands run.
-pub struct Bench(tempfile::TempDir);
+pub(crate) struct Bench(tempfile::TempDir);
 
 impl Bench {
-    pub fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+    pub(crate) fn new() -> Self {
+        Self(tempdir())
     }
 
-    pub fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         self.0.path()
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir().join(name)
     }
 
-    pub fn write(&self, name: &str, bytes: &[u8]) {
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) {
         fs::write(self.path(name), bytes).unwrap();
     }
 
-    pub fn read(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
         fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
     /// `otaseal ARGS` in the directory.
-    pub fn otaseal(&self, args: &[&str]) -> Output {
+    pub(crate) fn otaseal(&self, args: &[&str]) -> Output {
         Command::new(OTASEAL).args(args).current_dir(self.dir()).output().unwrap()
     }
 
     /// `otaseal ARGS`, which must succeed.
-    pub fn ok(&self, args: &[&str]) -> Output {
+    pub(crate) fn ok(&self, args: &[&str]) -> Output {
         succeeded(args.join(" "), self.otaseal(args))
     }
 
     /// `otaseal ARGS`, which must end with this exit code and say why.
-    pub fn fails(&self, code: i32, args: &[&str]) -> Output {
+    pub(crate) fn fails(&self, code: i32, args: &[&str]) -> Output {
         let output = self.otaseal(args);
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(code), "otaseal {}: {stderr}", args.join(" "));
@@ -56,18 +88,18 @@ impl Bench {
     }
 
     /// Any other program, which must succeed.
-    pub fn run(&self, program: &str, args: &[impl AsRef<OsStr>]) -> Output {
+    pub(crate) fn run(&self, program: &str, args: &[impl AsRef<OsStr>]) -> Output {
         let output = Command::new(program).args(args).current_dir(self.dir()).output();
         succeeded(program.into(), output.unwrap_or_else(|error| panic!("{program}: {error}")))
     }
 
     /// `openssl WORDS`.
-    pub fn openssl(&self, words: &str) -> Output {
+    pub(crate) fn openssl(&self, words: &str) -> Output {
         self.run("openssl", &words.split_whitespace().collect::<Vec<_>>())
     }
 
     /// A Python script with arguments.
-    pub fn python(&self, script: &str, args: &[&str]) -> Output {
+    pub(crate) fn python(&self, script: &str, args: &[&str]) -> Output {
         self.run("python3", &[&["-c", script], args].concat())
     }
 }
@@ -79,7 +111,7 @@ fn succeeded(what: String, output: Output) -> Output {
 }
 
 /// Whether Python has a module. Outside CI a missing one is said loudly; in CI it is a failure.
-pub fn python_with(module: &str) -> bool {
+pub(crate) fn python_with(module: &str) -> bool {
     let script = format!("import {module}");
     let found = Command::new("python3").args(["-c", &script]).output().is_ok_and(|out| out.status.success());
     assert!(found || std::env::var_os("CI").is_none(), "python3 has no {module}, and this is CI");
@@ -90,7 +122,7 @@ pub fn python_with(module: &str) -> bool {
 }
 
 /// Bytes that compress about as well as firmware does, the same on every run. They carry no token, no magic.
-pub fn firmware(length: usize) -> Vec<u8> {
+pub(crate) fn firmware(length: usize) -> Vec<u8> {
     let mut state = 0x2545_F491u32;
     let mut bytes = Vec::with_capacity(length + 8);
     while bytes.len() < length {

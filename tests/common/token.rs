@@ -1,21 +1,18 @@
 //! A software token (SoftHSM) in a directory of its own.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part of this")]
-#![allow(clippy::print_stderr, reason = "a skipped test must not look like a passed one")]
-
-use super::common::{Bench, OTASEAL};
+use super::{Bench, OTASEAL};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-pub const PIN: &str = "tulip-2718";
+pub(crate) const PIN: &str = "tulip-2718";
 /// Configuration of a token without `CKM_RSA_PKCS`. (SoftHSM 2.6.1 overlooks the first name of a list of forbidden ones.)
-pub const HASHES_ONLY: &str = "slots.mechanisms = CKM_SHA256_RSA_PKCS,CKM_RSA_PKCS_KEY_PAIR_GEN";
+pub(crate) const HASHES_ONLY: &str = "slots.mechanisms = CKM_SHA256_RSA_PKCS,CKM_RSA_PKCS_KEY_PAIR_GEN";
 const SO_PIN: &str = "officer-31415";
 
 /// Where SoftHSM's module is. Outside CI a missing one is said loudly; in CI it is a failure.
-pub fn module() -> Option<PathBuf> {
+pub(crate) fn module() -> Option<PathBuf> {
     let places = ["/usr/lib/softhsm", "/usr/lib64", "/usr/local/lib/softhsm", "/opt/homebrew/lib/softhsm"];
     let module =
         places.iter().map(|place| PathBuf::from(place).join("libsofthsm2.so")).find(|path| path.exists());
@@ -33,14 +30,14 @@ pub fn module() -> Option<PathBuf> {
 }
 
 /// A directory with tokens, and programs that see them.
-pub struct Tokens<'a> {
+pub(crate) struct Tokens<'a> {
     bench: &'a Bench,
     module: PathBuf,
     configuration: PathBuf,
 }
 
 impl<'a> Tokens<'a> {
-    pub fn new(bench: &'a Bench, module: PathBuf) -> Self {
+    pub(crate) fn new(bench: &'a Bench, module: PathBuf) -> Self {
         let tokens = Self { bench, module, configuration: bench.path("softhsm2.conf") };
         fs::create_dir(bench.path("tokens")).unwrap();
         tokens.configure("");
@@ -48,18 +45,18 @@ impl<'a> Tokens<'a> {
     }
 
     /// Writes SoftHSM's configuration, with more lines.
-    pub fn configure(&self, more: &str) {
+    pub(crate) fn configure(&self, more: &str) {
         let tokens = self.bench.path("tokens");
         let text = format!("directories.tokendir = {}\nlog.level = ERROR\n{more}\n", tokens.display());
         fs::write(&self.configuration, text).unwrap();
     }
 
-    pub fn module(&self) -> &str {
+    pub(crate) fn module(&self) -> &str {
         self.module.to_str().unwrap()
     }
 
     /// A token of this label with [`PIN`].
-    pub fn make(&self, label: &str) {
+    pub(crate) fn make(&self, label: &str) {
         self.run(
             "softhsm2-util",
             &["--init-token", "--free", "--label", label, "--pin", PIN, "--so-pin", SO_PIN],
@@ -67,26 +64,26 @@ impl<'a> Tokens<'a> {
     }
 
     /// A private key and its public half from a PKCS#8 file.
-    pub fn import(&self, token: &str, file: &str, label: &str, id: &str) {
+    pub(crate) fn import(&self, token: &str, file: &str, label: &str, id: &str) {
         let words =
             ["--import", file, "--token", token, "--label", label, "--id", id, "--pin", PIN, "--force"];
         self.run("softhsm2-util", &words);
     }
 
     /// `pkcs11-tool WORDS`, logged in to a token.
-    pub fn tool(&self, token: &str, words: &[&str]) -> Output {
+    pub(crate) fn tool(&self, token: &str, words: &[&str]) -> Output {
         let common = ["--module", self.module(), "--token-label", token, "--login", "--pin", PIN];
         self.run("pkcs11-tool", &[&common, words].concat())
     }
 
-    pub fn run(&self, program: &str, words: &[&str]) -> Output {
+    pub(crate) fn run(&self, program: &str, words: &[&str]) -> Output {
         let output = self.command(program).args(words).output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{program} {words:?}: {stderr}");
         output
     }
 
-    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(self.bench.dir()).env("SOFTHSM2_CONF", &self.configuration);
         command.env_remove("OTASEAL_PKCS11_PIN").env_remove("OTASEAL_PKCS11_MODULE");
@@ -94,13 +91,13 @@ impl<'a> Tokens<'a> {
     }
 
     /// `otaseal ARGS` with the PIN and the module in its environment.
-    pub fn otaseal(&self, args: &[&str]) -> Output {
+    pub(crate) fn otaseal(&self, args: &[&str]) -> Output {
         let mut command = self.command(OTASEAL);
         command.env("OTASEAL_PKCS11_PIN", PIN).env("OTASEAL_PKCS11_MODULE", &self.module).args(args);
         command.output().unwrap()
     }
 
-    pub fn ok(&self, args: &[&str]) -> Output {
+    pub(crate) fn ok(&self, args: &[&str]) -> Output {
         let output = self.otaseal(args);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "otaseal {args:?}: {stderr}");

@@ -1,0 +1,28 @@
+//! The program as its users meet it, in one binary: linking one for each topic takes longer than running it.
+//!
+//! The tests run in the threads of one process. They start programs and set the directory and the environment of those,
+//! never their own.
+
+#![allow(clippy::print_stderr, reason = "a skipped test must not look like a passed one")]
+
+mod batch;
+mod cmd;
+mod common;
+mod continuity;
+mod docs;
+mod example_project;
+mod failures;
+mod interop;
+mod key_failures;
+mod keys;
+mod keys_doc;
+mod ledger;
+mod memory;
+#[cfg(feature = "pkcs11")]
+mod pkcs11;
+mod readme;
+mod signers;
+mod signing_py;
+mod terminal;
+#[cfg(feature = "pkcs11")]
+mod token_faults;
