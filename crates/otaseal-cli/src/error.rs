@@ -5,6 +5,7 @@ use otaseal::PackageError;
 use otaseal::key::{KeyError, material};
 use otaseal::output::OutputError;
 use otaseal::package::firmware::FirmwareError;
+use otaseal::project::advice::{Advice, Speaker};
 use otaseal::project::emit::EmitError;
 use serde::{Serialize, Serializer};
 use std::fmt::Display;
@@ -53,13 +54,18 @@ impl Failure {
         Self { message, help: material::without_keys(help.to_string()), exit: Exit::Failed }
     }
 
+    /// An error of the library, with the program's own advice on it.
+    pub(crate) fn of(error: &(impl Display + Advice)) -> Self {
+        Self::new(error, error.advice(Speaker::Program))
+    }
+
     pub(crate) fn usage(message: impl Display, help: impl Display) -> Self {
         Self { exit: Exit::Usage, ..Self::new(message, help) }
     }
 
     /// A key file that cannot be used.
     pub(crate) fn key(place: &Place, error: &KeyError) -> Self {
-        Self::new(format_args!("{place}: {error}"), error.help())
+        Self::new(format_args!("{place}: {error}"), error.advice(Speaker::Program))
     }
 
     /// A file that cannot be read.
@@ -102,13 +108,13 @@ fn without_numbers(message: &str) -> String {
 
 impl From<OutputError> for Failure {
     fn from(error: OutputError) -> Self {
-        Self::new(&error, error.help())
+        Self::of(&error)
     }
 }
 
 impl From<FirmwareError> for Failure {
     fn from(error: FirmwareError) -> Self {
-        Self::new(&error, error.help())
+        Self::of(&error)
     }
 }
 
@@ -116,20 +122,14 @@ impl From<PackageError> for Failure {
     fn from(error: PackageError) -> Self {
         match error {
             PackageError::Policy(error) => error.into(),
-            error => Self::new(&error, error.help()),
+            error => Self::of(&error),
         }
     }
 }
 
 impl From<EmitError> for Failure {
     fn from(error: EmitError) -> Self {
-        match error {
-            EmitError::OutOfDate { ref command, .. } => {
-                Self { exit: Exit::Rejected, ..Self::new(&error, format_args!("run: {command}")) }
-            }
-            EmitError::Key(error) => Self::new(&error, error.help()),
-            EmitError::Output(error) => error.into(),
-            other => Self::new(&other, "this should not happen; nothing was written"),
-        }
+        let exit = if matches!(error, EmitError::OutOfDate { .. }) { Exit::Rejected } else { Exit::Failed };
+        Self { exit, ..Self::of(&error) }
     }
 }

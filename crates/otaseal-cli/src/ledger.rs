@@ -85,7 +85,7 @@ impl fmt::Display for Entered {
 
 impl From<LedgerError> for Failure {
     fn from(error: LedgerError) -> Self {
-        let failure = Self::new(&error, error.help());
+        let failure = Self::of(&error);
         if error.is_verdict() { Self { exit: Exit::Rejected, ..failure } } else { failure }
     }
 }

@@ -10,6 +10,7 @@ use otaseal::key::passphrase::{
     NotASource, OPTIONS, Passphrase, PassphraseSource, SecretError, SecretKind, Secrets, descriptor_number,
     variable_name,
 };
+use otaseal::project::advice::{Advice, Speaker};
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
 
@@ -183,14 +184,14 @@ pub(crate) fn ask(kind: SecretKind, what: &str) -> Result<Passphrase, SecretErro
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(SecretError::NoneGiven(kind)),
         Err(error) => Err(SecretError::Source {
             message: format!("the terminal gave no {what}: {error}"),
-            help: SecretError::NoneGiven(kind).help(),
+            help: SecretError::NoneGiven(kind).advice(Speaker::Program),
         }),
     }
 }
 
 impl From<SecretError> for Failure {
     fn from(error: SecretError) -> Self {
-        Self::new(&error, error.help())
+        Self::of(&error)
     }
 }
 

@@ -13,6 +13,7 @@ use otaseal::policy::continuity::{NextKey, WithoutKey};
 use otaseal::policy::guard::{Content, GuardError};
 use otaseal::policy::lint::Finding;
 use otaseal::policy::{Damaged, Gate, Permit, Policy, PolicyError};
+use otaseal::project::advice::{Advice, Speaker};
 use otaseal::project::settings::Settings;
 use otaseal::sign::{AlreadySigned, SignError};
 use std::path::Path;
@@ -108,7 +109,8 @@ impl PolicyArgs {
 
 /// What a report warns of although the policy permits the signature: of the gzip, then of the keys in the image.
 pub(crate) fn warnings(input: &Place, permit: &Permit<'_>) -> Vec<String> {
-    let gzip = permit.gzip_finding().map(|finding| format!("{finding}; {}", finding.help()));
+    let gzip =
+        permit.gzip_finding().map(|finding| format!("{finding}; {}", finding.advice(Speaker::Program)));
     let keys = permit.continuity().into_iter().flat_map(|keys| keys.warnings());
     gzip.into_iter().chain(keys).map(|warning| format!("{input}: {warning}")).collect()
 }
@@ -116,13 +118,13 @@ pub(crate) fn warnings(input: &Place, permit: &Permit<'_>) -> Vec<String> {
 /// What speaks against the key although it may sign. Every report names a published key by itself.
 pub(crate) fn key_warnings(gate: &Gate<'_>) -> Vec<String> {
     let findings = gate.findings().iter().filter(|finding| !matches!(finding, Finding::Published { .. }));
-    findings.map(|finding| format!("{finding}; {}", finding.help())).collect()
+    findings.map(|finding| format!("{finding}; {}", finding.advice(Speaker::Program))).collect()
 }
 
 impl From<PolicyError> for Failure {
     fn from(error: PolicyError) -> Self {
         let exit = if error.is_verdict() { Exit::Rejected } else { Exit::Failed };
-        Self { exit, ..Self::new(&error, error.help()) }
+        Self { exit, ..Self::of(&error) }
     }
 }
 
@@ -136,7 +138,7 @@ impl Failure {
             | PolicyError::Continuity(_)
             | PolicyError::Gzip(_)
             | PolicyError::Sign(SignError::Empty | SignError::AlreadySigned { .. }) => {
-                Self::new(format_args!("{input}: {error}"), error.help())
+                Self::new(format_args!("{input}: {error}"), error.advice(Speaker::Program))
             }
             error => error.into(),
         }

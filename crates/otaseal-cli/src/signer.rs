@@ -5,6 +5,7 @@ use crate::io::Place;
 use crate::passphrase::PassphraseArgs;
 use clap::Args;
 use otaseal::key::uri::{MODULE_VARIABLE, Pkcs11Uri, UriError};
+use otaseal::project::advice::{Advice, Speaker};
 use otaseal::sign::Signer;
 use otaseal::sign::command::{self, CommandInput, SigningCommand};
 use otaseal::sign::source::{KeyPlace, KeySource, SourceError};
@@ -117,7 +118,7 @@ pub(crate) fn open(source: &KeySource, passphrase: &PassphraseArgs) -> Result<Bo
 
 impl From<UriError> for Failure {
     fn from(error: UriError) -> Self {
-        Self::usage(&error, error.help())
+        Self::usage(&error, error.advice(Speaker::Program))
     }
 }
 
@@ -127,12 +128,14 @@ impl From<SourceError> for Failure {
             SourceError::Read { ref place, ref source } => {
                 let failure = Self::read(&place.into(), source);
                 match source.kind() {
-                    std::io::ErrorKind::NotFound => Self { help: error.help(), ..failure },
+                    std::io::ErrorKind::NotFound => Self { help: error.advice(Speaker::Program), ..failure },
                     _ => failure,
                 }
             }
-            SourceError::NotAName { .. } | SourceError::InToken => Self::usage(&error, error.help()),
-            error => Self::new(&error, error.help()),
+            SourceError::NotAName { .. } | SourceError::InToken => {
+                Self::usage(&error, error.advice(Speaker::Program))
+            }
+            error => Self::of(&error),
         }
     }
 }

@@ -10,6 +10,7 @@ use otaseal::format::digest::Sha256Digest;
 use otaseal::key::PublicKey;
 use otaseal::policy::guard::GuardError;
 use otaseal::policy::{Candidate, PolicyError, SignedOutputs};
+use otaseal::project::advice::{Advice, Speaker};
 use otaseal::sign::detached::{Detached, MAX_SIGNATURE_FILE};
 use otaseal::sign::request::{MAX_REQUEST, SigningRequest};
 use otaseal::sign::{Output, Scheme, SignError};
@@ -97,8 +98,9 @@ pub(crate) fn run(args: &Attach) -> Result<Attached, Failure> {
     policy.open(Some(&key))?;
     let request = args.request.as_ref().map(|place| request(place, &key)).transpose()?;
     let bytes = args.signature.read(MAX_SIGNATURE_FILE)?;
-    let detached = Detached::new(key.clone(), &bytes)
-        .map_err(|error| rejected(format_args!("{}: {error}", args.signature), error.help()))?;
+    let detached = Detached::new(key.clone(), &bytes).map_err(|error| {
+        rejected(format_args!("{}: {error}", args.signature), error.advice(Speaker::Program))
+    })?;
     let form = request.as_ref().map_or(scheme(args.legacy), |request| request.signature);
     let asked_for = request.as_ref().map(|request| request.image.sha256);
     policy.expect.sha256 = policy.expect.sha256.or(asked_for);
@@ -115,7 +117,7 @@ pub(crate) fn run(args: &Attach) -> Result<Attached, Failure> {
             )
         }
         PolicyError::Sign(SignError::Mismatch(mismatch)) => {
-            rejected(format_args!("{}: {error}", args.signature), mismatch.help())
+            rejected(format_args!("{}: {error}", args.signature), mismatch.advice(Speaker::Program))
         }
         _ => Failure::policy(&args.input, error),
     };
@@ -148,8 +150,8 @@ pub(crate) fn run(args: &Attach) -> Result<Attached, Failure> {
 fn request(place: &Place, key: &PublicKey) -> Result<SigningRequest, Failure> {
     let bytes = place.read(MAX_REQUEST)?;
     let request = SigningRequest::from_json(&bytes)
-        .map_err(|error| Failure::new(format_args!("{place}: {error}"), error.help()))?;
+        .map_err(|error| Failure::new(format_args!("{place}: {error}"), error.advice(Speaker::Program)))?;
     let other = request.check_key(key);
-    other.map_err(|error| rejected(format_args!("{place}: {error}"), error.help()))?;
+    other.map_err(|error| rejected(format_args!("{place}: {error}"), error.advice(Speaker::Program)))?;
     Ok(request)
 }

@@ -2,6 +2,7 @@ use crate::error::Failure;
 use clap::Args;
 use otaseal::format::image::esp8266::FlashMode;
 use otaseal::profile::fit::{Flash, FlashLayout, fs_start_of_device};
+use otaseal::project::advice::{Advice, Speaker};
 
 /// What is known of a device's flash; the same for every command that asks.
 #[derive(Debug, Args)]
@@ -21,7 +22,7 @@ pub(crate) struct FlashArgs {
 }
 
 fn layout(text: &str) -> Result<FlashLayout, String> {
-    text.parse().map_err(|error: otaseal::profile::fit::UnknownLayout| error.help())
+    text.parse().map_err(|error: otaseal::profile::fit::UnknownLayout| error.advice(Speaker::Program))
 }
 
 impl FlashArgs {

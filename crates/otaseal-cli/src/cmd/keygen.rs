@@ -114,7 +114,7 @@ pub(crate) fn run(args: &Keygen, reporter: &Reporter) -> Result<Made, Failure> {
     };
     let key = match (&private, &public) {
         (Place::Path(private), Place::Path(public)) => {
-            let failed = |error: PairError| Failure::new(&error, error.help());
+            let failed = |error: PairError| Failure::of(&error);
             let files = PairFiles::stage(private, public, overwrite).map_err(failed)?;
             let passphrase = passphrase()?;
             let key = generate()?;
@@ -184,7 +184,7 @@ fn in_token(args: &Keygen, uri: &str, reporter: &Reporter) -> Result<Made, Failu
     let key = {
         let _progress = reporter.progress("making a key in the token");
         pkcs11::generate(&uri, args.pkcs11_module.as_deref(), &args.passphrase, args.bits)
-            .map_err(|error| Failure::new(&error, error.help()))?
+            .map_err(|error| Failure::of(&error))?
     };
     let written = match file {
         Some(file) => fill(file, key.to_spki_pem().as_bytes()),
@@ -203,11 +203,11 @@ fn in_token(args: &Keygen, uri: &str, reporter: &Reporter) -> Result<Made, Failu
 #[cfg(not(feature = "pkcs11"))]
 fn in_token(_: &Keygen, _: &str, _: &Reporter) -> Result<Made, Failure> {
     let error = pkcs11::Pkcs11Error::NotBuilt;
-    Err(Failure::new(&error, error.help()))
+    Err(Failure::of(&error))
 }
 
 fn key_failed(error: &KeyError) -> Failure {
-    Failure::new(error, error.help())
+    Failure::of(error)
 }
 
 fn fill(mut file: Pending, bytes: &[u8]) -> Result<(), Failure> {

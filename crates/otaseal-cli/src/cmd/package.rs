@@ -299,7 +299,7 @@ pub(super) fn settings(named: Option<&Path>) -> Result<Settings, Failure> {
         None if Path::new(settings::FILE_NAME).symlink_metadata().is_ok() => Path::new(settings::FILE_NAME),
         None => return Ok(Settings::default()),
     };
-    Settings::from_file(path).map_err(|error| Failure::new(&error, error.help()))
+    Settings::from_file(path).map_err(|error| Failure::of(&error))
 }
 
 /// The setting, or the place where `otaseal keygen` puts a key; the example key only where the settings name one

@@ -7,6 +7,7 @@ use crate::signer::{self, CommandArgs};
 use clap::{ArgGroup, Args, ValueEnum};
 use otaseal::key::PublicKey;
 use otaseal::output::Written;
+use otaseal::project::advice::{Advice, Speaker};
 use otaseal::project::emit::{self, Identifier, Mode, RustForm, RustOptions, SelfTest};
 use serde::Serialize;
 use std::ffi::OsString;
@@ -76,7 +77,8 @@ const SIGNER_CMD: &str = "Command that signs by the key: the Rust source then al
                           check at start-up. As of `otaseal sign`";
 
 fn identifier(text: &str) -> Result<Identifier, String> {
-    text.parse().map_err(|error: emit::IdentifierError| format!("{error}: {}", error.help()))
+    text.parse()
+        .map_err(|error: emit::IdentifierError| format!("{error}: {}", error.advice(Speaker::Program)))
 }
 
 #[derive(Debug, Serialize)]

@@ -155,7 +155,7 @@ fn doubts(evidence: &PublicKey, firmware: Option<&PublicKey>, bundle: &Bundle) -
 
 impl From<BundleError> for Failure {
     fn from(error: BundleError) -> Self {
-        let failure = Self::new(&error, error.help());
+        let failure = Self::of(&error);
         if error.is_verdict() { Self { exit: Exit::Rejected, ..failure } } else { failure }
     }
 }

@@ -70,12 +70,12 @@ pub(crate) fn plan(args: &Plan) -> Result<Made, Failure> {
 
 impl From<KeysRefused> for Failure {
     fn from(refused: KeysRefused) -> Self {
-        Self::new(&refused, refused.help())
+        Self::of(&refused)
     }
 }
 
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
-        Self::new(&error, error.help())
+        Self::of(&error)
     }
 }

@@ -6,6 +6,7 @@ use clap::Args;
 use otaseal::format::layers::MAX_IMAGE;
 use otaseal::key::PublicKey;
 use otaseal::profile::{Device, Judgement, Profile, Verdict, judge};
+use otaseal::project::advice::{Advice, Speaker};
 use serde::Serialize;
 use std::fmt;
 
@@ -25,12 +26,32 @@ pub(crate) struct JudgedAs {
     image: String,
     device: Profile,
     #[serde(flatten)]
-    judgement: Judgement,
+    verdict: Verdict,
+    /// What to do about a verdict against the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<String>,
+    passed: Vec<&'static str>,
+    assumed: Vec<String>,
+}
+
+impl JudgedAs {
+    fn new(image: &Place, device: Profile, judgement: Judgement) -> Self {
+        let Judgement { verdict, passed, assumed, .. } = judgement;
+        let assumed = assumed.iter().map(|what| format!("{what} ({})", what.advice(Speaker::Program)));
+        Self {
+            image: image.name(),
+            device,
+            help: verdict.reason().map(|reason| reason.advice(Speaker::Program)),
+            verdict,
+            passed,
+            assumed: assumed.collect(),
+        }
+    }
 }
 
 impl Outcome for JudgedAs {
     fn exit(&self) -> Exit {
-        match self.judgement.verdict {
+        match self.verdict {
             Verdict::Accepts => Exit::Done,
             _ => Exit::Rejected,
         }
@@ -39,26 +60,20 @@ impl Outcome for JudgedAs {
 
 impl fmt::Display for JudgedAs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { device, judgement, .. } = self;
-        let explain = |f: &mut fmt::Formatter<'_>, reason: &str, help: &str| {
-            writeln!(f, "because  {reason}")?;
-            writeln!(f, "hint: {help}")
-        };
-        match &judgement.verdict {
-            Verdict::Refuses { prints, reason, help, .. } => {
-                writeln!(f, "refused  by {device}: {prints}")?;
-                explain(f, reason, help)?;
-            }
-            Verdict::Bricks { reason, help } => {
-                writeln!(f, "bricks   {device}")?;
-                explain(f, reason, help)?;
-            }
+        let device = self.device;
+        match &self.verdict {
+            Verdict::Refuses { prints, .. } => writeln!(f, "refused  by {device}: {prints}")?,
+            Verdict::Bricks { .. } => writeln!(f, "bricks   {device}")?,
             _ => writeln!(f, "accepted by {device}")?,
         }
-        if !judgement.passed.is_empty() {
-            writeln!(f, "passed   {}", judgement.passed.join(", "))?;
+        if let (Some(reason), Some(help)) = (self.verdict.reason(), &self.help) {
+            writeln!(f, "because  {reason}")?;
+            writeln!(f, "hint: {help}")?;
         }
-        judgement.assumed.iter().try_for_each(|what| writeln!(f, "assumed  {what}"))
+        if !self.passed.is_empty() {
+            writeln!(f, "passed   {}", self.passed.join(", "))?;
+        }
+        self.assumed.iter().try_for_each(|what| writeln!(f, "assumed  {what}"))
     }
 }
 
@@ -88,9 +103,10 @@ pub(crate) fn run(
     }
     let judgement = judge(&bytes, &device);
     match judgement.verdict {
-        Verdict::Unknown { reason, help } => {
-            Err(Failure::new(format_args!("{image} cannot be judged as by {profile}: {reason}"), help))
-        }
-        _ => Ok(JudgedAs { image: image.name(), device: profile, judgement }),
+        Verdict::Unknown { reason } => Err(Failure::new(
+            format_args!("{image} cannot be judged as by {profile}: {reason}"),
+            reason.advice(Speaker::Program),
+        )),
+        _ => Ok(JudgedAs::new(image, profile, judgement)),
     }
 }

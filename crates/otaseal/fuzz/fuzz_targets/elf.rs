@@ -1,6 +1,7 @@
 //! Any bytes as an ELF: no panic, no large allocation, and an image only of bytes that are in the file, or filler.
 #![no_main]
 
+use otaseal::project::advice::{Advice, Speaker};
 use libfuzzer_sys::fuzz_target;
 use otaseal::format::elf::flatten;
 
@@ -25,7 +26,7 @@ fuzz_target!(|elf: &[u8]| {
         }
         Err(error) => {
             assert!(!error.to_string().contains(|c: char| c.is_control()));
-            assert!(!error.help().contains(|c: char| c.is_control()));
+            assert!(!error.advice(Speaker::Program).contains(|c: char| c.is_control()));
         }
     }
 });

@@ -1,6 +1,7 @@
 //! Encrypted keys of every kind: no panic, and never more work than the limits allow.
 #![no_main]
 
+use otaseal::project::advice::{Advice, Speaker};
 use libfuzzer_sys::fuzz_target;
 use otaseal::key::encryption::{Kdf, MAX_ITERATIONS, MAX_SCRYPT_MEMORY, MAX_SCRYPT_WORK, describe};
 use otaseal::key::passphrase::{Passphrase, SecretError, SecretKind, Secrets};
@@ -54,6 +55,6 @@ fuzz_target!(|data: &[u8]| {
         _ => {}
     }
     if let Err(error) = opened {
-        assert!(!error.help().is_empty() && !error.to_string().contains("fuzz"));
+        assert!(!error.advice(Speaker::Program).is_empty() && !error.to_string().contains("fuzz"));
     }
 });

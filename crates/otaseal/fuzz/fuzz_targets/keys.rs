@@ -2,6 +2,7 @@
 //! public one, and the lint ends.
 #![no_main]
 
+use otaseal::project::advice::{Advice, Speaker};
 use libfuzzer_sys::fuzz_target;
 use otaseal::key::encryption::Protection;
 use otaseal::format::key_file::{Armor, recognise};
@@ -15,7 +16,7 @@ fuzz_target!(|data: &[u8]| {
     let public = PublicKey::from_bytes(data);
     assert!(private.is_err() || public.is_err());
     for error in [private.as_ref().err(), public.as_ref().err()].into_iter().flatten() {
-        assert!(!error.help().is_empty());
+        assert!(!error.advice(Speaker::Program).is_empty());
         assert!(!error.to_string().contains(|c: char| c.is_control()));
     }
     if recognised.is_some_and(|found| found.kind.is_private()) {

@@ -2,6 +2,7 @@
 //! same, and what is wrong with one has a name.
 #![no_main]
 
+use otaseal::project::advice::{Advice, Speaker};
 use libfuzzer_sys::fuzz_target;
 use otaseal::key::{KeySize, PublicKey};
 use otaseal::sign::Scheme;
@@ -30,7 +31,7 @@ fuzz_target!(|data: &[u8]| {
     for scheme in [Scheme::Pkcs1v15Sha256, Scheme::Legacy] {
         // Nobody signs this digest by chance.
         let found = mismatch(&signature, &KEY, scheme, &[7; 32]).expect("no signature");
-        assert!(!found.to_string().is_empty() && !found.help().is_empty());
+        assert!(!found.to_string().is_empty() && !found.advice(Speaker::Program).is_empty());
     }
     if let Ok(request) = SigningRequest::from_json(data) {
         let written = request.to_json().expect("a request has a JSON form");

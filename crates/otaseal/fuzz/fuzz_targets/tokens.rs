@@ -1,6 +1,7 @@
 //! Homie tokens in any bytes: no panic, and what is found stands where it is said to stand and is a safe file name.
 #![no_main]
 
+use otaseal::project::advice::{Advice, Speaker};
 use std::fmt::Display;
 use std::path::{Component, Path};
 
@@ -19,7 +20,7 @@ fuzz_target!(|image: &[u8]| {
         Err(error) => {
             let text = error.to_string();
             assert!(text.is_ascii() && !text.contains(|c: char| c.is_control()), "{text:?}");
-            assert!(!error.help().is_empty());
+            assert!(!error.advice(Speaker::Program).is_empty());
         }
     }
 });

@@ -155,31 +155,6 @@ pub enum TokenError {
     },
 }
 
-impl TokenError {
-    /// What the user can do about it, in one line.
-    pub fn help(&self) -> &'static str {
-        match self {
-            Self::Nested { .. } => {
-                "the image is damaged or the macro was given a token as its value: build it again"
-            }
-            Self::Invalid { .. } => {
-                "use letters, digits and - _ . + only, and no leading dot or dash; name up to 32 bytes, version up to \
-                 16, brand up to 21"
-            }
-            Self::Unterminated { .. } => {
-                "shorten the value (name up to 32 bytes, version up to 16, brand up to 21); if it is short, the image \
-                 is damaged: build it again"
-            }
-            Self::Conflict { .. } => {
-                "set name, version and brand in one place of the firmware, and build from clean"
-            }
-            Self::Missing { .. } => {
-                "set name and version together, with Homie_setFirmware or homie_firmware!"
-            }
-        }
-    }
-}
-
 /// Reads the Homie tokens of a plain image. An image that is no Homie firmware has none, which is no error.
 ///
 /// Linear in the image's length whatever it holds. It does not prove that a value is used by the firmware at run

@@ -158,25 +158,6 @@ pub enum EncryptionError {
     },
 }
 
-impl EncryptionError {
-    /// What the user can do about it.
-    pub fn help(&self) -> String {
-        match self {
-            Self::Damaged => "copy the file again, whole, or restore the key from its backup".into(),
-            Self::Unsupported(_) => {
-                "convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out NEW.pem (old \
-                 ciphers need `-provider legacy -provider default` as well)"
-                    .into()
-            }
-            Self::TooExpensive { .. } => {
-                "no tool writes such parameters by itself; if they are meant, convert a \
-                 copy: openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out NEW.pem"
-                    .into()
-            }
-        }
-    }
-}
-
 /// An encrypted key file that otaseal understood. It has not asked for the passphrase yet.
 enum Locked<'a> {
     Pbes2(Box<pbes2::Parameters>, &'a [u8]),

@@ -20,7 +20,7 @@ pub use self::id::parse_key_id;
 use crate::format::key_file;
 use crate::format::key_file::{Bad, KeyFile, KeyFileKind};
 use crate::key::encryption::EncryptionError;
-use crate::key::passphrase::{NoSecrets, SecretError, SecretKind, Secrets};
+use crate::key::passphrase::{NoSecrets, SecretError, Secrets};
 use memchr::memmem;
 use otaseal_device::KeyId;
 use rsa::pkcs1::{DecodeRsaPrivateKey, EncodeRsaPrivateKey, RsaPrivateKeyRef, RsaPublicKeyRef};
@@ -133,67 +133,6 @@ pub enum KeyError {
     /// The operating system gave no random numbers, or the library refused.
     #[error("no key could be made: {0}")]
     Generate(String),
-}
-
-impl KeyError {
-    /// What the user can do about it.
-    pub fn help(&self) -> String {
-        match self {
-            Self::NotAKey | Self::TooLarge => {
-                "give an RSA key as PEM or DER (PKCS#8, PKCS#1 or SPKI); `otaseal keygen` makes one".into()
-            }
-            Self::DamagedPem => "copy the file again, whole, from -----BEGIN to -----END, with its line ends: secrets of \
-                                 CI systems often lose them; keep it in a variable of the type file, or as base64 and \
-                                 undo that with `base64 -d`"
-                .into(),
-            Self::Ambiguous => "leave only the key that is meant in the file: which of them that is cannot be told".into(),
-            Self::Inconsistent | Self::EvenModulus => {
-                "restore the key from its backup; `openssl rsa -check -in KEY` shows what is wrong".into()
-            }
-            Self::NotPrivate(KeyFileKind::SpkiPublic | KeyFileKind::Pkcs1Public) => {
-                "signing needs the private half: the file that `otaseal keygen` wrote as private.pem".into()
-            }
-            Self::NotPrivate(KeyFileKind::OpensshPrivate) => {
-                "convert a copy with `ssh-keygen -p -m PEM -f COPY`, or make a key for signing: `otaseal keygen`"
-                    .into()
-            }
-            Self::PrivateOffered(_) => "never hand out the private key; make its public half with \
-                 `otaseal pubkey --private-key FILE --pem -o public.pem`"
-                .into(),
-            Self::NotPublic(KeyFileKind::Certificate) => {
-                "take the key out of it: openssl x509 -in CERT -pubkey -noout -out public.pem".into()
-            }
-            Self::NotPublic(KeyFileKind::OpensshPublic) => {
-                "convert it: ssh-keygen -e -m PKCS8 -f KEY.pub > public.pem".into()
-            }
-            Self::NotPrivate(kind) | Self::NotPublic(kind) => match kind {
-                KeyFileKind::EcPrivate | KeyFileKind::EcPublic => {
-                    "devices with this format check RSA only: an EC signature can never verify there; \
-                     make an RSA key with `otaseal keygen`"
-                        .into()
-                }
-                KeyFileKind::RsaPss => "the format is PKCS#1 v1.5, which this key forbids; make a key with \
-                     `otaseal keygen`"
-                    .into(),
-                _ => "give an RSA key as PEM or DER; `otaseal keygen` makes one".into(),
-            },
-            Self::Encrypted(_) => SecretError::NoneGiven(SecretKind::Passphrase).help(),
-            Self::WrongPassphrase => {
-                "check where the passphrase comes from; the same message is given when the encrypted bytes are damaged"
-                    .into()
-            }
-            Self::Encryption(error) => error.help(),
-            Self::Secret(error) => error.help(),
-            Self::Size { bits } if *bits < 2048 => {
-                "keys under 2048 bits can be broken; make a new one with `otaseal keygen`".into()
-            }
-            Self::Size { .. } => "2048, 3072 and 4096 bits are supported; make one with `otaseal keygen`".into(),
-            Self::Exponent(_) | Self::MultiPrime => {
-                "devices verify with e = 65537 and two primes; make a new key with `otaseal keygen`".into()
-            }
-            Self::Generate(_) => "check that the system's random number source works, then try again".into(),
-        }
-    }
 }
 
 /// An RSA public key that passed the door: size, exponent, odd modulus.

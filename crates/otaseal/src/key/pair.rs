@@ -22,17 +22,6 @@ pub enum PairError {
     Key(#[from] KeyError),
 }
 
-impl PairError {
-    /// What the user can do about it.
-    pub fn help(&self) -> String {
-        match self {
-            Self::OneName(_) => "give the private and the public half their own names".into(),
-            Self::Output(error) => error.help().into(),
-            Self::Key(error) => error.help(),
-        }
-    }
-}
-
 /// Two files that wait for a key. Making this before the key finds out early that a name is taken.
 #[derive(Debug)]
 pub struct PairFiles {

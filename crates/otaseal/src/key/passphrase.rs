@@ -127,47 +127,6 @@ fn in_brackets(from: &str) -> String {
     if from.is_empty() { String::new() } else { format!(" ({from})") }
 }
 
-impl SecretError {
-    /// What the user can do about it.
-    pub fn help(&self) -> String {
-        match self {
-            Self::NoneGiven(SecretKind::Passphrase) => {
-                "give it with --passphrase-file, --passphrase-fd or --passphrase-env, or run this \
-                 in a terminal"
-                    .into()
-            }
-            Self::NoneGiven(SecretKind::NewPassphrase) => {
-                "give it with --passphrase-file, --passphrase-fd or --passphrase-env; nothing was written".into()
-            }
-            Self::NoneGiven(SecretKind::Pin) => {
-                "put the PIN into a file and say pin-source=file:/path in the URI, or into the environment variable \
-                 OTASEAL_PKCS11_PIN, or give it with --passphrase-file, -fd or -env, or run this in a terminal"
-                    .into()
-            }
-            Self::Empty { kind, .. } => {
-                let unset = "so is a secret of a CI system that is not set, or not for this job";
-                match kind {
-                    SecretKind::Passphrase => format!(
-                        "{unset}; an empty passphrase is never tried: where it is the right one, take it off with \
-                         `openssl pkey -in KEY -passin pass: -out NEW`"
-                    ),
-                    SecretKind::NewPassphrase => {
-                        format!("{unset}; choose one of a single line that is hard to guess; nothing was written")
-                    }
-                    SecretKind::Pin => format!(
-                        "{unset}; nothing was tried, for a token locks after a few wrong ones: give the PIN, or unset \
-                         OTASEAL_PKCS11_PIN where it comes from somewhere else"
-                    ),
-                }
-            }
-            Self::Source { help, .. } => help.clone(),
-            Self::Refused(_) => {
-                "choose one of a single line that is hard to guess; nothing was written".into()
-            }
-        }
-    }
-}
-
 /// Who knows the passphrases. Implemented by closures, and by [`Passphrase`] for a caller that has it already.
 pub trait Secrets {
     /// The secret of `what`, as in the passphrase of `keys/private.pem` or the PIN of `token release`.
@@ -437,6 +396,7 @@ fn descriptor(_: u32) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::project::advice::{Advice, Speaker};
     use std::fs;
 
     fn file(text: &[u8]) -> Result<Passphrase, SecretError> {
@@ -477,7 +437,7 @@ mod tests {
         for name in ["geheim", "/geheim/geheim", "A=geheim", "", "geheim\0"] {
             for source in [PassphraseSource::File(name.into()), PassphraseSource::Environment(name.into())] {
                 let error = read(source).unwrap_err();
-                assert!(!format!("{error} {}", error.help()).contains("geheim"), "{error}");
+                assert!(!format!("{error} {}", error.advice(Speaker::Program)).contains("geheim"), "{error}");
             }
         }
     }

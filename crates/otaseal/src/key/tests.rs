@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::format::key_file::{Armor, KeyFileKind};
+use crate::project::advice::{Advice, Speaker};
 use crate::testing::{openssl, openssl_text};
 use std::fs;
 use std::path::Path;
@@ -146,7 +147,7 @@ fn other_algorithms_and_containers_are_named() {
     }
     assert_eq!(public_error(&read(dir, "cert.der")), KeyError::NotPublic(KeyFileKind::Certificate));
     assert_eq!(public_error(&read(dir, "ec.pub.pem")), KeyError::NotPublic(KeyFileKind::EcPublic));
-    assert!(KeyError::NotPublic(KeyFileKind::Certificate).help().contains("x509"));
+    assert!(KeyError::NotPublic(KeyFileKind::Certificate).advice(Speaker::Program).contains("x509"));
 }
 
 #[test]

@@ -69,29 +69,6 @@ fn shown(value: &str) -> String {
     value.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).take(80).collect()
 }
 
-impl UriError {
-    /// What the user can do about it.
-    pub fn help(&self) -> &'static str {
-        match self {
-            Self::Character { .. } | Self::Percent(_) => {
-                "write every character that is no letter, digit or one of -._~ as % and two hexadecimal digits: a \
-                 blank is %20"
-            }
-            Self::PinValue | Self::PinCommand => {
-                "leave it away: put the PIN into a file that only you can read and say pin-source=file:/path, or into \
-                 the environment variable OTASEAL_PKCS11_PIN, or type it when asked"
-            }
-            Self::Unknown(_) => {
-                "a key is named by token, serial, model, manufacturer, slot-id, object and id; `p11tool --list-all` \
-                 and `pkcs11-tool -O` show them"
-            }
-            _ => {
-                "for example: pkcs11:token=Release;object=firmware?module-path=/usr/lib/softhsm/libsofthsm2.so"
-            }
-        }
-    }
-}
-
 /// What a URI says of a key. What it does not say matches everything.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]

@@ -196,33 +196,6 @@ pub enum Break {
 }
 
 impl LedgerError {
-    /// What the user can do about it.
-    pub fn help(&self) -> &'static str {
-        match self {
-            Self::Io { source, action, .. } => match source.kind() {
-                io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput => {
-                    "a ledger is a file: name one that otaseal made, or one that is not there yet"
-                }
-                io::ErrorKind::NotFound => "make its directory first, or check the name",
-                _ if *action == "read" => "check that it is there and that you may read it",
-                io::ErrorKind::PermissionDenied => "check who may write to it",
-                _ => {
-                    "nothing was signed that is not in it; free some space or mend the disk, then run it again"
-                }
-            },
-            Self::NotALedger(_) => {
-                "nothing was changed; name a file that otaseal made, or one that is not there yet"
-            }
-            Self::Broken { what: Break::Torn, .. } => {
-                "somebody was interrupted while writing it; the next signature moves it aside and says so"
-            }
-            Self::Broken { .. } => {
-                "this line, or the one before it, was changed, taken out or put in: compare with a copy"
-            }
-            Self::Missing { .. } => "lines were cut off, or the ledger was begun again: compare with a copy",
-        }
-    }
-
     /// The same once more: one failure can be that of several signatures.
     fn again(&self) -> Self {
         let copy = |error: &io::Error| {

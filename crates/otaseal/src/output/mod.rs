@@ -47,24 +47,6 @@ pub enum OutputError {
     },
 }
 
-impl OutputError {
-    /// What the user can do about it.
-    pub fn help(&self) -> &'static str {
-        match self {
-            Self::Exists(_) => "choose another name, or pass --force to replace it",
-            Self::NotAFile(_) => "choose a file name, or - for standard output",
-            Self::Io { source, .. } => match source.kind() {
-                io::ErrorKind::NotFound => "make the directory first",
-                io::ErrorKind::PermissionDenied => "choose a directory that you may write to",
-                io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
-                    "a file has the name of the directory: choose another name"
-                }
-                _ => "nothing was changed; free some space or choose another place, then run it again",
-            },
-        }
-    }
-}
-
 /// A file that is being written and has no name yet. Dropped without [`Pending::commit`], it is gone.
 #[derive(Debug)]
 pub struct Pending {

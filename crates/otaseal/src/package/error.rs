@@ -73,26 +73,3 @@ pub enum PackageError {
     #[error("the manifest could not be written: {0}")]
     Manifest(#[from] serde_json::Error),
 }
-
-impl PackageError {
-    /// What the user can do about it.
-    pub fn help(&self) -> String {
-        match self {
-            Self::Firmware(error) => error.help(),
-            Self::Policy(source) | Self::Image { source, .. } => source.help(),
-            Self::Tokens { source, .. } => source.help().to_string(),
-            Self::Compress(_) => "no device has that much flash; is this the right file?".into(),
-            Self::Output(error) => error.help().into(),
-            Self::Sbom(error) => error.help().into(),
-            Self::BaseName(_) => "use letters, digits and - _ . +, not starting with a dot".into(),
-            Self::Occupied { .. } => "one directory holds one package: choose another --out-dir".into(),
-            Self::NothingFor { .. } => {
-                "ask for other artefacts with --artefacts, or do what `otaseal verify --as` says of one"
-                    .into()
-            }
-            Self::NothingToMake => "name at least one of plain, gz, signed, gz-signed, legacy-sig".into(),
-            Self::Overlap(_) => "choose another --out-dir or --name".into(),
-            Self::Manifest(_) => "this should not happen; nothing was written".into(),
-        }
-    }
-}

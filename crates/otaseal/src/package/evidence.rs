@@ -186,16 +186,6 @@ pub enum SbomError {
     },
 }
 
-impl SbomError {
-    /// What the user can do about it.
-    pub fn help(&self) -> &'static str {
-        match self {
-            Self::Read { .. } => "check that the file is there and that you may read it",
-            Self::TooLarge(_) | Self::Form { .. } => "give CycloneDX or SPDX 2 in JSON",
-        }
-    }
-}
-
 /// Reads a bill of materials: CycloneDX (`bomFormat`) or SPDX 2 (`spdxVersion`), JSON.
 ///
 /// # Errors

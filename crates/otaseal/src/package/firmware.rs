@@ -79,23 +79,6 @@ pub enum FirmwareError {
     },
 }
 
-impl FirmwareError {
-    /// What the user can do about it.
-    pub fn help(&self) -> String {
-        match self {
-            Self::Read { .. } => "check that the file is there and that you may read it".into(),
-            Self::TooLarge { .. } => {
-                "no supported device has that much flash; is this the right file?".into()
-            }
-            Self::Empty { .. } => "check that the build step before this one ran".into(),
-            Self::Elf { source, .. } => source.help().to_string(),
-            Self::NotPlain { help, .. } => (*help).into(),
-            Self::Uf2 { source, .. } => source.help().into(),
-            Self::Guard { source, .. } => source.help(),
-        }
-    }
-}
-
 /// A plain image: what the flash holds when the device runs it.
 #[derive(Debug, Clone)]
 pub struct Firmware {

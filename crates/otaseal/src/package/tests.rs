@@ -7,6 +7,7 @@ use crate::package::firmware::FirmwareError;
 use crate::policy::continuity::{Rule, WithoutKey};
 use crate::policy::guard::{Content, GuardError};
 use crate::policy::{PolicyError, Purpose};
+use crate::project::advice::{Advice, Speaker};
 use crate::sign::Scheme;
 use crate::sign::SignError;
 use crate::sign::diagnose::Mismatch;
@@ -403,7 +404,7 @@ fn what_nobody_can_have_meant_is_not_packaged() {
     let refused = |bytes: &[u8], content: Content| {
         fs::write(bench.path("fw.bin"), bytes).unwrap();
         let error = bench.package(&bench.with(|policy| policy.content = content)).unwrap_err();
-        assert!(!error.help().is_empty() && bench.listing().is_empty());
+        assert!(!error.advice(Speaker::Program).is_empty() && bench.listing().is_empty());
         error.to_string()
     };
     let mut flipped = image.clone();

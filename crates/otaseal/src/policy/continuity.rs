@@ -177,45 +177,6 @@ pub enum ContinuityError {
     },
 }
 
-impl ContinuityError {
-    /// What the user can do about it.
-    pub fn help(&self) -> String {
-        match self {
-            Self::PrivateKey(_) => {
-                "whoever has the image, or one device, has that key: take it out of the build, and if it signs \
-                 anything, replace it"
-                    .into()
-            }
-            Self::NoKey { .. } => "build it with the key in (`otaseal pubkey` writes it into the sources); if you \
-                 mean it, say --allow-no-key"
-                .into(),
-            Self::OtherKey { found, .. } => match found.as_slice() {
-                [only] => format!(
-                    "devices that run it take no more updates from this key; if they shall, build it with this key \
-                     in, and if the key is being replaced, say --rotate-to {}",
-                    only.key_id
-                ),
-                _ => "devices that run it take no more updates from this key; if the key is being replaced, name \
-                      the next one with --rotate-to KEYID"
-                    .into(),
-            },
-            Self::UnfitKey { .. } => {
-                "no release may bring it to a device: whoever has its private half signs what the device takes; build \
-                 it without that key"
-                    .into()
-            }
-            Self::UnnamedKeys { .. } => "its devices would trust them too: build it without, or name each with a \
-                 --rotate-to of its own"
-                .into(),
-            Self::NextKeyMissing { .. } => {
-                "build it with that key in; a bare modulus is found only when --rotate-to is given the public key's \
-                 file"
-                    .into()
-            }
-        }
-    }
-}
-
 fn ids(keys: &[Located]) -> String {
     let ids: Vec<_> = keys.iter().take(4).map(|key| key.key_id.clone()).collect();
     let more = if keys.len() > ids.len() { ", …" } else { "" };

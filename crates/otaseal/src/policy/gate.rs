@@ -115,23 +115,6 @@ impl PolicyError {
     pub fn is_verdict(&self) -> bool {
         matches!(self, Self::Ledger(error) if error.is_verdict())
     }
-
-    /// What the user can do about it.
-    pub fn help(&self) -> String {
-        match self {
-            Self::NoLedger => {
-                "name it with --ledger FILE, or once for all in the settings: ledger = \"ledger.jsonl\""
-                    .into()
-            }
-            Self::Ledger(error) => error.help().into(),
-            Self::KeyRefused(refused) => refused.help(),
-            Self::Guard(error) => error.help(),
-            Self::Continuity(error) => error.help(),
-            Self::Gzip(finding) => finding.help().into(),
-            Self::OtherPayload | Self::NoSigner => "this should not happen; nothing was signed".into(),
-            Self::Sign(error) => error.help().into(),
-        }
-    }
 }
 
 impl Policy {

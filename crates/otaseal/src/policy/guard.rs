@@ -113,42 +113,6 @@ pub enum GuardError {
     },
 }
 
-impl GuardError {
-    /// What the user can do about it.
-    pub fn help(&self) -> String {
-        match self {
-            Self::Damaged(damage) => damage.help().into(),
-            Self::FilesystemCutOff { .. } => {
-                "the rest would be whatever the flash held before: make the image again, copy it again".into()
-            }
-            Self::IsFilesystem { .. } => {
-                "a device that takes it for its program does not start again; if it is meant for the filesystem, \
-                 say --as-kind filesystem"
-                    .into()
-            }
-            Self::IsFirmware { .. } => "leave --as-kind filesystem away, or give the filesystem image".into(),
-            Self::FlashMode { expected, .. } => format!(
-                "a device in another mode answers a signed raw image with error 12 and starts a compressed one in \
-                 the wrong mode: build for {expected}, or package with --set-flash-mode {}",
-                expected.to_string().to_lowercase()
-            ),
-            Self::NoFlashMode => "leave the flash mode options away for other chips".into(),
-            Self::OtherKeyId { .. } => {
-                "nothing was signed: give the key that belongs to this id (`otaseal pubkey --fingerprint` shows one's)"
-                    .into()
-            }
-            Self::OtherBuild { .. } => {
-                "nothing was signed: take the file from the build whose digest was expected, or find out who changed it"
-                    .into()
-            }
-            Self::OtherKey { .. } => {
-                "devices would refuse the result: give the other key, or the public key that belongs to this one"
-                    .into()
-            }
-        }
-    }
-}
-
 fn mode_name(byte: u8) -> String {
     FlashMode::from_byte(byte).map_or_else(|| format!("unknown (byte {byte:#04x})"), |mode| mode.to_string())
 }

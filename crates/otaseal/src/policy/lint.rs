@@ -109,30 +109,6 @@ impl Finding {
             Self::GoodThrough2030 | Self::NotChecked { .. } => Severity::Note,
         }
     }
-
-    /// What the user can do about it.
-    pub fn help(&self) -> String {
-        match self {
-            Self::Unusable { error } => error.help(),
-            Self::Published { .. } | Self::SmallFactor { .. } | Self::CloseFactors { .. } | Self::Roca => {
-                "make a new key with `otaseal keygen`".into()
-            }
-            Self::ReadableByOthers { path, .. } => format!("chmod 600 {}", path.display()),
-            Self::TrackedByGit { .. } => {
-                "whoever has a clone has the key: make a new one with `otaseal keygen`, \
-                 outside the repository or in a directory that git ignores"
-                    .into()
-            }
-            Self::GitUnknown { .. } => {
-                "keep the key outside of the repository; or have `git ls-files` answer there \
-                 (git must be installed, and the repository its user's or a safe.directory)"
-                    .into()
-            }
-            Self::WeakEncryption { .. } => "give it a better one: `otaseal key passwd KEY`".into(),
-            Self::GoodThrough2030 => "for devices that live longer: `otaseal keygen --bits 3072`".into(),
-            Self::NotChecked { .. } => "check it by hand".into(),
-        }
-    }
 }
 
 impl fmt::Display for Finding {
@@ -230,19 +206,10 @@ pub fn signing_key(key: &PublicKey, kept: Kept<'_>) -> Vec<Finding> {
 /// Why no release may be signed with a key: every finding that says so.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no release may be signed with this key: {}", list(.0))]
-pub struct Refused(Vec<Finding>);
+pub struct Refused(pub(crate) Vec<Finding>);
 
 fn list(findings: &[Finding]) -> String {
     findings.iter().map(Finding::to_string).collect::<Vec<_>>().join("; ")
-}
-
-impl Refused {
-    /// What the user can do about it.
-    pub fn help(&self) -> String {
-        let mut helps: Vec<_> = self.0.iter().map(Finding::help).collect();
-        helps.dedup();
-        helps.join("; ")
-    }
 }
 
 /// Whether this key may sign, and what its user should know although it may. For development every key may; in a

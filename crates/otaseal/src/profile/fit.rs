@@ -77,28 +77,6 @@ pub enum Misfit {
     },
 }
 
-impl Misfit {
-    /// What the user can do about it.
-    pub fn help(&self) -> String {
-        match self {
-            Self::NoSpace { needed, free } => format!(
-                "make the image smaller, send it compressed where the device takes gzip, or use a layout whose \
-                 file system begins at least {} bytes later",
-                needed - free
-            ),
-            Self::Gzip(_) => "compress the plain image with `otaseal compress`".into(),
-            Self::Overtaken { short_by, .. } => format!(
-                "send it uncompressed if it fits, make the image smaller, or use a layout whose file system \
-                 begins at least {short_by} bytes later"
-            ),
-            Self::BeyondFileSystem { raw, fs_start } => format!(
-                "make the image at least {} bytes smaller, or use a layout with a smaller file system",
-                round_up(*raw) - fs_start
-            ),
-        }
-    }
-}
-
 /// Whether a payload fits, and whether the boot loader gets it to its place.
 ///
 /// `payload` is what is signed or sent, plain or gzip; `sent` the length of the whole file in bytes, its trailer

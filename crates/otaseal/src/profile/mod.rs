@@ -16,10 +16,12 @@
 //! but takes a trailer for part of the file: harmless behind a plain image, deadly behind a gzip.
 
 pub mod fit;
+mod reason;
 mod table;
 pub mod target;
 mod verdict;
 
+pub use reason::{Assumption, Reason};
 pub use table::{
     Behaviour, CORES, CoreVersion, GzipSupport, HomieMd5, NEWEST_CORE, OTASEAL_DEVICE, PICO, Profile,
     SignatureCheck, UnknownProfile, Updater,
@@ -27,9 +29,8 @@ pub use table::{
 pub use verdict::{Device, Judgement, Verdict};
 
 use std::borrow::Cow;
-use std::fmt;
 
-use otaseal_device::{MetadataBlock, layout};
+use otaseal_device::{MetadataBlock, Reject, layout};
 
 use self::fit::Misfit;
 use crate::format::gzip;
@@ -62,21 +63,19 @@ const ERROR_NEW_FLASH_CONFIG: u8 = 9;
 const ERROR_MAGIC: u8 = 10;
 const ERROR_SIGN: u8 = 12;
 
-const PACKAGE_HELP: &str = "make what this device takes with `otaseal package --for`";
-
 struct Course<'a> {
     image: &'a [u8],
     device: &'a Device<'a>,
     behaviour: Behaviour,
     passed: Vec<&'static str>,
-    assumed: Vec<String>,
+    assumed: Vec<Assumption>,
 }
 
 impl<'a> Course<'a> {
     /// `Updater::begin`, `writeStream` and `end`, then eboot at the next boot.
     fn esp8266(&mut self) -> Result<(), Verdict> {
         if self.image.is_empty() {
-            return self.refuse(ERROR_SIZE, "the file is empty", "check the step that makes the file");
+            return self.refuse(ERROR_SIZE, Reason::Empty);
         }
         self.space()?;
         self.passed("space");
@@ -84,14 +83,10 @@ impl<'a> Course<'a> {
             [0xE9, ..] => {}
             [0x1F, ..] if self.behaviour.gzip != GzipSupport::Refused => {}
             [0x1F, ..] => {
-                return self.refuse(ERROR_MAGIC, "this core does not know gzip", "send the plain image");
+                return self.refuse(ERROR_MAGIC, Reason::NoGzip);
             }
             _ => {
-                return self.refuse(
-                    ERROR_MAGIC,
-                    "the first byte is no ESP8266 image's",
-                    "is this the right file?",
-                );
+                return self.refuse(ERROR_MAGIC, Reason::FirstByte);
             }
         }
         self.passed("first byte");
@@ -115,19 +110,15 @@ impl<'a> Course<'a> {
     /// `Updater::begin`: the whole file, trailer included, in sectors.
     fn space(&mut self) -> Result<(), Verdict> {
         let Some(flash) = self.device.flash else {
-            self.assume(
-                "there is enough space for it (say --flash-layout and --installed-size to have it checked)",
-            );
+            self.assume(Assumption::Space);
             return Ok(());
         };
         if flash.installed.is_none() {
-            self.assume(
-                "there is enough space beside what runs now (say --installed-size to have it checked)",
-            );
+            self.assume(Assumption::SpaceBesideInstalled);
         }
         // Only the Updater's question here: a plain image is never inflated.
         match fit::check(&[], self.image.len() as u64, &flash) {
-            Err(error @ Misfit::NoSpace { .. }) => self.refuse(ERROR_SPACE, error, error.help()),
+            Err(error @ Misfit::NoSpace { .. }) => self.refuse(ERROR_SPACE, Reason::Misfit(error)),
             _ => Ok(()),
         }
     }
@@ -151,9 +142,7 @@ impl<'a> Course<'a> {
         if let (None, [0xE9, _, byte, ..]) = (self.device.flash_mode, self.image)
             && let Some(mode) = FlashMode::from_byte(*byte)
         {
-            self.assume(format_args!(
-                "the device reads its flash in mode {mode}, as the image says (say --flash-mode)"
-            ));
+            self.assume(Assumption::FlashModeOfImage(mode));
         }
     }
 
@@ -169,35 +158,20 @@ impl<'a> Course<'a> {
         );
         let Some(key) = self.device.key else {
             return match guess {
-                None => self.refuse(
-                    ERROR_SIGN,
-                    "it is not signed",
-                    "sign it, or say /unsigned for a device without a key",
-                ),
-                Some(_) => Err(Verdict::Unknown {
-                    reason: "this device checks the signature, and its key is not given".into(),
-                    help: "give the public key with --key, or say /unsigned for a device without one".into(),
-                }),
+                None => self.refuse(ERROR_SIGN, Reason::NotSigned { key_given: false }),
+                Some(_) => Err(Verdict::Unknown { reason: Reason::KeyNotGiven { may_check_nothing: true } }),
             };
         };
         let judged = verify::judge_bytes(stored, key, scheme);
         let accepted = match judged {
             Ok(accepted) => accepted,
             Err(reject) => {
-                let (reason, help) =
-                    self.why_rejected(stored, key, scheme, guess.is_some(), &reject.to_string());
-                return self.refuse(ERROR_SIGN, reason, help);
+                let reason = self.why_rejected(stored, key, scheme, guess.is_some(), reject);
+                return self.refuse(ERROR_SIGN, reason);
             }
         };
         if self.behaviour.needs_aligned_payload && accepted.payload_len % 4 != 0 {
-            return self.refuse(
-                ERROR_SIGN,
-                format_args!(
-                    "this core misreads a trailer behind {} bytes, which is no multiple of 4",
-                    accepted.payload_len
-                ),
-                "compress with `otaseal compress`, which pads in the gzip header",
-            );
+            return self.refuse(ERROR_SIGN, Reason::Misaligned { payload_len: accepted.payload_len });
         }
         Ok(&stored[..accepted.payload_len])
     }
@@ -208,40 +182,22 @@ impl<'a> Course<'a> {
         key: &PublicKey,
         scheme: Scheme,
         signed: bool,
-        reject: &str,
-    ) -> (String, &'static str) {
+        reject: Reject,
+    ) -> Reason {
         if !signed {
-            return ("it is not signed".into(), PACKAGE_HELP);
+            return Reason::NotSigned { key_given: true };
         }
         let other = match scheme {
             Scheme::Pkcs1v15Sha256 => Scheme::Legacy,
             Scheme::Legacy => Scheme::Pkcs1v15Sha256,
         };
         if stored != self.image && verify::judge_bytes(self.image, key, scheme).is_ok() {
-            let mode = |byte: u8| match FlashMode::from_byte(byte) {
-                Some(mode) => mode.to_string(),
-                None => format!("{byte:#04x}"),
-            };
-            let (image, device) = (mode(self.image[2]), mode(stored[2]));
-            return (
-                format!(
-                    "the device writes its flash mode, {device}, over the image's, {image}, and then hashes"
-                ),
-                "build the image for the device's flash mode, or send it compressed",
-            );
+            return Reason::FlashModeHashed { image: self.image[2], device: stored[2] };
         }
         if verify::judge_bytes(stored, key, other).is_ok() {
-            return match scheme {
-                Scheme::Legacy => {
-                    ("this core expects a signature of the bare digest".into(), "sign with --legacy")
-                }
-                Scheme::Pkcs1v15Sha256 => (
-                    "the signature is of the bare digest, as cores 2.5.0 to 2.5.2 want it".into(),
-                    "sign without --legacy",
-                ),
-            };
+            return Reason::OtherScheme { expected: scheme };
         }
-        (reject.to_owned(), "sign it with the key that belongs to the device's")
+        Reason::Rejected(reject)
     }
 
     /// `Updater::_verifyEnd`.
@@ -254,21 +210,13 @@ impl<'a> Course<'a> {
                     _ => None,
                 };
                 match (stated, self.device.flash_bytes) {
-                    (Some(stated), Some(real)) if stated > real => self.refuse(
-                        ERROR_NEW_FLASH_CONFIG,
-                        format_args!(
-                            "the image is for a flash chip of {stated} bytes, the device has {real}"
-                        ),
-                        "build the image for the device's flash size",
-                    ),
+                    (Some(stated), Some(real)) if stated > real => {
+                        self.refuse(ERROR_NEW_FLASH_CONFIG, Reason::ChipSize { stated, real })
+                    }
                     _ => Ok(()),
                 }
             }
-            _ => self.refuse(
-                ERROR_MAGIC,
-                "it begins neither like an ESP8266 image nor like a gzip",
-                "is this the right file?",
-            ),
+            _ => self.refuse(ERROR_MAGIC, Reason::Magic),
         }
     }
 
@@ -282,12 +230,10 @@ impl<'a> Course<'a> {
             // The staging area was laid out for the whole file.
             Some(flash) => {
                 if let Err(error) = fit::check(stored, self.image.len() as u64, &flash) {
-                    return bricks(error, error.help());
+                    return bricks(Reason::Misfit(error));
                 }
             }
-            None => self.assume(
-                "unpacking does not overtake its own input (say --flash-layout to have it simulated)",
-            ),
+            None => self.assume(Assumption::Unpacking),
         }
         runs(&content, "the image in the gzip")?;
         self.unpatched_mode(&content)
@@ -299,30 +245,16 @@ impl<'a> Course<'a> {
         if let Some(guess) = image::trailer(tail, stored.len() as u64)
             && gzip::gunzip(&stored[..guess.payload_len as usize], gzip_lint::MAX_CONTENT).is_ok()
         {
-            let (reason, help) = if self.device.profile.verifies() {
-                ("this core leaves the signature behind the gzip", "send the plain image, signed")
-            } else {
-                (
-                    "a device without a key leaves the signature behind the gzip",
-                    "send the gzip without a signature",
-                )
-            };
-            let written = guess.signature_len;
-            return bricks(
-                format_args!("{reason}, so that the boot loader writes {written} bytes and stops"),
-                help,
-            );
+            let verifies = self.device.profile.verifies();
+            return bricks(Reason::TrailerBehindGzip { verifies, written: guess.signature_len });
         }
         let report = gzip_lint::lint(stored);
         match report.objection() {
             // uzlib has not written anything yet.
-            Some(finding @ Finding::Header { .. }) => Err(Verdict::Refuses {
-                code: None,
-                prints: "cp:5".into(),
-                reason: finding.to_string(),
-                help: finding.help().into(),
-            }),
-            Some(finding) if finding.severity() == Severity::Bricks => bricks(finding, finding.help()),
+            Some(finding @ Finding::Header { .. }) => {
+                Err(Verdict::Refuses { code: None, prints: "cp:5".into(), reason: Reason::Gzip(finding) })
+            }
+            Some(finding) if finding.severity() == Severity::Bricks => bricks(Reason::Gzip(finding)),
             _ => match report.content {
                 Some(content) => Ok(content),
                 None => unreachable!("what has no content has an objection that bricks"),
@@ -337,12 +269,9 @@ impl<'a> Course<'a> {
             Some(device) if device == mode => Ok(()),
             // Two lines, one of them for the address: every chip and every board can do that.
             Some(_) if mode == FlashMode::Dout => Ok(()),
-            Some(device) => bricks(
-                format_args!("the image starts in flash mode {mode}, the device is wired for {device}"),
-                "build the image for the device's flash mode",
-            ),
+            Some(device) => bricks(Reason::FlashMode { image: mode, device }),
             None => {
-                self.assume(format_args!("the device reads its flash in mode {mode} (say --flash-mode)"));
+                self.assume(Assumption::FlashMode(mode));
                 Ok(())
             }
         }
@@ -353,30 +282,25 @@ impl<'a> Course<'a> {
         match self.image {
             [0xE9, ..] => {}
             [b'6', b'Q'..=b'Z' | b'a'..=b'f', ..] => {
-                return Err(Verdict::Unknown {
-                    reason: "whether a base64 payload arrives whole depends on how the network cuts it"
-                        .into(),
-                    help: "send the plain image as it is".into(),
-                });
+                return Err(Verdict::Unknown { reason: Reason::HomieBase64 });
             }
             _ => {
                 return Err(Verdict::Refuses {
                     code: None,
                     prints: "400 BAD_FIRMWARE".into(),
-                    reason: "Homie takes nothing that does not begin with E9, and no gzip".into(),
-                    help: PACKAGE_HELP.into(),
+                    reason: Reason::HomieFirstByte,
                 });
             }
         }
         self.passed("Homie's first byte");
         self.esp8266().map_err(|verdict| match verdict {
-            Verdict::Refuses { code: Some(code), reason, help, .. } => {
+            Verdict::Refuses { code: Some(code), reason, .. } => {
                 let prints = match code {
                     ERROR_SIZE | ERROR_MAGIC | ERROR_NEW_FLASH_CONFIG => "400 BAD_FIRMWARE".into(),
                     ERROR_SPACE => "400 NOT_ENOUGH_SPACE".into(),
                     code => format!("500 INTERNAL_ERROR {code}"),
                 };
-                Verdict::Refuses { code: Some(code), prints, reason, help }
+                Verdict::Refuses { code: Some(code), prints, reason }
             }
             other => other,
         })
@@ -385,9 +309,9 @@ impl<'a> Course<'a> {
     /// arduino-pico keeps the update as a file, and looks at nothing but the signature.
     fn pico(&mut self) -> Result<(), Verdict> {
         if self.image.is_empty() {
-            return self.refuse(ERROR_SIZE, "the file is empty", "check the step that makes the file");
+            return self.refuse(ERROR_SIZE, Reason::Empty);
         }
-        self.assume("its file system has room for the file");
+        self.assume(Assumption::FileSystem);
         let stored = if self.device.profile.verifies() {
             let payload = self.signature(self.image)?;
             self.passed("signature");
@@ -399,13 +323,10 @@ impl<'a> Course<'a> {
             if gzip::is_gzip(stored) { Cow::Owned(self.inflated(stored)?) } else { Cow::Borrowed(stored) };
         match image::identify(&content) {
             kind @ (Kind::Elf(_) | Kind::Uf2(_) | Kind::IntelHex | Kind::Key(_) | Kind::Esp8266V2(_)) => {
-                return bricks(
-                    format_args!("{kind} is no flash contents of an RP2040"),
-                    "send the .bin of the build",
-                );
+                return bricks(Reason::NotFlashContents { found: kind.to_string() });
             }
             Kind::Esp8266(file) if file.is_intact() => {
-                return bricks("it is an image for the ESP8266", "send the .bin of the build");
+                return bricks(Reason::ForEsp8266);
             }
             _ => {}
         }
@@ -416,27 +337,22 @@ impl<'a> Course<'a> {
     /// The verdict of this project's verifier, and the block that its policy would read.
     fn otaseal_device(&mut self) -> Result<(), Verdict> {
         let Some(key) = self.device.key else {
-            return Err(Verdict::Unknown {
-                reason: "this device checks the signature, and its key is not given".into(),
-                help: "give the public key with --key".into(),
-            });
+            return Err(Verdict::Unknown { reason: Reason::KeyNotGiven { may_check_nothing: false } });
         };
-        let refuse = |code: u8, reason: String, help: &str| Verdict::Refuses {
+        let refuse = |code: u8, reason: Reason| Verdict::Refuses {
             code: Some(code),
             prints: format!("{code}: {reason}"),
             reason,
-            help: help.into(),
         };
-        let accepted = verify::judge_bytes(self.image, key, Scheme::Pkcs1v15Sha256).map_err(|reject| {
-            refuse(reject.code(), reject.to_string(), "sign it with the key that belongs to the device's")
-        })?;
+        let accepted = verify::judge_bytes(self.image, key, Scheme::Pkcs1v15Sha256)
+            .map_err(|reject| refuse(reject.code(), Reason::Rejected(reject)))?;
         self.passed("signature");
         match MetadataBlock::of_unverified(&self.image[..accepted.payload_len]) {
             Ok(_) => {
                 self.passed("metadata");
                 Ok(())
             }
-            Err(error) => Err(refuse(error.code(), error.to_string(), "package it again")),
+            Err(error) => Err(refuse(error.code(), Reason::Metadata(error))),
         }
     }
 
@@ -444,12 +360,12 @@ impl<'a> Course<'a> {
         self.passed.push(step);
     }
 
-    fn assume(&mut self, what: impl fmt::Display) {
-        self.assumed.push(what.to_string());
+    fn assume(&mut self, what: Assumption) {
+        self.assumed.push(what);
     }
 
     /// An error of the Updater, as `printError` prints it.
-    fn refuse<T>(&self, code: u8, reason: impl fmt::Display, help: impl Into<String>) -> Result<T, Verdict> {
+    fn refuse<T>(&self, code: u8, reason: Reason) -> Result<T, Verdict> {
         let text = match (code, self.behaviour.newer_texts) {
             (ERROR_SPACE, _) => "Not Enough Space".into(),
             (ERROR_SIZE, _) => "Bad Size Given".into(),
@@ -462,29 +378,21 @@ impl<'a> Course<'a> {
             (ERROR_MAGIC, false) => "Magic byte is wrong, not 0xE9".into(),
             _ => "Signature verification failed".into(),
         };
-        Err(Verdict::Refuses {
-            code: Some(code),
-            prints: format!("ERROR[{code}]: {text}"),
-            reason: reason.to_string(),
-            help: help.into(),
-        })
+        Err(Verdict::Refuses { code: Some(code), prints: format!("ERROR[{code}]: {text}"), reason })
     }
 }
 
-fn bricks<T>(reason: impl fmt::Display, help: impl Into<String>) -> Result<T, Verdict> {
-    Err(Verdict::Bricks { reason: reason.to_string(), help: help.into() })
+fn bricks<T>(reason: Reason) -> Result<T, Verdict> {
+    Err(Verdict::Bricks { reason })
 }
 
 /// Whether what stands at address 0 afterwards is something that the boot ROM and eboot can start. A signed
 /// plain image has its trailer behind it, where nobody looks.
-fn runs(content: &[u8], what: &str) -> Result<(), Verdict> {
+fn runs(content: &[u8], part: &'static str) -> Result<(), Verdict> {
     match image::identify(content) {
         Kind::Esp8266(file) if Esp8266File::is_intact(&file) => Ok(()),
-        Kind::Esp8266(_) => bricks(
-            format_args!("{what} is damaged or cut off: a segment or its checksum is wrong"),
-            "build it again; check every step between the linker and here",
-        ),
-        kind => bricks(format_args!("{what} is {kind}, not an ESP8266 image"), "is this the right file?"),
+        Kind::Esp8266(_) => bricks(Reason::Damaged { part }),
+        kind => bricks(Reason::NotEsp8266 { part, found: kind.to_string() }),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::Profile;
+use super::{Assumption, Profile, Reason};
 use crate::format::image::esp8266::FlashMode;
 use crate::key::PublicKey;
 use crate::profile::fit::Flash;
@@ -46,29 +46,23 @@ pub enum Verdict {
         /// What the device prints or publishes.
         prints: String,
         /// What is wrong.
-        reason: String,
-        /// What to do about it.
-        help: String,
+        reason: Reason,
     },
     /// The updater takes it, and the device does not run, or not as meant, after it.
     Bricks {
         /// What happens.
-        reason: String,
-        /// What to do about it.
-        help: String,
+        reason: Reason,
     },
     /// It depends on what was not said.
     Unknown {
         /// On what.
-        reason: String,
-        /// What to do about it.
-        help: String,
+        reason: Reason,
     },
 }
 
 impl Verdict {
-    /// Why it is not accepted, in one line.
-    pub fn reason(&self) -> Option<&str> {
+    /// Why it is not accepted.
+    pub fn reason(&self) -> Option<&Reason> {
         match self {
             Self::Accepts => None,
             Self::Refuses { reason, .. } | Self::Bricks { reason, .. } | Self::Unknown { reason, .. } => {
@@ -99,5 +93,5 @@ pub struct Judgement {
     /// The updater's steps that it passed, in their order.
     pub passed: Vec<&'static str>,
     /// What was taken for granted because nothing is known of it.
-    pub assumed: Vec<String>,
+    pub assumed: Vec<Assumption>,
 }

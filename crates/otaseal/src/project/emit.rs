@@ -26,13 +26,6 @@ pub enum IdentifierError {
     Keyword(String),
 }
 
-impl IdentifierError {
-    /// What the user can do about it.
-    pub fn help(&self) -> &'static str {
-        "use letters, digits and _, not starting with a digit, at most 64, such as ota_key"
-    }
-}
-
 impl std::str::FromStr for Identifier {
     type Err = IdentifierError;
 

@@ -284,20 +284,6 @@ pub enum SettingsError {
     },
 }
 
-impl SettingsError {
-    /// What the user can do about it.
-    pub fn help(&self) -> String {
-        match self {
-            Self::Read { .. } => "check that the file is there and that you may read it".into(),
-            Self::Invalid { .. } => "correct that line; the settings are listed in docs/settings.md".into(),
-            Self::Unknown { valid, near: true, .. } => {
-                format!("did you mean `{}`?", valid.first().copied().unwrap_or_default())
-            }
-            Self::Unknown { valid, .. } => format!("the settings here are {}", valid.join(", ")),
-        }
-    }
-}
-
 impl Settings {
     /// Reads an `otaseal.toml`.
     ///

@@ -197,33 +197,6 @@ pub enum BundleError {
 }
 
 impl BundleError {
-    /// What the user can do about it.
-    pub fn help(&self) -> String {
-        let text = match self {
-            Self::Read { .. } => "check that it is there and that you may read it",
-            Self::Write { .. } => {
-                "nothing was made; free some space or choose another place, then run it again"
-            }
-            Self::Exists(_) => "one directory holds one release: choose another name",
-            Self::Manifest { .. } | Self::NothingSigned(_) => {
-                "give the directory of a package, as `otaseal package` makes it"
-            }
-            Self::OtherKey { .. } => "name the public key that signed the package with --firmware-key",
-            Self::KeyRefused { refused, .. } => return refused.help(),
-            Self::NotInLedger(_) => "package it again with --ledger, and name that ledger here",
-            Self::Ledger(error) => return error.help().to_string(),
-            Self::Sign(error) => return error.help().to_string(),
-            Self::Changed { .. }
-            | Self::Wrong { .. }
-            | Self::Missing { .. }
-            | Self::Unlisted(_)
-            | Self::Rejected { .. }
-            | Self::Signature(_)
-            | Self::Index { .. } => "do not believe it: compare with the release as it was made",
-        };
-        text.into()
-    }
-
     /// Whether it was judged and rejected, rather than not judged.
     pub fn is_verdict(&self) -> bool {
         match self {

@@ -176,19 +176,6 @@ pub enum KeysRefused {
     Old(String),
 }
 
-impl KeysRefused {
-    /// What the user can do about it.
-    pub fn help(&self) -> String {
-        match self {
-            Self::New(refused) => refused.help(),
-            Self::Old(_) => {
-                "plan with --compromised: whoever has the old key can send a bridge to a key of their own"
-                    .into()
-            }
-        }
-    }
-}
-
 /// The devices that run one release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Group {

@@ -35,13 +35,6 @@ fn is(kind: &Option<String>) -> String {
     kind.as_ref().map_or_else(String::new, |kind| format!("; it is {kind}"))
 }
 
-impl DetachedError {
-    /// What the user can do about it.
-    pub fn help(&self) -> &'static str {
-        "give the signature alone: raw bytes, or their hexadecimal or base64 text"
-    }
-}
-
 /// Reads a signature by a key of this size: raw, or as hexadecimal (with or without `:`, a `0x` before it, or what
 /// `openssl dgst -hex` writes before it) or base64 (also in the alphabet for URLs) with any white space. Nothing is
 /// verified here.

@@ -66,33 +66,6 @@ pub enum SignError {
     SelfCheck(Reject),
 }
 
-impl SignError {
-    /// What the user can do about it.
-    pub fn help(&self) -> &str {
-        match self {
-            Self::Empty => {
-                "give the image that the build made; check that the build step before this one ran"
-            }
-            Self::AlreadySigned { .. } => {
-                "sign the unsigned image; `otaseal strip` takes a signature off, and `otaseal sign --force` signs \
-                 bytes that only look like one"
-            }
-            Self::Read(_) => "check that the file is there and that you may read it",
-            Self::Write(_) => {
-                "nothing was changed; free some space or choose another place, then run it again"
-            }
-            Self::NotAsWritten => {
-                "nothing was changed; check the disk, and that nobody else writes there, then run it again"
-            }
-            Self::Refused { help, .. } => help,
-            Self::Mismatch(mismatch) => mismatch.help(),
-            Self::Backend(_) | Self::SelfCheck(_) => {
-                "nothing was written; check the key, and if it is good, the machine's memory"
-            }
-        }
-    }
-}
-
 /// What to do with an input that ends in a valid-looking trailer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AlreadySigned {

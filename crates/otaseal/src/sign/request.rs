@@ -91,19 +91,6 @@ pub enum RequestError {
     },
 }
 
-impl RequestError {
-    /// What the user can do about it.
-    pub fn help(&self) -> &'static str {
-        match self {
-            Self::TooLarge | Self::Invalid(_) | Self::Inconsistent(_) => {
-                "give the file that `otaseal digest` wrote, unchanged"
-            }
-            Self::Schema(_) => "use the otaseal that wrote it, or a newer one",
-            Self::OtherKey { .. } => "give the public key that the request was made for",
-        }
-    }
-}
-
 impl SigningRequest {
     /// A request for an image's signature.
     pub fn new(image: RequestedImage, tokens: &Tokens, scheme: Scheme, key: Option<&PublicKey>) -> Self {

@@ -156,30 +156,6 @@ pub enum SourceError {
     Pkcs11(#[from] Pkcs11Error),
 }
 
-impl SourceError {
-    /// What the user can do about it.
-    pub fn help(&self) -> String {
-        match self {
-            Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                "check the name; `otaseal keygen` makes a key pair in the directory keys".into()
-            }
-            Self::NotAName { .. } => material::HELP.into(),
-            Self::InToken => {
-                "write its public half to a file and name that: otaseal pubkey --private-key 'pkcs11:…' --pem -o public.pem"
-                    .into()
-            }
-            Self::Read { .. } => "check that the file is there and that you may read it".into(),
-            Self::CommandsKey { .. } => {
-                "fetch the public key from where the key is kept, and put it there: what the \
-                                         command signs is judged by it"
-                    .into()
-            }
-            Self::Key { source, .. } => source.help(),
-            Self::Pkcs11(error) => error.help(),
-        }
-    }
-}
-
 impl KeySource {
     /// The source that a name stands for: a PKCS#11 URI, or else a file. `module` is the token's library, where the URI
     /// names none.

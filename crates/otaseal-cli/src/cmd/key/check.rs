@@ -7,6 +7,7 @@ use clap::Args;
 use otaseal::format::key_file;
 use otaseal::key::{KeyError, PrivateKey, PublicKey, encryption};
 use otaseal::policy::lint::{self, Finding, Severity};
+use otaseal::project::advice::{Advice, Speaker};
 use otaseal::sign::{Kept, KeyFile};
 use serde::Serialize;
 use std::fmt;
@@ -111,7 +112,7 @@ pub(crate) fn run(args: &Check) -> Result<Checked, Failure> {
         .map(|finding| Item {
             severity: finding.severity(),
             message: finding.to_string(),
-            help: finding.help(),
+            help: finding.advice(Speaker::Program),
             finding,
         })
         .collect();

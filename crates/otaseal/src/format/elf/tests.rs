@@ -1,3 +1,4 @@
+use crate::project::advice::{Advice, Speaker};
 use std::path::Path;
 use std::process::Command;
 
@@ -115,8 +116,16 @@ fn a_gap_above_the_limit_names_both_sides() {
         "a gap of 12 bytes between .text (0x08000000..0x08000004) and .config (0x08000010..0x08000014); the limit \
          is 11"
     );
-    assert!(error.help().contains("--remove-section=.config"), "{}", error.help());
-    assert!(error.help().contains("gaps of 12 bytes"), "{}", error.help());
+    assert!(
+        error.advice(Speaker::Program).contains("--remove-section=.config"),
+        "{}",
+        error.advice(Speaker::Program)
+    );
+    assert!(
+        error.advice(Speaker::Program).contains("gaps of 12 bytes"),
+        "{}",
+        error.advice(Speaker::Program)
+    );
     let error = flatten(&without_sections(two()), 11).unwrap_err().to_string();
     assert!(error.contains("segment 0 (") && error.contains("segment 1 ("), "{error}");
 }
@@ -192,7 +201,7 @@ fn what_is_no_firmware_is_refused() {
     // An ESP8266 ELF is told apart even where it would be refused for another reason.
     let xtensa = patched(18, &[94, 0]);
     assert!(matches!(xtensa, ElfError::Xtensa));
-    assert!(xtensa.help().contains("elf2bin"));
+    assert!(xtensa.advice(Speaker::Program).contains("elf2bin"));
 
     assert!(matches!(flatten(&elf32(&[load(".text", 0, b"")]), 0), Err(ElfError::NothingToLoad)));
     let wraps = without_sections(elf32(&[load("", 0xFFFF_FFFF, b"12")]));

@@ -109,14 +109,6 @@ impl Finding {
             Self::Time { .. } | Self::FileName | Self::Text | Self::System { .. } => Severity::Note,
         }
     }
-
-    /// What the user can do about it.
-    pub fn help(&self) -> &'static str {
-        match self {
-            Self::TooLong | Self::Empty => "this is no firmware; check what was compressed",
-            _ => "compress the plain image again with `otaseal compress`",
-        }
-    }
 }
 
 impl fmt::Display for Finding {

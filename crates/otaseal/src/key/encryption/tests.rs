@@ -4,6 +4,7 @@
 use super::super::PrivateKey;
 use super::super::passphrase::NoSecrets;
 use super::*;
+use crate::project::advice::{Advice, Speaker};
 use crate::testing::{openssl, openssl_text};
 use otaseal_device::KeyId;
 use std::fs;
@@ -254,7 +255,7 @@ fn refused(bytes: &[u8]) -> EncryptionError {
     let error = PrivateKey::from_bytes_with(bytes, &"key", &nobody).expect_err("hostile");
     assert!(start.elapsed() < Duration::from_millis(500), "{error}");
     let KeyError::Encryption(error) = error else { panic!("{error:?}") };
-    assert!(!error.help().is_empty());
+    assert!(!error.advice(Speaker::Program).is_empty());
     error
 }
 
@@ -339,7 +340,11 @@ fn what_is_not_read_is_named_and_can_be_converted() {
         openssl(dir.path(), &format!("{command} {LEGACY} -passout pass:x -out old.pem"));
         let error = refused(&fs::read(dir.path().join("old.pem")).unwrap());
         assert!(matches!(&error, EncryptionError::Unsupported(what) if what.contains(named)), "{error}");
-        assert!(error.help().contains("openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out NEW.pem"));
+        assert!(
+            error
+                .advice(Speaker::Program)
+                .contains("openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out NEW.pem")
+        );
         let convert = "pkcs8 -topk8 -v2 aes-256-cbc -in old.pem -out new.pem -passin pass:x -passout pass:x";
         openssl(dir.path(), &format!("{convert} {LEGACY}"));
         assert_eq!(load(&dir.path().join("new.pem"), "x").unwrap().public().id(), id, "{command}");

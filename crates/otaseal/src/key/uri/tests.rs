@@ -1,6 +1,7 @@
 //! Names of keys in tokens.
 
 use super::*;
+use crate::project::advice::{Advice, Speaker};
 
 fn read(text: &str) -> Result<Pkcs11Uri, UriError> {
     text.parse()
@@ -98,7 +99,7 @@ fn what_is_not_strict_is_refused() {
         ("pkcs11:object=x?pin-source=|askpass", UriError::PinCommand),
     ] {
         assert_eq!(read(text), Err(error.clone()), "{text}");
-        assert!(error.help().len() > 20 && !error.to_string().contains("1234"), "{text}");
+        assert!(error.advice(Speaker::Program).len() > 20 && !error.to_string().contains("1234"), "{text}");
     }
     assert_eq!(read(&format!("pkcs11:object={}", "x".repeat(9000))), Err(UriError::TooLong));
 }

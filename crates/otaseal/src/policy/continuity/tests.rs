@@ -1,5 +1,6 @@
 use super::*;
 use crate::key::PrivateKey;
+use crate::project::advice::{Advice, Speaker};
 use crate::testing::{esp_image, openssl};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -157,7 +158,11 @@ fn another_key_needs_to_be_named() {
     let with = |rule: &Rule| check(&image, Content::Firmware, Some(&example()), rule);
     let refused = with(&Rule::default()).unwrap_err();
     assert!(matches!(refused, ContinuityError::OtherKey { .. }));
-    assert!(refused.help().contains(&format!("--rotate-to {}", other().id())), "{}", refused.help());
+    assert!(
+        refused.advice(Speaker::Program).contains(&format!("--rotate-to {}", other().id())),
+        "{}",
+        refused.advice(Speaker::Program)
+    );
     let allowed = Rule { without_key: WithoutKey::Allow, ..Rule::default() };
     assert!(matches!(with(&allowed), Err(ContinuityError::OtherKey { .. })), "it is not without a key");
     for next in [NextKey::Id(other().id()), NextKey::Key(other())] {
@@ -248,7 +253,7 @@ fn firmware_without_a_key_is_refused_and_the_unknown_warned_about() {
     let unknown = noise(5000, 3);
     let refused = with(&esp, Content::Firmware, WithoutKey::Judge).unwrap_err();
     assert!(refused.to_string().contains("switches signature checking off"), "{refused}");
-    assert!(refused.help().contains("--allow-no-key"));
+    assert!(refused.advice(Speaker::Program).contains("--allow-no-key"));
     assert!(with(&esp, Content::Firmware, WithoutKey::Refuse).is_err());
     assert!(with(&esp, Content::Firmware, WithoutKey::Allow).unwrap().warnings().len() == 1);
     assert!(with(&unknown, Content::Firmware, WithoutKey::Judge).unwrap().warnings().len() == 1);

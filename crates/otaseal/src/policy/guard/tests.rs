@@ -3,6 +3,7 @@ use crate::format::gzip::Effort;
 use crate::format::image::tests::{arduino, esp8266, uf2_block};
 use crate::key::{KeySize, PrivateKey};
 use crate::package::firmware::Firmware;
+use crate::project::advice::{Advice, Speaker};
 use crate::sign::Scheme;
 
 fn littlefs() -> Vec<u8> {
@@ -47,7 +48,11 @@ fn a_flash_mode_is_expected_of_esp8266_images_alone() {
     assert_eq!(expect_flash_mode(&arduino(), FlashMode::Dio), Ok(()));
     let error = expect_flash_mode(&arduino(), FlashMode::Qio).unwrap_err();
     assert_eq!(error.to_string(), "the flash mode of the image is DIO, QIO is expected");
-    assert!(error.help().contains("--set-flash-mode qio"), "{}", error.help());
+    assert!(
+        error.advice(Speaker::Program).contains("--set-flash-mode qio"),
+        "{}",
+        error.advice(Speaker::Program)
+    );
     let strange = expect_flash_mode(&esp8266(9, 0, &[(0, &[1])]), FlashMode::Qio).unwrap_err();
     assert!(strange.to_string().contains("unknown (byte 0x09)"), "{strange}");
     assert_eq!(expect_flash_mode(b"any other image", FlashMode::Dio), Err(GuardError::NoFlashMode));

@@ -60,14 +60,6 @@ pub const LAYOUTS: [FlashLayout; 26] = [
 #[error("`{0}` is not a flash layout")]
 pub struct UnknownLayout(pub String);
 
-impl UnknownLayout {
-    /// What the user can do about it.
-    pub fn help(&self) -> String {
-        let names: Vec<_> = LAYOUTS.iter().map(|layout| layout.name).collect();
-        format!("it is one of {}, as the Arduino core calls its linker scripts", names.join(", "))
-    }
-}
-
 impl FromStr for FlashLayout {
     type Err = UnknownLayout;
 
@@ -110,12 +102,13 @@ pub fn fs_start_of_device(free: u32, sketch: u32) -> Result<u32, ImpossibleRepor
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::project::advice::{Advice, Speaker};
 
     #[test]
     fn names_are_found_in_any_case_and_unknown_ones_refused() {
         assert_eq!("4M1m".parse::<FlashLayout>().unwrap().fs_start, 0x30_0000);
         for bad in ["", "4m4m", "4m1m ", "3m"] {
-            assert!(bad.parse::<FlashLayout>().unwrap_err().help().contains("16m14m"));
+            assert!(bad.parse::<FlashLayout>().unwrap_err().advice(Speaker::Program).contains("16m14m"));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::format::gzip::{Effort, gzip};
+use crate::project::advice::{Advice, Speaker};
 use crate::testing::{has_tool, skipped};
 use proptest::prelude::*;
 
@@ -59,7 +60,7 @@ fn the_two_known_cases_of_a_1m_layout() {
     let error = check(&overtaken, 811_461, &flash).unwrap_err();
     let Misfit::Overtaken { at, short_by } = error else { panic!("{error}") };
     assert_eq!(at, 774_144);
-    assert!(error.help().contains(&short_by.to_string()));
+    assert!(error.advice(Speaker::Program).contains(&short_by.to_string()));
     let staged = 0xF_B000 - round_up(811_461) as usize;
     assert_eq!(model::first_loss(&overtaken, staged), Some(774_144));
     assert!(
@@ -94,7 +95,7 @@ fn an_image_of_zeros_is_not_unpacked_over_the_file_system() {
     let flash = Flash { fs_start: 0x8_0000, installed: Some(4096) };
     let error = check(&packed, packed.len() as u64, &flash).unwrap_err();
     assert_eq!(error, Misfit::BeyondFileSystem { raw: 0x8_1000, fs_start: 0x8_0000 });
-    assert!(error.help().contains("4096 bytes smaller"));
+    assert!(error.advice(Speaker::Program).contains("4096 bytes smaller"));
 }
 
 #[test]

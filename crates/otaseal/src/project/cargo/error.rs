@@ -175,63 +175,6 @@ pub enum CargoError {
 }
 
 impl CargoError {
-    /// What the user can do about it.
-    pub fn help(&self) -> String {
-        match self {
-            Self::Usage(_) => "`--help` after the task lists what it takes".into(),
-            Self::KeyGiven { help, .. } => (*help).into(),
-            Self::Settings(error) => error.help(),
-            Self::Metadata(_) => "run it inside the project, or name it with --manifest-path".into(),
-            Self::NoSuchPackage { candidates, .. } | Self::WhichPackage { candidates } => {
-                match candidates.first() {
-                    Some(first) => format!(
-                        "name it with --package, or once for all in Cargo.toml: \
-                     [workspace.metadata.otaseal] package = \"{first}\""
-                    ),
-                    None => "add the firmware to the workspace, or set `manifest-path` or `firmware`".into(),
-                }
-            }
-            Self::WhichBinary { candidates, .. } => match candidates.first() {
-                Some(first) => format!("name it with --bin, or once for all: bin = \"{first}\""),
-                None => "the firmware needs a src/main.rs".into(),
-            },
-            Self::Start { .. } => "check that it is installed and in PATH".into(),
-            Self::Build { .. } => "nothing was packaged; correct what the compiler says above".into(),
-            Self::NoExecutable { .. } => "check `bin` and `features` in the settings".into(),
-            Self::NoKey(_) => "make one with `cargo xtask keygen`".into(),
-            Self::Read { .. } => "check that it is there and that you may read it".into(),
-            Self::Keygen(source) => source.help(),
-            Self::Source(error) => error.help(),
-            Self::Passphrase(error) => error.help(),
-            Self::KeyOfCommand { public } => format!(
-                "make it where it is kept, and put its public half at {}; or name a file for a key of its own with --key",
-                public.display()
-            ),
-            Self::Uri(error) => error.help().into(),
-            Self::Policy(error) => error.help(),
-            Self::Pair(error) => error.help(),
-            Self::KeyPair { public_id, private_id, .. } => format!(
-                "the private key's id is {private_id}, the other's {public_id}; \
-                 give the file that was made with the private key"
-            ),
-            Self::Package(error) => error.help(),
-            Self::Sign(error) => error.help().into(),
-            Self::Emit(EmitError::OutOfDate { command, .. }) => format!("run `{command}`"),
-            Self::Emit(EmitError::Key(error)) => error.help(),
-            Self::Emit(EmitError::Output(error)) | Self::Output(error) => error.help().into(),
-            Self::NoEmit => "add it to the settings: \
-                 emit = [{ path = \"src/ota_key.rs\", kind = \"rust-device\" }]"
-                .into(),
-            Self::EmitSetting { .. } => "docs/settings.md says which field goes with which kind".into(),
-            Self::NoSbom => {
-                "make it with the tool that builds the firmware, and name it with --sbom-file".into()
-            }
-            Self::NothingSigned(_) => "make one with `cargo xtask sign`, or name the image".into(),
-            Self::Rejected { .. } => "do not ship it: this key did not sign these bytes".into(),
-            Self::Report(_) => "the work itself was done".into(),
-        }
-    }
-
     /// 1 judged and rejected, 2 usage, 3 could not do it.
     pub fn exit_code(&self) -> u8 {
         match self {

@@ -8,6 +8,7 @@ use super::note::Note;
 use super::tasks::{self, Signed, VerifiedFile};
 use crate::key::material;
 use crate::output::Written;
+use crate::project::advice::{Advice, Speaker};
 use crate::sign::Scheme;
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -29,7 +30,7 @@ pub fn run(
         // Whoever reads the output has gone, `| head` for one: nothing is left to say.
         Err(CargoError::Report(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(3),
         Err(error) => {
-            let [what, help] = [error.to_string(), error.help()].map(material::without_keys);
+            let [what, help] = [error.to_string(), error.advice(Speaker::Hook)].map(material::without_keys);
             let _ = writeln!(err, "error: {what}\nhelp: {help}");
             ExitCode::from(error.exit_code())
         }
@@ -72,7 +73,7 @@ fn words(note: &Note) -> String {
              The key was read from {}.\n",
             short(path)
         ),
-        Note::Key(finding) => format!("warning: {finding}\n         ({})", finding.help()),
+        Note::Key(finding) => format!("warning: {finding}\n         ({})", finding.advice(Speaker::Hook)),
         Note::Continuity { warning } => {
             format!("warning: {warning}\n         (`cargo xtask pubkey` puts the key in)")
         }

@@ -266,7 +266,7 @@ fn the_public_key_is_emitted_once_and_checked() {
                     { path = \"Updater_Signing.h\", kind = \"c-header\" },\n{ path = \"key.der\", kind = \"der\" }]";
     let project = Project::new(settings).with_key("other.pem", "other.pem");
     let (code, _, err) = project.run("pubkey --check");
-    assert!(code == 3 && err.contains("help: run `cargo xtask pubkey`"), "{err}");
+    assert!(code == 3 && err.contains("help: run: cargo xtask pubkey"), "{err}");
     assert_eq!(project.run("pubkey").1.matches("written").count(), 3);
     assert_eq!(project.run("pubkey").1.matches("up to date").count(), 3);
     assert_eq!(project.run("pubkey --check").0, 0);

@@ -50,18 +50,6 @@ pub enum ReadError {
     },
 }
 
-impl ReadError {
-    /// What the user can do about it.
-    pub fn help(&self) -> &'static str {
-        match self {
-            Self::Read { .. } => "check that the file is there and that you may read it",
-            Self::TooLarge(_) | Self::Gzip { .. } | Self::Key(_) | Self::Manifest { .. } => {
-                "give the images that devices run, signed or not, or the manifest.json of their packages"
-            }
-        }
-    }
-}
-
 /// Looks at a release: an image, signed or not, compressed or not, or a `manifest.json`. Beside a manifest, a signed
 /// image that it lists is looked at in its place.
 ///

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::key::{KeySize, PrivateKey};
+use crate::project::advice::{Advice, Speaker};
 use crate::sign::diagnose::{Mismatch, mismatch};
 use crate::testing::{has_tool, openssl};
 use std::fs;
@@ -34,7 +35,7 @@ impl Bench {
     fn refusal(&self, line: &str) -> String {
         let error = self.signer(line).sign_digest(Scheme::Pkcs1v15Sha256, &DIGEST).unwrap_err();
         assert!(matches!(error, SignError::Refused { .. }), "{error}");
-        format!("{error} | {}", error.help())
+        format!("{error} | {}", error.advice(Speaker::Program))
     }
 }
 

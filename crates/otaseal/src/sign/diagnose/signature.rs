@@ -87,42 +87,6 @@ impl fmt::Display for Mismatch {
     }
 }
 
-impl Mismatch {
-    /// What the user can do about it.
-    pub fn help(&self) -> &'static str {
-        match self {
-            Self::Length { .. } => "give the signature alone, of the key that is expected",
-            Self::Trivial => "the signer made no signature, and did not say so: check it with its own tool",
-            Self::OtherKey => "check which key signs: its public half is the key to name",
-            Self::Reversed => "some interfaces give the number with its lowest byte first: reverse it",
-            Self::OtherScheme(Scheme::Legacy) => {
-                "let the signer add the DigestInfo (openssl: -pkeyopt digest:sha256), or give it the DigestInfo; \
-                 --legacy is for devices with core 2.5.0 to 2.5.2 alone"
-            }
-            Self::OtherScheme(Scheme::Pkcs1v15Sha256) => {
-                "sign the bare digest with PKCS#1 padding alone (openssl: no `digest` option), or leave --legacy away"
-            }
-            Self::OtherBytes => "check that it was made for this very image: sign this one's digest again",
-            Self::HashedAgain => {
-                "the signer hashes what it is given: use its mode for a ready digest (openssl: pkeyutl, not dgst)"
-            }
-            Self::HashedDigestInfo | Self::WrappedTwice => {
-                "the signer makes the DigestInfo by itself: give it the bare digest (--signer-cmd-input digest), or \
-                 use its mode that only pads (openssl: no `digest` option)"
-            }
-            Self::HexadecimalText => "give the signer the 32 bytes, not the 64 digits",
-            Self::OtherHash(_) => "devices check SHA-256 only: choose it where the signature is made",
-            Self::NoNull => "use a signer that writes DigestInfo as RFC 8017 does, or give it ready-made",
-            Self::Pss(_) => {
-                "devices check PKCS#1 v1.5 only: choose that padding (openssl: -pkeyopt rsa_padding_mode:pkcs1; \
-                 AWS: RSASSA_PKCS1_V1_5_SHA_256)"
-            }
-            Self::NoPadding => "choose PKCS#1 v1.5 padding (openssl: -pkeyopt rsa_padding_mode:pkcs1)",
-            Self::Unknown { .. } => "sign what `otaseal digest` gives and nothing else",
-        }
-    }
-}
-
 /// Says what is wrong with a signature of `digest`; nothing when nothing is. For people: the device verifier has
 /// rejected the image before this is asked.
 pub fn mismatch(signature: &[u8], key: &PublicKey, scheme: Scheme, digest: &[u8; 32]) -> Option<Mismatch> {

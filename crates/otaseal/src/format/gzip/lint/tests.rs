@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::format::gzip::{Effort, gzip};
+use crate::project::advice::{Advice, Speaker};
 use crate::testing::has_tool;
 
 fn good() -> Vec<u8> {
@@ -11,7 +12,11 @@ fn good() -> Vec<u8> {
 /// The findings, each by its name in JSON.
 fn findings(gzip: &[u8]) -> Vec<String> {
     let findings = lint(gzip).findings;
-    assert!(findings.iter().all(|finding| !finding.help().is_empty() && !finding.to_string().is_empty()));
+    assert!(
+        findings
+            .iter()
+            .all(|finding| !finding.advice(Speaker::Program).is_empty() && !finding.to_string().is_empty())
+    );
     assert!(findings.is_sorted_by(|a, b| a.severity() >= b.severity()), "the worst first: {findings:?}");
     let name =
         |finding: &Finding| serde_json::to_value(finding).unwrap()["finding"].as_str().unwrap().to_owned();

@@ -105,27 +105,6 @@ pub enum Damage {
     },
 }
 
-impl Damage {
-    /// What the user can do about it.
-    pub fn help(&self) -> &'static str {
-        match self {
-            Self::NoSegments { .. } => "link a program into it; this header alone starts nothing",
-            Self::CutOff { .. } | Self::NoApplication => {
-                "the build was interrupted or the copy is not complete: build it again, copy it again. An ESP32 \
-                 image looks like this too, and is not supported"
-            }
-            Self::Checksum { .. } => "a byte has changed since the build: take the file that the build made",
-            Self::AddressRange { .. } | Self::Overlap { .. } => {
-                "the linker script puts two things in one place; correct it and build again"
-            }
-            Self::Length { .. } | Self::Crc { .. } => {
-                "the file was changed after elf2bin.py wrote these words: build it again, and change the flash \
-                 mode with --set-flash-mode, which keeps them right"
-            }
-        }
-    }
-}
-
 /// The first thing that is wrong, image by image, then the file as a whole.
 pub(super) fn find(file: &Esp8266File, bytes: &[u8]) -> Option<Damage> {
     let part = if file.application.is_some() { Part::BootLoader } else { Part::Image };

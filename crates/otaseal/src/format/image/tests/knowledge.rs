@@ -1,5 +1,6 @@
 //! What is known of images beyond their headers: damage, flash modes, RP2040 and RP2350, filesystems, UF2.
 
+use crate::project::advice::{Advice, Speaker};
 use proptest::prelude::*;
 
 use super::esp8266::{Damage, FlashMode, Part, WordsState, set_flash_mode};
@@ -100,7 +101,7 @@ fn each_kind_of_damage_has_its_own_name() {
     assert_eq!(damage(&beyond), Some(Damage::AddressRange { part: Part::Image, segment: 1 }));
     for it in [damage(&overlap), damage(&beyond), changed(2, &[3]), damage(&whole[..0x1000])] {
         let it = it.unwrap();
-        assert!(!it.to_string().is_empty() && !it.help().is_empty());
+        assert!(!it.to_string().is_empty() && !it.advice(Speaker::Program).is_empty());
     }
 }
 
@@ -358,7 +359,7 @@ proptest! {
                 }
                 prop_assert!(unpacked.bytes.len() <= 4096 + 476);
             }
-            Err(error) => prop_assert!(!error.to_string().is_empty() && !error.help().is_empty()),
+            Err(error) => prop_assert!(!error.to_string().is_empty() && !error.advice(Speaker::Program).is_empty()),
         }
     }
 

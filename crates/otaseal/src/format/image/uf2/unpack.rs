@@ -106,30 +106,6 @@ pub enum Uf2Error {
     Nothing,
 }
 
-impl Uf2Error {
-    /// What the user can do about it.
-    pub fn help(&self) -> &'static str {
-        match self {
-            Self::Damaged { .. } | Self::CutOff | Self::Missing { .. } => {
-                "copy the file again, or give the .bin or .elf of the same build"
-            }
-            Self::Families { .. } => "give the .bin or .elf of the build for one chip",
-            Self::UnknownFamily { .. } => "only RP2040 and RP2350 are updated from such files",
-            Self::FileContainer { .. } | Self::Nothing => "give the .bin or .elf of the build",
-            Self::Conflict { .. } => {
-                "give the .bin or .elf of the same build: what the flash will hold is not clear"
-            }
-            Self::Gap { .. } => "check the linker script, or allow larger holes with --max-gap",
-            Self::TooLarge { .. } => {
-                "give the .bin or .elf of the same build; no supported flash is that large"
-            }
-            Self::NotAtStart { .. } => {
-                "an update replaces the flash from its start: give a build that begins there"
-            }
-        }
-    }
-}
-
 /// One block's payload and where it goes.
 struct Piece<'a> {
     address: u32,

@@ -1,0 +1,215 @@
+//! Why a device does not take an image, and what had to be assumed about it: facts, without a word on what to do.
+
+use std::fmt;
+
+use otaseal_device::{MetadataError, Reject};
+use serde::{Serialize, Serializer};
+
+use super::fit::Misfit;
+use crate::format::gzip::lint::Finding;
+use crate::format::image::esp8266::FlashMode;
+use crate::sign::Scheme;
+
+/// Why a device does not take an image. `Display` is one line; it serialises as that text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The file has no bytes.
+    Empty,
+    /// The core cannot unpack gzip.
+    NoGzip,
+    /// The first byte is neither E9 nor, where the core knows gzip, 1F.
+    FirstByte,
+    /// The file does not fit, or the boot loader cannot unpack it where it lies.
+    Misfit(Misfit),
+    /// The file is not signed.
+    NotSigned {
+        /// Whether the device's key is given. Without it, the device may be one that checks nothing.
+        key_given: bool,
+    },
+    /// The device checks signatures, and its key is not given.
+    KeyNotGiven {
+        /// Whether there is a build of this kind that checks nothing.
+        may_check_nothing: bool,
+    },
+    /// The core reads a trailer only behind a multiple of 4 bytes.
+    Misaligned {
+        /// Length of the payload in bytes.
+        payload_len: usize,
+    },
+    /// The device writes its own flash mode into the image before it hashes it.
+    FlashModeHashed {
+        /// Byte 2 of the image.
+        image: u8,
+        /// What the device writes there.
+        device: u8,
+    },
+    /// The signature is good, in the form that the device does not check.
+    OtherScheme {
+        /// The form that it checks.
+        expected: Scheme,
+    },
+    /// The signature is rejected.
+    Rejected(Reject),
+    /// The image is built for a larger flash chip.
+    ChipSize {
+        /// Size in the image's header, in bytes.
+        stated: u32,
+        /// Size of the device's chip, in bytes.
+        real: u32,
+    },
+    /// The file begins neither like an ESP8266 image nor like a gzip.
+    Magic,
+    /// The core leaves the trailer behind the gzip, and the boot loader takes its length for the image's.
+    TrailerBehindGzip {
+        /// Whether the device checks signatures.
+        verifies: bool,
+        /// What the boot loader writes, in bytes: the length of the signature.
+        written: usize,
+    },
+    /// The boot loader and this gzip do not go together.
+    Gzip(Finding),
+    /// The image starts in another flash mode than the one that the device is wired for.
+    FlashMode {
+        /// The image's.
+        image: FlashMode,
+        /// The device's.
+        device: FlashMode,
+    },
+    /// Homie decodes a base64 payload piece by piece.
+    HomieBase64,
+    /// Homie takes nothing that does not begin with E9.
+    HomieFirstByte,
+    /// What would stand in the flash is no program of this chip.
+    NotFlashContents {
+        /// What it is, with its article.
+        found: String,
+    },
+    /// What would stand in the flash is an image for the ESP8266.
+    ForEsp8266,
+    /// What would stand in the flash is damaged.
+    Damaged {
+        /// Which image: the file's or the one in the gzip.
+        part: &'static str,
+    },
+    /// What would stand in the flash is no ESP8266 image.
+    NotEsp8266 {
+        /// Which image: the file's or the one in the gzip.
+        part: &'static str,
+        /// What it is, with its article.
+        found: String,
+    },
+    /// The metadata block cannot be read.
+    Metadata(MetadataError),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("the file is empty"),
+            Self::NoGzip => f.write_str("this core does not know gzip"),
+            Self::FirstByte => f.write_str("the first byte is no ESP8266 image's"),
+            Self::Misfit(misfit) => misfit.fmt(f),
+            Self::NotSigned { .. } => f.write_str("it is not signed"),
+            Self::KeyNotGiven { .. } => {
+                f.write_str("this device checks the signature, and its key is not given")
+            }
+            Self::Misaligned { payload_len } => write!(
+                f,
+                "this core misreads a trailer behind {payload_len} bytes, which is no multiple of 4"
+            ),
+            Self::FlashModeHashed { image, device } => write!(
+                f,
+                "the device writes its flash mode, {}, over the image's, {}, and then hashes",
+                mode(*device),
+                mode(*image)
+            ),
+            Self::OtherScheme { expected: Scheme::Legacy } => {
+                f.write_str("this core expects a signature of the bare digest")
+            }
+            Self::OtherScheme { expected: Scheme::Pkcs1v15Sha256 } => {
+                f.write_str("the signature is of the bare digest, as cores 2.5.0 to 2.5.2 want it")
+            }
+            Self::Rejected(reject) => reject.fmt(f),
+            Self::ChipSize { stated, real } => {
+                write!(f, "the image is for a flash chip of {stated} bytes, the device has {real}")
+            }
+            Self::Magic => f.write_str("it begins neither like an ESP8266 image nor like a gzip"),
+            Self::TrailerBehindGzip { verifies, written } => {
+                let who = if *verifies { "this core" } else { "a device without a key" };
+                write!(
+                    f,
+                    "{who} leaves the signature behind the gzip, so that the boot loader writes {written} bytes and \
+                     stops"
+                )
+            }
+            Self::Gzip(finding) => finding.fmt(f),
+            Self::FlashMode { image, device } => {
+                write!(f, "the image starts in flash mode {image}, the device is wired for {device}")
+            }
+            Self::HomieBase64 => {
+                f.write_str("whether a base64 payload arrives whole depends on how the network cuts it")
+            }
+            Self::HomieFirstByte => {
+                f.write_str("Homie takes nothing that does not begin with E9, and no gzip")
+            }
+            Self::NotFlashContents { found } => write!(f, "{found} is no flash contents of an RP2040"),
+            Self::ForEsp8266 => f.write_str("it is an image for the ESP8266"),
+            Self::Damaged { part } => {
+                write!(f, "{part} is damaged or cut off: a segment or its checksum is wrong")
+            }
+            Self::NotEsp8266 { part, found } => write!(f, "{part} is {found}, not an ESP8266 image"),
+            Self::Metadata(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+fn mode(byte: u8) -> String {
+    FlashMode::from_byte(byte).map_or_else(|| format!("{byte:#04x}"), |mode| mode.to_string())
+}
+
+/// What a judgement takes for granted, because nothing is known of it. `Display` is one line; it serialises as that
+/// text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Assumption {
+    /// The flash is not known: the file has room in it.
+    Space,
+    /// The size of the running image is not known: the file has room beside it.
+    SpaceBesideInstalled,
+    /// The flash mode is not known: the device writes the image's own mode into it.
+    FlashModeOfImage(FlashMode),
+    /// The flash mode is not known: the device can read its flash in the mode of the image in the gzip.
+    FlashMode(FlashMode),
+    /// The flash is not known: while it unpacks, the boot loader overwrites nothing that it has still to read.
+    Unpacking,
+    /// The size of the file system is not known: the file has room in it.
+    FileSystem,
+}
+
+impl fmt::Display for Assumption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Space => f.write_str("there is enough space for it"),
+            Self::SpaceBesideInstalled => f.write_str("there is enough space beside what runs now"),
+            Self::FlashModeOfImage(mode) => {
+                write!(f, "the device reads its flash in mode {mode}, as the image says")
+            }
+            Self::FlashMode(mode) => write!(f, "the device reads its flash in mode {mode}"),
+            Self::Unpacking => f.write_str("unpacking does not overtake its own input"),
+            Self::FileSystem => f.write_str("its file system has room for the file"),
+        }
+    }
+}
+
+impl Serialize for Assumption {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
