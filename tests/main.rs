@@ -21,6 +21,7 @@ mod memory;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 mod readme;
+mod settings;
 mod signers;
 mod signing_py;
 mod terminal;

@@ -2,6 +2,8 @@ use super::*;
 use crate::package::Options;
 use std::fs;
 
+mod precedence;
+
 fn read(name: &str, text: &str) -> (tempfile::TempDir, Result<Settings, SettingsError>) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(name);
