@@ -5,6 +5,7 @@ use crate::profile::Profile;
 use crate::profile::target::Refusal;
 use crate::sign::Scheme;
 use serde::{Deserialize, Serialize};
+use std::str::FromStr;
 
 /// One kind of file in a package, beside the manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -57,6 +58,25 @@ impl ArtefactKind {
             Self::Signed | Self::GzSigned => Some(Scheme::Pkcs1v15Sha256),
             Self::LegacySig => Some(Scheme::Legacy),
         }
+    }
+}
+
+impl FromStr for ArtefactKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "plain" => Self::Plain,
+            "gz" => Self::Gz,
+            "signed" => Self::Signed,
+            "gz-signed" => Self::GzSigned,
+            "legacy-sig" => Self::LegacySig,
+            _ => {
+                return Err(format!(
+                    "`{text}` is not an artefact: expected plain, gz, signed, gz-signed or legacy-sig"
+                ));
+            }
+        })
     }
 }
 

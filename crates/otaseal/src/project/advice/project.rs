@@ -11,6 +11,10 @@ impl Advice for SettingsError {
         match self {
             Self::Read { .. } => "check that the file is there and that you may read it".into(),
             Self::Invalid { .. } => "correct that line; the settings are listed in docs/settings.md".into(),
+            Self::Stranger { .. } => {
+                "make the file your own (chown), name the command with --signer-cmd, or name a key with --key"
+                    .into()
+            }
             Self::Unknown { valid, near: true, .. } => {
                 format!("did you mean `{}`?", valid.first().copied().unwrap_or_default())
             }

@@ -1,7 +1,6 @@
 //! A project's new key pair.
 
 use super::CargoError;
-use super::keys::in_token;
 use super::note::Note;
 use super::project::Project;
 use super::tasks::Request;
@@ -10,6 +9,7 @@ use crate::key::pair::PairFiles;
 use crate::key::passphrase::{Passphrase, PassphraseSource, SecretError, SecretKind, Secrets};
 use crate::key::{KeySize, PrivateKey, PublicKey};
 use crate::output::{OutputError, Overwrite, same_place};
+use crate::project::settings::in_token;
 use crate::sign::source::SourceError;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -51,10 +51,10 @@ pub fn keygen(task: &Keygen, note: &mut dyn FnMut(Note)) -> Result<NewKey, Cargo
     let request = &task.request;
     let project = Project::load_for_keys(request.manifest_path.as_deref(), &request.settings)?;
     if project.settings.signer_cmd.is_some() {
-        return Err(CargoError::KeyOfCommand { public: project.public_path() });
+        return Err(CargoError::KeyOfCommand { public: project.settings.public_path(&project.root) });
     }
-    let private = project.private_path();
-    let public = project.settings.public_key.clone().unwrap_or_else(|| project.beside(&private));
+    let private = project.settings.private_path(&project.root);
+    let public = project.settings.public_path(&project.root);
     if let Some(uri) = in_token(&private) {
         if task.encrypt.is_some() {
             return Err(CargoError::Usage("a key in a token is in no file that could be encrypted".into()));

@@ -330,6 +330,7 @@ fn a_wrong_command_line_is_usage() {
     for help in ["--help", "help", "sign --help", "keygen -h", "pubkey --help", "verify --help"] {
         let (code, out, _) = project.run_words(help.split_whitespace().map(OsString::from));
         assert!(code == 0 && out.starts_with("cargo xtask"), "{help}");
+        assert!(out.lines().all(|line| line.len() <= 120), "{out}");
     }
 }
 

@@ -1,7 +1,12 @@
 use super::*;
+use crate::format::gzip::Effort;
+use crate::format::image::esp8266::FlashMode;
 use crate::package::Options;
+use crate::sign::command::CommandInput;
 use std::fs;
+use std::time::Duration;
 
+mod find;
 mod precedence;
 
 fn read(name: &str, text: &str) -> (tempfile::TempDir, Result<Settings, SettingsError>) {
@@ -81,7 +86,7 @@ fn every_field_is_known_and_paths_belong_to_the_file() {
     assert_eq!((emit[0].kind, emit[1].kind), (EmitKind::RustDevice, EmitKind::CHeader));
     // The lists that unknown names are checked against are complete: nothing above was refused. And they hold
     // nothing that the types refuse.
-    for field in FIELDS {
+    for field in SETTINGS.iter().map(|setting| setting.name) {
         let text = if field.starts_with("signer-") { BY_COMMAND } else { FULL };
         assert!(text.contains(&format!("{field} = ")) || text.contains(&format!("[{field}]")), "{field}");
     }
@@ -211,7 +216,7 @@ fn a_far_name_gets_the_list() {
     let SettingsError::Unknown { valid, near: false, .. } = error("compression-level = 9") else {
         panic!("it is near nothing")
     };
-    assert_eq!(valid.len(), FIELDS.len());
+    assert_eq!(valid.len(), SETTINGS.len());
 }
 
 #[test]

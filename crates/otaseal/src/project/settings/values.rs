@@ -1,51 +1,226 @@
-//! Values that are checked while they are read, so that an error names their line.
+//! How the values of settings are read: from a file, so that an error names the line, and from a command line.
 
-use crate::sign::command;
-use serde::de::Error;
+use super::{Emit, Fallback};
+use crate::key::uri::Pkcs11Uri;
+use crate::sign::command::{self, SigningCommand};
+use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
-use std::fmt::Display;
+use std::ffi::OsStr;
+use std::fmt::{self, Display};
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A name that becomes an argument of cargo: it must not be taken for an option.
-fn check_word(text: &str) -> Result<(), String> {
-    if text.is_empty() || text.starts_with('-') || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(format!("`{}` cannot be a name here", text.escape_debug()));
+/// A way to read values of one type.
+pub(super) trait Kind<T> {
+    /// Reads a value of a command line.
+    fn from_text(text: &OsStr) -> Result<T, String>;
+
+    /// Reads a value of a file.
+    fn from_file<'de, D: Deserializer<'de>>(value: D) -> Result<T, D::Error> {
+        Self::from_text(String::deserialize(value)?.as_ref()).map_err(Error::custom)
     }
-    Ok(())
+
+    /// Makes the paths in a value relative to this directory.
+    fn rebase(_: &mut T, _: &Path) {}
 }
 
-pub(super) fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    check_word(&text).map_err(Error::custom)?;
-    Ok(Some(text))
+fn utf8(text: &OsStr) -> Result<&str, String> {
+    text.to_str().ok_or_else(|| "this is not UTF-8 text".into())
 }
 
-pub(super) fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
-    let list = Vec::<String>::deserialize(deserializer)?;
-    list.iter().try_for_each(|text| check_word(text)).map_err(Error::custom)?;
-    Ok(Some(list))
+fn from_str<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: T::Err| error.to_string())
+}
+
+/// A path, or a key in a token.
+pub(super) struct File;
+
+impl Kind<PathBuf> for File {
+    fn from_text(text: &OsStr) -> Result<PathBuf, String> {
+        if text.is_empty() { Err("a path is empty".into()) } else { Ok(text.into()) }
+    }
+
+    fn rebase(path: &mut PathBuf, base: &Path) {
+        // A key in a token is no file.
+        if !path.to_str().is_some_and(Pkcs11Uri::is_one) {
+            *path = base.join(&*path);
+        }
+    }
+}
+
+/// A file that otaseal reads before it writes it: it cannot be a stream.
+pub(super) struct Ledger;
+
+impl Kind<PathBuf> for Ledger {
+    fn from_text(text: &OsStr) -> Result<PathBuf, String> {
+        if text == "-" { Err("a ledger is a file, not a stream".into()) } else { File::from_text(text) }
+    }
+
+    fn rebase(path: &mut PathBuf, base: &Path) {
+        File::rebase(path, base);
+    }
 }
 
 /// What its own type reads.
-pub(super) fn parsed<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+pub(super) struct Parsed;
+
+impl<T: FromStr<Err: Display>> Kind<T> for Parsed {
+    fn from_text(text: &OsStr) -> Result<T, String> {
+        from_str(utf8(text)?)
+    }
+}
+
+/// A list of them; commas separate them on a command line.
+pub(super) struct List;
+
+impl<T: FromStr<Err: Display>> Kind<Vec<T>> for List {
+    fn from_text(text: &OsStr) -> Result<Vec<T>, String> {
+        utf8(text)?.split(',').map(from_str).collect()
+    }
+
+    fn from_file<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<T>, D::Error> {
+        Ok(Vec::<Item<T>>::deserialize(value)?.into_iter().map(|item| item.0).collect())
+    }
+}
+
+/// One of a list. The visitor parses it, because an error of a visitor names the line of the item.
+struct Item<T>(T);
+
+impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Item<T> {
+    fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
+        value.deserialize_str(Item(PhantomData)).map(Item)
+    }
+}
+
+impl<T: FromStr<Err: Display>> Visitor<'_> for Item<PhantomData<T>> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        from_str(text).map_err(E::custom)
+    }
+}
+
+/// A name that becomes an argument of cargo: nobody may take it for an option.
+pub(super) struct Word;
+
+fn word(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.starts_with('-') || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(format!("`{}` cannot be a name here", text.escape_debug()));
+    }
+    Ok(text.into())
+}
+
+impl Kind<String> for Word {
+    fn from_text(text: &OsStr) -> Result<String, String> {
+        word(utf8(text)?)
+    }
+}
+
+impl Kind<Vec<String>> for Word {
+    fn from_text(text: &OsStr) -> Result<Vec<String>, String> {
+        utf8(text)?.split(',').map(word).collect()
+    }
+
+    fn from_file<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<String>, D::Error> {
+        let list = Vec::<String>::deserialize(value)?;
+        list.iter().map(|text| word(text)).collect::<Result<_, _>>().map_err(Error::custom)
+    }
+}
+
+/// The words of [`Fallback`].
+pub(super) fn words<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Vec<String>>, D::Error> {
+    Word::from_file(value).map(Some)
+}
+
+/// The names of [`Emit`].
+pub(super) fn parsed<'de, D, T>(value: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: FromStr<Err: Display>,
 {
-    String::deserialize(deserializer)?.parse().map(Some).map_err(Error::custom)
+    Parsed::from_file(value).map(Some)
 }
 
-/// A list of them.
-pub(super) fn parsed_list<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: FromStr<Err: Display>,
-{
-    let list = Vec::<String>::deserialize(deserializer)?;
-    list.iter().map(|text| text.parse()).collect::<Result<_, _>>().map(Some).map_err(Error::custom)
+/// A number, or yes or no: a file has a type of its own for it.
+pub(super) struct Plain;
+
+impl<T: FromStr<Err: Display> + for<'de> Deserialize<'de>> Kind<T> for Plain {
+    fn from_text(text: &OsStr) -> Result<T, String> {
+        from_str(utf8(text)?)
+    }
+
+    fn from_file<'de, D: Deserializer<'de>>(value: D) -> Result<T, D::Error> {
+        T::deserialize(value)
+    }
 }
 
-pub(super) fn timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    command::timeout(u64::deserialize(deserializer)?).map(Some).map_err(Error::custom)
+/// A time in seconds.
+pub(super) struct Seconds;
+
+impl Kind<Duration> for Seconds {
+    fn from_text(text: &OsStr) -> Result<Duration, String> {
+        // Zero stands for text that is no number: the same words refuse it.
+        Ok(command::timeout(utf8(text)?.parse().unwrap_or(0))?)
+    }
+
+    fn from_file<'de, D: Deserializer<'de>>(value: D) -> Result<Duration, D::Error> {
+        command::timeout(u64::deserialize(value)?).map_err(Error::custom)
+    }
+}
+
+/// A command, which runs in the directory of the file that names it.
+pub(super) struct Command;
+
+impl Kind<SigningCommand> for Command {
+    fn from_text(text: &OsStr) -> Result<SigningCommand, String> {
+        from_str(utf8(text)?)
+    }
+
+    fn rebase(command: &mut SigningCommand, base: &Path) {
+        command.run_in(base);
+    }
+}
+
+/// Tables, which only a file can hold.
+pub(super) struct Table;
+
+impl Kind<Vec<Emit>> for Table {
+    fn from_text(_: &OsStr) -> Result<Vec<Emit>, String> {
+        Err("only a settings file can say this".into())
+    }
+
+    fn from_file<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<Emit>, D::Error> {
+        Vec::deserialize(value)
+    }
+
+    fn rebase(list: &mut Vec<Emit>, base: &Path) {
+        for emit in list {
+            emit.path = base.join(&emit.path);
+        }
+    }
+}
+
+impl Kind<Fallback> for Table {
+    fn from_text(_: &OsStr) -> Result<Fallback, String> {
+        Err("only a settings file can say this".into())
+    }
+
+    fn from_file<'de, D: Deserializer<'de>>(value: D) -> Result<Fallback, D::Error> {
+        Fallback::deserialize(value)
+    }
+
+    fn rebase(fallback: &mut Fallback, base: &Path) {
+        // A bare name is looked up in PATH, as everywhere.
+        for program in [&mut fallback.cargo, &mut fallback.rustc].into_iter().flatten() {
+            if program.components().count() > 1 {
+                *program = base.join(&*program);
+            }
+        }
+    }
 }

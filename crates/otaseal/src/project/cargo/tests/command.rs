@@ -72,11 +72,11 @@ fn a_command_on_the_command_line_signs_where_it_was_typed() {
     // The project's own public key, where none is named.
     assert_eq!(run(&["--signer-cmd", &line]).0, 0);
     for (wrong, says) in [
-        (&["--signer-cmd", &line, "--key", "k.pem"][..], "--public-key"),
+        (&["--signer-cmd", &line, "--key", "k.pem"][..], "`public-key` names"),
         (&["--signer-cmd", ""], "is empty"),
         (&["--signer-cmd", "sh -c 'x"], "not closed"),
-        (&["--signer-timeout", "5"], "belong to a --signer-cmd"),
-        (&["--signer-cmd-input", "digest"], "belong to a --signer-cmd"),
+        (&["--signer-timeout", "5"], "belongs to `signer-cmd`"),
+        (&["--signer-cmd-input", "digest"], "belongs to `signer-cmd`"),
         (&["--signer-cmd", &line, "--signer-timeout", "0"], "from 1 to 86400"),
         (&["--signer-cmd", &line, "--signer-cmd-input", "md5"], "expected digest-info or digest"),
         (&["--signer-shell", "x"], "--signer-shell"),
