@@ -6,6 +6,7 @@ mod fixtures;
 mod fuzz;
 mod interop;
 mod layers;
+mod settings;
 mod test;
 mod tools;
 
@@ -28,6 +29,7 @@ cargo xtask TASK: the tasks of this workspace
 
   test                 everything that must hold; ends with the test runner's summary
   ci                   the same, and format, lints, dependencies, invariants, Windows
+  settings [--check]   write the tables of docs/settings.md
   fixtures [--check]   make the images that must be accepted or rejected
   device [--update]    build the demo firmware, and judge every fixture with it in QEMU
   device --measure     size, instructions and stack of a verdict, beside BearSSL's
@@ -54,6 +56,8 @@ fn main() -> ExitCode {
         ["ci"] => ci::run_all(root).map(|()| String::new()),
         ["fixtures"] => fixtures::run(root, false),
         ["fixtures", "--check"] => fixtures::run(root, true),
+        ["settings"] => settings::run(root, false),
+        ["settings", "--check"] => settings::run(root, true),
         ["device"] => device::run(root, false),
         ["device", "--update"] => device::run(root, true),
         ["device", "--measure"] => device::measure(root),
