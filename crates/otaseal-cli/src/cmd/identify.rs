@@ -4,7 +4,7 @@ use crate::report::Outcome;
 use clap::Args;
 use otaseal::format::digest::Md5Digest;
 use otaseal::format::image::esp8266::FlashMode;
-use otaseal::package::manifest::{Match, Release};
+use otaseal::package::manifest::{MAX_MANIFEST, Manifest, Match};
 use serde::Serialize;
 use std::fmt;
 
@@ -83,15 +83,16 @@ pub(crate) fn run(args: &Identify) -> Result<Identified, Failure> {
     check_places(&args.manifests.iter().collect::<Vec<_>>(), &[])?;
     let mut found = Vec::new();
     for place in &args.manifests {
-        let release = Release::from_json(&place.read(1 << 20)?).map_err(|error| {
+        let manifest = Manifest::from_json(&place.read(MAX_MANIFEST)?).map_err(|error| {
             Failure::new(
                 format_args!("{place}: {error}"),
                 "give a manifest.json that `otaseal package` wrote",
             )
         })?;
-        let what = release.find(args.md5);
-        let Release { name, version, source, .. } = release;
-        found.extend(what.map(|what| Found { manifest: place.name(), name, version, source, what }));
+        let what = manifest.find(args.md5);
+        let Manifest { name, version, source, .. } = manifest;
+        let found_in = |what| Found { manifest: place.name(), name, version, source: source.file, what };
+        found.extend(what.map(found_in));
     }
     Ok(Identified { md5: args.md5, found })
 }

@@ -118,9 +118,9 @@ impl fmt::Display for Shown {
             // Names are somebody's input: no control character reaches the terminal.
             let (from, to) = (input.file.escape_debug(), output.file.escape_debug());
             writeln!(f, "{seq:<8} {time}  {from} -> {to}")?;
-            writeln!(f, "         input    {}", input.sha256.escape_debug())?;
-            writeln!(f, "         output   {}", output.sha256.escape_debug())?;
-            writeln!(f, "         key id   {}", key_id.escape_debug())?;
+            writeln!(f, "         input    {}", input.sha256)?;
+            writeln!(f, "         output   {}", output.sha256)?;
+            writeln!(f, "         key id   {key_id}")?;
             let said = [("by", &record.who), ("commit", &record.git_commit), ("build", &record.build_id)];
             for (what, text) in said {
                 text.iter().try_for_each(|text| writeln!(f, "         {what:8} {}", text.escape_debug()))?;
@@ -139,8 +139,9 @@ impl fmt::Display for Shown {
 
 pub(crate) fn show(args: &Show) -> Result<Shown, Failure> {
     let mut records = Vec::new();
-    let begins =
-        |text: &str, start: &Option<String>| start.as_deref().is_none_or(|start| text.starts_with(start));
+    let begins = |id: &dyn fmt::Display, start: &Option<String>| {
+        start.as_deref().is_none_or(|start| id.to_string().starts_with(start))
+    };
     ledger::walk(&args.file, &mut |record, _| {
         let digest =
             begins(&record.input.sha256, &args.sha256) || begins(&record.output.sha256, &args.sha256);
@@ -200,11 +201,11 @@ fn row(table: &mut String, record: &Record) {
         record.seq.to_string(),
         record.time.clone(),
         record.input.file.clone(),
-        record.input.sha256.clone(),
+        record.input.sha256.to_string(),
         record.output.file.clone(),
-        record.output.sha256.clone(),
+        record.output.sha256.to_string(),
         signature.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default(),
-        record.key_id.clone(),
+        record.key_id.to_string(),
         record.tool.clone(),
         or_empty(&record.git_commit),
         or_empty(&record.build_id),

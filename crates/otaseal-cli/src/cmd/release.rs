@@ -7,7 +7,7 @@ use crate::report::{Outcome, Reporter};
 use crate::signer::SignerArgs;
 use clap::Args;
 use otaseal::Purpose;
-use otaseal::key::{PublicKey, parse_key_id};
+use otaseal::key::PublicKey;
 use otaseal::package::evidence::{SupportDoubt, support_doubts};
 use otaseal::package::manifest;
 use otaseal::policy::known_keys;
@@ -77,8 +77,8 @@ impl Outcome for Released {
                 .to_owned()
         });
         let ledger = self.ledger.as_ref().and_then(Entered::warning);
-        let Firmware { support_until, weakest_bits, .. } = self.bundle.firmware;
-        let support = support_doubts(support_until, weakest_bits, None);
+        let Firmware { support_until, weakest, .. } = self.bundle.firmware;
+        let support = support_doubts(support_until, weakest, None);
         let support = support.iter().map(SupportDoubt::to_string);
         one_key.into_iter().chain(support).chain(ledger).chain(self.remarks.iter().cloned()).collect()
     }
@@ -144,8 +144,7 @@ fn doubts(evidence: &PublicKey, firmware: Option<&PublicKey>, bundle: &Bundle) -
         None if bundle.firmware_key => Vec::new(),
         // Of a key that is not at hand, its id tells whether it is published.
         None => {
-            let id = parse_key_id(&bundle.firmware.key_id).ok();
-            let at = id.and_then(known_keys::published_at);
+            let at = known_keys::published_at(bundle.firmware.key_id);
             at.map(|at| Finding::Published { at }).into_iter().collect()
         }
     };

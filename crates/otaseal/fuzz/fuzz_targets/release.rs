@@ -6,10 +6,12 @@ use libfuzzer_sys::fuzz_target;
 use otaseal::format::digest::sha256;
 use otaseal::key::{PrivateKey, PublicKey};
 use otaseal::ledger::{Ledger, Origin};
-use otaseal::package::manifest::Release;
+use otaseal::Package;
+use otaseal::package::manifest::Manifest;
 use otaseal::release::bundle::{self, BundleError, Keys, Request};
 use otaseal::release::rotate::{self, Reason};
 use otaseal::sign::{Scheme, Signer};
+use std::collections::BTreeMap;
 use std::fs;
 use std::sync::LazyLock;
 
@@ -27,14 +29,17 @@ fn sign(index: &[u8]) -> Vec<u8> {
 }
 
 fuzz_target!(|data: &[u8]| {
-    if let Ok(release) = Release::from_json(data) {
-        for text in [&release.name, &release.version].into_iter().flatten() {
+    if let Ok(manifest) = Manifest::from_json(data) {
+        for text in [&manifest.name, &manifest.version].into_iter().flatten() {
             assert!(!text.contains(char::is_control), "{text:?}");
         }
-        for file in release.signed_files() {
+        for file in manifest.artefacts.iter().map(|artefact| &artefact.file) {
             assert!(!file.is_empty() && !file.contains(['/', '\\']) && !file.starts_with('.'), "{file:?}");
         }
+        let again = Manifest::from_json(manifest.to_json().as_bytes());
+        assert_eq!(again.as_ref(), Ok(&manifest), "it is read as it was written");
     }
+    Package::from_parts(data, BTreeMap::new()).expect_err("a package has files");
 
     let directory = tempfile::tempdir().expect("a directory");
     let at = |name: &str| directory.path().join(name);

@@ -36,6 +36,11 @@ macro_rules! hex_digest {
                 serializer.collect_str(self)
             }
         }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
     };
 }
 hex_digest!(Sha256Digest);
@@ -59,12 +64,6 @@ impl std::str::FromStr for Sha256Digest {
     }
 }
 
-impl<'de> Deserialize<'de> for Sha256Digest {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
 /// Exactly `2 * N` hexadecimal digits of either case.
 pub(crate) fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let nibble = |digit: u8| char::from(digit).to_digit(16).map(|value| value as u8);
@@ -85,7 +84,7 @@ pub fn sha256(bytes: &[u8]) -> Sha256Digest {
 }
 
 /// Size and both digests of a file or a buffer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digests {
     /// Size in bytes.
     pub size_bytes: u64,

@@ -128,8 +128,13 @@ pub struct Summary {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_base_version: Option<String>,
     /// The key that it says signs it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
+    pub key_id: Option<KeyId>,
+}
+
+/// A key id that is there, in hexadecimal.
+fn as_text<S: Serializer>(id: &Option<KeyId>, serializer: S) -> Result<S::Ok, S::Error> {
+    id.map(|id| id.to_string()).serialize(serializer)
 }
 
 /// Reads what an unverified payload says of itself, and holds what it says of the plain image against `plain`.
@@ -151,7 +156,7 @@ pub fn summary(payload: &[u8], plain: &[u8]) -> Result<Option<Summary>, String> 
         version: block.version.map(str::to_owned),
         board: block.board.map(str::to_owned),
         min_base_version: block.min_base_version.map(str::to_owned),
-        key_id: block.key_id.map(|id| id.to_string()),
+        key_id: block.key_id,
     }))
 }
 

@@ -38,7 +38,10 @@ use zeroize::Zeroizing;
 pub const EXPONENT: u32 = 65537;
 
 /// Modulus sizes that a device may be given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, serde::Serialize, serde::Deserialize,
+)]
+#[serde(into = "u32", try_from = "u32")]
 pub enum KeySize {
     /// 2048 bits: what the Arduino cores document. Good through 2030 (NIST SP 800-57 part 1).
     #[default]

@@ -105,12 +105,12 @@ impl Ledger {
         for entry in entries {
             let record = Record {
                 seq: head.records + 1,
-                prev: head.sha256.to_string(),
+                prev: head.sha256,
                 time: time.clone(),
                 input: entry.input.clone(),
                 output: entry.output.clone(),
                 signature: entry.signature,
-                key_id: entry.key_id.to_string(),
+                key_id: entry.key_id,
                 tool: concat!("otaseal ", env!("CARGO_PKG_VERSION")).into(),
                 git_commit: self.origin.git_commit.clone(),
                 build_id: self.origin.build_id.clone(),
@@ -167,7 +167,7 @@ impl Ledger {
         Ok(Recovered {
             file: name.to_string_lossy().into_owned(),
             size_bytes: torn.len() as u64,
-            sha256: digest.to_string(),
+            sha256: digest,
         })
     }
 }

@@ -63,8 +63,8 @@ pub struct NamedDigest {
     pub file: String,
     /// Size in bytes.
     pub size_bytes: u64,
-    /// SHA-256, 64 hexadecimal digits.
-    pub sha256: String,
+    /// Its SHA-256.
+    pub sha256: Sha256Digest,
 }
 
 impl NamedDigest {
@@ -74,7 +74,7 @@ impl NamedDigest {
         const LONGEST: usize = 4096;
         let file: String = file.into();
         let file = file.chars().take(LONGEST).collect();
-        Self { file, size_bytes, sha256: sha256.to_string() }
+        Self { file, size_bytes, sha256 }
     }
 }
 
@@ -85,7 +85,7 @@ pub struct Record {
     /// Number of the line, from 1.
     pub seq: u64,
     /// SHA-256 of the line before it, without its line end; zeros for the first.
-    pub prev: String,
+    pub prev: Sha256Digest,
     /// When it was entered: UTC, RFC 3339.
     pub time: String,
     /// What was signed.
@@ -95,7 +95,8 @@ pub struct Record {
     /// The form of the signature.
     pub signature: Scheme,
     /// The key that signed.
-    pub key_id: String,
+    #[serde(with = "crate::key::id")]
+    pub key_id: KeyId,
     /// `otaseal` and its version.
     pub tool: String,
     /// Commit of the source tree, with `-dirty` behind it when files were changed.
@@ -120,7 +121,7 @@ pub struct Recovered {
     /// Its length in bytes.
     pub size_bytes: u64,
     /// Its SHA-256.
-    pub sha256: String,
+    pub sha256: Sha256Digest,
 }
 
 /// The end of a ledger.
@@ -291,7 +292,7 @@ fn check(line: &[u8], before: Head) -> Result<(Record, &str), Break> {
     if record.seq != expected {
         return Err(Break::Sequence { expected, found: record.seq });
     }
-    if record.prev != before.sha256.to_string() {
+    if record.prev != before.sha256 {
         return Err(Break::Chain);
     }
     Ok((record, text))

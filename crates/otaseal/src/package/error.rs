@@ -5,6 +5,7 @@ use crate::format::homie::TokenError;
 use crate::output::OutputError;
 use crate::package::evidence::SbomError;
 use crate::package::firmware::FirmwareError;
+use crate::package::manifest::ManifestError;
 use crate::policy::PolicyError;
 use crate::profile::Profile;
 use std::path::PathBuf;
@@ -69,7 +70,21 @@ pub enum PackageError {
     /// The build lies where an artefact would go.
     #[error("{} is the build or the ledger itself and would be overwritten", .0.display())]
     Overlap(PathBuf),
-    /// The manifest could not be put into JSON.
-    #[error("the manifest could not be written: {0}")]
-    Manifest(#[from] serde_json::Error),
+    /// The manifest in the directory could not be read.
+    #[error("{} is there and could not be read: {source}", path.display())]
+    EarlierUnread {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The manifest in the directory is another program's, or a newer otaseal's, or damaged. otaseal neither follows
+    /// nor replaces it.
+    #[error("{} is there already: {source}", path.display())]
+    EarlierManifest {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ManifestError,
+    },
 }

@@ -5,7 +5,8 @@
 //! schedule 1 paragraph 3; EN 303 645 clause 5.3), security updates told apart from others, advisories, and a software
 //! bill of materials (EU Cyber Resilience Act, annex I part II). Nothing here is checked against the world.
 
-use crate::format::digest::sha256;
+use crate::format::digest::{Sha256Digest, sha256};
+use crate::key::KeySize;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::fs::File;
@@ -90,15 +91,15 @@ impl fmt::Display for SupportDoubt {
     }
 }
 
-/// Looks at the last day of support of a release. `bits` is the size of the smallest key that its devices trust; `now` is
+/// Looks at the last day of support of a release. `weakest` is the size of the smallest key that its devices trust; `now` is
 /// in seconds since 1970, by default the clock's. Nothing else depends on the clock.
-pub fn support_doubts(until: Option<SupportDate>, bits: u32, now: Option<u64>) -> Vec<SupportDoubt> {
+pub fn support_doubts(until: Option<SupportDate>, weakest: KeySize, now: Option<u64>) -> Vec<SupportDoubt> {
     let Some(until) = until else { return Vec::new() };
     let now = now.and_then(|seconds| jiff::Timestamp::from_second(i64::try_from(seconds).ok()?).ok());
     let now = now.unwrap_or_else(jiff::Timestamp::now);
     let today = SupportDate(now.to_zoned(jiff::tz::TimeZone::UTC).date());
     let over = (until < today).then_some(SupportDoubt::Over(until));
-    let longer = bits <= 2048 && until > RSA_2048_GOOD_THROUGH;
+    let longer = weakest == KeySize::Rsa2048 && until > RSA_2048_GOOD_THROUGH;
     over.into_iter().chain(longer.then_some(SupportDoubt::LongerThanTheKey(until))).collect()
 }
 
@@ -126,22 +127,21 @@ impl fmt::Display for Advisory {
     }
 }
 
-macro_rules! serialize_as_text {
+macro_rules! as_text {
     ($($name:ty),*) => {$(
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
             }
         }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
     )*};
 }
-serialize_as_text!(SupportDate, Advisory);
-
-impl<'de> Deserialize<'de> for SupportDate {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+as_text!(SupportDate, Advisory);
 
 /// A bill of materials in a package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,14 +150,14 @@ pub struct Sbom {
     pub file: String,
     /// Size in bytes.
     pub size_bytes: u64,
-    /// SHA-256, 64 hexadecimal digits.
-    pub sha256: String,
+    /// Its SHA-256.
+    pub sha256: Sha256Digest,
 }
 
 impl Sbom {
     /// Of the bytes that a package holds under this name.
     pub fn new(file: String, bytes: &[u8]) -> Self {
-        Self { file, size_bytes: bytes.len() as u64, sha256: sha256(bytes).to_string() }
+        Self { file, size_bytes: bytes.len() as u64, sha256: sha256(bytes) }
     }
 }
 
@@ -244,19 +244,24 @@ mod tests {
         };
         // 2026-11-21, and its last second.
         for now in [1_795_219_200, 1_795_305_599] {
-            assert_eq!(doubts("2026-11-21", 2048, now), "", "today is a day of support");
-            assert_eq!(doubts("2026-11-20", 2048, now), "support ended on 2026-11-20 already");
-            assert_eq!(doubts("2030-12-31", 2048, now), "");
+            assert_eq!(doubts("2026-11-21", KeySize::Rsa2048, now), "", "today is a day of support");
+            assert_eq!(doubts("2026-11-20", KeySize::Rsa2048, now), "support ended on 2026-11-20 already");
+            assert_eq!(doubts("2030-12-31", KeySize::Rsa2048, now), "");
             assert!(
-                doubts("2031-01-01", 2048, now).starts_with("support is promised until 2031-01-01, RSA-2048")
+                doubts("2031-01-01", KeySize::Rsa2048, now)
+                    .starts_with("support is promised until 2031-01-01, RSA-2048")
             );
-            assert_eq!(doubts("2040-12-31", 3072, now), "");
+            assert_eq!(doubts("2040-12-31", KeySize::Rsa3072, now), "");
         }
-        assert_eq!(doubts("2031-01-01", 2048, 2_000_000_000).matches(';').count(), 1, "both in 2033");
+        assert_eq!(
+            doubts("2031-01-01", KeySize::Rsa2048, 2_000_000_000).matches(';').count(),
+            1,
+            "both in 2033"
+        );
         // What is no time is no reason to stop.
-        assert_eq!(doubts("2199-12-31", 3072, u64::MAX), "");
-        assert_eq!(doubts("2000-01-01", 3072, u64::MAX), "support ended on 2000-01-01 already");
-        assert_eq!(support_doubts(None, 2048, None), []);
+        assert_eq!(doubts("2199-12-31", KeySize::Rsa3072, u64::MAX), "");
+        assert_eq!(doubts("2000-01-01", KeySize::Rsa3072, u64::MAX), "support ended on 2000-01-01 already");
+        assert_eq!(support_doubts(None, KeySize::Rsa2048, None), []);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::format::layers::{Encoding, MAX_IMAGE, Payload};
 use crate::format::metadata::Block;
 use crate::policy::guard::{self, Content, GuardError};
 use otaseal_device::layout;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read;
@@ -87,7 +87,7 @@ pub struct Firmware {
 }
 
 /// The file that a firmware came from.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// Its name without directories.
     pub file: String,

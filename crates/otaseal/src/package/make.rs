@@ -135,7 +135,7 @@ pub(super) fn make_for<P>(
         manifest.sbom = Some(Sbom::new(name.clone(), &bytes));
         files.push(PackageFile::new(name, Arc::new(bytes), Vec::new()));
     }
-    let json = manifest.to_json()?;
+    let json = manifest.to_json();
     let package = Package::made(manifest, json, base, files);
     Ok((Made { package, left_out: refusals, continuity }, place))
 }
@@ -166,9 +166,9 @@ fn manifest_of(
         brand: tokens.brand.as_ref().map(|token| token.value.to_string()),
         source: firmware.source().clone(),
         installed: Installed::of(firmware.bytes()),
-        key: manifest::Key { id: key.id(), bits: key.size().bits() },
+        key: manifest::Key { id: key.id(), size: key.size() },
         example_key: known_keys::published_at(key.id()).is_some(),
-        carries: continuity.keys().iter().map(|key| key.key_id.clone()).collect(),
+        carries: Some(continuity.keys().iter().map(|key| key.key_id).collect()),
         timestamp: options.timestamp,
         support_until: options.evidence.support_until,
         security: options.evidence.security,

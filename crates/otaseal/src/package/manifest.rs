@@ -1,23 +1,26 @@
-//! The release manifest: what was made, from what, by which key.
+//! The manifest of a package: what was made, from which build, by which key.
 //!
-//! `manifest.json` is sorted, has no clock unless it is given one, and so is the same bytes for the same build.
+//! `manifest.json` is sorted and has no clock unless it is given one: the same build gives the same bytes.
+//!
+//! [`Manifest`] is the one description of the format. It writes the file and reads it.
 
-mod release;
+mod read;
 
 use crate::format::digest::{Digests, Md5Digest, Sha256Digest};
 use crate::format::image::esp8266::FlashMode;
 use crate::format::image::{self, Kind};
 use crate::format::layers::Encoding;
+use crate::key::KeySize;
 use crate::package::evidence::{Advisory, Sbom, SupportDate};
 use crate::package::firmware::Source;
 use crate::profile::Profile;
 use crate::sign::Scheme;
 use md5::{Digest, Md5};
 use otaseal_device::KeyId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-pub use self::release::{Match, Release, ReleaseError};
+pub use self::read::ManifestError;
 
 /// Version of the manifest's form. It grows when a field changes its meaning or goes away, not when one joins.
 pub const SCHEMA: u32 = 1;
@@ -25,8 +28,11 @@ pub const SCHEMA: u32 = 1;
 /// File name of the manifest in the output directory.
 pub const FILE_NAME: &str = "manifest.json";
 
+/// Largest manifest that otaseal reads, in bytes. Real ones have about two thousand.
+pub const MAX_MANIFEST: usize = 1 << 20;
+
 /// The manifest of one package.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Manifest {
     /// [`SCHEMA`].
@@ -48,7 +54,9 @@ pub struct Manifest {
     /// Whether that key's private half is published with otaseal: then the signatures prove nothing.
     pub example_key: bool,
     /// Ids of the update keys in the image, by where they stand in it: what its devices trust.
-    pub carries: Vec<String>,
+    /// Nothing where an older otaseal wrote the manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::key::id::optional_list")]
+    pub carries: Option<Vec<KeyId>>,
     /// Seconds since 1970-01-01 UTC, only when asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<u64>,
@@ -69,7 +77,7 @@ pub struct Manifest {
 }
 
 /// What a device runs, and what it calls it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Installed {
     /// Size of the plain image in bytes.
@@ -84,7 +92,7 @@ pub struct Installed {
     pub flash_mode: Option<FlashMode>,
     /// What a device reports that took the raw image in another mode: since core 2.4.2 the updater writes its own
     /// mode into byte 2, and touches nothing else. A compressed image is not changed.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "read::by_flash_mode", skip_serializing_if = "BTreeMap::is_empty")]
     pub md5_by_flash_mode: BTreeMap<FlashMode, Md5Digest>,
 }
 
@@ -129,17 +137,18 @@ fn md5_in_mode(sketch: &[u8], mode: u8) -> Md5Digest {
 }
 
 /// The key in a manifest.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key {
     /// Key id: SHA-256 of the SPKI DER, 64 hexadecimal digits.
-    #[serde(serialize_with = "crate::key::id::serialize")]
+    #[serde(with = "crate::key::id")]
     pub id: KeyId,
-    /// Size of the modulus in bits.
-    pub bits: u32,
+    /// Size of the modulus.
+    #[serde(rename = "bits")]
+    pub size: KeySize,
 }
 
 /// One file of a package.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artefact {
     /// Its name, without directories.
     pub file: String,
@@ -148,7 +157,7 @@ pub struct Artefact {
     /// How it is signed; absent when it is not.
     pub signature: Option<Scheme>,
     /// Device profiles that accept it, of those that the package was made for.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accepted_by: Vec<Profile>,
     /// Size and digests of the file.
     #[serde(flatten)]
@@ -157,49 +166,50 @@ pub struct Artefact {
 
 impl Manifest {
     /// The manifest as JSON with a final newline.
-    ///
-    /// # Errors
-    /// None in practice: every field is a string, a number or a list of such.
-    pub fn to_json(&self) -> serde_json::Result<String> {
-        let mut text = serde_json::to_string_pretty(self)?;
-        text.push('\n');
-        Ok(text)
+    pub fn to_json(&self) -> String {
+        match serde_json::to_string_pretty(self) {
+            Ok(text) => text + "\n",
+            Err(error) => unreachable!("texts, numbers and lists of them always have a JSON form: {error}"),
+        }
+    }
+
+    /// Names of the signed files.
+    pub fn signed_files(&self) -> impl Iterator<Item = &str> {
+        let signed = self.artefacts.iter().filter(|artefact| artefact.signature.is_some());
+        signed.map(|artefact| artefact.file.as_str())
+    }
+
+    /// What an MD5 is in this package, if it is anything.
+    pub fn find(&self, md5: Md5Digest) -> Option<Match> {
+        let installed = &self.installed;
+        if installed.md5 == md5 {
+            return Some(Match::Installed { flash_mode: installed.flash_mode, own_mode: true });
+        }
+        if let Some((&mode, _)) = installed.md5_by_flash_mode.iter().find(|(_, of_mode)| **of_mode == md5) {
+            return Some(Match::Installed { flash_mode: Some(mode), own_mode: false });
+        }
+        let sent = self.artefacts.iter().find(|artefact| artefact.digests.md5 == md5);
+        sent.map(|artefact| Match::Sent { file: artefact.file.clone() })
     }
 }
 
-/// File names that an earlier manifest lists. Anything that cannot be read as one lists nothing: a foreign
-/// `manifest.json` must not make otaseal delete files.
-pub(crate) fn listed_files(json: &[u8]) -> Vec<String> {
-    #[derive(serde::Deserialize)]
-    struct Earlier {
-        schema: u32,
-        tool: String,
-        artefacts: Vec<EarlierArtefact>,
-        sbom: Option<EarlierArtefact>,
-    }
-    #[derive(serde::Deserialize)]
-    struct EarlierArtefact {
+/// What an MD5 is in a package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "match", rename_all = "kebab-case")]
+pub enum Match {
+    /// A device reports it that runs this package.
+    Installed {
+        /// The flash mode of that device, where the manifest tells it.
+        flash_mode: Option<FlashMode>,
+        /// Whether the package was built for that mode.
+        own_mode: bool,
+    },
+    /// The MD5 of a file as it is sent. No device reports it: signature and compression are gone by then.
+    Sent {
+        /// The file.
         file: String,
-    }
-    match serde_json::from_slice::<Earlier>(json) {
-        Ok(earlier) if earlier.schema == SCHEMA && earlier.tool.starts_with("otaseal ") => {
-            earlier.artefacts.into_iter().chain(earlier.sbom).map(|artefact| artefact.file).collect()
-        }
-        _ => Vec::new(),
-    }
+    },
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_our_own_manifest_lists_files() {
-        let ours = br#"{"schema":1,"tool":"otaseal 0.1.0","artefacts":[{"file":"a.bin"}],"more":1}"#;
-        assert_eq!(listed_files(ours), ["a.bin"]);
-        assert!(listed_files(br#"{"name":"Home Assistant","builds":[]}"#).is_empty());
-        assert!(listed_files(br#"{"schema":2,"tool":"otaseal 9","artefacts":[{"file":"a"}]}"#).is_empty());
-        assert!(listed_files(br#"{"schema":1,"tool":"other","artefacts":[{"file":"a"}]}"#).is_empty());
-        assert!(listed_files(b"\xff").is_empty());
-    }
-}
+mod tests;

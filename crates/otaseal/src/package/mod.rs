@@ -10,7 +10,8 @@ pub mod manifest;
 mod write;
 
 pub use self::artefact::{ArtefactKind, LeftOut};
-pub use self::contents::{Package, PackageFile};
+pub use self::contents::{Package, PackageFile, PartsError};
+pub(crate) use self::contents::{same, shown, wrong};
 pub use self::error::PackageError;
 pub use self::make::{Made, make};
 pub use self::write::{Destination, Written};
@@ -103,9 +104,9 @@ pub struct Report {
 impl Report {
     /// What speaks against the support that the manifest promises; `now` as of [`evidence::support_doubts`].
     pub fn support_doubts(&self, now: Option<u64>) -> Vec<SupportDoubt> {
-        let trusted = self.continuity.keys().iter().map(|located| located.bits).min();
-        let bits = trusted.unwrap_or(self.manifest.key.bits);
-        evidence::support_doubts(self.manifest.support_until, bits, now)
+        let trusted = self.continuity.keys().iter().map(|located| located.size).min();
+        let weakest = trusted.unwrap_or(self.manifest.key.size);
+        evidence::support_doubts(self.manifest.support_until, weakest, now)
     }
 }
 

@@ -4,6 +4,7 @@ use super::*;
 use crate::key::{KeySize, PrivateKey};
 use crate::ledger::{self, Ledger};
 use crate::package::firmware::FirmwareError;
+use crate::package::manifest::ManifestError;
 use crate::policy::continuity::{Rule, WithoutKey};
 use crate::policy::guard::{Content, GuardError};
 use crate::policy::{PolicyError, Purpose};
@@ -188,12 +189,80 @@ fn an_edited_manifest_cannot_make_us_delete_elsewhere() {
     let absolute = bench.path("keep.bin").display().to_string();
     let files =
         ["../keep.bin", &absolute, "keep.txt", "..", "./../keep.bin", "a/../../keep.bin", "manifest.json"];
-    let artefacts: Vec<_> = files.iter().map(|file| serde_json::json!({ "file": file })).collect();
-    let manifest = serde_json::json!({ "schema": 1, "tool": "otaseal 0.1.0", "artefacts": artefacts });
-    fs::write(bench.path("dist/manifest.json"), manifest.to_string()).unwrap();
-    let report = bench.package(&bench.options()).unwrap();
-    assert!(report.removed.is_empty());
-    assert!(bench.path("keep.bin").exists() && bench.path("dist/keep.txt").exists());
+    bench.package(&bench.options()).unwrap();
+    let good = bench.manifest();
+    for file in files {
+        let mut manifest = good.clone();
+        manifest["artefacts"][1]["file"] = file.into();
+        fs::write(bench.path("dist/manifest.json"), manifest.to_string()).unwrap();
+        match bench.package(&bench.options()) {
+            Ok(report) => assert!(report.removed.is_empty(), "{file}: {:?}", report.removed),
+            Err(PackageError::EarlierManifest { source: ManifestError::Name { name, .. }, .. }) => {
+                assert_eq!(name, file);
+            }
+            Err(error) => panic!("{file}: {error}"),
+        }
+        assert!(bench.path("keep.bin").exists() && bench.path("dist/keep.txt").exists(), "{file}");
+    }
+}
+
+/// otaseal replaces the manifest of an earlier package, and nothing else that has its name.
+#[test]
+fn another_manifest_is_neither_replaced_nor_followed() {
+    let bench = Bench::new();
+    bench.package(&bench.options()).unwrap();
+    let (path, good) = (bench.path("dist/manifest.json"), bench.manifest());
+    let edited = |edit: &dyn Fn(&mut Value)| {
+        let mut manifest = good.clone();
+        edit(&mut manifest);
+        manifest.to_string()
+    };
+    let foreign =
+        |error| matches!(error, PackageError::EarlierManifest { source: ManifestError::Foreign, .. });
+    let unread = |error| matches!(error, PackageError::EarlierManifest { .. });
+    type Is = fn(PackageError) -> bool;
+    for (text, is) in [
+        (r#"{"name":"Home Assistant","builds":[]}"#.into(), foreign as Is),
+        (edited(&|manifest| manifest["tool"] = "other 1.0".into()), foreign),
+        (edited(&|manifest| manifest["tool"] = ().into()), foreign),
+        (edited(&|manifest| manifest["schema"] = 2.into()), unread),
+        (edited(&|manifest| manifest["artefacts"] = "none".into()), unread),
+        (edited(&|manifest| manifest["artefacts"][0]["sha256"] = "0".into()), unread),
+        (String::new(), unread),
+        (" ".repeat(2 << 20), unread),
+    ] {
+        fs::write(&path, &text).unwrap();
+        let before = bench.listing();
+        let only = Options { artefacts: vec![ArtefactKind::Gz], ..bench.options() };
+        let error = bench.package(&only).unwrap_err();
+        assert!(!error.to_string().contains('\n') && is(error), "{text:.80}");
+        assert_eq!((fs::read_to_string(&path).unwrap(), bench.listing()), (text, before));
+    }
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(matches!(bench.package(&bench.options()), Err(PackageError::EarlierUnread { .. })));
+    fs::remove_dir(&path).unwrap();
+    // The ledger in the place of the manifest would be removed with the earlier one.
+    let own = bench.with(|policy| policy.ledger = Some(Ledger::new(&path, ledger::Origin::default())));
+    assert!(matches!(bench.package(&own), Err(PackageError::Overlap(_))));
+    assert!(!path.exists());
+    bench.package(&bench.options()).unwrap();
+}
+
+/// What the user may not read may be anybody's.
+#[cfg(unix)]
+#[test]
+fn a_manifest_that_may_not_be_read_stays() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = Bench::new();
+    bench.package(&bench.options()).unwrap();
+    let path = bench.path("dist/manifest.json");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
+    if fs::read(&path).is_ok() {
+        return; // The test runs as root.
+    }
+    assert!(matches!(bench.package(&bench.options()), Err(PackageError::EarlierUnread { .. })));
+    assert!(path.exists());
 }
 
 #[test]
@@ -292,8 +361,8 @@ fn every_signature_is_entered_before_a_file_has_its_name() {
     assert_eq!(outputs, ["fw.bin.signed", "fw.bin.gz.signed"]);
     for record in &entered {
         let file = bench.out(&record.output.file);
-        assert_eq!(record.output.sha256, crate::format::digest::sha256(&file).to_string());
-        assert_eq!(record.input.sha256, bench.manifest()["source"]["sha256"]);
+        assert_eq!(record.output.sha256, crate::format::digest::sha256(&file));
+        assert_eq!(record.input.sha256.to_string(), bench.manifest()["source"]["sha256"]);
     }
     // A ledger that cannot be written leaves the earlier package as it is.
     let before = bench.manifest();

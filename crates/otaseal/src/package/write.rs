@@ -2,13 +2,13 @@
 
 use super::{ArtefactKind, Package, PackageError, sbom_name};
 use crate::ledger::{Appended, Ledger};
-use crate::output::{Access, OutputError, Overwrite, Pending, is_file_name, same_file, same_place};
+use crate::output::{Access, OutputError, Overwrite, Pending, same_file, same_place};
 use crate::package::contents::PackageFile;
 use crate::package::manifest::{self, Manifest};
 use crate::policy::PolicyError;
-use std::io::Write;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
-use std::{fs, io};
 
 /// Where a package goes.
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +78,9 @@ impl<'a> Place<'a> {
             files.extend(self.stage(file, manifest)?);
         }
         let path = self.to.out_dir.join(manifest::FILE_NAME);
+        if self.is_ledger(&path) {
+            return Err(PackageError::Overlap(path));
+        }
         let last = pending(&path, [package.manifest_json().as_bytes(), &[]])?;
         let entries = package.ledger_entries();
         let ledger = match self.to.ledger {
@@ -99,7 +102,7 @@ impl<'a> Place<'a> {
     /// Writes a file under a temporary name. The build is not written again where it is the plain artefact.
     fn stage(&self, file: &PackageFile, manifest: &Manifest) -> Result<Option<Pending>, PackageError> {
         let path = self.to.out_dir.join(file.name());
-        if self.to.ledger.is_some_and(|ledger| same_place(&path, ledger.path())) {
+        if self.is_ledger(&path) {
             return Err(PackageError::Overlap(path));
         }
         if self.is_build(&path) {
@@ -112,6 +115,10 @@ impl<'a> Place<'a> {
             return if is_plain && same { Ok(None) } else { Err(PackageError::Overlap(path)) };
         }
         Ok(Some(pending(&path, file.parts())?))
+    }
+
+    fn is_ledger(&self, path: &Path) -> bool {
+        self.to.ledger.is_some_and(|ledger| same_place(path, ledger.path()))
     }
 
     fn is_build(&self, path: &Path) -> bool {
@@ -132,21 +139,33 @@ struct Earlier {
 }
 
 impl Earlier {
-    /// Reads the manifest of `out_dir`. Its names come from a file that anybody may have edited: only the very
-    /// names that a package of this base name can have are followed, and anything else that looks like an
-    /// artefact belongs to another package, which must not lose its manifest.
+    /// Reads the manifest of `out_dir`. Its names come from a file that anybody may have edited. otaseal follows only
+    /// the very names that a package of this base name can have. Anything else that looks like an artefact belongs to
+    /// another package, which must not lose its manifest; and otaseal does not replace a manifest that it cannot read.
     fn read(out_dir: &Path, base: &str) -> Result<Self, PackageError> {
-        let Ok(json) = fs::read(out_dir.join(manifest::FILE_NAME)) else {
-            return Ok(Self { files: Vec::new() });
+        let path = out_dir.join(manifest::FILE_NAME);
+        let mut json = Vec::new();
+        let limit = manifest::MAX_MANIFEST as u64 + 1;
+        match File::open(&path).and_then(|file| file.take(limit).read_to_end(&mut json)) {
+            Ok(_) => {}
+            // A file in the place of the directory is found when the directory is made.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Ok(Self { files: Vec::new() });
+            }
+            Err(source) => return Err(PackageError::EarlierUnread { path, source }),
+        }
+        let earlier = match Manifest::from_json(&json) {
+            Ok(manifest) => manifest,
+            Err(source) => return Err(PackageError::EarlierManifest { path, source }),
         };
-        let ours = |name: &str| {
-            name == sbom_name(base)
+        let ours = |name: &String| {
+            *name == sbom_name(base)
                 || ArtefactKind::of_file(name).is_some_and(|(other_base, _)| other_base == base)
         };
-        let artefact = |name: &str| is_file_name(name) && ArtefactKind::of_file(name).is_some();
-        let (files, others): (Vec<_>, Vec<_>) =
-            manifest::listed_files(&json).into_iter().partition(|name| ours(name));
-        match others.into_iter().find(|name| artefact(name)) {
+        let listed = earlier.artefacts.into_iter().map(|artefact| artefact.file);
+        let listed = listed.chain(earlier.sbom.map(|sbom| sbom.file));
+        let (files, others): (Vec<_>, Vec<_>) = listed.partition(ours);
+        match others.into_iter().find(|name| ArtefactKind::of_file(name).is_some()) {
             Some(file) => Err(PackageError::Occupied { out_dir: out_dir.into(), file }),
             None => Ok(Self { files }),
         }
@@ -163,7 +182,7 @@ fn pending(path: &Path, parts: [&[u8]; 2]) -> Result<Pending, OutputError> {
 
 fn remove(path: &Path) -> Result<(), OutputError> {
     match fs::remove_file(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+        Err(source) if source.kind() != ErrorKind::NotFound => {
             Err(OutputError::Io { path: path.into(), source })
         }
         _ => Ok(()),

@@ -95,7 +95,8 @@ pub enum Continuity {
     /// The image holds the keys that were named as the next.
     Rotates {
         /// Their key ids.
-        to: Vec<String>,
+        #[serde(serialize_with = "crate::key::id::serialize_list")]
+        to: Vec<KeyId>,
         /// Every key found.
         keys: Vec<Located>,
     },
@@ -178,7 +179,7 @@ pub enum ContinuityError {
 }
 
 fn ids(keys: &[Located]) -> String {
-    let ids: Vec<_> = keys.iter().take(4).map(|key| key.key_id.clone()).collect();
+    let ids: Vec<_> = keys.iter().take(4).map(|key| key.key_id.to_string()).collect();
     let more = if keys.len() > ids.len() { ", …" } else { "" };
     ids.join(", ") + more
 }
@@ -277,7 +278,7 @@ fn rotation(
     let allowed = |key: &Located| named.iter().chain(&signer).any(|id| key.is(*id));
     let unnamed: Vec<_> = keys.iter().filter(|key| !allowed(key)).cloned().collect();
     match unnamed.is_empty() {
-        true => Ok(Continuity::Rotates { to: named.iter().map(KeyId::to_string).collect(), keys }),
+        true => Ok(Continuity::Rotates { to: named, keys }),
         false => Err(ContinuityError::UnnamedKeys { found: unnamed }),
     }
 }
@@ -338,7 +339,8 @@ pub enum NextKeyError {
 impl fmt::Display for Continuity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Self::Rotates { to, .. } = self {
-            writeln!(f, "brings   {}, which its devices trust from now on", to.join(", "))?;
+            let to = to.iter().map(KeyId::to_string).collect::<Vec<_>>().join(", ");
+            writeln!(f, "brings   {to}, which its devices trust from now on")?;
         }
         match self.keys() {
             [] | [_] => Ok(()),

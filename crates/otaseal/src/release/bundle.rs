@@ -17,20 +17,22 @@ mod entered;
 mod judge;
 
 use self::entered::InLedger;
-use self::judge::{Judged, judge};
+use self::judge::{Judged, judge, read_manifest};
 use crate::format::digest::{Sha256Digest, sha256};
 use crate::format::layers::MAX_IMAGE;
-use crate::key::PublicKey;
+use crate::key::{KeySize, PublicKey};
 use crate::ledger::{self, Appended, Entry, Ledger, LedgerError, NamedDigest};
+use crate::package::PartsError;
 use crate::package::evidence::SupportDate;
-use crate::package::manifest::{self, ReleaseError};
+use crate::package::manifest::{self, ManifestError};
 use crate::policy::Purpose;
 use crate::policy::lint;
 use crate::sign::verify::judge_bytes;
 use crate::sign::{Scheme, SignError, Signer};
-use otaseal_device::Reject;
 use otaseal_device::layout::length_field;
+use otaseal_device::{KeyId, Reject};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -57,7 +59,8 @@ pub struct Bundle {
     /// Every file but the index and its signature, sorted.
     pub files: Vec<String>,
     /// Id of the key that signed the index.
-    pub key_id: String,
+    #[serde(with = "crate::key::id")]
+    pub key_id: KeyId,
     /// Whether it is the key that signed the package.
     pub firmware_key: bool,
     /// What the package's manifest says of itself.
@@ -73,17 +76,17 @@ pub struct Bundle {
 #[non_exhaustive]
 pub struct Firmware {
     /// Id of the key that signed it.
-    pub key_id: String,
+    pub key_id: KeyId,
     /// Size of the smallest key that its devices trust.
-    pub weakest_bits: u32,
+    pub weakest: KeySize,
     /// The last day of support.
     pub support_until: Option<SupportDate>,
 }
 
 impl From<&Judged> for Firmware {
     fn from(judged: &Judged) -> Self {
-        let Judged { weakest_bits, support_until, .. } = *judged;
-        Self { key_id: judged.key_id.clone(), weakest_bits, support_until }
+        let manifest = judged.package.manifest();
+        Self { key_id: manifest.key.id, weakest: judged.weakest, support_until: manifest.support_until }
     }
 }
 
@@ -116,7 +119,7 @@ pub enum BundleError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: ReleaseError,
+        source: ManifestError,
     },
     /// A key that is unfit for a release.
     #[error("{whose}: {refused}")]
@@ -133,9 +136,9 @@ pub enum BundleError {
     #[error("the package was signed by {found}, the key given is {given}")]
     OtherKey {
         /// The key of the package.
-        found: String,
+        found: KeyId,
         /// The key that was given to verify it with.
-        given: String,
+        given: KeyId,
     },
     /// A file is not what its digest says.
     #[error("{file} is not what {list} says: it was changed")]
@@ -196,6 +199,19 @@ pub enum BundleError {
     },
 }
 
+impl From<PartsError> for BundleError {
+    fn from(error: PartsError) -> Self {
+        match error {
+            PartsError::Manifest(source) => Self::Manifest { path: manifest::FILE_NAME.into(), source },
+            PartsError::Empty => Self::NothingSigned(manifest::FILE_NAME.into()),
+            PartsError::Missing { file } => Self::Missing { file, list: "the manifest" },
+            PartsError::Unlisted { file } => Self::Unlisted(file),
+            PartsError::Changed { file } => Self::Changed { file, list: "the manifest" },
+            PartsError::Wrong { file, field, what } => Self::Wrong { file, field, what },
+        }
+    }
+}
+
 impl BundleError {
     /// Whether it was judged and rejected, rather than not judged.
     pub fn is_verdict(&self) -> bool {
@@ -249,26 +265,27 @@ pub fn make(request: Request<'_>, signer: &dyn Signer) -> Result<Bundle, BundleE
     let path = package.join(manifest::FILE_NAME);
     let json = read(&path)?;
     let keys = Keys { firmware: Some(firmware_key), next: next_key };
-    let mut judged = judge(&path, &json, keys, &mut |name| load(package, name))?;
+    let judged = judge(&path, read_manifest(&path, &json)?, &json, keys, |name| load(package, name))?;
     let extract = extract(ledger.path(), &judged)?;
     let firmware = Firmware::from(&judged);
 
     let mut sums = String::new();
-    for (name, bytes) in &judged.files {
-        let _ = writeln!(sums, "{}  {name}", sha256(bytes));
+    let mut files = Vec::new();
+    for file in judged.package.files() {
+        let _ = writeln!(sums, "{}  {}", sha256(&file.bytes()), file.name());
+        files.push((file.name(), file.bytes()));
     }
-    let mut files = std::mem::take(&mut judged.files);
-    files.push((manifest::FILE_NAME.into(), json));
-    files.push((SUMS.into(), sums.into_bytes()));
-    files.push((LEDGER.into(), extract.into_bytes()));
-    files.push((TRANSCRIPT.into(), transcript(&judged).into_bytes()));
+    files.push((manifest::FILE_NAME, json.into()));
+    files.push((SUMS, sums.into_bytes().into()));
+    files.push((LEDGER, extract.into_bytes().into()));
+    files.push((TRANSCRIPT, transcript(&judged).into_bytes().into()));
     files.sort();
     let entered = write(out, &files, ledger, signer)?;
     let key = signer.public_key();
     Ok(Bundle {
         directory: out.into(),
-        files: files.into_iter().map(|(name, _)| name).collect(),
-        key_id: key.id().to_string(),
+        files: files.iter().map(|(name, _)| (*name).into()).collect(),
+        key_id: key.id(),
         firmware_key: key == firmware_key,
         firmware,
         entered: Some(entered),
@@ -278,7 +295,8 @@ pub fn make(request: Request<'_>, signer: &dyn Signer) -> Result<Bundle, BundleE
 /// The verdict on every signed artefact, for people.
 fn transcript(judged: &Judged) -> String {
     let tool = concat!("otaseal ", env!("CARGO_PKG_VERSION"));
-    let mut text = format!("{tool}: verdict of the device's code, key id {}\n", judged.key_id);
+    let mut text =
+        format!("{tool}: verdict of the device's code, key id {}\n", judged.package.manifest().key.id);
     for item in &judged.signed {
         let _ = writeln!(
             text,
@@ -322,7 +340,7 @@ fn extract(ledger: &Path, judged: &Judged) -> Result<String, BundleError> {
 /// Writes the directory under another name first, and enters the signature before it gets its own.
 fn write(
     out: &Path,
-    files: &[(String, Vec<u8>)],
+    files: &[(&str, Cow<'_, [u8]>)],
     ledger: &Ledger,
     signer: &dyn Signer,
 ) -> Result<Appended, BundleError> {

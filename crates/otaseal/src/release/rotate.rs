@@ -11,6 +11,7 @@ mod steps;
 use crate::key::PublicKey;
 use crate::policy::Purpose;
 use crate::policy::lint::{self, Finding};
+use otaseal_device::KeyId;
 use serde::Serialize;
 use std::fmt;
 
@@ -59,13 +60,27 @@ pub struct Carries {
     /// The new key.
     pub new: bool,
     /// Ids of other keys.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub others: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "crate::key::id::serialize_list")]
+    pub others: Vec<KeyId>,
+}
+
+impl Carries {
+    fn of(ids: impl Iterator<Item = KeyId>, old: &PublicKey, new: &PublicKey) -> Self {
+        let mut carries = Self::default();
+        for id in ids {
+            match id {
+                id if id == old.id() => carries.old = true,
+                id if id == new.id() => carries.new = true,
+                id => carries.others.push(id),
+            }
+        }
+        carries
+    }
 }
 
 /// A release: what a group of devices runs, and what may be sent to others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Release {
+pub struct ShownRelease {
     /// The file that was given.
     pub file: String,
     /// Name and version of the firmware, where they are known.
@@ -79,7 +94,7 @@ pub struct Release {
     pub proof: Proof,
 }
 
-impl Release {
+impl ShownRelease {
     /// Whether devices that trust the old key take it, and trust the new one afterwards.
     fn is_bridge(&self) -> bool {
         self.signed_by == SignedBy::Old && self.carries.as_ref().is_some_and(|carries| carries.new)
@@ -180,7 +195,7 @@ pub enum KeysRefused {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Group {
     /// What they run.
-    pub runs: Release,
+    pub runs: ShownRelease,
     /// Which of the releases that were shown they take.
     pub takes: Vec<String>,
     /// What becomes of them.
@@ -195,9 +210,11 @@ pub struct Plan {
     /// Why.
     pub reason: Reason,
     /// Id of the old key.
-    pub old: String,
+    #[serde(serialize_with = "crate::key::id::serialize")]
+    pub old: KeyId,
     /// Id of the new key.
-    pub new: String,
+    #[serde(serialize_with = "crate::key::id::serialize")]
+    pub new: KeyId,
     /// The devices, by what they run.
     pub groups: Vec<Group>,
     /// What to do, in order.
@@ -231,17 +248,17 @@ pub fn plan(
     old: &PublicKey,
     new: &PublicKey,
     reason: Reason,
-    releases: Vec<Release>,
+    releases: Vec<ShownRelease>,
 ) -> Result<Plan, KeysRefused> {
     check_keys(old, new, reason)?;
-    let named = |wanted: &dyn Fn(&Release) -> bool| {
+    let named = |wanted: &dyn Fn(&ShownRelease) -> bool| {
         let mut found: Vec<_> = releases.iter().filter(|release| wanted(release)).collect();
         found.sort_by_key(|release| release.proof == Proof::Manifest);
         found.iter().map(|release| release.file.clone()).collect::<Vec<_>>()
     };
-    let bridges = named(&Release::is_bridge);
-    let clean = named(&Release::retires);
-    let fate = |release: &Release| {
+    let bridges = named(&ShownRelease::is_bridge);
+    let clean = named(&ShownRelease::retires);
+    let fate = |release: &ShownRelease| {
         let Some(carries) = &release.carries else { return Fate::Unknown };
         let of_others = !carries.old && !carries.new && !carries.others.is_empty();
         if let Some(why) = release.doubt().filter(|_| !of_others) {
@@ -258,10 +275,10 @@ pub fn plan(
             (false, false, _) => Fate::Stranded { why: "they trust another key than these two" },
         }
     };
-    let takes = |release: &Release| {
+    let takes = |release: &ShownRelease| {
         let (Some(carries), None) = (&release.carries, release.doubt()) else { return Vec::new() };
         let unchecked = *carries == Carries::default();
-        named(&|sent: &Release| match sent.signed_by {
+        named(&|sent: &ShownRelease| match sent.signed_by {
             SignedBy::Old => carries.old || unchecked,
             SignedBy::New => carries.new || unchecked,
             SignedBy::Other | SignedBy::Nobody => unchecked,
@@ -273,14 +290,14 @@ pub fn plan(
         .collect();
     let lost =
         |group: &Group| matches!(group.fate, Fate::Stranded { .. } | Fate::Unknown | Fate::Doubtful { .. });
-    let proved = |wanted: &dyn Fn(&Release) -> bool| {
+    let proved = |wanted: &dyn Fn(&ShownRelease) -> bool| {
         releases.iter().any(|release| wanted(release) && release.proof == Proof::Image)
     };
     let lacking = groups.iter().find_map(|group| match &group.fate {
         Fate::Bridge { by } if by.is_empty() => Some(Lacking::Bridge),
-        Fate::Bridge { .. } if !proved(&Release::is_bridge) => Some(Lacking::BridgeImage),
+        Fate::Bridge { .. } if !proved(&ShownRelease::is_bridge) => Some(Lacking::BridgeImage),
         Fate::Retire { by } if by.is_empty() => Some(Lacking::Release),
-        Fate::Retire { .. } if !proved(&Release::retires) => Some(Lacking::ReleaseImage),
+        Fate::Retire { .. } if !proved(&ShownRelease::retires) => Some(Lacking::ReleaseImage),
         _ => None,
     });
     let complete = lacking.is_none() && !groups.iter().any(lost);
@@ -288,15 +305,7 @@ pub fn plan(
         Reason::Planned => steps::planned(&groups, &bridges, lacking, new),
         Reason::Compromised => steps::compromised(&groups, &clean, lacking),
     };
-    Ok(Plan {
-        reason,
-        old: old.id().to_string(),
-        new: new.id().to_string(),
-        groups,
-        steps,
-        complete,
-        lacking,
-    })
+    Ok(Plan { reason, old: old.id(), new: new.id(), groups, steps, complete, lacking })
 }
 
 impl fmt::Display for Plan {
@@ -353,7 +362,7 @@ fn trusted(carries: Option<&Carries>) -> String {
     let known = [(carries.old, "the old key"), (carries.new, "the new key")];
     let mut keys: Vec<_> =
         known.iter().filter(|(there, _)| *there).map(|(_, name)| (*name).to_owned()).collect();
-    keys.extend(carries.others.iter().map(|id| format!("{}…", id.get(..16).unwrap_or(id))));
+    keys.extend(carries.others.iter().map(|id| format!("{:.16}…", id.to_string())));
     if keys.is_empty() { "no key".into() } else { keys.join(" and ") }
 }
 

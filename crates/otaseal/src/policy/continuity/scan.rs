@@ -33,10 +33,12 @@ pub enum Form {
 /// A public key in an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Located {
-    /// Key id: SHA-256 of the SPKI DER, 64 hexadecimal digits.
-    pub key_id: String,
-    /// Size of the modulus in bits.
-    pub bits: u32,
+    /// Its key id.
+    #[serde(serialize_with = "crate::key::id::serialize")]
+    pub key_id: KeyId,
+    /// Size of the modulus.
+    #[serde(rename = "bits")]
+    pub size: KeySize,
     /// How it stands there.
     pub form: Form,
     /// Where it begins.
@@ -51,12 +53,12 @@ pub struct Located {
 
 impl Located {
     fn new(key: &PublicKey, form: Form, offset: usize) -> Self {
-        let (key_id, bits) = (key.id().to_string(), key.size().bits());
-        Self { key_id, bits, form, offset, key: key.clone(), findings: Vec::new() }
+        let (key_id, size) = (key.id(), key.size());
+        Self { key_id, size, form, offset, key: key.clone(), findings: Vec::new() }
     }
 
     pub(super) fn is(&self, id: KeyId) -> bool {
-        self.key.id() == id
+        self.key_id == id
     }
 }
 

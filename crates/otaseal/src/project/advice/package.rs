@@ -27,7 +27,8 @@ impl Advice for PackageError {
             }
             Self::NothingToMake => "name at least one of plain, gz, signed, gz-signed, legacy-sig".into(),
             Self::Overlap(_) => "choose another --out-dir or --name".into(),
-            Self::Manifest(_) => "this should not happen; nothing was written".into(),
+            Self::EarlierUnread { .. } => "check who may read it, or choose another --out-dir".into(),
+            Self::EarlierManifest { .. } => "choose another --out-dir, or move that file away".into(),
         }
     }
 }

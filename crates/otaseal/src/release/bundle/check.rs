@@ -1,7 +1,7 @@
 //! Whether a bundle is what was signed: every file, no other file.
 
 use super::entered::excerpt;
-use super::judge::{Keys, judge};
+use super::judge::{Keys, judge, read_manifest};
 use super::{Bundle, BundleError, Firmware, INDEX, LEDGER, SIGNATURE, digest_of, judge_index, read};
 use crate::format::digest::{Sha256Digest, sha256};
 use crate::key::PublicKey;
@@ -61,17 +61,15 @@ pub fn check(directory: &Path, key: &PublicKey, keys: Keys<'_>) -> Result<Bundle
         }
     };
     let json = load(manifest::FILE_NAME, "every release")?;
-    let id = key.id().to_string();
-    let by_key =
-        |json: &[u8]| manifest::Release::from_json(json).is_ok_and(|said| said.key_id.as_ref() == Some(&id));
-    let firmware = keys.firmware.or_else(|| by_key(&json).then_some(key));
     let path = directory.join(manifest::FILE_NAME);
+    let manifest = read_manifest(&path, &json)?;
+    let firmware = keys.firmware.or_else(|| (manifest.key.id == key.id()).then_some(key));
     let keys = Keys { firmware, ..keys };
-    let judged = judge(&path, &json, keys, &mut |name| load(name, "the manifest"))?;
+    let judged = judge(&path, manifest, &json, keys, |name| load(name, "the manifest"))?;
     excerpt(&judged, &load(LEDGER, "every release")?)?;
     Ok(Bundle {
         directory: directory.into(),
-        key_id: id,
+        key_id: key.id(),
         firmware_key: firmware == Some(key),
         firmware: Firmware::from(&judged),
         files: files.into_keys().collect(),

@@ -1,8 +1,10 @@
 //! Whether the ledger knows the signatures of a package, and the build that they were made of.
 
-use super::judge::{Judged, shown, wrong};
+use super::judge::Judged;
 use super::{BundleError, LEDGER};
+use crate::format::digest::Sha256Digest;
 use crate::ledger::Record;
+use crate::package::{shown, wrong};
 use std::fmt;
 
 /// Looks for every signature of a package among the lines of a ledger.
@@ -15,7 +17,7 @@ pub(super) struct InLedger<'a> {
 enum Entered {
     No,
     /// Made of another build: its size and SHA-256.
-    Of(u64, String),
+    Of(u64, Sha256Digest),
     Yes,
 }
 
@@ -26,18 +28,19 @@ impl<'a> InLedger<'a> {
 
     /// Takes a line; whether it is one of this package's.
     pub(super) fn see(&mut self, record: &Record) -> bool {
-        let Judged { signed, key_id, source, .. } = self.judged;
+        let Judged { signed, package, .. } = self.judged;
+        let (key_id, source) = (package.manifest().key.id, &package.manifest().source.digests);
         let Some(at) = signed.iter().position(|item| item.sha256 == record.output.sha256) else {
             return false;
         };
         let input = &record.input;
-        if record.key_id != *key_id || record.signature != signed[at].scheme {
+        if record.key_id != key_id || record.signature != signed[at].scheme {
             return true;
         }
         // One line that says the same is enough: the same bytes may have been signed by themselves as well.
         match (&self.found[at], input.sha256 == source.sha256 && input.size_bytes == source.size_bytes) {
             (_, true) => self.found[at] = Entered::Yes,
-            (Entered::No, false) => self.found[at] = Entered::Of(input.size_bytes, input.sha256.clone()),
+            (Entered::No, false) => self.found[at] = Entered::Of(input.size_bytes, input.sha256),
             _ => {}
         }
         true
@@ -47,7 +50,7 @@ impl<'a> InLedger<'a> {
     /// [`BundleError::NotInLedger`] for the first signature without a line, [`BundleError::Wrong`] for one that was made of
     /// another build than the manifest says.
     pub(super) fn finish(self) -> Result<(), BundleError> {
-        let source = &self.judged.source;
+        let source = &self.judged.package.manifest().source;
         for (item, found) in self.judged.signed.iter().zip(self.found) {
             match found {
                 Entered::Yes => {}
@@ -59,14 +62,14 @@ impl<'a> InLedger<'a> {
                             item.file
                         )
                     };
-                    return Err(match digest == source.sha256 {
-                        true => {
-                            wrong(&source.file, "source.size_bytes", said(shown(&source.size_bytes), &size))
-                        }
+                    let is = &source.digests;
+                    return Err(match digest == is.sha256 {
+                        true => wrong(&source.file, "source.size_bytes", said(shown(&is.size_bytes), &size)),
                         false => {
-                            wrong(&source.file, "source.sha256", said(shown(&source.sha256), &shown(&digest)))
+                            wrong(&source.file, "source.sha256", said(shown(&is.sha256), &shown(&digest)))
                         }
-                    });
+                    }
+                    .into());
                 }
             }
         }

@@ -78,8 +78,8 @@ fn a_release_is_checked_by_openssl_and_sha256sum() {
     assert_eq!((made.files.as_slice(), made.firmware_key), (&FILES.map(String::from)[..], false));
     assert_eq!(bench.check().unwrap().files, made.files);
     let said = Firmware {
-        key_id: bench.key.public().id().to_string(),
-        weakest_bits: 2048,
+        key_id: bench.key.public().id(),
+        weakest: KeySize::Rsa2048,
         support_until: "2030-12-31".parse().ok(),
     };
     assert_eq!((bench.check().unwrap().firmware, &made.firmware), (said.clone(), &said));

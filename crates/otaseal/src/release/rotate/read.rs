@@ -1,12 +1,12 @@
 //! What a release carries and who signed it: from its image, or from its manifest where the image is not at hand.
 
-use super::{Carries, Proof, Release, SignedBy};
+use super::{Carries, Proof, ShownRelease, SignedBy};
 use crate::format::gzip::GunzipError;
 use crate::format::homie;
 use crate::format::key_file;
 use crate::format::layers::{self, MAX_IMAGE};
 use crate::key::PublicKey;
-use crate::package::manifest;
+use crate::package::manifest::{Manifest, ManifestError};
 use crate::policy::continuity::{self, search};
 use crate::sign::Scheme;
 use crate::sign::verify::judge_bytes;
@@ -46,7 +46,7 @@ pub enum ReadError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: manifest::ReleaseError,
+        source: ManifestError,
     },
 }
 
@@ -55,32 +55,33 @@ pub enum ReadError {
 ///
 /// # Errors
 /// [`ReadError`].
-pub fn read(path: &Path, old: &PublicKey, new: &PublicKey) -> Result<Release, ReadError> {
+pub fn read(path: &Path, old: &PublicKey, new: &PublicKey) -> Result<ShownRelease, ReadError> {
     let bytes = load(path)?;
     if bytes.first() != Some(&b'{') {
         return image(path, path, &bytes, old, new);
     }
-    let manifest = manifest::Release::from_json(&bytes)
-        .map_err(|source| ReadError::Manifest { path: path.into(), source })?;
+    let manifest =
+        Manifest::from_json(&bytes).map_err(|source| ReadError::Manifest { path: path.into(), source })?;
     let directory = path.parent().unwrap_or(Path::new(""));
     let mut listed = manifest.signed_files().map(|file| directory.join(file));
     if let Some(beside) = listed.find(|file| file.is_file()) {
         return image(path, &beside, &load(&beside)?, old, new);
     }
-    let (old, new) = (old.id().to_string(), new.id().to_string());
-    let carries = manifest.carries.as_ref().map(|ids| Carries {
-        old: ids.contains(&old),
-        new: ids.contains(&new),
-        others: ids.iter().filter(|id| **id != old && **id != new).cloned().collect(),
-    });
-    let signed_by = match manifest.signed_files().next().and(manifest.key_id.as_ref()) {
-        None => SignedBy::Nobody,
-        Some(id) if *id == old => SignedBy::Old,
-        Some(id) if *id == new => SignedBy::New,
-        Some(_) => SignedBy::Other,
+    let carries = manifest.carries.as_ref().map(|ids| Carries::of(ids.iter().copied(), old, new));
+    let signed_by = match manifest.key.id {
+        _ if manifest.signed_files().next().is_none() => SignedBy::Nobody,
+        id if id == old.id() => SignedBy::Old,
+        id if id == new.id() => SignedBy::New,
+        _ => SignedBy::Other,
     };
     let firmware = named(manifest.name.as_deref(), manifest.version.as_deref());
-    Ok(Release { file: path.display().to_string(), firmware, carries, signed_by, proof: Proof::Manifest })
+    Ok(ShownRelease {
+        file: path.display().to_string(),
+        firmware,
+        carries,
+        signed_by,
+        proof: Proof::Manifest,
+    })
 }
 
 fn load(path: &Path) -> Result<Vec<u8>, ReadError> {
@@ -96,23 +97,14 @@ fn image(
     bytes: &[u8],
     old: &PublicKey,
     new: &PublicKey,
-) -> Result<Release, ReadError> {
+) -> Result<ShownRelease, ReadError> {
     // A public key as a file would count as firmware that carries it, and a damaged one as firmware without.
     if key_file::recognise(bytes).is_some() || bytes.starts_with(b"-----BEGIN ") {
         return Err(ReadError::Key(path.into()));
     }
     let layers = layers::unpack(bytes).map_err(|source| ReadError::Gzip { path: path.into(), source })?;
     let found = search(&continuity::flash_of(&layers.plain), &[old, new]);
-    let is = |key: &PublicKey| found.keys.iter().any(|located| located.key_id == key.id().to_string());
-    let others = found.keys.iter().map(|located| &located.key_id);
-    let carries = Carries {
-        old: is(old),
-        new: is(new),
-        others: others
-            .filter(|id| **id != old.id().to_string() && **id != new.id().to_string())
-            .cloned()
-            .collect(),
-    };
+    let carries = Carries::of(found.keys.iter().map(|located| located.key_id), old, new);
     let accepts = |key: &PublicKey| {
         [Scheme::Pkcs1v15Sha256, Scheme::Legacy].iter().any(|scheme| judge_bytes(bytes, key, *scheme).is_ok())
     };
@@ -128,7 +120,7 @@ fn image(
         named(name.as_deref(), tokens.version.map(|token| token.value.to_string()).as_deref())
     });
     let file = named_as.display().to_string();
-    Ok(Release { file, firmware, carries: Some(carries), signed_by, proof: Proof::Image })
+    Ok(ShownRelease { file, firmware, carries: Some(carries), signed_by, proof: Proof::Image })
 }
 
 fn named(name: Option<&str>, version: Option<&str>) -> Option<String> {

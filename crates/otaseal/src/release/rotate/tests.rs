@@ -23,7 +23,7 @@ impl Bench {
     }
 
     /// An image with these keys, signed.
-    fn image(&self, name: &str, keys: &[&PrivateKey], signer: Option<&PrivateKey>) -> Release {
+    fn image(&self, name: &str, keys: &[&PrivateKey], signer: Option<&PrivateKey>) -> ShownRelease {
         let mut bytes = b"code of the firmware\0".repeat(20);
         for key in keys {
             bytes.extend_from_slice(key.public().to_spki_pem().as_bytes());
@@ -34,19 +34,19 @@ impl Bench {
         self.signed(name, &bytes, signer, Scheme::Pkcs1v15Sha256)
     }
 
-    fn signed(&self, name: &str, bytes: &[u8], signer: Option<&PrivateKey>, scheme: Scheme) -> Release {
+    fn signed(&self, name: &str, bytes: &[u8], signer: Option<&PrivateKey>, scheme: Scheme) -> ShownRelease {
         let signed = signer.map(|key| crate::testing::signed(bytes, key, scheme));
         fs::write(self.dir.path().join(name), signed.as_deref().unwrap_or(bytes)).unwrap();
         self.read(name).unwrap()
     }
 
-    fn read(&self, name: &str) -> Result<Release, ReadError> {
+    fn read(&self, name: &str) -> Result<ShownRelease, ReadError> {
         let mut release = read(&self.dir.path().join(name), self.old.public(), self.new.public())?;
         release.file = name.into();
         Ok(release)
     }
 
-    fn plan(&self, reason: Reason, releases: &[&Release]) -> Plan {
+    fn plan(&self, reason: Reason, releases: &[&ShownRelease]) -> Plan {
         let releases = releases.iter().copied().cloned().collect();
         plan(self.old.public(), self.new.public(), reason, releases).unwrap()
     }
@@ -126,7 +126,7 @@ fn a_manifest_alone_proves_no_bridge() {
     let bench = Bench::new();
     let field = bench.image("field", &[&bench.old], Some(&bench.old));
     let claimed =
-        Release { proof: Proof::Manifest, ..bench.image("bridge", &[&bench.new], Some(&bench.old)) };
+        ShownRelease { proof: Proof::Manifest, ..bench.image("bridge", &[&bench.new], Some(&bench.old)) };
     let plan = bench.plan(Reason::Planned, &[&field, &claimed]);
     assert!(plan.steps[0].contains("its manifest alone proves no bridge"), "{:?}", plan.steps);
     assert_eq!((plan.complete, plan.lacking), (false, Some(Lacking::BridgeImage)));
@@ -137,7 +137,7 @@ fn a_manifest_alone_proves_no_bridge() {
     // Nor what ends the trust in a compromised key.
     let both = bench.image("both", &[&bench.old, &bench.new], Some(&bench.old));
     let next = bench.image("next", &[&bench.new], Some(&bench.new));
-    let claimed = Release { proof: Proof::Manifest, ..next.clone() };
+    let claimed = ShownRelease { proof: Proof::Manifest, ..next.clone() };
     let plan = bench.plan(Reason::Compromised, &[&both, &claimed]);
     assert_eq!((plan.complete, plan.lacking), (false, Some(Lacking::ReleaseImage)));
     assert!(plan.steps[1].contains("show the image of next"), "{:?}", plan.steps);
@@ -150,7 +150,7 @@ fn devices_that_trust_neither_key_are_stranded() {
     let third = PrivateKey::generate(crate::key::KeySize::Rsa2048).unwrap();
     let lost = bench.image("lost", &[&third], Some(&bench.old));
     let open = bench.image("open", &[], None);
-    let unknown = Release { carries: None, proof: Proof::Manifest, ..lost.clone() };
+    let unknown = ShownRelease { carries: None, proof: Proof::Manifest, ..lost.clone() };
     let plan = bench.plan(Reason::Planned, &[&lost, &open, &unknown]);
     assert!(matches!(fates(&plan)[..], [Fate::Stranded { .. }, Fate::Unchecked, Fate::Unknown]));
     assert!(!plan.complete);
@@ -198,7 +198,7 @@ fn what_neither_key_signed_is_not_counted() {
         fs::write(bench.dir.path().join("damaged"), bytes).unwrap();
         let damaged = bench.read("damaged").unwrap();
         let foreign = bench.image("foreign", keys, Some(&third));
-        let claimed = Release { proof: Proof::Manifest, ..foreign.clone() };
+        let claimed = ShownRelease { proof: Proof::Manifest, ..foreign.clone() };
         for release in [damaged, foreign, claimed] {
             for reason in [Reason::Planned, Reason::Compromised] {
                 let plan = bench.plan(reason, &[&release]);
@@ -222,7 +222,7 @@ fn what_neither_key_signed_is_not_counted() {
 fn what_is_not_known_is_found_before_anything_is_signed() {
     let bench = Bench::new();
     let unknown =
-        Release { carries: None, proof: Proof::Manifest, ..bench.image("x", &[], Some(&bench.old)) };
+        ShownRelease { carries: None, proof: Proof::Manifest, ..bench.image("x", &[], Some(&bench.old)) };
     let field = bench.image("field", &[&bench.old], Some(&bench.old));
     for releases in [&[&unknown][..], &[&field, &unknown]] {
         let plan = bench.plan(Reason::Planned, releases);
@@ -278,10 +278,9 @@ fn a_package_is_read_by_its_manifest() {
     assert_eq!(bench.read("older.json").unwrap().carries, None);
     // A manifest that was edited cannot have another file read.
     for file in ["../fw.bin", "/etc/passwd", ""] {
-        older["artefacts"][0] =
-            serde_json::json!({"file": file, "md5": "0".repeat(32), "signature": "pkcs1v15-sha256"});
+        older["artefacts"][0]["file"] = file.into();
         fs::write(bench.dir.path().join("dist/manifest.json"), older.to_string()).unwrap();
-        assert_eq!(bench.read("dist/manifest.json").unwrap().proof, Proof::Manifest);
+        assert!(matches!(bench.read("dist/manifest.json"), Err(ReadError::Manifest { .. })), "{file}");
     }
 }
 
