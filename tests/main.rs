@@ -20,6 +20,7 @@ mod ledger;
 mod memory;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
+mod policy;
 mod readme;
 mod settings;
 mod signers;

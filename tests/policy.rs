@@ -1,0 +1,280 @@
+//! Every caller refuses every refusal of the policy: a table, callers by refusals.
+//!
+//! A new caller is a line in [`CALLERS`], a new refusal a line in [`refusals`].
+
+use crate::common::Bench;
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+
+/// Everything that leads to a signature of an image, or to the request for one.
+const CALLERS: [Caller; 6] = [
+    Caller {
+        name: "sign",
+        arguments: &["sign", "IMAGE", "--key", "KEY", "-o", "new.signed"],
+        reads_key_file: true,
+    },
+    Caller {
+        name: "attach",
+        arguments: &["attach", "IMAGE", "signature", "--key", "PUBLIC", "-o", "new.signed"],
+        reads_key_file: false,
+    },
+    Caller {
+        name: "digest",
+        arguments: &["digest", "IMAGE", "--key", "PUBLIC", "-o", "new.json"],
+        reads_key_file: false,
+    },
+    Caller {
+        name: "signing-py",
+        arguments: &[
+            "signing-py",
+            "--mode",
+            "sign",
+            "--bin",
+            "IMAGE",
+            "--privatekey",
+            "KEY",
+            "--out",
+            "new.signed",
+        ],
+        reads_key_file: true,
+    },
+    Caller {
+        name: "package",
+        arguments: &["package", "IMAGE", "--key", "KEY", "--out-dir", "new"],
+        reads_key_file: true,
+    },
+    // `cargo xtask sign`, which is a function of the library.
+    Caller {
+        name: HOOK,
+        arguments: &["sign", "--firmware", "IMAGE", "--key", "KEY", "--out-dir", "new"],
+        reads_key_file: true,
+    },
+];
+
+const HOOK: &str = "cargo xtask sign";
+
+struct Caller {
+    name: &'static str,
+    arguments: &'static [&'static str],
+    /// Whether it opens the private key from a file, which is looked at before a release.
+    reads_key_file: bool,
+}
+
+/// What must not be signed, and why.
+struct Refusal {
+    name: &'static str,
+    image: &'static str,
+    key: &'static str,
+    options: Vec<&'static str>,
+    /// One of these is in the error.
+    says: &'static [&'static str],
+    of_the_key_file: bool,
+}
+
+const ZEROS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+const RELEASE: [&str; 3] = ["--release", "--ledger", "new.jsonl"];
+/// A build that is packed already is refused before the policy sees it.
+const PACKED: &str = "is compressed already";
+
+fn refusals() -> Vec<Refusal> {
+    let of = |name, image, options: &[&'static str], says| {
+        let key = "keys/other";
+        Refusal { name, image, key, options: options.to_vec(), says, of_the_key_file: false }
+    };
+    let release = |more: &[&'static str]| [&RELEASE[..], more].concat();
+    vec![
+        of("nothing", "empty.bin", &[], &["is empty"]),
+        of("signed already", "firmware.other.signed", &[], &["signed already"]),
+        of("another digest", "keyed.other.bin", &["--expect-sha256", ZEROS], &["its SHA-256 is"]),
+        of("a damaged image", "esp8266-cut.bin", &[], &["damaged ESP8266 image"]),
+        of("a filesystem as firmware", "littlefs.bin", &[], &["not firmware"]),
+        of(
+            "firmware as a filesystem",
+            "esp8266.bin",
+            &["--as-kind", "filesystem"],
+            &["not a filesystem image"],
+        ),
+        of("a filesystem that is cut off", "littlefs-cut.bin", &["--as-kind", "filesystem"], &["LittleFS"]),
+        of(
+            "another flash mode",
+            "esp8266.bin",
+            &["--expect-flash-mode", "qio"],
+            &["the flash mode of the image"],
+        ),
+        of("no flash mode", "keyed.other.bin", &["--expect-flash-mode", "dio"], &["has no flash mode"]),
+        of(
+            "another public key",
+            "keyed.other.bin",
+            &["--expect-public", "keys/private.public.pem"],
+            &["expected public key"],
+        ),
+        of("another key id", "keyed.other.bin", &["--expect-key-id", ZEROS], &["the key id is"]),
+        of("a private key in the image", "leaky.bin", &[], &["it contains"]),
+        of("firmware without a key", "esp8266.bin", &[], &["no public key in it"]),
+        of("firmware with another key", "keyed.bin", &[], &["another key than the one that signs"]),
+        of("a next key that is missing", "keyed.other.bin", &["--rotate-to", ZEROS], &["is not in it"]),
+        of(
+            "a key that nobody named",
+            "keyed.both.bin",
+            &["--rotate-to", "keys/other.public.pem"],
+            &["more keys than"],
+        ),
+        of("a gzip that bricks", "trailing.gz", &[], &["follow the gzip trailer", PACKED]),
+        of("a release without a ledger", "keyed.other.bin", &["--release"], &["needs a ledger"]),
+        of(
+            "a release with a broken ledger",
+            "keyed.other.bin",
+            &["--release", "--ledger", "ledger.changed.jsonl"],
+            &["ledger"],
+        ),
+        of("a release without a key in it", "firmware.bin", &release(&[]), &["no public key in it"]),
+        of("a release that cannot be looked into", "no.gz", &release(&[]), &["no public key in it", PACKED]),
+        of(
+            "a release with a published key in it",
+            "keyed.both.bin",
+            &release(&[]),
+            &["devices would trust the key"],
+        ),
+        Refusal {
+            key: "keys/private",
+            ..of("a release by a published key", "keyed.bin", &release(&[]), &["no release may be signed"])
+        },
+        Refusal {
+            key: "keys/open",
+            of_the_key_file: true,
+            ..of(
+                "a release by a key that others can read",
+                "keyed.other.bin",
+                &release(&[]),
+                &["can be read by others"],
+            )
+        },
+    ]
+}
+
+/// The inputs of the cases, and what this table needs besides.
+fn bench() -> Bench {
+    let bench = Bench::new();
+    let from = crate::common::root().join("tests/cmd/in");
+    fs::create_dir(bench.path("keys")).unwrap();
+    for name in [
+        "empty.bin",
+        "firmware.bin",
+        "firmware.other.signed",
+        "keyed.bin",
+        "keyed.other.bin",
+        "keyed.both.bin",
+        "esp8266.bin",
+        "esp8266-cut.bin",
+        "littlefs.bin",
+        "leaky.bin",
+        "trailing.gz",
+        "ledger.changed.jsonl",
+        "keys/private.pem",
+        "keys/other.pem",
+        "keys/other.public.pem",
+    ] {
+        bench.write(name, &fs::read(from.join(name)).unwrap());
+    }
+    // Not beside its private key under the name that the hook looks for.
+    fs::copy(from.join("keys/public.pem"), bench.path("keys/private.public.pem")).unwrap();
+    for (open, own) in
+        [("keys/open.pem", "keys/other.pem"), ("keys/open.public.pem", "keys/other.public.pem")]
+    {
+        fs::copy(bench.path(own), bench.path(open)).unwrap();
+    }
+    let littlefs = bench.read("littlefs.bin");
+    bench.write("littlefs-cut.bin", &littlefs[..littlefs.len() / 2]);
+    bench.write("no.gz", b"\x1f\x8b\x08\0 this inflates to nothing");
+    bench.write("Cargo.toml", b"[workspace]\nresolver = \"3\"\nmembers = []\n");
+    #[cfg(unix)]
+    for (key, mode) in [("private", 0o600), ("other", 0o600), ("open", 0o644)] {
+        use std::os::unix::fs::PermissionsExt;
+        let path = bench.path(&format!("keys/{key}.pem"));
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    bench
+}
+
+/// Runs a caller in a bench of its own; gives the exit code and the error.
+fn run(caller: &Caller, image: &str, key: &str, options: &[&str]) -> (Bench, i32, String) {
+    let bench = bench();
+    let private = format!("{key}.pem");
+    bench.openssl(&format!("dgst -sha256 -sign {private} -out signature {image}"));
+    let arguments: Vec<String> = caller
+        .arguments
+        .iter()
+        .chain(options)
+        .map(|argument| match *argument {
+            "IMAGE" => image.into(),
+            "KEY" => private.clone(),
+            "PUBLIC" => format!("{key}.public.pem"),
+            other => other.into(),
+        })
+        .collect();
+    let (code, error) = match caller.name {
+        HOOK => hook(&bench, &arguments),
+        _ => {
+            let output = bench.otaseal(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+            (output.status.code(), String::from_utf8(output.stderr).unwrap())
+        }
+    };
+    (bench, code.unwrap_or(-1), error)
+}
+
+/// The hook runs in this process: it gets whole paths.
+fn hook(bench: &Bench, arguments: &[String]) -> (Option<i32>, String) {
+    let names_a_file = |argument: &str| argument.starts_with("new") || bench.path(argument).exists();
+    let whole = |argument: &String| match argument.as_str() {
+        "sign" => argument.into(),
+        file if names_a_file(file) => bench.path(file).into_os_string(),
+        _ => OsString::from(argument),
+    };
+    let manifest = ["--manifest-path".into(), bench.path("Cargo.toml").into_os_string()];
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let code = otaseal::cargo::run(arguments.iter().map(whole).chain(manifest), &mut out, &mut err);
+    // An exit code does not give its number.
+    let number = (0..=3).find(|number| code == std::process::ExitCode::from(*number));
+    (number.map(i32::from), String::from_utf8(err).unwrap())
+}
+
+fn made(bench: &Bench) -> Vec<String> {
+    let names = fs::read_dir(bench.dir()).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = names.map(|name| name.to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with("new") && !is_empty(&bench.path(name))).collect()
+}
+
+/// A directory may be made before the first signature; no file may be in it.
+fn is_empty(path: &Path) -> bool {
+    path.is_dir() && fs::read_dir(path).unwrap().next().is_none()
+}
+
+#[test]
+fn every_caller_refuses_what_the_policy_refuses() {
+    let mut wrong = Vec::new();
+    for caller in &CALLERS {
+        for options in [&[][..], &RELEASE] {
+            let (bench, code, error) = run(caller, "keyed.other.bin", "keys/other", options);
+            let expected = options.len() - options.len().min(2) + 1;
+            if code != 0 || made(&bench).len() < expected.min(1) {
+                wrong.push(format!("{} {options:?} does not sign: {code} {error}", caller.name));
+            }
+        }
+        for refusal in refusals() {
+            if refusal.of_the_key_file && !caller.reads_key_file {
+                continue;
+            }
+            let (bench, code, error) = run(caller, refusal.image, refusal.key, &refusal.options);
+            let said = refusal.says.iter().any(|text| error.contains(text));
+            if !matches!(code, 1 | 3) || !said || !made(&bench).is_empty() {
+                let made = made(&bench);
+                wrong.push(format!(
+                    "{}: {}: exit code {code}, made {made:?}: {error}",
+                    caller.name, refusal.name
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} entries of the table are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
