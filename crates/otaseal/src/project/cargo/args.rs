@@ -2,6 +2,7 @@
 
 use super::CargoError;
 use super::keygen::Keygen;
+use super::keys::read_public;
 use super::tasks::{Pubkey, Request, Verify};
 use crate::key::material;
 use crate::key::passphrase::{NotASource, PassphraseSource, descriptor_number, variable_name};
@@ -102,6 +103,8 @@ const SIGN: Own = &[
     ("--allow-no-key", "Sign firmware that holds no public key: its devices check no further update"),
     ("--sbom", "Make a bill of materials (CycloneDX) of what Cargo resolved; it joins the package"),
     ("--build-id ID", "Name of the build in the ledger [the name that the CI system gives it]"),
+    ("--as-kind KIND", "What the build is for: firmware or filesystem [firmware]"),
+    ("--expect-public FILE", "Refuse a key that does not belong to this public key, which the devices have"),
     ("--expect-sha256 HEX", "Refuse a build of another SHA-256"),
     ("--expect-key-id HEX", "Refuse a key of another key id"),
     ("--timestamp SECONDS", "Time for the manifest, since 1970; also from SOURCE_DATE_EPOCH"),
@@ -155,6 +158,11 @@ fn sign(mut parser: Parser) -> Result<Task, CargoError> {
             "--allow-no-key" => request.policy.continuity.without_key = WithoutKey::Allow,
             "--sbom" => request.sbom = true,
             "--build-id" => request.build_id = Some(value(&mut parser)?),
+            "--as-kind" => request.policy.content = value(&mut parser)?,
+            "--expect-public" => {
+                let key = read_public(&path(&mut parser)?)?;
+                request.policy.expect.public_key = Some(key);
+            }
             "--expect-sha256" => request.policy.expect.sha256 = Some(value(&mut parser)?),
             "--expect-key-id" => {
                 let id: String = value(&mut parser)?;
