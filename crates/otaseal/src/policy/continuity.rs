@@ -1,8 +1,8 @@
-//! Continuity: does the image still hold the key by which its devices judge the next update?
+//! Continuity: checks that the image still holds the public key with which its devices judge the next update.
 //!
-//! A build that has lost its public key is signed as well as any other, installs everywhere, and from then on
-//! every device takes anything from anybody. A build with another key takes nothing from this one any more. Both
-//! are seen before the signature, in the plain image; see [`search`] for what is recognised and what is not.
+//! A build without a public key installs everywhere, and from then on every device takes any update from anybody. A
+//! device with another key takes no update from this key any more. otaseal looks for both in the plain image before it
+//! signs. [`search`] says which keys it finds.
 
 mod der;
 mod pem;
@@ -26,21 +26,20 @@ pub use self::scan::{Form, Located, Search, quick_search, search};
 /// What is expected of the image's keys.
 #[derive(Debug, Clone, Default)]
 pub struct Rule {
-    /// The keys that the devices are to trust from this release on, where they are others than the one that signs: all
-    /// of them, and besides the signer no other.
+    /// The keys that the devices trust from this image on, if they are not the key that signs. The image must hold each
+    /// of them, and no other key besides the signer's.
     pub rotate_to: Vec<NextKey>,
-    /// What becomes of an image without a key.
+    /// What otaseal does with an image without a key.
     pub without_key: WithoutKey,
-    /// What it is signed for: a release may make no device trust a key that is unfit for one.
+    /// The purpose. A release must not make a device trust a key that is unfit for a release.
     pub(crate) purpose: Purpose,
-    /// Where the key that signs is found, do not search for the keys of others in the form of `otaseal-device` as well,
-    /// which takes about as long as to sign: it is not done before a release, or where the next keys are named.
+    /// Whether the search ends at the key that signs. The search for further keys in the form of `otaseal-device` takes
+    /// about as long as to sign. A release, and next keys, make it complete.
     pub(crate) quick: bool,
 }
 
 impl Rule {
-    /// The same, stricter where it is for a release: nothing is let through that only deserves a warning, unless it is
-    /// allowed by name.
+    /// Returns the rule for a purpose. A release refuses what otherwise gets a warning, unless the rule allows it.
     #[must_use]
     pub(crate) fn for_purpose(mut self, purpose: Purpose) -> Self {
         self.purpose = purpose;
@@ -54,9 +53,9 @@ impl Rule {
 /// The key that a release brings to the devices.
 #[derive(Debug, Clone)]
 pub enum NextKey {
-    /// Its key id. A key of which only the bare modulus is in the image is not found by it.
+    /// Its key id. It does not find a key of which the image holds the bare modulus alone.
     Id(KeyId),
-    /// The key itself: found in every form.
+    /// The key itself. It is found in every form.
     Key(PublicKey),
 }
 
@@ -70,19 +69,19 @@ impl NextKey {
     }
 }
 
-/// What becomes of an image that holds no key.
+/// What otaseal does with an image that holds no key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WithoutKey {
-    /// Firmware is refused; what may be something else, or a filesystem, is worth a warning.
+    /// It refuses firmware, and warns of an unknown format and of a filesystem.
     #[default]
     Judge,
-    /// Everything but a filesystem is refused: for a release.
+    /// It refuses everything but a filesystem: for a release.
     Refuse,
-    /// The user means it: a warning.
+    /// It warns, because the user means it.
     Allow,
 }
 
-/// What the keys in an image say, where it may be signed.
+/// The verdict on the keys of an image that may be signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "verdict", rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -100,7 +99,7 @@ pub enum Continuity {
         /// Every key found.
         keys: Vec<Located>,
     },
-    /// It holds none, and it need not be firmware, or the user means it.
+    /// The image holds no key. It may be no firmware, or the user means it.
     NoKey {
         /// What it is, with its article.
         found: String,
@@ -116,7 +115,7 @@ impl Continuity {
         }
     }
 
-    /// What the user should know although it was signed; sentences without their full stops.
+    /// Returns the warnings for the user, as sentences without full stops.
     pub fn warnings(&self) -> Vec<String> {
         let without = match self {
             Self::NoKey { found } => Some(format!(
@@ -154,7 +153,7 @@ pub enum ContinuityError {
         /// The key that signs.
         signer: KeyId,
     },
-    /// A key that nobody may be made to trust.
+    /// A key that no device may trust.
     #[error("its devices would trust the key {}: {finding}", key.key_id)]
     UnfitKey {
         /// The key.
@@ -184,11 +183,11 @@ fn ids(keys: &[Located]) -> String {
     ids.join(", ") + more
 }
 
-/// Judges the keys in a plain image that is about to be signed. `signer` is what will, where it is known: without
-/// it, any public key will do. What is said to be a filesystem need not have any.
+/// Judges the keys in a plain image before the signature. Without a `signer`, any public key in it will do. A
+/// filesystem needs no key.
 ///
 /// # Errors
-/// [`ContinuityError`], a private key first: nothing excuses one.
+/// [`ContinuityError`]. A private key comes first: no option allows one.
 pub fn check(
     plain: &[u8],
     content: Content,
@@ -253,8 +252,7 @@ pub fn check(
     }
 }
 
-/// Refuses a private key in what surrounds the image in its payload: a gzip has a comment and other fields, which are
-/// signed and sent with it.
+/// Refuses a private key in the fields of a gzip, such as its comment. otaseal signs and sends them with the image.
 ///
 /// # Errors
 /// [`ContinuityError::PrivateKey`].
@@ -283,8 +281,8 @@ fn rotation(
     }
 }
 
-/// The bytes as the flash will hold them: a UF2 file cuts them into pieces of 256, between which a key would not be
-/// found. One that cannot be put together is searched as it is.
+/// Returns the bytes as the flash will hold them. A UF2 file cuts them into pieces of 256 bytes, and no key would be
+/// found across two of them. A UF2 file that cannot be unpacked is searched as it is.
 pub(crate) fn flash_of(plain: &[u8]) -> Cow<'_, [u8]> {
     const UF2: &[u8] = b"UF2\n";
     match plain.starts_with(UF2).then(|| uf2::unpack(plain, crate::format::elf::DEFAULT_MAX_GAP)) {
@@ -335,7 +333,7 @@ pub enum NextKeyError {
     },
 }
 
-/// Lines for a report, where there is more to say than that the image keeps the one key it has.
+/// Writes lines for a report. An image that keeps its one key needs none.
 impl fmt::Display for Continuity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Self::Rotates { to, .. } = self {

@@ -1,7 +1,7 @@
-//! What is refused before it is signed: damaged images, a filesystem taken for firmware, another flash mode than
-//! the device's, another key than the one it trusts.
+//! Checks an image and a key before the signature. Damaged images are refused, and so are filesystems in the place of
+//! firmware, another flash mode than the device's, and another key than the device trusts.
 //!
-//! A signature says that somebody meant these bytes. These checks are for the bytes that nobody can have meant.
+//! A signature says that somebody meant these bytes. Nobody can have meant the bytes that these checks refuse.
 
 use crate::format::digest::Sha256Digest;
 use crate::format::gzip::{self, GunzipError};
@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::str::FromStr;
 
-/// What an image is for. A device is told apart from its bytes: the updater writes a filesystem image where it is
-/// told to write firmware, and the reverse, and starts what it finds there.
+/// What an image is for. The bytes do not tell the updater: it writes a filesystem image in the place of firmware if it
+/// is told to, and the device then starts those bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Content {
@@ -28,7 +28,7 @@ pub enum Content {
 }
 
 impl Content {
-    /// What a plain image is for, as far as its bytes say: a recognised filesystem, or else firmware.
+    /// Returns the kind that the bytes show: a recognised filesystem, or else firmware.
     pub fn of(plain: &[u8]) -> Self {
         match image::identify(plain) {
             Kind::LittleFs(_) | Kind::Spiffs(_) => Self::Filesystem,
@@ -159,7 +159,7 @@ impl Expected {
     }
 }
 
-/// Checks a plain image: undamaged, and what it is said to be. A format that is not recognised passes as either.
+/// Checks that a plain image is undamaged, and of the given kind. An unknown format passes as either kind.
 ///
 /// # Errors
 /// [`GuardError::Damaged`], [`GuardError::IsFilesystem`], [`GuardError::FilesystemCutOff`],
@@ -206,7 +206,7 @@ pub fn expect_flash_mode(plain: &[u8], expected: FlashMode) -> Result<(), GuardE
     }
 }
 
-/// The plain image in a payload, inflated where it is compressed; `None` for a gzip that cannot be inflated.
+/// Returns the plain image in a payload, and inflates a gzip. `None` for a gzip that cannot be inflated.
 pub(crate) fn plain_of(payload: &[u8]) -> Option<Cow<'_, [u8]>> {
     match gzip::is_gzip(payload) {
         true => gzip::gunzip(payload, MAX_IMAGE).ok().map(Cow::Owned),
@@ -214,8 +214,8 @@ pub(crate) fn plain_of(payload: &[u8]) -> Option<Cow<'_, [u8]>> {
     }
 }
 
-/// Checks the plain image of a payload that is about to be signed, as [`plain_of`] gives it. A gzip that cannot be
-/// inflated is not judged here, unless a flash mode is expected of it.
+/// Checks the plain image that [`plain_of`] gives. A gzip that cannot be inflated passes, unless a flash mode is
+/// expected.
 ///
 /// # Errors
 /// As [`check`] and [`expect_flash_mode`].
@@ -241,7 +241,7 @@ pub enum Origin {
     Other,
 }
 
-/// Compares what is in an image, signed or compressed or neither, with the plain image of a build.
+/// Compares the plain image in a file, which may be signed or compressed, with the plain image of a build.
 ///
 /// # Errors
 /// [`GunzipError`] where the image cannot be inflated.

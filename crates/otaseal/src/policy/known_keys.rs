@@ -1,4 +1,4 @@
-//! Keys whose private half is published: a signature by one of them proves nothing.
+//! Published keys: their private half is public, so a signature by one of them proves nothing.
 
 use otaseal_device::KeyId;
 

@@ -1,7 +1,7 @@
-//! What is wrong with a key although it works: known to everybody, factored by known methods, lying open.
+//! Finds what is wrong with a key that works: it is published, known methods factor it, or others can read its file.
 //!
-//! A key without a finding is not proved good: these are the mistakes that were found in the field, and nothing of
-//! how a key was made can be read off its numbers.
+//! A key without a finding is not proved good. These are the mistakes that were found in the field, and the numbers of
+//! a key do not show how it was made.
 
 mod git;
 mod modulus;
@@ -155,7 +155,7 @@ fn octal<S: Serializer>(mode: &u32, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{mode:04o}"))
 }
 
-/// Looks at the numbers of a public key, and at who else has its private half. A published key has that one
+/// Looks at the numbers of a public key, and whether its private half is published. A published key has that one
 /// finding: nothing else matters then.
 pub fn public_key(key: &PublicKey) -> Vec<Finding> {
     if let Some(at) = known_keys::published_at(key.id()) {
@@ -168,15 +168,15 @@ pub fn public_key(key: &PublicKey) -> Vec<Finding> {
     findings
 }
 
-/// What of [`public_key`] says that no release may be signed with the key, and that no device should trust it.
+/// Returns the findings of [`public_key`] that forbid a release, and that forbid a device to trust the key.
 pub fn refusals(key: &PublicKey) -> Vec<Finding> {
     let mut findings = public_key(key);
     findings.retain(|finding| finding.severity() == Severity::Refuse);
     findings
 }
 
-/// Looks at the file of a private key, not into its numbers: who may read it, whether git has it, and how good its
-/// encryption is, where it has one.
+/// Looks at the file of a private key: who may read it, whether git tracks it, and how good its encryption is. It does
+/// not look at the numbers.
 pub fn private_file(file: &KeyFile) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(readable_by_others(&file.path));
@@ -186,7 +186,7 @@ pub fn private_file(file: &KeyFile) -> Vec<Finding> {
     findings
 }
 
-/// Everything about a key that signs: its numbers, and its file where it is kept in one.
+/// Returns every finding on a key that signs: on its numbers, and on its file if it has one.
 pub fn signing_key(key: &PublicKey, kept: Kept<'_>) -> Vec<Finding> {
     let mut findings = public_key(key);
     if matches!(findings[..], [Finding::Published { .. }]) {
@@ -212,8 +212,8 @@ fn list(findings: &[Finding]) -> String {
     findings.iter().map(Finding::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// Whether this key may sign, and what its user should know although it may. For development every key may; in a
-/// release also what could not be checked is worth knowing.
+/// Decides whether a key may sign, and returns the findings that the user should know. For development every key may
+/// sign. For a release, the user also learns which checks were not possible.
 ///
 /// # Errors
 /// [`Refused`], for a release alone.
@@ -237,7 +237,7 @@ fn readable_by_others(path: &Path) -> Option<Finding> {
     (mode & 0o077 != 0).then(|| Finding::ReadableByOthers { path: path.into(), mode })
 }
 
-/// Access lists are not looked at.
+/// Windows has access lists, which otaseal does not read.
 #[cfg(not(unix))]
 fn readable_by_others(_: &Path) -> Option<Finding> {
     Some(Finding::NotChecked { what: "who may read the file", why: "this is no Unix".into() })

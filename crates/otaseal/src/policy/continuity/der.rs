@@ -1,4 +1,4 @@
-//! DER values in the midst of other bytes, told by their headers: of a key that was cut off, enough is left to be a secret.
+//! Finds private keys in DER among other bytes, by their headers. A key that was cut off is still a secret.
 
 use super::private::Private;
 use memchr::memmem;

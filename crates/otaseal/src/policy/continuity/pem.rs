@@ -1,4 +1,4 @@
-//! PEM blocks (RFC 7468) in the midst of other bytes, with their lines as a program, a script or a JSON file holds them.
+//! Finds PEM blocks (RFC 7468) among other bytes. A program, a script or a JSON file may hold their lines.
 
 use crate::key::PublicKey;
 use crate::key::material::Start;

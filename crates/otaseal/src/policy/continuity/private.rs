@@ -3,7 +3,7 @@
 use serde::Serialize;
 use std::fmt;
 
-/// A private key in an image, of which nothing is kept but what it is and where.
+/// A private key in an image. Only its kind and its place are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Private {
     /// What it is, with its article.

@@ -1,4 +1,4 @@
-//! Where in an image keys are, told from the bytes.
+//! Finds keys in the bytes of an image.
 
 use super::der::{Header, private_keys};
 use super::pem::{self, Block};
@@ -11,7 +11,7 @@ use otaseal_device::KeyId;
 use serde::Serialize;
 use std::ops::Range;
 
-/// Most keys that are told apart: more is no firmware.
+/// Most keys that are told apart: no firmware has more.
 const MAX_KEYS: usize = 32;
 /// How a key stands in an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -77,12 +77,12 @@ pub struct Search {
 /// `RSA PUBLIC KEY`), as DER (SPKI, PKCS#1), and in the form of `otaseal-device`, the modulus with its key id. The
 /// keys in `known` are found as a bare modulus too, in either byte order: of any other key that is random bytes.
 ///
-/// No update key is what TLS brings along: a certificate, PEM or DER, with the key inside it; keys of other
-/// algorithms. A bare RSA key that is pinned for TLS cannot be told from an update key, and counts as one.
+/// Not update keys: a certificate, PEM or DER, with the key inside it, and keys of other algorithms. TLS brings those
+/// along. A bare RSA key that is pinned for TLS looks like an update key, and counts as one.
 ///
-/// Private keys: PEM of every kind whose label is followed by content (the bare labels are in every TLS library), its lines
-/// joined as text, or as strings of C or JSON; and DER: RSA, elliptic curves, PKCS#8 with and without a passphrase,
-/// also in a PKCS#12 file. What hides a key on purpose, or cuts it into pieces, is not found.
+/// Private keys that are found: PEM of every kind, if content follows the label (every TLS library holds the bare
+/// labels). Its lines may be joined as text, or as strings of C or JSON. In DER: RSA, elliptic curves, PKCS#8 with and
+/// without a passphrase, also in a PKCS#12 file. A key that is hidden on purpose, or cut into pieces, is not found.
 pub fn search(plain: &[u8], known: &[&PublicKey]) -> Search {
     search_for(plain, known, true)
 }
