@@ -71,6 +71,7 @@ impl<'a> Tokens<'a> {
     }
 
     /// `pkcs11-tool WORDS`, logged in to a token.
+    #[cfg(feature = "pkcs11")]
     pub(crate) fn tool(&self, token: &str, words: &[&str]) -> Output {
         let common = ["--module", self.module(), "--token-label", token, "--login", "--pin", PIN];
         self.run("pkcs11-tool", &[&common, words].concat())
