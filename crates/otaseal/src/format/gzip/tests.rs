@@ -8,8 +8,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// CRC-32 of what Default and Max make of `words(300_000)`.
-const GOLDEN: [u32; 2] = [0x873a_7073, 0x74b6_708a];
+/// CRC-32 of `words(300_000)`, compressed by each of [`EFFORTS`].
+const GOLDEN: [u32; 3] = [0xaf9f_b6ca, 0x873a_7073, 0x74b6_708a];
 
 const EFFORTS: [Effort; 3] = [Effort::Fast, Effort::Default, Effort::Max];
 
@@ -93,9 +93,10 @@ fn noise_grows_by_no_more_than_the_forms_of_storing_it() {
     let data = noise(200_000);
     for effort in EFFORTS {
         let packed = gzip(&data, effort).unwrap();
-        // Four stored blocks, and padding.
+        // A stored block has at most 65,535 bytes. Those of `fast` have half of that.
+        let blocks = if effort == Effort::Fast { 7 } else { 4 };
         assert!(
-            packed.len() <= data.len() + HEADER_LEN + TRAILER_LEN + 4 * 5 + 3,
+            packed.len() <= data.len() + HEADER_LEN + TRAILER_LEN + blocks * 5 + 3,
             "{effort:?}: {}",
             packed.len()
         );
@@ -106,15 +107,17 @@ fn noise_grows_by_no_more_than_the_forms_of_storing_it() {
 fn more_effort_is_never_larger() {
     for Packed { name, gzip, .. } in &*PACKED {
         let [fast, default, max] = gzip.each_ref().map(Vec::len);
-        assert!(max <= default && default <= fast, "{name}: {fast}, {default}, {max}");
+        // On a long run the split into blocks decides: `default` may lose a few bytes to `fast`.
+        assert!(max <= default && default <= fast + 4, "{name}: {fast}, {default}, {max}");
     }
 }
 
 #[test]
 fn the_same_bytes_everywhere() {
-    // Changes with every change of the search, and must not with anything else: machine, profile, time, threads.
+    // A change of our search changes the bytes, and for `fast` a new version of flate2. Nothing else may: not the machine,
+    // the profile, the time or the number of threads.
     let data = words(300_000);
-    let crcs = [Effort::Default, Effort::Max].map(|effort| crc32(&gzip(&data, effort).unwrap()));
+    let crcs = EFFORTS.map(|effort| crc32(&gzip(&data, effort).unwrap()));
     assert_eq!(crcs, GOLDEN, "{crcs:#x?}");
 }
 
@@ -231,8 +234,14 @@ fn every_reserved_flag_is_refused() {
 fn every_truncation_is_refused() {
     for (name, data) in samples().into_iter().filter(|(_, data)| data.len() < 20_000) {
         let packed = gzip(&data, Effort::Default).unwrap();
+        let header = header_len(&packed).unwrap();
         for len in 0..packed.len() {
-            assert!(gunzip(&packed[..len], 1 << 20).is_err(), "{name}: {len} of {}", packed.len());
+            let error = match len {
+                0..2 => GunzipError::NotGzip,
+                _ if len < header => GunzipError::HeaderTruncated,
+                _ => GunzipError::Truncated,
+            };
+            assert_eq!(gunzip(&packed[..len], 1 << 20), Err(error), "{name}: {len} of {}", packed.len());
         }
     }
 }

@@ -25,7 +25,7 @@ fn overtaken() -> (Vec<u8>, Vec<u8>) {
     const LEN: usize = 811_461;
     for every in (12..200).step_by(4) {
         // One byte in so many has less entropy than the others.
-        let mut raw = noise(1100 * 1024, 52, 2);
+        let mut raw = noise(1100 * 1024, 49, 2);
         raw.iter_mut().step_by(every).for_each(|byte| *byte %= 36);
         let packed = gzip(&raw, Effort::Fast).unwrap();
         let body = &packed[gzip::header_len(&packed).unwrap()..];
