@@ -12,7 +12,7 @@ use otaseal::key::parse_key_id;
 use otaseal::policy::continuity::{NextKey, WithoutKey};
 use otaseal::policy::guard::{Content, GuardError};
 use otaseal::policy::lint::Finding;
-use otaseal::policy::{Damaged, Gate, Permit, Policy, PolicyError};
+use otaseal::policy::{Damaged, Permit, Policy, PolicyError};
 use otaseal::project::advice::{Advice, Speaker};
 use otaseal::project::settings::Settings;
 use otaseal::sign::{AlreadySigned, SignError};
@@ -116,8 +116,8 @@ pub(crate) fn warnings(input: &Place, permit: &Permit<'_>) -> Vec<String> {
 }
 
 /// What speaks against the key although it may sign. Every report names a published key by itself.
-pub(crate) fn key_warnings(gate: &Gate<'_>) -> Vec<String> {
-    let findings = gate.findings().iter().filter(|finding| !matches!(finding, Finding::Published { .. }));
+pub(crate) fn key_warnings(findings: &[Finding]) -> Vec<String> {
+    let findings = findings.iter().filter(|finding| !matches!(finding, Finding::Published { .. }));
     findings.map(|finding| format!("{finding}; {}", finding.advice(Speaker::Program))).collect()
 }
 

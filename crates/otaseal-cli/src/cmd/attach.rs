@@ -133,7 +133,7 @@ pub(crate) fn run(args: &Attach) -> Result<Attached, Failure> {
     })?;
     sink.commit()?;
     let mut warnings = policy::warnings(&args.input, &permit);
-    warnings.extend(policy::key_warnings(&gate));
+    warnings.extend(policy::key_warnings(gate.findings()));
     Ok(Attached {
         key: KeyInfo::of(&key),
         output: args.output.name(),

@@ -103,7 +103,7 @@ pub(crate) fn run(args: &Digest) -> Result<Asked, Failure> {
     let candidate = Candidate::read(file).map_err(|error| Failure::read(&args.input, &error))?;
     let permit = gate.judge(candidate).map_err(|error| Failure::policy(&args.input, error))?;
     let mut warnings = policy::warnings(&args.input, &permit);
-    warnings.extend(policy::key_warnings(&gate));
+    warnings.extend(policy::key_warnings(gate.findings()));
     let Some(bytes) = permit.payload() else {
         let help = "is this the right file? `otaseal sign` signs it where the key is";
         return Err(Failure::new(format_args!("{} is larger than any firmware", args.input), help));

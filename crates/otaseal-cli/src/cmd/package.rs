@@ -5,7 +5,7 @@ use crate::error::Failure;
 use crate::evidence::EvidenceArgs;
 use crate::io::{Place, check_places};
 use crate::ledger::Entered;
-use crate::policy::PolicyArgs;
+use crate::policy::{PolicyArgs, key_warnings};
 use crate::report::{Outcome, Reporter};
 use crate::signer::SignerArgs;
 use clap::Args;
@@ -198,7 +198,8 @@ fn one(options: &Options, signer: &dyn Signer) -> Result<Packaged, Failure> {
     let entered = entered.map(|(ledger, appended)| Entered::new(ledger, appended));
     let support = report.support_doubts(options.timestamp);
     let key = KeyInfo::of(signer.public_key());
-    Ok(Packaged { report, key, entered, support, remarks: signer.remarks() })
+    let remarks = key_warnings(&report.key_findings).into_iter().chain(signer.remarks()).collect();
+    Ok(Packaged { report, key, entered, support, remarks })
 }
 
 /// One directory holds one package, so each gets its own.

@@ -129,7 +129,7 @@ pub(crate) fn run(args: &Release, reporter: &Reporter) -> Result<Released, Failu
         bundle,
         ledger: entered,
         checked: false,
-        remarks: key_warnings(&gate).into_iter().chain(signer.remarks()).collect(),
+        remarks: key_warnings(gate.findings()).into_iter().chain(signer.remarks()).collect(),
     })
 }
 

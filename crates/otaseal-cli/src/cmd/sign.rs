@@ -231,7 +231,7 @@ pub(super) fn sign(
         warnings: policy::warnings(input, &permit),
         continuity: permit.continuity().cloned(),
         ledger: ledger.zip(entered).map(|(ledger, appended)| Entered::new(ledger, appended)),
-        remarks: policy::key_warnings(gate).into_iter().chain(signer.remarks()).collect(),
+        remarks: policy::key_warnings(gate.findings()).into_iter().chain(signer.remarks()).collect(),
         payload_bytes: signed.payload_len,
         payload_sha256: signed.sha256,
         signature_bytes: signed.signature_len,

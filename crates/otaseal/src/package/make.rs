@@ -11,6 +11,7 @@ use crate::package::evidence::{self, Sbom};
 use crate::package::firmware::{Firmware, FirmwareError};
 use crate::package::manifest::{self, Artefact, Installed, Manifest};
 use crate::policy::continuity::Continuity;
+use crate::policy::lint::Finding;
 use crate::policy::{Candidate, known_keys};
 use crate::sign::Signer;
 use std::sync::Arc;
@@ -25,6 +26,8 @@ pub struct Made {
     pub left_out: Vec<LeftOut>,
     /// What the public keys in the image say.
     pub continuity: Continuity,
+    /// What speaks against the key although it may sign.
+    pub key_findings: Vec<Finding>,
 }
 
 /// Makes a package in memory: reads the tokens of the build, compresses, signs and verifies.
@@ -137,7 +140,8 @@ pub(super) fn make_for<P>(
     }
     let json = manifest.to_json();
     let package = Package::made(manifest, json, base, files);
-    Ok((Made { package, left_out: refusals, continuity }, place))
+    let key_findings = gate.findings().to_vec();
+    Ok((Made { package, left_out: refusals, continuity, key_findings }, place))
 }
 
 /// An artefact that is made.

@@ -26,6 +26,7 @@ use crate::format::metadata;
 use crate::ledger::Appended;
 use crate::policy::Policy;
 use crate::policy::continuity::Continuity;
+use crate::policy::lint::Finding;
 use crate::profile::target::Target;
 use crate::sign::Signer;
 use serde::Serialize;
@@ -96,6 +97,9 @@ pub struct Report {
     pub left_out: Vec<LeftOut>,
     /// What the public keys in the image say.
     pub continuity: Continuity,
+    /// What speaks against the key although it may sign.
+    #[serde(skip)]
+    pub key_findings: Vec<Finding>,
     /// What was entered into the ledger.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ledger: Option<Appended>,
@@ -120,10 +124,10 @@ pub fn package(options: &Options, signer: &dyn Signer) -> Result<Report, Package
     let to = Destination { out_dir: &options.out_dir, build: Some(&options.firmware), ledger };
     // Before anything is signed: whose package is in the directory, and whether there can be one.
     let (made, place) = make::make_for(options, signer, load, |base| Place::open(to, base))?;
-    let Made { package, left_out, continuity } = made;
+    let Made { package, left_out, continuity, key_findings } = made;
     let Written { removed, ledger } = place.write(&package)?;
     let (out_dir, manifest) = (options.out_dir.clone(), package.into_manifest());
-    Ok(Report { out_dir, manifest, removed, left_out, continuity, ledger })
+    Ok(Report { out_dir, manifest, removed, left_out, continuity, key_findings, ledger })
 }
 
 /// File name of the bill of materials in a package.
