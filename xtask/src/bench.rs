@@ -16,6 +16,7 @@ use crate::tools::{cargo, run as run_command};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
+use tempfile::TempDir;
 
 /// Every benchmark, in the order in which all of them run.
 pub(crate) const ALL: &[&str] =
@@ -69,8 +70,11 @@ type Promise = std::result::Result<(), String>;
 struct Bench {
     folder: PathBuf,
     program: PathBuf,
+    /// Lies in no git repository, because otaseal asks git about one that does.
     key: PathBuf,
     public: PathBuf,
+    /// Holds the key pair, and removes it at the end.
+    _keys: TempDir,
 }
 
 impl Bench {
@@ -80,10 +84,11 @@ impl Bench {
         let folder = target.join("bench");
         fs::create_dir_all(&folder)?;
         let program = target.join("release").join(format!("otaseal{}", env::consts::EXE_SUFFIX));
-        // A key like anybody's: the examples are known, and not looked at any further.
-        let keys = folder.join("own");
-        run_command(Command::new(&program).args(["--quiet", "keygen", "--force", "-o"]).arg(&keys))?;
-        Ok(Self { program, key: keys.join("private.pem"), public: keys.join("public.pem"), folder })
+        // A new key. otaseal knows the example keys, and does not look at their files.
+        let keys = tempfile::tempdir()?;
+        run_command(Command::new(&program).args(["--quiet", "keygen", "--force", "-o"]).arg(keys.path()))?;
+        let [key, public] = ["private.pem", "public.pem"].map(|name| keys.path().join(name));
+        Ok(Self { program, key, public, folder, _keys: keys })
     }
 }
 

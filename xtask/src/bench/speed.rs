@@ -2,6 +2,7 @@
 
 use super::{Bench, Promise, firmware, image};
 use crate::Result;
+use crate::tools::run as run_command;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -68,19 +69,24 @@ pub(super) fn sign(bench: &Bench) -> Result<(String, Promise)> {
     let made = |name: &str| bench.folder.join(name);
     let (signed, replaced) = (made("image.signed"), made("image.replaced"));
     let (signature, by_python) = (made("signature"), made("image.python"));
-    let ours = |output: &Path| {
+    let ours = |output: &Path, key: &Path| {
         let mut ours = Command::new(&bench.program);
-        ours.args(["--quiet", "sign"]).arg(&input).arg("-o").arg(output).arg("--key").arg(&bench.key);
+        ours.args(["--quiet", "sign"]).arg(&input).arg("-o").arg(output).arg("--key").arg(key);
         ours
     };
+    let repository = bench.folder.join("repository");
+    run_command(Command::new("git").args(["init", "--quiet"]).arg(&repository))?;
+    let (inside, by_inside) = (repository.join("private.pem"), made("image.inside"));
+    fs::copy(&bench.key, &inside)?;
     let mut openssl = Command::new("openssl");
     openssl.args(["dgst", "-sha256", "-sign"]).arg(&bench.key).arg("-out").arg(&signature).arg(&input);
     let python = signing_py(bench, &input, &by_python)?;
     let mut contenders = [
-        Contender::new("otaseal sign", ours(&signed)).making(&signed),
+        Contender::new("otaseal sign", ours(&signed, &bench.key)).making(&signed),
         Contender::new("openssl dgst -sha256 -sign", openssl).making(&signature),
         Contender::new("stand-in for signing.py", python).making(&by_python),
-        Contender::new("otaseal sign, over an older file", ours(&replaced)),
+        Contender::new("otaseal sign, over an older file", ours(&replaced, &bench.key)),
+        Contender::new("otaseal sign, the key in a repository", ours(&by_inside, &inside)).making(&by_inside),
     ];
     let ratios = race(&mut contenders)?;
     if fs::read(&signed)? != fs::read(&by_python)? {
