@@ -126,14 +126,9 @@ fn an_empty_pin_is_never_tried() {
         (&empty, Some(PIN), &[], "the PIN is empty (empty)"),
         (&line, Some(PIN), &[], "the PIN is empty (line)"),
         (KEY, None, &["--passphrase-file", "empty"], "the PIN is empty (empty)"),
-        (
-            KEY,
-            None,
-            &["--passphrase-env", "NONE"],
-            "the PIN is empty (the environment variable that --passphrase-env names)",
-        ),
+        (KEY, None, &["--passphrase-env", "NONE"], "the PIN is empty (its environment variable)"),
         (KEY, None, &["--passphrase-fd", "0"], "the PIN is empty (standard input)"),
-        (KEY, None, &["--passphrase-file", "missing"], "the PIN could not be read from the file that"),
+        (KEY, None, &["--passphrase-file", "missing"], "the PIN could not be read from its file"),
         (KEY, None, &[], "no PIN was given"),
     ] {
         let new = key.replace("object=firmware", "object=new");

@@ -3,6 +3,7 @@ mod bench;
 mod ci;
 mod device;
 mod fixtures;
+mod flags;
 mod fuzz;
 mod interop;
 mod layers;

@@ -1,7 +1,7 @@
 //! The command line as a whole; each subcommand's own part is in its file.
 
 use crate::cmd;
-use crate::error::Failure;
+use crate::error::{Exit, Failure};
 use clap::{Args, Parser, Subcommand};
 use otaseal::key::material;
 use std::ffi::OsString;
@@ -24,8 +24,8 @@ pub(crate) struct Cli {
 /// Refuses a command line with a key on it, as `--key "$(cat private.pem)"` makes one: before anything reads it that
 /// would repeat it.
 pub(crate) fn key_among(arguments: impl Iterator<Item = OsString>) -> Option<Failure> {
-    let (message, help) = material::on_command_line(arguments)?;
-    Some(Failure::usage(message, help))
+    let error = material::check_command_line(arguments).err()?;
+    Some(Failure { exit: Exit::Usage, ..Failure::of(&error) })
 }
 
 /// Flags of every subcommand.

@@ -7,11 +7,12 @@ use clap::builder::{StringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, Args};
 use otaseal::key::passphrase::{
-    NotASource, OPTIONS, Passphrase, PassphraseSource, SecretError, SecretKind, Secrets, descriptor_number,
-    variable_name,
+    NotASource, Passphrase, PassphraseSource, SecretError, SecretKind, SecretPlace, Secrets,
+    descriptor_number, variable_name,
 };
 use otaseal::project::advice::{Advice, Speaker};
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::io::{self, IsTerminal};
 
 /// Where the passphrase of a key comes from. Without any of these the terminal is asked.
@@ -44,13 +45,12 @@ impl<T: Clone + Send + Sync + 'static> TypedValueParser for Unshown<T> {
         value: &OsStr,
     ) -> Result<T, clap::Error> {
         let option = option.and_then(Arg::get_long).unwrap_or_default();
-        let refused = |NotASource { takes, help }: NotASource| {
-            clap::Error::raw(ErrorKind::ValueValidation, format!("--{option} takes {takes}\n{help}"))
+        let refused = |error: &dyn Display, help: &str| {
+            clap::Error::raw(ErrorKind::ValueValidation, format!("--{option}: {error}\n{help}"))
         };
-        let no_text = NotASource { takes: "a name, and this is no UTF-8 text", help: "see --help" };
         let text = StringValueParser::new().parse_ref(command, None, value);
-        let text = text.map_err(|_| refused(no_text))?;
-        (self.0)(&text).map_err(refused)
+        let text = text.map_err(|_| refused(&"expected a name, and this is no UTF-8 text", "see --help"))?;
+        (self.0)(&text).map_err(|error| refused(&error, &error.advice(Speaker::Program)))
     }
 }
 
@@ -86,16 +86,18 @@ impl PassphraseArgs {
 
     /// The passphrase that a key gets.
     pub(crate) fn new_secret(&self, what: &str) -> Result<Passphrase, Failure> {
-        new_secret(self.source(), what, OPTIONS)
+        new_secret(self.source(), what, "--passphrase")
     }
 }
 
 impl Secrets for PassphraseArgs {
     fn secret(&self, kind: SecretKind, what: &str) -> Result<Passphrase, SecretError> {
         match self.source() {
-            Some(source) => source.read(kind, OPTIONS),
+            Some(source) => source.read(kind),
             None => match ask(kind, &format!("{kind} of {what}"))? {
-                typed if typed.expose().is_empty() => Err(SecretError::Empty { kind, from: "typed".into() }),
+                typed if typed.expose().is_empty() => {
+                    Err(SecretError::Empty { kind, from: Some(SecretPlace::Terminal) })
+                }
                 typed => Ok(typed),
             },
         }
@@ -142,7 +144,7 @@ fn place(source: PassphraseSource) -> Option<Place> {
 
 fn new_secret(source: Option<PassphraseSource>, what: &str, option: &str) -> Result<Passphrase, Failure> {
     let Some(source) = source else { return ask_twice(what, option) };
-    let passphrase = source.read(SecretKind::NewPassphrase, option)?;
+    let passphrase = source.read(SecretKind::NewPassphrase)?;
     passphrase.check_new()?;
     Ok(passphrase)
 }
@@ -182,10 +184,7 @@ pub(crate) fn ask(kind: SecretKind, what: &str) -> Result<Passphrase, SecretErro
     match hidden(&format!("{prompt}: ")) {
         Ok(typed) => Ok(Passphrase::new(typed)),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(SecretError::NoneGiven(kind)),
-        Err(error) => Err(SecretError::Source {
-            message: format!("the terminal gave no {what}: {error}"),
-            help: SecretError::NoneGiven(kind).advice(Speaker::Program),
-        }),
+        Err(error) => Err(SecretError::Terminal { kind, what: what.to_owned(), why: error.to_string() }),
     }
 }
 

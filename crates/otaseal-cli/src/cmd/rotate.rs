@@ -4,7 +4,7 @@ use crate::error::{Exit, Failure};
 use crate::io::{Place, check_places};
 use crate::report::Outcome;
 use clap::{Args, Subcommand};
-use otaseal::release::rotate::{self, KeysRefused, Plan as Planned, ReadError, Reason};
+use otaseal::release::rotate::{self, KeysRefused, Lacking, Plan as Planned, ReadError, Reason};
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -49,7 +49,17 @@ impl Outcome for Made {
 
 impl fmt::Display for Made {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.0.fmt(f)?;
+        match self.0.lacking {
+            Some(Lacking::Bridge) => {
+                writeln!(
+                    f,
+                    "hint: otaseal package FIRMWARE --key OLD --rotate-to {} makes the bridge",
+                    self.0.new
+                )
+            }
+            _ => Ok(()),
+        }
     }
 }
 

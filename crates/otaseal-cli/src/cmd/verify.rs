@@ -268,6 +268,8 @@ pub(super) fn judge_with_any(
 fn explain(cause: Cause, key: &PublicKey) -> String {
     match cause {
         Cause::OtherKeySize(_) => format!("{cause}; this key has {} bits", key.size().bits()),
+        Cause::OtherScheme(Scheme::Legacy) => format!("{cause}: verify it with --legacy"),
+        Cause::OtherScheme(Scheme::Pkcs1v15Sha256) => format!("{cause}: verify it without --legacy"),
         Cause::OtherKey => format!("{cause}; the key id here is {}", key.id()),
         _ => cause.to_string(),
     }

@@ -139,8 +139,19 @@ pub fn without_keys(message: String) -> String {
 /// What stands in the place of what is no name.
 pub const NOT_A_NAME: &str = "(what is no name of a file is not shown)";
 
-/// What is wrong with a command line that has a key on it, and what to do. Of the key nothing is repeated.
-pub fn on_command_line(arguments: impl Iterator<Item = OsString>) -> Option<(String, &'static str)> {
+/// A key on a command line, in the place of its name. Of the key nothing is repeated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {IS_KEY}")]
+pub struct KeyOnCommandLine {
+    /// The option that it follows, or "one of the arguments".
+    place: String,
+}
+
+/// Looks for a key on a command line, which every user of the machine can read.
+///
+/// # Errors
+/// [`KeyOnCommandLine`].
+pub fn check_command_line(arguments: impl Iterator<Item = OsString>) -> Result<(), KeyOnCommandLine> {
     let is_option = |text: &[u8]| {
         let name = text.strip_prefix(b"--").or_else(|| text.strip_prefix(b"-")).unwrap_or_default();
         let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-';
@@ -152,18 +163,15 @@ pub fn on_command_line(arguments: impl Iterator<Item = OsString>) -> Option<(Str
             let own = argument.as_encoded_bytes().split(|&byte| byte == b'=').next().unwrap_or_default();
             let option = [own, before.as_encoded_bytes()].into_iter().find(|text| is_option(text));
             let place = option.map_or("one of the arguments".into(), String::from_utf8_lossy);
-            return Some((format!("{place}: {IS_KEY}"), HELP));
+            return Err(KeyOnCommandLine { place: place.into_owned() });
         }
         before = argument;
     }
-    None
+    Ok(())
 }
 
 /// What is said of a key in the place of its name.
 pub const IS_KEY: &str = "this is a key itself, not the name of a file";
-/// What to do about it.
-pub const HELP: &str = "write it to a file and give its name, or a private key to standard input and say --key -: every \
-                        user of this machine can read a command line";
 
 /// Whether a text can be the name of an environment variable in every shell.
 pub fn is_variable(text: &str) -> bool {

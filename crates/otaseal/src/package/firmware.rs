@@ -15,6 +15,7 @@ use crate::policy::guard::{self, Content, GuardError};
 use otaseal_device::layout;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -56,10 +57,8 @@ pub enum FirmwareError {
     NotPlain {
         /// The file, or `-`.
         name: String,
-        /// What it is, with its article.
-        found: &'static str,
-        /// What to do about it.
-        help: &'static str,
+        /// What it is.
+        found: NotPlain,
     },
     /// The UF2 file cannot be unpacked.
     #[error("{name}: {source}")]
@@ -77,6 +76,31 @@ pub enum FirmwareError {
         /// What is wrong with it.
         source: GuardError,
     },
+}
+
+/// A file that is no build, although its kind is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotPlain {
+    /// It ends in a signature.
+    Signed,
+    /// It is a gzip.
+    Compressed,
+    /// It is Intel HEX.
+    IntelHex,
+    /// It is a key.
+    Key,
+}
+
+impl fmt::Display for NotPlain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Signed => "signed already",
+            Self::Compressed => "compressed already",
+            Self::IntelHex => "an Intel HEX file",
+            Self::Key => "a key file",
+        })
+    }
 }
 
 /// A plain image: what the flash holds when the device runs it.
@@ -148,8 +172,8 @@ impl Firmware {
         }
         let source = Source { file: owned(), digests: Digests::of(&bytes) };
         let kind = image::identify(&bytes);
-        if let Some((found, help)) = refused(&bytes, &kind) {
-            return Err(FirmwareError::NotPlain { name: owned(), found, help });
+        if let Some(found) = refused(&bytes, &kind) {
+            return Err(FirmwareError::NotPlain { name: owned(), found });
         }
         let bytes = match kind {
             Kind::Elf(_) if content == Content::Firmware => {
@@ -250,19 +274,16 @@ fn read_bounded(reader: &mut dyn Read, bytes: &mut Vec<u8>) -> std::io::Result<u
     reader.take(MAX_IMAGE as u64 + 1).read_to_end(bytes)
 }
 
-/// What a build never is, and what to do instead.
-fn refused(bytes: &[u8], kind: &Kind) -> Option<(&'static str, &'static str)> {
+/// Returns what a file is instead of a build.
+fn refused(bytes: &[u8], kind: &Kind) -> Option<NotPlain> {
     let tail = &bytes[bytes.len().saturating_sub(layout::LENGTH_FIELD_LEN)..];
     if image::trailer(tail, bytes.len() as u64).is_some() {
-        return Some(("signed already", "give the unsigned image; `otaseal strip` takes a signature off"));
+        return Some(NotPlain::Signed);
     }
     match kind {
-        Kind::Gzip => Some((
-            "compressed already",
-            "give the plain image: its gzip is made here, and tokens are read in it",
-        )),
-        Kind::IntelHex => Some(("an Intel HEX file", "give the .bin or .elf of the same build")),
-        Kind::Key(_) => Some(("a key file", "give the build first and the key with --key")),
+        Kind::Gzip => Some(NotPlain::Compressed),
+        Kind::IntelHex => Some(NotPlain::IntelHex),
+        Kind::Key(_) => Some(NotPlain::Key),
         _ => None,
     }
 }

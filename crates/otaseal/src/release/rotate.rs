@@ -302,7 +302,7 @@ pub fn plan(
     });
     let complete = lacking.is_none() && !groups.iter().any(lost);
     let steps = match reason {
-        Reason::Planned => steps::planned(&groups, &bridges, lacking, new),
+        Reason::Planned => steps::planned(&groups, &bridges, lacking),
         Reason::Compromised => steps::compromised(&groups, &clean, lacking),
     };
     Ok(Plan { reason, old: old.id(), new: new.id(), groups, steps, complete, lacking })

@@ -13,7 +13,7 @@
 //! No shell stands between: the words are split as a shell would split them, and nothing else that a shell does is
 //! done. A file name with `;` or `$` in it stays a file name, and the same line works where there is no shell.
 
-use super::detached::{self, MAX_SIGNATURE_FILE};
+use super::detached::{self, DetachedError, MAX_SIGNATURE_FILE};
 use crate::format::digest::Sha256Digest;
 use crate::key::PublicKey;
 use crate::key::material;
@@ -141,7 +141,7 @@ impl SigningCommand {
     }
 
     /// One round: what it said on standard output, and on standard error.
-    fn run(&self, input: &[u8], environment: &[(&str, String)]) -> Result<Answer, Problem> {
+    fn run(&self, input: &[u8], environment: &[(&str, String)]) -> Result<Answer, Unanswered> {
         let deadline = Instant::now() + self.timeout;
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).envs(environment.iter().map(|(name, value)| (name, value)));
@@ -152,7 +152,7 @@ impl SigningCommand {
             command.env_remove(secret);
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut running = Running::start(command).map_err(Problem::Start)?;
+        let mut running = Running::start(command).map_err(CommandFailure::Start)?;
         let output = collect(running.child.stdout.take(), MAX_SIGNATURE_FILE, Rest::Stop);
         let errors = collect(running.child.stderr.take(), MAX_STDERR, Rest::Discard);
         if let Some(mut stdin) = running.child.stdin.take() {
@@ -160,21 +160,21 @@ impl SigningCommand {
             let _ = stdin.write_all(input);
         }
         let left = || deadline.saturating_duration_since(Instant::now());
-        let problem = match output.recv_timeout(left()) {
-            Ok(output) if output.len() > MAX_SIGNATURE_FILE => Problem::TooMuch,
-            Ok(output) => match running.wait(deadline) {
+        let failure = match output.recv_timeout(left()) {
+            Ok(output) if output.len() > MAX_SIGNATURE_FILE => CommandFailure::TooMuch,
+            Ok(output) => match running.wait(deadline, self.timeout) {
                 Ok(status) => {
                     // Whatever of its own is still running may hold standard error open.
                     let errors = errors.recv_timeout(left().min(Duration::from_secs(1))).unwrap_or_default();
                     return Ok(Answer { output, errors, status });
                 }
-                Err(problem) => problem,
+                Err(failure) => failure,
             },
-            Err(_) => Problem::TimeOut,
+            Err(_) => CommandFailure::TimeOut(self.timeout),
         };
         running.kill();
         let errors = errors.recv_timeout(Duration::from_millis(200)).unwrap_or_default();
-        Err(Problem::Killed(Box::new(problem), errors))
+        Err(Unanswered { failure, errors })
     }
 }
 
@@ -185,14 +185,45 @@ struct Answer {
     status: ExitStatus,
 }
 
-/// Why there is no answer.
-enum Problem {
+/// Why there is no answer, and what the command had said on standard error before it was killed.
+struct Unanswered {
+    failure: CommandFailure,
+    errors: Vec<u8>,
+}
+
+impl From<CommandFailure> for Unanswered {
+    fn from(failure: CommandFailure) -> Self {
+        Self { failure, errors: Vec::new() }
+    }
+}
+
+/// Why a command gave no signature. `Display` follows the command's name in a sentence.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommandFailure {
+    /// The system did not start it.
+    #[error("could not be started: {0}")]
     Start(io::Error),
-    Wait(io::Error),
-    TimeOut,
+    /// The system does not say how it ended.
+    #[error("was lost: {0}")]
+    Lost(io::Error),
+    /// It took longer than it may.
+    #[error("did not finish in {} s and was killed", .0.as_secs_f32())]
+    TimeOut(Duration),
+    /// It wrote more than a signature.
+    #[error("wrote more than {MAX_SIGNATURE_FILE} bytes and was killed")]
     TooMuch,
-    /// One of these, and what it had said before it was killed.
-    Killed(Box<Problem>, Vec<u8>),
+    /// It says that it failed.
+    #[error("failed ({0})")]
+    Failed(ExitStatus),
+    /// It says that it succeeded, and wrote something else than a signature.
+    #[error("gave no signature: {error}{}", begins.as_ref().map_or_else(String::new, |start| format!("; it begins: {start}")))]
+    NoSignature {
+        /// What is wrong with it.
+        error: DetachedError,
+        /// Its first characters, if they are text and no key.
+        begins: Option<String>,
+    },
 }
 
 /// A running command. Without a terminal it has a process group of its own, so that what it started can be killed
@@ -221,14 +252,14 @@ impl Running {
     }
 
     /// Waits until `deadline`. Its standard output is closed already, so that it seldom takes a second look.
-    fn wait(&mut self, deadline: Instant) -> Result<ExitStatus, Problem> {
+    fn wait(&mut self, deadline: Instant, timeout: Duration) -> Result<ExitStatus, CommandFailure> {
         let mut pause = Duration::from_micros(200);
         loop {
-            if let Some(status) = self.child.try_wait().map_err(Problem::Wait)? {
+            if let Some(status) = self.child.try_wait().map_err(CommandFailure::Lost)? {
                 return Ok(status);
             }
             if Instant::now() >= deadline {
-                return Err(Problem::TimeOut);
+                return Err(CommandFailure::TimeOut(timeout));
             }
             thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(20));
@@ -289,31 +320,8 @@ impl CommandSigner {
         Self { command, public, remarks: Mutex::default() }
     }
 
-    fn refused(&self, what: String, errors: &[u8], help: &str) -> SignError {
-        let said = said::said(errors).map_or_else(String::new, |said| format!("; it {said}"));
-        SignError::Refused { message: format!("{} {what}{said}", self.command.name()), help: help.into() }
-    }
-
-    fn failed(&self, problem: Problem, errors: &[u8]) -> SignError {
-        match problem {
-            Problem::Killed(problem, errors) => self.failed(*problem, &errors),
-            Problem::Start(error) => self.refused(
-                format!("could not be started: {error}"),
-                errors,
-                "check that it is installed and in PATH; no shell is used: for a pipe or a variable say sh -c '…'",
-            ),
-            Problem::Wait(error) => self.refused(format!("was lost: {error}"), errors, "run it again"),
-            Problem::TimeOut => self.refused(
-                format!("did not finish in {} s and was killed", self.command.timeout.as_secs_f32()),
-                errors,
-                "see what it waits for; --signer-timeout gives it more time",
-            ),
-            Problem::TooMuch => self.refused(
-                format!("wrote more than {MAX_SIGNATURE_FILE} bytes and was killed"),
-                errors,
-                "it must write the signature to standard output and nothing else",
-            ),
-        }
+    fn failed(&self, failure: CommandFailure, errors: &[u8]) -> SignError {
+        SignError::Command { command: self.command.name(), failure: failure.into(), said: said::said(errors) }
     }
 }
 
@@ -338,20 +346,14 @@ impl Signer for CommandSigner {
             CommandInput::DigestInfo => &info,
             CommandInput::Digest => digest,
         };
-        let answer = self.command.run(input, &environment).map_err(|problem| self.failed(problem, &[]))?;
+        let answer = self.command.run(input, &environment);
+        let answer = answer.map_err(|Unanswered { failure, errors }| self.failed(failure, &errors))?;
         if !answer.status.success() {
-            return Err(self.refused(
-                format!("failed ({})", answer.status),
-                &answer.errors,
-                "nothing was written; run the command by hand: it gets the DigestInfo on standard input, and `otaseal \
-                 digest IMAGE --raw digest-info` makes the same bytes",
-            ));
+            return Err(self.failed(CommandFailure::Failed(answer.status), &answer.errors));
         }
         let signature = detached::decode(&answer.output, self.public.size()).map_err(|error| {
-            let help = "it must write the signature to standard output: raw, hexadecimal or base64";
-            let begins = said::start(&answer.output).map(|start| format!("; it begins: {start}"));
-            let what = format!("gave no signature: {error}{}", begins.unwrap_or_default());
-            self.refused(what, &answer.errors, help)
+            let begins = said::start(&answer.output);
+            self.failed(CommandFailure::NoSignature { error, begins }, &answer.errors)
         })?;
         if let Some(said) = said::said(&answer.errors) {
             let mut remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);

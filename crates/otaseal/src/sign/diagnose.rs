@@ -39,15 +39,15 @@ impl fmt::Display for Cause {
         match self {
             Self::NotSigned => f.write_str("the image is not signed, or its end was cut off"),
             Self::OtherKeySize(bits) => write!(f, "the signature is of a {bits}-bit key"),
-            Self::OtherScheme(Scheme::Legacy) => f.write_str(
-                "the signature is good in the legacy form (--legacy), which only esp8266 core 2.5.0 to 2.5.2 takes",
-            ),
+            Self::OtherScheme(Scheme::Legacy) => {
+                f.write_str("it is a good legacy signature, which only esp8266 core 2.5.0 to 2.5.2 accepts")
+            }
             Self::OtherScheme(Scheme::Pkcs1v15Sha256) => {
-                f.write_str("the signature is good in the current form (without --legacy)")
+                f.write_str("it is a good signature in the current form, not a legacy signature")
             }
-            Self::PayloadChanged => {
-                f.write_str("this key made the signature, but over other bytes: the payload has changed since")
-            }
+            Self::PayloadChanged => f.write_str(
+                "this key made the signature, but over other bytes: the payload has changed since",
+            ),
             Self::OtherKey => f.write_str("another key made the signature, or the signature is damaged"),
         }
     }

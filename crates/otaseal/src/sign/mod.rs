@@ -16,7 +16,9 @@ pub(crate) use self::scheme::DIGEST_INFO_PREFIX;
 pub use self::scheme::{Scheme, digest_info};
 pub use self::signer::{Kept, KeyFile, Signer};
 
+use self::command::CommandFailure;
 use self::diagnose::Mismatch;
+use self::pkcs11::TokenFailure;
 use self::verify::JudgeError;
 use crate::format::digest::{Sha256Digest, each_chunk};
 use crate::format::image;
@@ -50,13 +52,23 @@ pub enum SignError {
     /// The holder of the key did not sign.
     #[error("the key did not sign: {0}")]
     Backend(String),
-    /// The holder of the key did not sign, and it is known what to do.
-    #[error("the key did not sign: {message}")]
-    Refused {
+    /// The command that holds the key did not sign.
+    #[error("the key did not sign: {command} {failure}{}", said.as_ref().map_or_else(String::new, |said| format!("; it {said}")))]
+    Command {
+        /// Its name.
+        command: String,
         /// What happened.
-        message: String,
-        /// What the user can do about it.
-        help: String,
+        failure: Box<CommandFailure>,
+        /// Its words on standard error, as in "said: ...".
+        said: Option<String>,
+    },
+    /// The token that holds the key did not sign.
+    #[error("the key did not sign: {key}: {failure}")]
+    Token {
+        /// The key and its token.
+        key: String,
+        /// What happened.
+        failure: TokenFailure,
     },
     /// What came back is not the signature that was asked for.
     #[error("the signature is not good: {0}")]

@@ -13,7 +13,7 @@ mod signer;
 #[cfg(feature = "pkcs11")]
 mod token;
 
-pub use error::Pkcs11Error;
+pub use error::{ModuleState, Pkcs11Error, TokenFailure};
 #[cfg(feature = "pkcs11")]
 pub use generate::generate;
 #[cfg(feature = "pkcs11")]

@@ -2,7 +2,7 @@
 //! alone.
 
 use super::super::PrivateKey;
-use super::super::passphrase::NoSecrets;
+use super::super::passphrase::{NoSecrets, SecretPlace};
 use super::*;
 use crate::project::advice::{Advice, Speaker};
 use crate::testing::{openssl, openssl_text};
@@ -208,7 +208,7 @@ fn the_source_of_the_passphrase_is_asked_once_by_name_and_only_when_needed() {
     assert!(asked.borrow().is_empty());
     PrivateKey::from_bytes_with(&read("locked.pem"), &"locked.pem", &secrets).unwrap();
     assert_eq!(*asked.borrow(), ["passphrase of locked.pem"]);
-    let failure = SecretError::Source { message: "no".into(), help: "yes".into() };
+    let failure = SecretError::Unset { kind: SecretKind::Passphrase, place: SecretPlace::UnnamedVariable };
     let failing = |_: SecretKind, _: &str| Err(failure.clone());
     let error = PrivateKey::from_bytes_with(&read("locked.pem"), &"locked.pem", &failing);
     assert_eq!(error.err(), Some(KeyError::Secret(failure.clone())));

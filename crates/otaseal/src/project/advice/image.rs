@@ -6,7 +6,7 @@ use crate::format::gzip::lint::Finding as GzipFinding;
 use crate::format::homie::TokenError;
 use crate::format::image::esp8266::Damage;
 use crate::format::image::uf2::Uf2Error;
-use crate::package::firmware::FirmwareError;
+use crate::package::firmware::{FirmwareError, NotPlain};
 use crate::policy::continuity::ContinuityError;
 use crate::policy::guard::GuardError;
 use crate::profile::fit::{LAYOUTS, Misfit, UnknownLayout, round_up};
@@ -166,7 +166,14 @@ impl Advice for FirmwareError {
             }
             Self::Empty { .. } => "check that the build step before this one ran".into(),
             Self::Elf { source, .. } => source.advice(speaker),
-            Self::NotPlain { help, .. } => (*help).into(),
+            Self::NotPlain { found, .. } => match found {
+                NotPlain::Signed => "give the unsigned image; `otaseal strip` takes a signature off".into(),
+                NotPlain::Compressed => {
+                    "give the plain image: its gzip is made here, and tokens are read in it".into()
+                }
+                NotPlain::IntelHex => "give the .bin or .elf of the same build".into(),
+                NotPlain::Key => "give the build first and the key with --key".into(),
+            },
             Self::Uf2 { source, .. } => source.advice(speaker),
             Self::Guard { source, .. } => source.advice(speaker),
         }

@@ -4,8 +4,9 @@ use super::{Advice, Speaker};
 use crate::format::key_file::KeyFileKind;
 use crate::key::KeyError;
 use crate::key::encryption::EncryptionError;
+use crate::key::material::KeyOnCommandLine;
 use crate::key::pair::PairError;
-use crate::key::passphrase::{SecretError, SecretKind};
+use crate::key::passphrase::{NotASource, SecretError, SecretKind, SecretPlace};
 use crate::key::uri::UriError;
 use crate::policy::lint::{Finding as KeyFinding, Refused};
 use crate::release::rotate::KeysRefused;
@@ -99,19 +100,7 @@ impl Advice for PairError {
 impl Advice for SecretError {
     fn advice(&self, _: Speaker) -> String {
         match self {
-            Self::NoneGiven(SecretKind::Passphrase) => {
-                "give it with --passphrase-file, --passphrase-fd or --passphrase-env, or run this \
-                 in a terminal"
-                    .into()
-            }
-            Self::NoneGiven(SecretKind::NewPassphrase) => {
-                "give it with --passphrase-file, --passphrase-fd or --passphrase-env; nothing was written".into()
-            }
-            Self::NoneGiven(SecretKind::Pin) => {
-                "put the PIN into a file and say pin-source=file:/path in the URI, or into the environment variable \
-                 OTASEAL_PKCS11_PIN, or give it with --passphrase-file, -fd or -env, or run this in a terminal"
-                    .into()
-            }
+            Self::NoneGiven(kind) | Self::Terminal { kind, .. } => give(*kind).into(),
             Self::Empty { kind, .. } => {
                 let unset = "so is a secret of a CI system that is not set, or not for this job";
                 match kind {
@@ -128,11 +117,66 @@ impl Advice for SecretError {
                     ),
                 }
             }
-            Self::Source { help, .. } => help.clone(),
+            Self::Unreadable { place, .. } => match place {
+                SecretPlace::PinSource => "check that the file is there and that you may read it".into(),
+                SecretPlace::Stdin => "pipe it into this program, or redirect a file".into(),
+                SecretPlace::Descriptor(_) => {
+                    "open it for this program, as in `--passphrase-fd 3 3< FILE`".into()
+                }
+                _ => "check that the file is there and that you may read it; the option takes its name, not what is in \
+                      it"
+                .into(),
+            },
+            Self::Unset { .. } => {
+                "set it, and export it; the option takes the variable's name, not what is in it".into()
+            }
+            Self::TooLong { kind, .. } => format!("name what holds the {} and nothing else", kind.noun()),
             Self::Refused(_) => {
                 "choose one of a single line that is hard to guess; nothing was written".into()
             }
         }
+    }
+}
+
+/// How to give a secret that is not there.
+fn give(kind: SecretKind) -> &'static str {
+    match kind {
+        SecretKind::Passphrase => {
+            "give it with --passphrase-file, --passphrase-fd or --passphrase-env, or run this in a terminal"
+        }
+        SecretKind::NewPassphrase => {
+            "give it with --passphrase-file, --passphrase-fd or --passphrase-env; nothing was written"
+        }
+        SecretKind::Pin => {
+            "put the PIN into a file and say pin-source=file:/path in the URI, or into the environment variable \
+             OTASEAL_PKCS11_PIN, or give it with --passphrase-file, -fd or -env, or run this in a terminal"
+        }
+    }
+}
+
+impl Advice for NotASource {
+    fn advice(&self, _: Speaker) -> String {
+        let text = match self {
+            Self::Descriptor => {
+                "open it for this program and give its number, as in `--passphrase-fd 3 3< FILE`; never the passphrase \
+                 itself"
+            }
+            Self::Variable => {
+                "write the name alone, without $: what is in the variable is read by otaseal, and never stands on the \
+                 command line, which every user of this machine can read"
+            }
+        };
+        text.into()
+    }
+}
+
+/// What to do about a key in the place of its name.
+pub(super) const KEY_GIVEN: &str = "write it to a file and give its name, or a private key to standard input and say \
+                                    --key -: every user of this machine can read a command line";
+
+impl Advice for KeyOnCommandLine {
+    fn advice(&self, _: Speaker) -> String {
+        KEY_GIVEN.into()
     }
 }
 

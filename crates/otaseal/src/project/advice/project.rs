@@ -44,7 +44,7 @@ impl Advice for CargoError {
     fn advice(&self, speaker: Speaker) -> String {
         match self {
             Self::Usage(_) => "`--help` after the task lists what it takes".into(),
-            Self::KeyGiven { help, .. } => (*help).into(),
+            Self::KeyGiven(error) => error.advice(speaker),
             Self::Settings(error) => error.advice(speaker),
             Self::Metadata(_) => "run it inside the project, or name it with --manifest-path".into(),
             Self::NoSuchPackage { candidates, .. } | Self::WhichPackage { candidates } => {

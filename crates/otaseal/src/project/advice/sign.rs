@@ -1,10 +1,11 @@
 //! What to do about signers and signatures.
 
+use super::key::KEY_GIVEN;
 use super::{Advice, Speaker};
-use crate::key::material;
+use crate::sign::command::CommandFailure;
 use crate::sign::detached::DetachedError;
 use crate::sign::diagnose::Mismatch;
-use crate::sign::pkcs11::Pkcs11Error;
+use crate::sign::pkcs11::{ModuleState, Pkcs11Error, TokenFailure};
 use crate::sign::request::RequestError;
 use crate::sign::source::SourceError;
 use crate::sign::{Scheme, SignError};
@@ -27,13 +28,58 @@ impl Advice for SignError {
             Self::NotAsWritten => {
                 "nothing was changed; check the disk, and that nobody else writes there, then run it again"
             }
-            Self::Refused { help, .. } => return help.clone(),
+            Self::Command { failure, .. } => return failure.advice(speaker),
+            Self::Token { failure, .. } => return failure.advice(speaker),
             Self::Mismatch(mismatch) => return mismatch.advice(speaker),
             Self::Backend(_) | Self::SelfCheck(_) => {
                 "nothing was written; check the key, and if it is good, the machine's memory"
             }
         };
         text.into()
+    }
+}
+
+impl Advice for CommandFailure {
+    fn advice(&self, _: Speaker) -> String {
+        let text = match self {
+            Self::Start(_) => {
+                "check that it is installed and in PATH; no shell is used: for a pipe or a variable say sh -c '…'"
+            }
+            Self::Lost(_) => "run it again",
+            Self::TimeOut(_) => "see what it waits for; --signer-timeout gives it more time",
+            Self::TooMuch => "it must write the signature to standard output and nothing else",
+            Self::Failed(_) => {
+                "nothing was written; run the command by hand: it gets the DigestInfo on standard input, and `otaseal \
+                 digest IMAGE --raw digest-info` makes the same bytes"
+            }
+            Self::NoSignature { .. } => {
+                "it must write the signature to standard output: raw, hexadecimal or base64"
+            }
+        };
+        text.into()
+    }
+}
+
+impl Advice for TokenFailure {
+    fn advice(&self, _: Speaker) -> String {
+        match self {
+            Self::Module { state, .. } => format!("nothing was written; {}", about_module(*state)),
+            Self::HashesMessages => "give it the image: `otaseal sign` and `otaseal package` do".into(),
+            Self::WritesDigestInfo => {
+                "leave the legacy form away, or sign it with a key that offers CKM_RSA_PKCS".into()
+            }
+        }
+    }
+}
+
+fn about_module(state: ModuleState) -> &'static str {
+    match state {
+        ModuleState::SessionsInUse => {
+            "all of its sessions are in use: end the other programs that use the token"
+        }
+        ModuleState::TokenRemoved => "the token was taken out: put it in again and start anew",
+        ModuleState::NoRandomNumbers => "check that the system's random number source works, then try again",
+        ModuleState::Unknown => "check the token with its own tool, or with `pkcs11-tool --test --login`",
     }
 }
 
@@ -99,7 +145,7 @@ impl Advice for SourceError {
             Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 format!("check the name; `{keygen}` makes a key pair in the directory keys")
             }
-            Self::NotAName { .. } => material::HELP.into(),
+            Self::NotAName { .. } => KEY_GIVEN.into(),
             Self::InToken => {
                 "write its public half to a file and name that: otaseal pubkey --private-key 'pkcs11:…' --pem -o public.pem"
                     .into()
@@ -165,7 +211,7 @@ impl Advice for Pkcs11Error {
                 "see what the token offers with `pkcs11-tool -M`; it may forbid this key to sign".into()
             }
             Self::Weak { .. } => "this token cannot keep a key to itself; use another".into(),
-            Self::Module { help, .. } => (*help).into(),
+            Self::Module { state, .. } => about_module(*state).into(),
         }
     }
 }

@@ -124,8 +124,8 @@ const VERIFY: Own = &[("--legacy", "The images are in the form of esp8266 core 2
 /// Understands a command line, the program's name left out.
 pub(super) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Task, CargoError> {
     let arguments: Vec<_> = arguments.collect();
-    if let Some((what, help)) = material::on_command_line(arguments.iter().cloned()) {
-        return Err(CargoError::KeyGiven { what, help });
+    if let Err(error) = material::check_command_line(arguments.iter().cloned()) {
+        return Err(error.into());
     }
     let mut parser = Parser::from_args(arguments);
     let task = match parser.next().map_err(usage)? {
@@ -284,8 +284,7 @@ fn unshown<T>(
     read: fn(&str) -> Result<T, NotASource>,
 ) -> Result<T, CargoError> {
     let value = parser.value().map_err(usage)?;
-    read(value.to_str().unwrap_or_default())
-        .map_err(|error| CargoError::Usage(format!("{option} takes {}", error.takes)))
+    read(value.to_str().unwrap_or_default()).map_err(|error| CargoError::Usage(format!("{option}: {error}")))
 }
 
 /// The options that every task has, and those for settings.

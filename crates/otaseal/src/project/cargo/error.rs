@@ -1,6 +1,6 @@
 //! Why a task of [`crate::project::cargo`] did not end well.
 
-use crate::key::material;
+use crate::key::material::{self, KeyOnCommandLine};
 use crate::key::passphrase::SecretError;
 use crate::key::uri::UriError;
 use crate::key::{KeyError, pair::PairError};
@@ -24,13 +24,8 @@ pub enum CargoError {
     #[error("{0}")]
     Usage(String),
     /// The command line has a key on it. Nothing of it is shown.
-    #[error("{what}")]
-    KeyGiven {
-        /// Where it stands.
-        what: String,
-        /// What to do.
-        help: &'static str,
-    },
+    #[error(transparent)]
+    KeyGiven(#[from] KeyOnCommandLine),
     /// The settings are wrong.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -181,7 +176,7 @@ impl CargoError {
             Self::Rejected { .. } => 1,
             Self::Package(PackageError::Policy(error)) | Self::Policy(error) if error.is_verdict() => 1,
             Self::Usage(_)
-            | Self::KeyGiven { .. }
+            | Self::KeyGiven(_)
             | Self::Source(SourceError::NotAName { .. } | SourceError::InToken) => 2,
             _ => 3,
         }

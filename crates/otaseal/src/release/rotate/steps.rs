@@ -1,30 +1,26 @@
 //! What to do, in order, in words.
 
 use super::{Fate, Group, Lacking};
-use crate::key::PublicKey;
 
 fn files<'g>(groups: &'g [Group], wanted: impl Fn(&Fate) -> bool + 'g) -> String {
     let files = groups.iter().filter(|group| wanted(&group.fate)).map(|group| group.runs.file.as_str());
     files.collect::<Vec<_>>().join(", ")
 }
 
-pub(super) fn planned(
-    groups: &[Group],
-    bridges: &[String],
-    lacking: Option<Lacking>,
-    new: &PublicKey,
-) -> Vec<String> {
+pub(super) fn planned(groups: &[Group], bridges: &[String], lacking: Option<Lacking>) -> Vec<String> {
     let mut steps = Vec::new();
     find(groups, &mut steps);
     let waiting = files(groups, |fate| matches!(fate, Fate::Bridge { .. }));
     if !waiting.is_empty() {
         steps.push(match (bridges.first(), lacking) {
-            (None, _) => format!(
-                "make the bridge: a release that carries the new key, signed by the old one (--key OLD --rotate-to {}); \
-                 show it to this command, which proves it",
-                new.id()
-            ),
-            (Some(bridge), Some(_)) => format!("show the image of {bridge}: its manifest alone proves no bridge"),
+            (None, _) => {
+                "make the bridge: a release that carries the new key, signed by the old one; show it to this \
+                          command, which proves it"
+                    .into()
+            }
+            (Some(bridge), Some(_)) => {
+                format!("show the image of {bridge}: its manifest alone proves no bridge")
+            }
             (Some(bridge), None) => {
                 format!("the bridge is {bridge}: signed by the old key, carries the new one")
             }

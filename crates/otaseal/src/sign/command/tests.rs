@@ -34,7 +34,7 @@ impl Bench {
 
     fn refusal(&self, line: &str) -> String {
         let error = self.signer(line).sign_digest(Scheme::Pkcs1v15Sha256, &DIGEST).unwrap_err();
-        assert!(matches!(error, SignError::Refused { .. }), "{error}");
+        assert!(matches!(error, SignError::Command { .. }), "{error}");
         format!("{error} | {}", error.advice(Speaker::Program))
     }
 }

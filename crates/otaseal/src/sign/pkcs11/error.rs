@@ -141,11 +141,45 @@ pub enum Pkcs11Error {
         what: String,
         /// The function and its return value, as PKCS#11 calls them.
         why: String,
-        /// What to do about it.
-        help: &'static str,
+        /// What is known about it.
+        state: ModuleState,
     },
 }
 
 fn list(has: &str, found: &[String]) -> String {
     if found.is_empty() { format!("{has} none") } else { format!("{has} {}", found.join("; ")) }
+}
+
+/// Why a token did not sign. `Display` follows the key's name and a colon.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenFailure {
+    /// The module reports an error.
+    #[error("{why}")]
+    Module {
+        /// The error, as PKCS#11 calls it.
+        why: String,
+        /// What is known about it.
+        state: ModuleState,
+    },
+    /// The token takes messages only, and a digest is to be signed.
+    #[error("this token hashes by itself (CKM_SHA256_RSA_PKCS) and cannot sign a digest")]
+    HashesMessages,
+    /// The token always writes a DigestInfo, and the legacy signature has none.
+    #[error("this token writes a DigestInfo always (CKM_SHA256_RSA_PKCS), which the legacy form has not")]
+    WritesDigestInfo,
+}
+
+/// What is known about an error of a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ModuleState {
+    /// All sessions of the token are in use.
+    SessionsInUse,
+    /// The token was taken out.
+    TokenRemoved,
+    /// The system gave no random numbers.
+    NoRandomNumbers,
+    /// Nothing more.
+    Unknown,
 }

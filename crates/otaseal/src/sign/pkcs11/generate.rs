@@ -1,7 +1,7 @@
 //! A new key that is made inside a token and never leaves it.
 
 use super::token::{Access, Token, failed};
-use super::{Pkcs11Error, Pkcs11Signer};
+use super::{ModuleState, Pkcs11Error, Pkcs11Signer};
 use crate::key::passphrase::Secrets;
 use crate::key::uri::Pkcs11Uri;
 use crate::key::{KeyError, KeySize, PublicKey};
@@ -28,7 +28,7 @@ pub fn generate(
     getrandom::fill(&mut id).map_err(|error| Pkcs11Error::Module {
         what: "the system gave no random numbers".into(),
         why: error.to_string(),
-        help: "check that the system's random number source works, then try again",
+        state: ModuleState::NoRandomNumbers,
     })?;
     let id = uri.id.clone().unwrap_or_else(|| id.to_vec());
     let token = Token::open(uri, module, secrets, Access::Change)?;

@@ -1,7 +1,7 @@
 //! Signing with a key in a token, from many threads.
 
-use super::Pkcs11Error;
-use super::token::{Access, Key, Token, Way, advice, in_short};
+use super::token::{Access, Key, Token, Way, in_short, state};
+use super::{Pkcs11Error, TokenFailure};
 use crate::key::PublicKey;
 use crate::key::passphrase::Secrets;
 use crate::key::uri::Pkcs11Uri;
@@ -59,8 +59,8 @@ impl Pkcs11Signer {
         self.token.lock().unwrap_or_else(PoisonError::into_inner).remove(objects);
     }
 
-    fn refused(&self, message: impl fmt::Display, help: &str) -> SignError {
-        SignError::Refused { message: format!("{}: {message}", self.name), help: help.into() }
+    fn refused(&self, failure: TokenFailure) -> SignError {
+        SignError::Token { key: self.name.clone(), failure }
     }
 
     fn in_session<T>(&self, work: impl FnOnce(&Session) -> Result<T, SignError>) -> Result<T, SignError> {
@@ -87,7 +87,7 @@ impl Pkcs11Signer {
     }
 
     fn unsigned(&self, error: &Error) -> SignError {
-        self.refused(in_short(error), &format!("nothing was written; {}", advice(error)))
+        self.refused(TokenFailure::Module { why: in_short(error), state: state(error) })
     }
 
     fn pad(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {
@@ -129,10 +129,7 @@ impl Signer for Pkcs11Signer {
     fn sign_digest(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {
         match self.way {
             Way::Padding => self.pad(scheme, digest),
-            Way::Hashing { .. } => Err(self.refused(
-                "this token hashes by itself (CKM_SHA256_RSA_PKCS) and cannot sign a digest",
-                "give it the image: `otaseal sign` and `otaseal package` do",
-            )),
+            Way::Hashing { .. } => Err(self.refused(TokenFailure::HashesMessages)),
         }
     }
 
@@ -145,10 +142,7 @@ impl Signer for Pkcs11Signer {
         match (self.way, scheme) {
             (Way::Padding, _) => self.pad(scheme, digest),
             (Way::Hashing { pin_each_time }, Scheme::Pkcs1v15Sha256) => self.hash(message, pin_each_time),
-            (Way::Hashing { .. }, Scheme::Legacy) => Err(self.refused(
-                "this token writes a DigestInfo always (CKM_SHA256_RSA_PKCS), which the legacy form has not",
-                "leave the legacy form away, or sign it with a key that offers CKM_RSA_PKCS",
-            )),
+            (Way::Hashing { .. }, Scheme::Legacy) => Err(self.refused(TokenFailure::WritesDigestInfo)),
         }
     }
 }

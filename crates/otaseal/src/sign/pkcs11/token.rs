@@ -1,9 +1,11 @@
 //! A key in a token, opened.
 
-use super::{Pkcs11Error, module};
+use super::{ModuleState, Pkcs11Error, module};
 use crate::key::PublicKey;
 use crate::key::material;
-use crate::key::passphrase::{Passphrase, PassphraseSource, SecretKind, Secrets, ask};
+use crate::key::passphrase::{
+    Passphrase, PassphraseSource, SecretError, SecretKind, SecretPlace, Secrets, ask,
+};
 use crate::key::uri::{PIN_VARIABLE, Pkcs11Uri};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
@@ -289,9 +291,16 @@ fn trimmed(number: &[u8]) -> &[u8] {
 /// there is: a variable that is set and empty is a secret that did not arrive, and no wish for another source.
 fn pin(uri: &Pkcs11Uri, token: &str, secrets: &dyn Secrets) -> Result<Passphrase, Pkcs11Error> {
     Ok(match &uri.pin_source {
-        Some(path) => PassphraseSource::File(path.clone()).read(SecretKind::Pin, "")?,
+        Some(path) => {
+            PassphraseSource::File(path.clone()).read(SecretKind::Pin).map_err(|error| match error {
+                SecretError::Unreadable { kind, why, .. } => {
+                    SecretError::Unreadable { kind, place: SecretPlace::PinSource, why }
+                }
+                error => error,
+            })?
+        }
         None if std::env::var_os(PIN_VARIABLE).is_some() => {
-            PassphraseSource::Environment(PIN_VARIABLE.into()).read(SecretKind::Pin, "")?
+            PassphraseSource::Environment(PIN_VARIABLE.into()).read(SecretKind::Pin)?
         }
         None => ask(secrets, SecretKind::Pin, token)?,
     })
@@ -345,19 +354,15 @@ fn token_name(slot: Slot, info: &TokenInfo) -> String {
 }
 
 pub(super) fn failed(what: &str, error: &Error) -> Pkcs11Error {
-    Pkcs11Error::Module { what: what.into(), why: in_short(error), help: advice(error) }
+    Pkcs11Error::Module { what: what.into(), why: in_short(error), state: state(error) }
 }
 
-/// What the user can do about an error of the module.
-pub(super) fn advice(error: &Error) -> &'static str {
+/// Returns what is known about an error of the module.
+pub(super) fn state(error: &Error) -> ModuleState {
     match error {
-        Error::Pkcs11(RvError::SessionCount, _) => {
-            "all of its sessions are in use: end the other programs that use the token"
-        }
-        Error::Pkcs11(RvError::DeviceRemoved | RvError::TokenNotPresent, _) => {
-            "the token was taken out: put it in again and start anew"
-        }
-        _ => "check the token with its own tool, or with `pkcs11-tool --test --login`",
+        Error::Pkcs11(RvError::SessionCount, _) => ModuleState::SessionsInUse,
+        Error::Pkcs11(RvError::DeviceRemoved | RvError::TokenNotPresent, _) => ModuleState::TokenRemoved,
+        _ => ModuleState::Unknown,
     }
 }
 
