@@ -13,6 +13,7 @@
 mod memory;
 
 use memory::Secret;
+use otaseal::format::digest::Sha256Digest;
 use otaseal::key::PrivateKey;
 use otaseal::key::passphrase::PassphraseSource;
 use otaseal::sign::{Scheme, Signer};
@@ -22,6 +23,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 const PASSPHRASE: &str = "no-such-words-in-a-program-4711";
+const DIGEST: Sha256Digest = Sha256Digest([7; 32]);
 const ROLE: &str = "OTASEAL_TEST_ROLE";
 
 /// The process that is looked at. It is a test so that it can be started as one; by itself it does nothing.
@@ -31,9 +33,9 @@ fn holder_of_a_key() {
     let bytes = zeroize::Zeroizing::new(fs::read("locked.pem").unwrap());
     let secrets = Some(PassphraseSource::File("passphrase".into()));
     let key = PrivateKey::from_bytes_with(&bytes, &"locked.pem", &secrets).unwrap();
-    let signature = key.sign_digest(Scheme::Pkcs1v15Sha256, &[7; 32]).unwrap();
+    let signature = key.sign_digest(Scheme::Pkcs1v15Sha256, &DIGEST).unwrap();
     assert_eq!(signature.len(), 256);
-    let signature = key.sign_digest(Scheme::Pkcs1v15Sha256, &[7; 32]).unwrap();
+    let signature = key.sign_digest(Scheme::Pkcs1v15Sha256, &DIGEST).unwrap();
     assert_eq!(signature.len(), 256);
     let kept = if role == "keeps" { Some(key) } else { None };
     println!("\nready");

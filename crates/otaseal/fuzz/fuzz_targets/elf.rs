@@ -1,9 +1,9 @@
 //! Any bytes as an ELF: no panic, no large allocation, and an image only of bytes that are in the file, or filler.
 #![no_main]
 
-use otaseal::project::advice::{Advice, Speaker};
 use libfuzzer_sys::fuzz_target;
 use otaseal::format::elf::flatten;
+use otaseal::project::advice::{Advice, Speaker};
 
 /// Small, so that no input makes the fuzzer fill megabytes.
 const MAX_GAP: usize = 4096;

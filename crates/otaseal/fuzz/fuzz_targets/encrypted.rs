@@ -1,11 +1,11 @@
 //! Encrypted keys of every kind: no panic, and never more work than the limits allow.
 #![no_main]
 
-use otaseal::project::advice::{Advice, Speaker};
 use libfuzzer_sys::fuzz_target;
 use otaseal::key::encryption::{Kdf, MAX_ITERATIONS, MAX_SCRYPT_MEMORY, MAX_SCRYPT_WORK, describe};
 use otaseal::key::passphrase::{Passphrase, SecretError, SecretKind, Secrets};
 use otaseal::key::{KeyError, PrivateKey};
+use otaseal::project::advice::{Advice, Speaker};
 
 /// Gives the passphrase of the seeds, where that is asked for at all.
 struct Asked {

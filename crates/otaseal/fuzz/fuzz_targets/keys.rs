@@ -2,13 +2,13 @@
 //! public one, and the lint ends.
 #![no_main]
 
-use otaseal::project::advice::{Advice, Speaker};
 use libfuzzer_sys::fuzz_target;
-use otaseal::key::encryption::Protection;
 use otaseal::format::key_file::{Armor, recognise};
+use otaseal::key::encryption::Protection;
 use otaseal::key::form::{PrivateForm, PublicForm};
 use otaseal::key::{KeyError, PrivateKey, PublicKey};
 use otaseal::policy::lint;
+use otaseal::project::advice::{Advice, Speaker};
 
 fuzz_target!(|data: &[u8]| {
     let recognised = recognise(data);

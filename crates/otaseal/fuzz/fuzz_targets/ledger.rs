@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use otaseal::format::digest::sha256;
+use otaseal::format::digest::{Sha256Digest, sha256};
 use otaseal::ledger::{Break, Entry, Ledger, LedgerError, NamedDigest, Origin, Record, verify, walk};
 use otaseal::sign::Scheme;
 use std::fs;
@@ -22,13 +22,13 @@ fn count(path: &Path) -> Result<u64, LedgerError> {
 
 /// The lines that are records, chained anew.
 fn chained(data: &[u8]) -> (Vec<String>, u64) {
-    let (mut lines, mut prev, mut seq) = (Vec::new(), "0".repeat(64), 0);
+    let (mut lines, mut prev, mut seq) = (Vec::new(), Sha256Digest([0; 32]), 0);
     for line in data.split(|&byte| byte == b'\n') {
         let Ok(mut record) = serde_json::from_slice::<Record>(line) else { continue };
         seq += 1;
         (record.seq, record.prev) = (seq, prev);
         let line = serde_json::to_string(&record).expect("a record has a JSON form");
-        prev = sha256(line.as_bytes()).to_string();
+        prev = sha256(line.as_bytes());
         lines.push(line);
     }
     (lines, seq)

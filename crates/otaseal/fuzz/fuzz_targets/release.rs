@@ -3,10 +3,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use otaseal::Package;
 use otaseal::format::digest::sha256;
 use otaseal::key::{PrivateKey, PublicKey};
 use otaseal::ledger::{Ledger, Origin};
-use otaseal::Package;
 use otaseal::package::manifest::Manifest;
 use otaseal::release::bundle::{self, BundleError, Keys, Request};
 use otaseal::release::rotate::{self, Reason};
@@ -25,7 +25,7 @@ static OTHER: LazyLock<PublicKey> = LazyLock::new(|| {
 });
 
 fn sign(index: &[u8]) -> Vec<u8> {
-    KEY.sign_digest(Scheme::Pkcs1v15Sha256, &sha256(index).0).expect("signed")
+    KEY.sign_digest(Scheme::Pkcs1v15Sha256, &sha256(index)).expect("signed")
 }
 
 fuzz_target!(|data: &[u8]| {

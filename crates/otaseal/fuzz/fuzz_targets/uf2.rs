@@ -1,10 +1,10 @@
 //! Any blocks as a UF2 file: no panic, bounded memory, and every byte that a block writes is where it says.
 #![no_main]
 
-use otaseal::project::advice::{Advice, Speaker};
 use libfuzzer_sys::fuzz_target;
 use otaseal::format::image::uf2::unpack;
 use otaseal::format::image::{Kind, identify};
+use otaseal::project::advice::{Advice, Speaker};
 
 const MAX_GAP: usize = 64 << 10;
 
@@ -21,7 +21,9 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(found.blocks <= file.len() / 512 && found.payload_bytes <= file.len() as u64);
     }
     match unpack(&file, MAX_GAP) {
-        Err(error) => assert!(!error.to_string().contains(char::is_control) && !error.advice(Speaker::Program).is_empty()),
+        Err(error) => assert!(
+            !error.to_string().contains(char::is_control) && !error.advice(Speaker::Program).is_empty()
+        ),
         Ok(unpacked) => {
             assert_eq!(unpacked.base_address, 0x1000_0000);
             assert!(unpacked.bytes.len() <= file.len() + file.len() / 512 * MAX_GAP);

@@ -1,9 +1,9 @@
 //! PKCS#11 URIs: what is read is written as a URI that means the same, and no PIN is ever in one.
 #![no_main]
 
-use otaseal::project::advice::{Advice, Speaker};
 use libfuzzer_sys::fuzz_target;
 use otaseal::key::uri::Pkcs11Uri;
+use otaseal::project::advice::{Advice, Speaker};
 
 fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -19,7 +19,10 @@ fuzz_target!(|data: &[u8]| {
         }
         Err(error) => {
             let said = error.to_string();
-            assert!(!error.advice(Speaker::Program).is_empty() && !said.contains(|c: char| c.is_control()), "{said:?}");
+            assert!(
+                !error.advice(Speaker::Program).is_empty() && !said.contains(|c: char| c.is_control()),
+                "{said:?}"
+            );
         }
     }
 });

@@ -33,6 +33,7 @@ impl PrivateKey {
 
 #[cfg(test)]
 mod tests {
+    use crate::format::digest::Sha256Digest;
     use crate::key::{KeySize, PrivateKey};
     use crate::sign::{Scheme, Signer};
     use sha2::Sha256;
@@ -45,7 +46,7 @@ mod tests {
                 let digest = [byte; 32];
                 let slow = key.sign_blinded(rsa::Pkcs1v15Sign::new::<Sha256>(), &digest).unwrap();
                 assert_eq!(key.sign_by_aws_lc(&digest).as_deref(), Some(&slow[..]));
-                assert_eq!(key.sign_digest(Scheme::Pkcs1v15Sha256, &digest).unwrap(), slow);
+                assert_eq!(key.sign_digest(Scheme::Pkcs1v15Sha256, &Sha256Digest(digest)).unwrap(), slow);
             }
         }
     }

@@ -200,6 +200,15 @@ pub fn same_place(one: &Path, other: &Path) -> bool {
     same_file(one, other) || place(one).is_some_and(|one| place(other) == Some(one))
 }
 
+/// A value as JSON for people, with a final newline. The types of otaseal hold texts, numbers and lists of them, which
+/// always have a JSON form.
+pub(crate) fn pretty_json(value: &impl serde::Serialize) -> String {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => text + "\n",
+        Err(error) => unreachable!("it has no JSON form: {error}"),
+    }
+}
+
 /// Whether a name can be joined to a directory and stay in it, on every system.
 pub(crate) fn is_file_name(name: &str) -> bool {
     !name.is_empty()

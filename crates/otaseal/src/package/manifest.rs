@@ -11,6 +11,7 @@ use crate::format::image::esp8266::FlashMode;
 use crate::format::image::{self, Kind};
 use crate::format::layers::Encoding;
 use crate::key::KeySize;
+use crate::output::pretty_json;
 use crate::package::evidence::{Advisory, Sbom, SupportDate};
 use crate::package::firmware::Source;
 use crate::profile::Profile;
@@ -167,10 +168,7 @@ pub struct Artefact {
 impl Manifest {
     /// The manifest as JSON with a final newline.
     pub fn to_json(&self) -> String {
-        match serde_json::to_string_pretty(self) {
-            Ok(text) => text + "\n",
-            Err(error) => unreachable!("texts, numbers and lists of them always have a JSON form: {error}"),
-        }
+        pretty_json(self)
     }
 
     /// Names of the signed files.

@@ -1,6 +1,7 @@
 //! A package is judged by OpenSSL, gzip and a JSON reader that know nothing of otaseal.
 
 use super::*;
+use crate::format::digest::Sha256Digest;
 use crate::key::{KeySize, PrivateKey};
 use crate::ledger::{self, Ledger};
 use crate::package::firmware::FirmwareError;
@@ -409,7 +410,7 @@ impl Signer for Liar<'_> {
         self.0.public()
     }
 
-    fn sign_digest(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {
+    fn sign_digest(&self, scheme: Scheme, digest: &Sha256Digest) -> Result<Vec<u8>, SignError> {
         self.0.sign_digest(scheme, digest).map(self.1)
     }
 }

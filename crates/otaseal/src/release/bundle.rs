@@ -384,7 +384,7 @@ fn named(directory: &Path, name: &str, bytes: &[u8]) -> NamedDigest {
 
 fn sign_index(index: &[u8], signer: &dyn Signer) -> Result<Vec<u8>, BundleError> {
     let digest = sha256(index);
-    let signature = signer.sign_message(Scheme::Pkcs1v15Sha256, &mut &index[..], &digest.0)?;
+    let signature = signer.sign_message(Scheme::Pkcs1v15Sha256, &mut &index[..], &digest)?;
     judge_index(index, &signature, signer.public_key()).map_err(SignError::SelfCheck)?;
     Ok(signature)
 }

@@ -330,7 +330,7 @@ impl Signer for CommandSigner {
         &self.public
     }
 
-    fn sign_digest(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {
+    fn sign_digest(&self, scheme: Scheme, digest: &Sha256Digest) -> Result<Vec<u8>, SignError> {
         let (scheme_name, kind) = match scheme {
             Scheme::Pkcs1v15Sha256 => ("pkcs1v15-sha256", self.command.input),
             Scheme::Legacy => ("legacy-bare-hash", CommandInput::Digest),
@@ -338,13 +338,13 @@ impl Signer for CommandSigner {
         let environment = [
             ("OTASEAL_SCHEME", scheme_name.to_owned()),
             ("OTASEAL_INPUT", kind.name().to_owned()),
-            ("OTASEAL_DIGEST", Sha256Digest(*digest).to_string()),
+            ("OTASEAL_DIGEST", digest.to_string()),
             ("OTASEAL_KEY_ID", self.public.id().to_string()),
         ];
         let info = digest_info(digest);
         let input: &[u8] = match kind {
             CommandInput::DigestInfo => &info,
-            CommandInput::Digest => digest,
+            CommandInput::Digest => &digest.0,
         };
         let answer = self.command.run(input, &environment);
         let answer = answer.map_err(|Unanswered { failure, errors }| self.failed(failure, &errors))?;

@@ -1,5 +1,6 @@
 //! A signature that was made elsewhere.
 
+use crate::format::digest::Sha256Digest;
 use crate::key::material;
 use crate::key::{KeySize, PublicKey};
 use crate::sign::{Scheme, SignError, Signer};
@@ -133,7 +134,7 @@ impl Signer for Detached {
         &self.public
     }
 
-    fn sign_digest(&self, _: Scheme, _: &[u8; 32]) -> Result<Vec<u8>, SignError> {
+    fn sign_digest(&self, _: Scheme, _: &Sha256Digest) -> Result<Vec<u8>, SignError> {
         Ok(self.signature.clone())
     }
 }

@@ -168,7 +168,8 @@ pub(crate) fn seal(
     message: &mut dyn Read,
 ) -> Result<Vec<u8>, SignError> {
     let key = signer.public_key();
-    let mut trailer = signer.sign_message(scheme, message, &payload.sha256)?;
+    let digest = Sha256Digest(payload.sha256);
+    let mut trailer = signer.sign_message(scheme, message, &digest)?;
     let (found, expected) = (trailer.len(), key.size().bytes());
     if found != expected {
         return Err(SignError::Mismatch(Mismatch::Length { found, expected }));
@@ -177,7 +178,7 @@ pub(crate) fn seal(
     match verify::judge_hashed(payload, &trailer, key, scheme) {
         Ok(_) => Ok(trailer),
         Err(reject) => {
-            let mismatch = diagnose::mismatch(&trailer[..expected], key, scheme, &payload.sha256);
+            let mismatch = diagnose::mismatch(&trailer[..expected], key, scheme, &digest);
             Err(mismatch.map_or(SignError::SelfCheck(reject), SignError::Mismatch))
         }
     }

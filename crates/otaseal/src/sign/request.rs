@@ -5,8 +5,10 @@
 
 use crate::format::digest::{Sha256Digest, from_hex};
 use crate::format::homie::Tokens;
-use crate::key::{PublicKey, parse_key_id};
+use crate::key::{KeySize, PublicKey};
+use crate::output::pretty_json;
 use crate::sign::{Scheme, digest_info};
+use otaseal_device::KeyId;
 use serde::{Deserialize, Serialize};
 
 /// Version of the request's form. It grows when a field changes its meaning or goes away, not when one joins.
@@ -59,10 +61,12 @@ pub struct RequestedImage {
 /// The key of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestedKey {
-    /// Key id: SHA-256 of the SPKI DER, 64 hexadecimal digits.
-    pub id: String,
-    /// Size of the modulus in bits.
-    pub bits: u32,
+    /// Its key id.
+    #[serde(with = "crate::key::id")]
+    pub id: KeyId,
+    /// Size of the modulus.
+    #[serde(rename = "bits")]
+    pub size: KeySize,
 }
 
 /// Why a request cannot be used, or is not met.
@@ -74,7 +78,7 @@ pub enum RequestError {
     TooLarge,
     /// No JSON, or not the fields of a request.
     #[error("it is no signing request: {0}")]
-    Invalid(#[from] serde_json::Error),
+    Invalid(String),
     /// Of a newer otaseal.
     #[error("its schema is {0}, this otaseal knows {SCHEMA}")]
     Schema(u32),
@@ -85,16 +89,16 @@ pub enum RequestError {
     #[error("it asks for the key {expected}, this is {found}")]
     OtherKey {
         /// Key id in the request.
-        expected: String,
+        expected: KeyId,
         /// Key id at hand.
-        found: String,
+        found: KeyId,
     },
 }
 
 impl SigningRequest {
     /// A request for an image's signature.
     pub fn new(image: RequestedImage, tokens: &Tokens, scheme: Scheme, key: Option<&PublicKey>) -> Self {
-        let digest_info = (scheme == Scheme::Pkcs1v15Sha256).then(|| hex(&digest_info(&image.sha256.0)));
+        let digest_info = (scheme == Scheme::Pkcs1v15Sha256).then(|| hex(&digest_info(&image.sha256)));
         Self {
             schema: SCHEMA,
             tool: concat!("otaseal ", env!("CARGO_PKG_VERSION")).into(),
@@ -104,16 +108,13 @@ impl SigningRequest {
             brand: tokens.brand.as_ref().map(|token| token.value.to_string()),
             signature: scheme,
             digest_info,
-            key: key.map(|key| RequestedKey { id: key.id().to_string(), bits: key.size().bits() }),
+            key: key.map(|key| RequestedKey { id: key.id(), size: key.size() }),
         }
     }
 
     /// JSON with a final newline; the same bytes for the same request.
-    ///
-    /// # Errors
-    /// None that can occur: every field is text or a number.
-    pub fn to_json(&self) -> serde_json::Result<String> {
-        serde_json::to_string_pretty(self).map(|text| text + "\n")
+    pub fn to_json(&self) -> String {
+        pretty_json(self)
     }
 
     /// Reads a request and checks that its parts agree.
@@ -125,23 +126,21 @@ impl SigningRequest {
         struct Version {
             schema: u32,
         }
+        let invalid = |error: serde_json::Error| RequestError::Invalid(error.to_string());
         if bytes.len() > MAX_REQUEST {
             return Err(RequestError::TooLarge);
         }
-        let schema = serde_json::from_slice::<Version>(bytes)?.schema;
+        let schema = serde_json::from_slice::<Version>(bytes).map_err(invalid)?.schema;
         if schema != SCHEMA {
             return Err(RequestError::Schema(schema));
         }
-        let request: Self = serde_json::from_slice(bytes)?;
+        let request: Self = serde_json::from_slice(bytes).map_err(invalid)?;
         let expected =
-            (request.signature == Scheme::Pkcs1v15Sha256).then(|| digest_info(&request.image.sha256.0));
+            (request.signature == Scheme::Pkcs1v15Sha256).then(|| digest_info(&request.image.sha256));
         match (&request.digest_info, expected) {
             (None, None) => {}
             (Some(text), Some(expected)) if from_hex::<51>(text) == Some(expected) => {}
             _ => return Err(RequestError::Inconsistent("DigestInfo is not that of its SHA-256")),
-        }
-        if request.key.as_ref().is_some_and(|key| parse_key_id(&key.id).is_err()) {
-            return Err(RequestError::Inconsistent("key id is none"));
         }
         Ok(request)
     }
@@ -151,8 +150,8 @@ impl SigningRequest {
     /// # Errors
     /// [`RequestError::OtherKey`]; a request that names no key is content with any.
     pub fn check_key(&self, key: &PublicKey) -> Result<(), RequestError> {
-        let found = key.id().to_string();
-        match self.key.as_ref().map(|key| key.id.to_ascii_lowercase()).filter(|expected| *expected != found) {
+        let found = key.id();
+        match self.key.as_ref().map(|key| key.id).filter(|expected| *expected != found) {
             Some(expected) => Err(RequestError::OtherKey { expected, found }),
             None => Ok(()),
         }
@@ -180,7 +179,7 @@ mod tests {
         for scheme in [Scheme::Pkcs1v15Sha256, Scheme::Legacy] {
             for key in [None, Some(key.public())] {
                 let request = request(scheme, key);
-                let json = request.to_json().unwrap();
+                let json = request.to_json();
                 assert_eq!(SigningRequest::from_json(json.as_bytes()).unwrap(), request);
                 assert!(json.contains("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
                 assert_eq!(
@@ -198,7 +197,7 @@ mod tests {
 
     #[test]
     fn what_was_changed_is_refused() {
-        let json = request(Scheme::Pkcs1v15Sha256, None).to_json().unwrap();
+        let json = request(Scheme::Pkcs1v15Sha256, None).to_json();
         let changed = |from: &str, to: &str| {
             assert!(json.contains(from), "{from}");
             SigningRequest::from_json(json.replace(from, to).as_bytes()).unwrap_err()
@@ -211,8 +210,13 @@ mod tests {
         assert!(matches!(changed("\"schema\": 1", "\"schema\": 2"), RequestError::Schema(2)));
         assert!(matches!(changed("\"schema\"", "\"scheme\""), RequestError::Invalid(_)));
         assert!(matches!(changed("ba7816bf", "ba7816"), RequestError::Invalid(_)));
-        let named = json.replace("\"signature\"", "\"key\": {\"id\": \"../x\", \"bits\": 1}, \"signature\"");
-        assert!(inconsistent(SigningRequest::from_json(named.as_bytes()).unwrap_err()));
+        let id = "a".repeat(64);
+        for (id, bits) in [("../x", 2048), (&id[1..], 2048), (&id, 1), (&id, 1024)] {
+            let key = format!("\"key\": {{\"id\": \"{id}\", \"bits\": {bits}}}, \"signature\"");
+            let error =
+                SigningRequest::from_json(json.replace("\"signature\"", &key).as_bytes()).unwrap_err();
+            assert!(matches!(error, RequestError::Invalid(_)), "{error}");
+        }
         let large = vec![b' '; MAX_REQUEST + 1];
         assert!(matches!(SigningRequest::from_json(&large), Err(RequestError::TooLarge)));
         for odd in [&b""[..], b"[]", b"{}", b"null", b"\xFF", b"{\"schema\": -1}"] {

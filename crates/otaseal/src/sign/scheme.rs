@@ -1,5 +1,6 @@
 //! The two forms of a signature.
 
+use crate::format::digest::Sha256Digest;
 use serde::{Deserialize, Serialize};
 
 /// How the digest is padded into a signature.
@@ -22,10 +23,10 @@ pub(crate) const DIGEST_INFO_PREFIX: [u8; 19] = [
 
 /// The DigestInfo of a SHA-256 digest, DER: what a signer that only pads must be given for
 /// [`Scheme::Pkcs1v15Sha256`].
-pub fn digest_info(digest: &[u8; 32]) -> [u8; 51] {
+pub fn digest_info(digest: &Sha256Digest) -> [u8; 51] {
     let mut info = [0; 51];
     let (prefix, rest) = info.split_at_mut(DIGEST_INFO_PREFIX.len());
     prefix.copy_from_slice(&DIGEST_INFO_PREFIX);
-    rest.copy_from_slice(digest);
+    rest.copy_from_slice(&digest.0);
     info
 }

@@ -2,6 +2,7 @@
 
 use super::SignError;
 use super::scheme::Scheme;
+use crate::format::digest::Sha256Digest;
 use crate::key::encryption::Encryption;
 use crate::key::{PrivateKey, PublicKey};
 use std::io::Read;
@@ -19,7 +20,7 @@ pub trait Signer: Send + Sync {
     ///
     /// # Errors
     /// [`SignError::Backend`] with what the holder of the key said.
-    fn sign_digest(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError>;
+    fn sign_digest(&self, scheme: Scheme, digest: &Sha256Digest) -> Result<Vec<u8>, SignError>;
 
     /// The same for signers that need the whole message. `message` gives it from its start; a signer that needs only
     /// the digest does not read it.
@@ -30,7 +31,7 @@ pub trait Signer: Send + Sync {
         &self,
         scheme: Scheme,
         message: &mut dyn Read,
-        digest: &[u8; 32],
+        digest: &Sha256Digest,
     ) -> Result<Vec<u8>, SignError> {
         let _ = message;
         self.sign_digest(scheme, digest)
@@ -88,10 +89,10 @@ impl Signer for PrivateKey {
         self.public()
     }
 
-    fn sign_digest(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {
+    fn sign_digest(&self, scheme: Scheme, digest: &Sha256Digest) -> Result<Vec<u8>, SignError> {
         #[cfg(feature = "aws-lc")]
         if scheme == Scheme::Pkcs1v15Sha256
-            && let Some(signature) = self.sign_by_aws_lc(digest)
+            && let Some(signature) = self.sign_by_aws_lc(&digest.0)
         {
             return Ok(signature);
         }
@@ -99,7 +100,7 @@ impl Signer for PrivateKey {
             Scheme::Pkcs1v15Sha256 => rsa::Pkcs1v15Sign::new::<sha2::Sha256>(),
             Scheme::Legacy => rsa::Pkcs1v15Sign::new_unprefixed(),
         };
-        self.sign_blinded(padding, digest).map_err(|error| SignError::Backend(error.to_string()))
+        self.sign_blinded(padding, &digest.0).map_err(|error| SignError::Backend(error.to_string()))
     }
 
     fn private_number_in(&self, bytes: &[u8]) -> Option<usize> {
@@ -122,7 +123,7 @@ impl Signer for FileSigner {
         self.key.public()
     }
 
-    fn sign_digest(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {
+    fn sign_digest(&self, scheme: Scheme, digest: &Sha256Digest) -> Result<Vec<u8>, SignError> {
         self.key.sign_digest(scheme, digest)
     }
 
@@ -141,7 +142,7 @@ impl Signer for PublicKey {
         self
     }
 
-    fn sign_digest(&self, _: Scheme, _: &[u8; 32]) -> Result<Vec<u8>, SignError> {
+    fn sign_digest(&self, _: Scheme, _: &Sha256Digest) -> Result<Vec<u8>, SignError> {
         Err(SignError::Backend("a public key cannot sign".into()))
     }
 }

@@ -184,7 +184,7 @@ impl Signer for WrongSigner {
         self.0.public()
     }
 
-    fn sign_digest(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {
+    fn sign_digest(&self, scheme: Scheme, digest: &Sha256Digest) -> Result<Vec<u8>, SignError> {
         let mut signature = self.0.sign_digest(scheme, digest)?;
         signature[200] ^= 4;
         Ok(signature)

@@ -198,7 +198,7 @@ mod tests {
     }
 
     fn signed(payload: &[u8], key: &PrivateKey, scheme: Scheme) -> Vec<u8> {
-        let signature = key.sign_digest(scheme, &sha256(payload).0).unwrap();
+        let signature = key.sign_digest(scheme, &sha256(payload)).unwrap();
         [payload, &signature, &length_field(signature.len())].concat()
     }
 

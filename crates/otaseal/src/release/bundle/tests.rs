@@ -408,7 +408,7 @@ fn files_that_do_not_belong_together_are_not_bundled() {
 
 fn signed_by(key: &PrivateKey, payload: &[u8]) -> Vec<u8> {
     let digest = sha256(payload);
-    let signature = key.sign_message(Scheme::Pkcs1v15Sha256, &mut &payload[..], &digest.0).unwrap();
+    let signature = key.sign_message(Scheme::Pkcs1v15Sha256, &mut &payload[..], &digest).unwrap();
     [payload, &signature, &length_field(signature.len())].concat()
 }
 
@@ -487,7 +487,7 @@ impl Signer for Vandal<'_> {
         self.0.evidence_key.public()
     }
 
-    fn sign_digest(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {
+    fn sign_digest(&self, scheme: Scheme, digest: &Sha256Digest) -> Result<Vec<u8>, SignError> {
         fs::remove_file(self.0.path("ledger.jsonl")).unwrap();
         fs::create_dir(self.0.path("ledger.jsonl")).unwrap();
         self.0.evidence_key.sign_digest(scheme, digest)

@@ -13,7 +13,7 @@ struct Bench {
     public: PublicKey,
 }
 
-const DIGEST: [u8; 32] = [0x5A; 32];
+const DIGEST: Sha256Digest = Sha256Digest([0x5A; 32]);
 
 impl Bench {
     fn new() -> Self {
@@ -45,7 +45,7 @@ fn openssl_signs_a_digest_a_digest_info_and_the_legacy_form() {
         return;
     }
     let bench = Bench::new();
-    fs::write(bench.path().join("digest"), DIGEST).unwrap();
+    fs::write(bench.path().join("digest"), DIGEST.0).unwrap();
     fs::rename(bench.path().join("a key.pem"), bench.path().join("key")).unwrap();
     let made = |options: &str| {
         let options = format!("pkeyutl -sign -inkey key -pkeyopt rsa_padding_mode:pkcs1 {options}");
@@ -84,7 +84,7 @@ fn a_script_knows_what_it_signs_and_not_our_secrets() {
     assert_eq!(signer.remarks(), ["sh said: careful"]);
     signer.sign_digest(Scheme::Legacy, &DIGEST).unwrap();
     let words = format!("legacy-bare-hash digest {} {id} ", "5a".repeat(32));
-    assert_eq!(fs::read(&out).unwrap(), [words.as_bytes(), &DIGEST].concat());
+    assert_eq!(fs::read(&out).unwrap(), [words.as_bytes(), &DIGEST.0].concat());
     assert_eq!(signer.remarks().len(), 1, "the same is said once");
     let mut command = Command::new("true");
     for secret in OUR_SECRETS {

@@ -1,6 +1,7 @@
 //! What is wrong with a signature that somebody else made.
 
 use super::open;
+use crate::format::digest::Sha256Digest;
 use crate::key::{KeySize, PublicKey};
 use crate::sign::{DIGEST_INFO_PREFIX, Scheme, digest_info};
 use sha2::{Digest, Sha256, Sha384, Sha512};
@@ -89,7 +90,12 @@ impl fmt::Display for Mismatch {
 
 /// Says what is wrong with a signature of `digest`; nothing when nothing is. For people: the device verifier has
 /// rejected the image before this is asked.
-pub fn mismatch(signature: &[u8], key: &PublicKey, scheme: Scheme, digest: &[u8; 32]) -> Option<Mismatch> {
+pub fn mismatch(
+    signature: &[u8],
+    key: &PublicKey,
+    scheme: Scheme,
+    digest: &Sha256Digest,
+) -> Option<Mismatch> {
     let expected = key.size().bytes();
     if signature.len() != expected {
         return Some(Mismatch::Length { found: signature.len(), expected });
@@ -108,11 +114,11 @@ pub fn mismatch(signature: &[u8], key: &PublicKey, scheme: Scheme, digest: &[u8;
 }
 
 /// What a block holds: nothing known at all, or what is wrong with it, if anything.
-fn in_block(block: &[u8], scheme: Scheme, digest: &[u8; 32]) -> Option<Option<Mismatch>> {
+fn in_block(block: &[u8], scheme: Scheme, digest: &Sha256Digest) -> Option<Option<Mismatch>> {
     if let Some(content) = unpad(block) {
         return Some(in_content(content, scheme, digest));
     }
-    if let Some(hash) = pss(block, digest) {
+    if let Some(hash) = pss(block, &digest.0) {
         return Some(Some(Mismatch::Pss(hash)));
     }
     // A number so small is not chance: 16 bytes of zeros turn up once in 2^128.
@@ -129,9 +135,11 @@ fn unpad(block: &[u8]) -> Option<&[u8]> {
     padded[filled..].strip_prefix(&[0x00])
 }
 
-fn in_content(content: &[u8], scheme: Scheme, digest: &[u8; 32]) -> Option<Mismatch> {
+fn in_content(content: &[u8], scheme: Scheme, digest: &Sha256Digest) -> Option<Mismatch> {
     let (current, legacy) = (Scheme::Pkcs1v15Sha256, Scheme::Legacy);
     let ready = digest_info(digest);
+    let hexadecimal = digest.to_string();
+    let digest = &digest.0;
     let in_scheme = |found| (scheme != found).then_some(Mismatch::OtherScheme(found));
     if content == ready {
         return in_scheme(current);
@@ -139,7 +147,6 @@ fn in_content(content: &[u8], scheme: Scheme, digest: &[u8; 32]) -> Option<Misma
     if content == digest {
         return in_scheme(legacy);
     }
-    let hexadecimal: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     if content.to_ascii_lowercase() == hexadecimal.as_bytes() {
         return Some(Mismatch::HexadecimalText);
     }

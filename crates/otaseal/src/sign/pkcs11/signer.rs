@@ -2,6 +2,7 @@
 
 use super::token::{Access, Key, Token, Way, in_short, state};
 use super::{Pkcs11Error, TokenFailure};
+use crate::format::digest::Sha256Digest;
 use crate::key::PublicKey;
 use crate::key::passphrase::Secrets;
 use crate::key::uri::Pkcs11Uri;
@@ -90,11 +91,11 @@ impl Pkcs11Signer {
         self.refused(TokenFailure::Module { why: in_short(error), state: state(error) })
     }
 
-    fn pad(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {
+    fn pad(&self, scheme: Scheme, digest: &Sha256Digest) -> Result<Vec<u8>, SignError> {
         let info = digest_info(digest);
         let content: &[u8] = match scheme {
             Scheme::Pkcs1v15Sha256 => &info,
-            Scheme::Legacy => digest,
+            Scheme::Legacy => &digest.0,
         };
         self.in_session(|session| {
             session.sign(&Mechanism::RsaPkcs, self.key, content).map_err(|error| self.unsigned(&error))
@@ -126,7 +127,7 @@ impl Signer for Pkcs11Signer {
         &self.public
     }
 
-    fn sign_digest(&self, scheme: Scheme, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {
+    fn sign_digest(&self, scheme: Scheme, digest: &Sha256Digest) -> Result<Vec<u8>, SignError> {
         match self.way {
             Way::Padding => self.pad(scheme, digest),
             Way::Hashing { .. } => Err(self.refused(TokenFailure::HashesMessages)),
@@ -137,7 +138,7 @@ impl Signer for Pkcs11Signer {
         &self,
         scheme: Scheme,
         message: &mut dyn Read,
-        digest: &[u8; 32],
+        digest: &Sha256Digest,
     ) -> Result<Vec<u8>, SignError> {
         match (self.way, scheme) {
             (Way::Padding, _) => self.pad(scheme, digest),

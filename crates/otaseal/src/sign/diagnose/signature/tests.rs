@@ -1,6 +1,7 @@
 //! What OpenSSL makes when it is asked for the wrong thing.
 
 use super::*;
+use crate::format::digest::sha256;
 use crate::key::PrivateKey;
 use crate::project::advice::{Advice, Speaker};
 use crate::testing::{has_tool, openssl};
@@ -12,7 +13,7 @@ const MESSAGE: &[u8] = b"the payload of an image";
 struct Bench {
     dir: tempfile::TempDir,
     key: PublicKey,
-    digest: [u8; 32],
+    digest: Sha256Digest,
 }
 
 impl Bench {
@@ -20,11 +21,11 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         openssl(dir.path(), "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key");
         let key = PrivateKey::from_bytes(&fs::read(dir.path().join("key")).unwrap()).unwrap();
-        let digest: [u8; 32] = Sha256::digest(MESSAGE).into();
-        let hexadecimal: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = sha256(MESSAGE);
+        let hexadecimal = digest.to_string();
         for (name, bytes) in [
             ("message", MESSAGE),
-            ("digest", &digest),
+            ("digest", &digest.0),
             ("info", &digest_info(&digest)),
             ("hex", hexadecimal.as_bytes()),
             ("other", b"another payload"),
@@ -132,7 +133,7 @@ fn what_openssl_made_instead_is_named() {
     let twice = [&[0x30, 0x44][..], &DIGEST_INFO_PREFIX[2..17], &[0x04, 51], &info].concat();
     assert_eq!(bench.ask(&raw(&twice, true), current), Some(Mismatch::WrappedTwice));
     let no_null =
-        [&[0x30, 0x2F, 0x30, 0x0B][..], &DIGEST_INFO_PREFIX[4..15], &[0x04, 0x20], &bench.digest].concat();
+        [&[0x30, 0x2F, 0x30, 0x0B][..], &DIGEST_INFO_PREFIX[4..15], &[0x04, 0x20], &bench.digest.0].concat();
     assert_eq!(bench.ask(&raw(&no_null, true), current), Some(Mismatch::NoNull));
 
     openssl(bench.path(), "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key2");
