@@ -35,7 +35,7 @@ pub mod sign;
 mod testing;
 
 pub use otaseal_device as device;
-pub use package::{ArtefactKind, Options, Package, PackageError, Report, package};
+pub use package::{ArtefactKind, Options, Package, PackageError, PackageReport, package};
 pub use policy::Purpose;
 #[cfg(feature = "cargo")]
 pub use project::cargo;

@@ -119,11 +119,8 @@ pub(crate) fn run(args: &Digest) -> Result<Asked, Failure> {
                 Place::Path(path) => path.file_name().map(|name| name.to_string_lossy().into_owned()),
                 Place::Std => None,
             };
-            let image = RequestedImage {
-                file: file.unwrap_or_else(|| "-".into()),
-                size_bytes: total,
-                sha256: payload_sha256,
-            };
+            let file = file.unwrap_or_else(|| "-".into());
+            let image = RequestedImage::new(file, total, payload_sha256);
             let tokens = match unpack(bytes).map(|layers| homie::extract(&layers.plain)) {
                 Ok(Ok(tokens)) => tokens,
                 Ok(Err(error)) => {

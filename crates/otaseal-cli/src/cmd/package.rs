@@ -18,7 +18,7 @@ use otaseal::profile::Profile;
 use otaseal::project::settings::{self, Settings};
 use otaseal::sign::source::{KeyPlace, KeySource};
 use otaseal::sign::{Scheme, Signer};
-use otaseal::{ArtefactKind, Options, Report, package};
+use otaseal::{ArtefactKind, Options, PackageReport, package};
 use serde::Serialize;
 use std::fmt;
 use std::io;
@@ -99,7 +99,7 @@ fn artefact(text: &str) -> Result<ArtefactKind, &'static str> {
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 pub(crate) struct Packaged {
-    report: Report,
+    report: PackageReport,
     #[serde(skip)]
     key: KeyInfo,
     #[serde(skip)]
@@ -131,7 +131,7 @@ impl Packaged {
 
 impl fmt::Display for Packaged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { out_dir, manifest, removed, left_out, .. } = &self.report;
+        let PackageReport { out_dir, manifest, removed, left_out, .. } = &self.report;
         writeln!(f, "package  {}", out_dir.display())?;
         if let (Some(name), Some(version)) = (&manifest.name, &manifest.version) {
             writeln!(f, "firmware {name} {version}")?;
@@ -212,10 +212,12 @@ fn many(args: &Package, settings: &Settings, reporter: &Reporter) -> Result<Summ
     let read = args.signer.inputs(Some(&default));
     check_places(&read.iter().chain(args.batch.list()).collect::<Vec<_>>(), &[])?;
     let inputs = args.batch.inputs(&args.firmware)?;
-    let common = Options { base_name: None, ..options(args, settings, PathBuf::new())? };
+    let mut common = options(args, settings, PathBuf::new())?;
+    common.base_name = None;
     let mut each = Vec::with_capacity(inputs.len());
     for input in &inputs {
-        let mut options = Options { firmware: input.clone(), ..common.clone() };
+        let mut options = common.clone();
+        options.firmware.clone_from(input);
         options.out_dir = common.out_dir.join(options.base()?);
         each.push(options);
     }
@@ -223,7 +225,7 @@ fn many(args: &Package, settings: &Settings, reporter: &Reporter) -> Result<Summ
     let signer = args.signer.open(Some(&default))?;
     let work = |index: usize, _: &Path| one(&each[index], &*signer);
     let line = |packaged: &Packaged| {
-        let Report { out_dir, manifest, .. } = &packaged.report;
+        let PackageReport { out_dir, manifest, .. } = &packaged.report;
         let files: Vec<_> = manifest.artefacts.iter().map(|artefact| artefact.file.as_str()).collect();
         format!("packaged {}: {}", out_dir.display(), files.join(", "))
     };

@@ -13,7 +13,7 @@ use otaseal::package::manifest;
 use otaseal::policy::known_keys;
 use otaseal::policy::lint::{self, Finding};
 use otaseal::policy::{Policy, PolicyError};
-use otaseal::release::bundle::{self, Bundle, BundleError, Firmware, Keys, Request};
+use otaseal::release::bundle::{self, Bundle, BundleError, BundleRequest, BundledFirmware, Keys};
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -77,7 +77,7 @@ impl Outcome for Released {
                 .to_owned()
         });
         let ledger = self.ledger.as_ref().and_then(Entered::warning);
-        let Firmware { support_until, weakest, .. } = self.bundle.firmware;
+        let BundledFirmware { support_until, weakest, .. } = self.bundle.firmware;
         let support = support_doubts(support_until, weakest, None);
         let support = support.iter().map(SupportDoubt::to_string);
         one_key.into_iter().chain(support).chain(ledger).chain(self.remarks.iter().cloned()).collect()
@@ -102,7 +102,7 @@ pub(crate) fn run(args: &Release, reporter: &Reporter) -> Result<Released, Failu
     let next = args.rotate_to.as_ref().map(Place::public_key).transpose()?;
     if args.check {
         let Some(key) = args.signer.named() else { unreachable!("clap asks for the key") };
-        let keys = Keys { firmware: named.as_ref(), next: next.as_ref() };
+        let keys = Keys::new(named.as_ref(), next.as_ref());
         let key = key.public_key()?;
         let bundle = bundle::check(&args.directory, &key, keys)?;
         return Ok(Released {
@@ -122,7 +122,8 @@ pub(crate) fn run(args: &Release, reporter: &Reporter) -> Result<Released, Failu
     let ledger = ledger.as_ref().ok_or(PolicyError::NoLedger)?;
     let firmware_key = named.as_ref().unwrap_or(signer.public_key());
     let _progress = reporter.progress("bundling");
-    let request = Request { package: &args.directory, out, ledger, firmware_key, next_key: next.as_ref() };
+    let mut request = BundleRequest::new(&args.directory, out, ledger, firmware_key);
+    request.next_key = next.as_ref();
     let bundle = bundle::make(request, &*signer)?;
     let entered = bundle.entered.clone().map(|appended| Entered::new(ledger, appended));
     Ok(Released {

@@ -4,7 +4,7 @@ use crate::error::{Exit, Failure};
 use crate::io::{Place, check_places};
 use crate::report::Outcome;
 use clap::{Args, Subcommand};
-use otaseal::release::rotate::{self, KeysRefused, Lacking, Plan as Planned, ReadError, Reason};
+use otaseal::release::rotate::{self, KeysRefused, Lacking, Plan as Planned, ReadError, RotationReason};
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -74,7 +74,7 @@ pub(crate) fn plan(args: &Plan) -> Result<Made, Failure> {
     }
     let releases =
         args.releases.iter().map(|path| rotate::read(path, &old, &new)).collect::<Result<_, _>>()?;
-    let reason = if args.compromised { Reason::Compromised } else { Reason::Planned };
+    let reason = if args.compromised { RotationReason::Compromised } else { RotationReason::Planned };
     Ok(Made(rotate::plan(&old, &new, reason, releases)?))
 }
 

@@ -27,7 +27,7 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!(check(&file, Content::Firmware).is_ok(), found.is_intact());
     assert_eq!(found.damage.is_none(), found.is_intact());
     let installed = Installed::of(&file);
-    for mode in FlashMode::ALL {
+    for &mode in FlashMode::ALL {
         let mut patched = file.clone();
         assert_eq!(set_flash_mode(&mut patched, mode).is_some(), found.is_intact());
         let Kind::Esp8266(again) = identify(&patched) else { panic!("no longer an image") };

@@ -8,8 +8,8 @@ use otaseal::format::digest::sha256;
 use otaseal::key::{PrivateKey, PublicKey};
 use otaseal::ledger::{Ledger, Origin};
 use otaseal::package::manifest::Manifest;
-use otaseal::release::bundle::{self, BundleError, Keys, Request};
-use otaseal::release::rotate::{self, Reason};
+use otaseal::release::bundle::{self, BundleError, BundleRequest, Keys};
+use otaseal::release::rotate::{self, RotationReason};
 use otaseal::sign::{Scheme, Signer};
 use std::collections::BTreeMap;
 use std::fs;
@@ -45,18 +45,13 @@ fuzz_target!(|data: &[u8]| {
     let at = |name: &str| directory.path().join(name);
     fs::write(at("manifest.json"), data).expect("written");
     if let Ok(release) = rotate::read(&at("manifest.json"), KEY.public(), &OTHER) {
-        let plan = rotate::plan(KEY.public(), &OTHER, Reason::Compromised, vec![release])
+        let plan = rotate::plan(KEY.public(), &OTHER, RotationReason::Compromised, vec![release])
             .expect("the new key is fit");
         assert_eq!(plan.groups.len(), 1);
         serde_json::to_string(&plan).expect("a plan has a JSON form");
     }
-    let request = Request {
-        package: directory.path(),
-        out: &at("out"),
-        ledger: &Ledger::new(at("ledger.jsonl"), Origin::default()),
-        firmware_key: KEY.public(),
-        next_key: None,
-    };
+    let (out, ledger) = (at("out"), Ledger::new(at("ledger.jsonl"), Origin::default()));
+    let request = BundleRequest::new(directory.path(), &out, &ledger, KEY.public());
     bundle::make(request, &*KEY).expect_err("nothing in it is signed");
     assert!(!at("out").exists());
 

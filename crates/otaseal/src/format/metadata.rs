@@ -47,7 +47,8 @@ impl Serialize for Label {
 
 /// What is written beside what the image itself tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Request {
+#[non_exhaustive]
+pub struct Labels {
     /// The board that the firmware is for.
     pub board: Option<Label>,
     /// The oldest version that may be updated to this one.
@@ -60,8 +61,8 @@ pub struct Block(Vec<u8>);
 
 impl Block {
     /// Of a plain image: its Homie name and version, its flash mode, length and digest, the key that will sign
-    /// it, and what was asked for.
-    pub fn of(plain: &[u8], tokens: &Tokens, key: KeyId, request: &Request) -> Self {
+    /// it, and these labels.
+    pub fn of(plain: &[u8], tokens: &Tokens, key: KeyId, labels: &Labels) -> Self {
         let mode = match image::identify(plain) {
             Kind::Esp8266(file) => file.first.header.flash_mode_byte,
             _ => u8::MAX,
@@ -74,11 +75,11 @@ impl Block {
         let fields = [
             (tag::NAME, text(&name)),
             (tag::VERSION, text(&version)),
-            (tag::BOARD, text(&request.board)),
+            (tag::BOARD, text(&labels.board)),
             (tag::FLASH_MODE, (mode <= 3).then(|| vec![mode])),
             (tag::RAW_LEN, length.map(|length| length.to_vec())),
             (tag::RAW_SHA256, Some(sha256(plain).0.to_vec())),
-            (tag::MIN_BASE_VERSION, text(&request.min_base_version)),
+            (tag::MIN_BASE_VERSION, text(&labels.min_base_version)),
             (tag::KEY_ID, Some(key.0.to_vec())),
         ];
         let mut block = vec![FORMAT];

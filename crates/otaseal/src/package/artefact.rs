@@ -25,9 +25,9 @@ pub enum ArtefactKind {
 
 impl ArtefactKind {
     /// Every kind, in the order in which a manifest lists them.
-    pub const ALL: [Self; 5] = [Self::Plain, Self::Gz, Self::Signed, Self::GzSigned, Self::LegacySig];
+    pub const ALL: &[Self] = &[Self::Plain, Self::Gz, Self::Signed, Self::GzSigned, Self::LegacySig];
     /// What is made when nothing else is said: everything but the legacy form.
-    pub const DEFAULT: [Self; 4] = [Self::Plain, Self::Gz, Self::Signed, Self::GzSigned];
+    pub const DEFAULT: &[Self] = &[Self::Plain, Self::Gz, Self::Signed, Self::GzSigned];
 
     /// The end of the file name.
     pub const fn suffix(self) -> &'static str {

@@ -21,6 +21,7 @@ pub const MAX_SBOM: usize = 16 << 20;
 
 /// What is said of a release.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Evidence {
     /// The last day of support.
     pub support_until: Option<SupportDate>,
@@ -145,6 +146,7 @@ as_text!(SupportDate, Advisory);
 
 /// A bill of materials in a package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Sbom {
     /// Its name beside the manifest.
     pub file: String,

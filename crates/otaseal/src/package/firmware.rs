@@ -112,6 +112,7 @@ pub struct Firmware {
 
 /// The file that a firmware came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Source {
     /// Its name without directories.
     pub file: String,

@@ -125,7 +125,7 @@ impl Installed {
             byte if byte == own_byte => (mode, installed.md5),
             byte => (mode, md5_in_mode(sketch, byte)),
         };
-        installed.md5_by_flash_mode = FlashMode::ALL.map(of_mode).into();
+        installed.md5_by_flash_mode = FlashMode::ALL.iter().copied().map(of_mode).collect();
         installed
     }
 }
@@ -139,6 +139,7 @@ fn md5_in_mode(sketch: &[u8], mode: u8) -> Md5Digest {
 
 /// The key in a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Key {
     /// Key id: SHA-256 of the SPKI DER, 64 hexadecimal digits.
     #[serde(with = "crate::key::id")]
@@ -150,6 +151,7 @@ pub struct Key {
 
 /// One file of a package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Artefact {
     /// Its name, without directories.
     pub file: String,

@@ -14,7 +14,7 @@ pub use self::contents::{Package, PackageFile, PartsError};
 pub(crate) use self::contents::{same, shown, wrong};
 pub use self::error::PackageError;
 pub use self::make::{Made, make};
-pub use self::write::{Destination, Written};
+pub use self::write::{Destination, WrittenPackage};
 
 use self::evidence::{Evidence, SupportDoubt};
 use self::firmware::Firmware;
@@ -34,6 +34,7 @@ use std::path::PathBuf;
 
 /// What to package, and how.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Options {
     /// The build: `.elf` or `.bin`.
     pub firmware: PathBuf,
@@ -59,7 +60,7 @@ pub struct Options {
     pub target: Target,
     /// Whether the payloads say what they are, inside the signed bytes. The plain artefact, which is not signed,
     /// stays as the build made it.
-    pub metadata: Option<metadata::Request>,
+    pub metadata: Option<metadata::Labels>,
 }
 
 impl Options {
@@ -85,7 +86,7 @@ impl Options {
 /// What was made.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
-pub struct Report {
+pub struct PackageReport {
     /// Where it is.
     pub out_dir: PathBuf,
     /// The manifest, as it was written.
@@ -105,7 +106,7 @@ pub struct Report {
     pub ledger: Option<Appended>,
 }
 
-impl Report {
+impl PackageReport {
     /// What speaks against the support that the manifest promises; `now` as of [`evidence::support_doubts`].
     pub fn support_doubts(&self, now: Option<u64>) -> Vec<SupportDoubt> {
         let trusted = self.continuity.keys().iter().map(|located| located.size).min();
@@ -118,16 +119,16 @@ impl Report {
 ///
 /// # Errors
 /// [`PackageError`]; no file has its name then, except after a failure of the disk in the final renames.
-pub fn package(options: &Options, signer: &dyn Signer) -> Result<Report, PackageError> {
+pub fn package(options: &Options, signer: &dyn Signer) -> Result<PackageReport, PackageError> {
     let load = || Firmware::load_as(&options.firmware, options.max_gap, options.policy.content);
     let ledger = options.policy.ledger.as_ref();
     let to = Destination { out_dir: &options.out_dir, build: Some(&options.firmware), ledger };
     // Before anything is signed: whose package is in the directory, and whether there can be one.
     let (made, place) = make::make_for(options, signer, load, |base| Place::open(to, base))?;
     let Made { package, left_out, continuity, key_findings } = made;
-    let Written { removed, ledger } = place.write(&package)?;
+    let WrittenPackage { removed, ledger } = place.write(&package)?;
     let (out_dir, manifest) = (options.out_dir.clone(), package.into_manifest());
-    Ok(Report { out_dir, manifest, removed, left_out, continuity, key_findings, ledger })
+    Ok(PackageReport { out_dir, manifest, removed, left_out, continuity, key_findings, ledger })
 }
 
 /// File name of the bill of materials in a package.

@@ -66,7 +66,7 @@ impl Bench {
         Ledger::new(self.path("ledger.jsonl"), ledger::Origin::default())
     }
 
-    fn package(&self, options: &Options) -> Result<Report, PackageError> {
+    fn package(&self, options: &Options) -> Result<PackageReport, PackageError> {
         package(options, &self.key)
     }
 

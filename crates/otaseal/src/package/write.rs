@@ -32,7 +32,7 @@ impl<'a> Destination<'a> {
 /// What [`Package::write`] did.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Written {
+pub struct WrittenPackage {
     /// Files of an earlier package that this one does not have; they were removed.
     pub removed: Vec<String>,
     /// What was entered into the ledger.
@@ -52,7 +52,7 @@ impl Package {
     ///
     /// # Errors
     /// [`PackageError`]; no file has its name then, except after a failure of the disk in step 4.
-    pub fn write(&self, to: &Destination<'_>) -> Result<Written, PackageError> {
+    pub fn write(&self, to: &Destination<'_>) -> Result<WrittenPackage, PackageError> {
         Place::open(*to, self.base())?.write(self)
     }
 }
@@ -71,7 +71,7 @@ impl<'a> Place<'a> {
         Ok(Self { to, earlier })
     }
 
-    pub(super) fn write(self, package: &Package) -> Result<Written, PackageError> {
+    pub(super) fn write(self, package: &Package) -> Result<WrittenPackage, PackageError> {
         let manifest = package.manifest();
         let mut files = Vec::new();
         for file in package.files() {
@@ -96,7 +96,7 @@ impl<'a> Place<'a> {
             file.commit()?;
         }
         last.commit()?;
-        Ok(Written { removed, ledger })
+        Ok(WrittenPackage { removed, ledger })
     }
 
     /// Writes a file under a temporary name. The build is not written again where it is the plain artefact.

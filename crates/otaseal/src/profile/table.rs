@@ -91,7 +91,7 @@ use SignatureCheck::{DigestInfo, Legacy, None as Unchecked};
 ///
 /// Sources: esp8266/Arduino, `cores/esp8266/Updater.cpp` at the tags 2.4.2 to 3.1.2 and at commit `f946290e`;
 /// pull requests 6250 (DigestInfo), 7577 (signed gzip), 9109 (alignment).
-pub const CORES: [(CoreVersion, Behaviour); 7] = [
+pub const CORES: &[(CoreVersion, Behaviour)] = &[
     (CoreVersion(0, 0, 0), core("esp8266 core up to 2.4.2", Unchecked, Refused, false, false, Checked)),
     (
         CoreVersion(2, 5, 0),
@@ -133,7 +133,7 @@ impl CoreVersion {
     /// What the updater of this version does.
     pub fn behaviour(self) -> Behaviour {
         let mut found = CORES[0].1;
-        for (first, behaviour) in CORES {
+        for &(first, behaviour) in CORES {
             if first <= self {
                 found = behaviour;
             }

@@ -13,7 +13,7 @@
 //! emit = [{ path = "src/ota_key.rs", kind = "rust-device" }]
 //! ```
 
-use crate::format::metadata::Request;
+use crate::format::metadata::Labels;
 use crate::package::{ArtefactKind, Options};
 use crate::profile::fit::Flash;
 use crate::project::emit::Identifier;
@@ -262,7 +262,7 @@ impl Settings {
         let labelled = self.board.is_some() || self.min_base_version.is_some();
         if self.metadata.unwrap_or(labelled) {
             let (board, min_base_version) = (self.board.clone(), self.min_base_version.clone());
-            options.metadata = Some(Request { board, min_base_version });
+            options.metadata = Some(Labels { board, min_base_version });
         }
     }
 }

@@ -65,7 +65,7 @@ pub struct Bundle {
     pub firmware_key: bool,
     /// What the package's manifest says of itself.
     #[serde(skip)]
-    pub firmware: Firmware,
+    pub firmware: BundledFirmware,
     /// The line of the ledger that the index's signature was entered in, when it was made.
     #[serde(skip)]
     pub entered: Option<Appended>,
@@ -74,7 +74,7 @@ pub struct Bundle {
 /// The package in a bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Firmware {
+pub struct BundledFirmware {
     /// Id of the key that signed it.
     pub key_id: KeyId,
     /// Size of the smallest key that its devices trust.
@@ -83,7 +83,7 @@ pub struct Firmware {
     pub support_until: Option<SupportDate>,
 }
 
-impl From<&Judged> for Firmware {
+impl From<&Judged> for BundledFirmware {
     fn from(judged: &Judged) -> Self {
         let manifest = judged.package.manifest();
         Self { key_id: manifest.key.id, weakest: judged.weakest, support_until: manifest.support_until }
@@ -231,8 +231,9 @@ impl BundleError {
 }
 
 /// What is bundled, and by whom.
-#[derive(Clone, Copy)]
-pub struct Request<'a> {
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct BundleRequest<'a> {
     /// The directory of the package.
     pub package: &'a Path,
     /// The directory that is made.
@@ -245,13 +246,20 @@ pub struct Request<'a> {
     pub next_key: Option<&'a PublicKey>,
 }
 
+impl<'a> BundleRequest<'a> {
+    /// A package, the directory that is made of it, the ledger, and the key that the package was signed by.
+    pub fn new(package: &'a Path, out: &'a Path, ledger: &'a Ledger, firmware_key: &'a PublicKey) -> Self {
+        Self { package, out, ledger, firmware_key, next_key: None }
+    }
+}
+
 /// Bundles a package: holds its manifest against every file, judges every signature, finds each in the ledger, and signs
 /// the index of it all, which is a line of the ledger too. The directory appears whole or not at all.
 ///
 /// # Errors
 /// [`BundleError`]; there is no directory then.
-pub fn make(request: Request<'_>, signer: &dyn Signer) -> Result<Bundle, BundleError> {
-    let Request { package, out, ledger, firmware_key, next_key } = request;
+pub fn make(request: BundleRequest<'_>, signer: &dyn Signer) -> Result<Bundle, BundleError> {
+    let BundleRequest { package, out, ledger, firmware_key, next_key } = request;
     if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) || out.is_file() {
         return Err(BundleError::Exists(out.into()));
     }
@@ -267,7 +275,7 @@ pub fn make(request: Request<'_>, signer: &dyn Signer) -> Result<Bundle, BundleE
     let keys = Keys { firmware: Some(firmware_key), next: next_key };
     let judged = judge(&path, read_manifest(&path, &json)?, &json, keys, |name| load(package, name))?;
     let extract = extract(ledger.path(), &judged)?;
-    let firmware = Firmware::from(&judged);
+    let firmware = BundledFirmware::from(&judged);
 
     let mut sums = String::new();
     let mut files = Vec::new();

@@ -20,7 +20,7 @@ pub use self::read::{ReadError, read};
 /// Why the key is replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Reason {
+pub enum RotationReason {
     /// In good time: the old key is still a secret.
     Planned,
     /// Somebody else has, or may have, the old key.
@@ -54,6 +54,7 @@ pub enum Proof {
 
 /// The update keys in a release.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Carries {
     /// The old key.
     pub old: bool,
@@ -80,6 +81,7 @@ impl Carries {
 
 /// A release: what a group of devices runs, and what may be sent to others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ShownRelease {
     /// The file that was given.
     pub file: String,
@@ -193,6 +195,7 @@ pub enum KeysRefused {
 
 /// The devices that run one release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Group {
     /// What they run.
     pub runs: ShownRelease,
@@ -208,7 +211,7 @@ pub struct Group {
 #[non_exhaustive]
 pub struct Plan {
     /// Why.
-    pub reason: Reason,
+    pub reason: RotationReason,
     /// Id of the old key.
     #[serde(serialize_with = "crate::key::id::serialize")]
     pub old: KeyId,
@@ -227,14 +230,14 @@ pub struct Plan {
 }
 
 /// A planned rotation relies on the old key once more; a new key is relied on from now on.
-fn check_keys(old: &PublicKey, new: &PublicKey, reason: Reason) -> Result<(), KeysRefused> {
+fn check_keys(old: &PublicKey, new: &PublicKey, reason: RotationReason) -> Result<(), KeysRefused> {
     lint::judge(lint::public_key(new), Purpose::Release).map_err(KeysRefused::New)?;
     match (reason, lint::refusals(old).into_iter().next()) {
-        (Reason::Compromised, _) | (_, None) => Ok(()),
-        (Reason::Planned, Some(Finding::Published { at })) => {
+        (RotationReason::Compromised, _) | (_, None) => Ok(()),
+        (RotationReason::Planned, Some(Finding::Published { at })) => {
             Err(KeysRefused::Old(format!("the private half of the old key is published ({at})")))
         }
-        (Reason::Planned, Some(finding)) => {
+        (RotationReason::Planned, Some(finding)) => {
             Err(KeysRefused::Old(format!("the old key is no secret: {finding}")))
         }
     }
@@ -247,7 +250,7 @@ fn check_keys(old: &PublicKey, new: &PublicKey, reason: Reason) -> Result<(), Ke
 pub fn plan(
     old: &PublicKey,
     new: &PublicKey,
-    reason: Reason,
+    reason: RotationReason,
     releases: Vec<ShownRelease>,
 ) -> Result<Plan, KeysRefused> {
     check_keys(old, new, reason)?;
@@ -265,12 +268,12 @@ pub fn plan(
             return Fate::Doubtful { why };
         }
         match (carries.old, carries.new, reason) {
-            (true, true, Reason::Compromised) => Fate::Retire { by: clean.clone() },
-            (true, false, Reason::Compromised) => Fate::Stranded {
+            (true, true, RotationReason::Compromised) => Fate::Retire { by: clean.clone() },
+            (true, false, RotationReason::Compromised) => Fate::Stranded {
                 why: "they trust the compromised key alone: what comes to them may be anybody's, also a bridge",
             },
             (_, true, _) => Fate::Ready,
-            (true, false, Reason::Planned) => Fate::Bridge { by: bridges.clone() },
+            (true, false, RotationReason::Planned) => Fate::Bridge { by: bridges.clone() },
             (false, false, _) if carries.others.is_empty() => Fate::Unchecked,
             (false, false, _) => Fate::Stranded { why: "they trust another key than these two" },
         }
@@ -302,8 +305,8 @@ pub fn plan(
     });
     let complete = lacking.is_none() && !groups.iter().any(lost);
     let steps = match reason {
-        Reason::Planned => steps::planned(&groups, &bridges, lacking),
-        Reason::Compromised => steps::compromised(&groups, &clean, lacking),
+        RotationReason::Planned => steps::planned(&groups, &bridges, lacking),
+        RotationReason::Compromised => steps::compromised(&groups, &clean, lacking),
     };
     Ok(Plan { reason, old: old.id(), new: new.id(), groups, steps, complete, lacking })
 }
@@ -311,8 +314,8 @@ pub fn plan(
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let reason = match self.reason {
-            Reason::Planned => "",
-            Reason::Compromised => " (compromised: no bridge can be believed)",
+            RotationReason::Planned => "",
+            RotationReason::Compromised => " (compromised: no bridge can be believed)",
         };
         writeln!(f, "old key  {}{reason}\nnew key  {}", self.old, self.new)?;
         for Group { runs, takes, fate } in &self.groups {

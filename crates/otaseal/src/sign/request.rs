@@ -49,6 +49,7 @@ pub struct SigningRequest {
 
 /// The image of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RequestedImage {
     /// Its name without directories: for people, never a path to open.
     pub file: String,
@@ -58,8 +59,16 @@ pub struct RequestedImage {
     pub sha256: Sha256Digest,
 }
 
+impl RequestedImage {
+    /// An image by its name, its size in bytes and its SHA-256.
+    pub fn new(file: impl Into<String>, size_bytes: u64, sha256: Sha256Digest) -> Self {
+        Self { file: file.into(), size_bytes, sha256 }
+    }
+}
+
 /// The key of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RequestedKey {
     /// Its key id.
     #[serde(with = "crate::key::id")]

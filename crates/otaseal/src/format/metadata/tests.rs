@@ -17,7 +17,7 @@ fn image(len: usize) -> Vec<u8> {
 
 fn block(plain: &[u8]) -> Block {
     let request =
-        Request { board: Some("d1-mini".parse().unwrap()), min_base_version: Some("1.0".parse().unwrap()) };
+        Labels { board: Some("d1-mini".parse().unwrap()), min_base_version: Some("1.0".parse().unwrap()) };
     Block::of(plain, &homie::extract(plain).unwrap(), KeyId([9; 32]), &request)
 }
 

@@ -6,7 +6,7 @@ use crate::key::PrivateKey;
 use crate::policy::continuity::WithoutKey;
 use crate::profile::fit::Flash;
 use crate::testing::esp_image;
-use crate::{Options, PackageError, Report, package};
+use crate::{Options, PackageError, PackageReport, package};
 use otaseal_device::MetadataBlock;
 use std::fs;
 
@@ -27,7 +27,11 @@ impl Bench {
         bench
     }
 
-    fn package(&self, profiles: &[&str], change: impl FnOnce(&mut Options)) -> Result<Report, PackageError> {
+    fn package(
+        &self,
+        profiles: &[&str],
+        change: impl FnOnce(&mut Options),
+    ) -> Result<PackageReport, PackageError> {
         let mut options = Options::new(self.dir.path().join("fw.bin"), self.dir.path().join("dist"));
         options.artefacts = ArtefactKind::ALL.to_vec();
         options.policy.continuity.without_key = WithoutKey::Allow;
@@ -98,7 +102,7 @@ fn metadata_are_in_what_is_signed_and_change_nothing_for_the_devices() {
     let bench = Bench::new();
     let labelled = |options: &mut Options| {
         let board = Some("d1-mini".parse().unwrap());
-        options.metadata = Some(metadata::Request { board, min_base_version: None });
+        options.metadata = Some(metadata::Labels { board, min_base_version: None });
     };
     let report = bench.package(&["esp8266@3.1.2"], labelled).unwrap();
     assert_eq!(report.manifest.artefacts.len(), 2);

@@ -44,7 +44,7 @@ fn a_device_in_any_flash_mode_is_recognised() {
     let installed = Installed::of(&arduino());
     let release = read(&manifest(&installed)).unwrap();
     assert_eq!((installed.flash_mode, installed.md5), (Some(FlashMode::Dio), Digests::of(&arduino()).md5));
-    for mode in FlashMode::ALL {
+    for &mode in FlashMode::ALL {
         // The updater changes the byte and nothing else.
         let mut on_device = arduino();
         on_device[2] = mode.byte();

@@ -3,7 +3,7 @@
 use super::*;
 use crate::format::gzip::Effort;
 use crate::format::layers::unpack;
-use crate::format::metadata::{Block, Request};
+use crate::format::metadata::{Block, Labels};
 use crate::key::{PrivateKey, PublicKey};
 use crate::package::firmware::Firmware;
 use crate::sign::verify::judge_bytes;
@@ -36,7 +36,7 @@ fn a_payload_with_the_judged_image_is_signed_in_each_of_its_forms() {
     let firmware = firmware(b"a plain image that has no format");
     let permit = gate.judge(Candidate::new(firmware.bytes())).unwrap();
     let tokens = firmware.tokens().unwrap();
-    let block = Block::of(firmware.bytes(), &tokens, key.public().id(), &Request::default());
+    let block = Block::of(firmware.bytes(), &tokens, key.public().id(), &Labels::default());
     for payload in [
         firmware.plain(),
         firmware.labelled(&block),
@@ -60,7 +60,7 @@ fn a_payload_with_another_image_is_not_signed() {
         [&b"a plain image that has no formaT"[..], b"a plain image that has no format.", b"a plain image"]
     {
         let other = firmware(other);
-        let block = Block::of(other.bytes(), &tokens, key.public().id(), &Request::default());
+        let block = Block::of(other.bytes(), &tokens, key.public().id(), &Labels::default());
         for payload in [other.plain(), other.gzip(Effort::Fast).unwrap(), other.labelled(&block)] {
             let refused = permit.sign_payload(&payload, Scheme::Pkcs1v15Sha256);
             assert!(matches!(refused, Err(PolicyError::OtherPayload)));

@@ -26,7 +26,7 @@ const fn layout(name: &'static str, flash_kib: u32, fs_start: u32) -> FlashLayou
 }
 
 /// Every layout of the core's boards.
-pub const LAYOUTS: [FlashLayout; 26] = [
+pub const LAYOUTS: &[FlashLayout] = &[
     layout("512k", 512, 0x7_B000),
     layout("512k32", 512, 0x7_3000),
     layout("512k64", 512, 0x6_B000),
@@ -66,7 +66,8 @@ impl FromStr for FlashLayout {
     /// By name, in any case: `4m1m`, `4M1M`.
     fn from_str(name: &str) -> Result<Self, UnknownLayout> {
         LAYOUTS
-            .into_iter()
+            .iter()
+            .copied()
             .find(|layout| layout.name.eq_ignore_ascii_case(name))
             .ok_or_else(|| UnknownLayout(name.to_owned()))
     }

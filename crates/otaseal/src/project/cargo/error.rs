@@ -31,7 +31,7 @@ pub enum CargoError {
     Settings(#[from] SettingsError),
     /// Cargo does not know the project.
     #[error("cargo does not understand this project: {0}")]
-    Metadata(#[from] cargo_metadata::Error),
+    Metadata(String),
     /// There is no such package in the workspace.
     #[error("{} has no package `{package}` with a binary", manifest.display())]
     NoSuchPackage {

@@ -134,7 +134,7 @@ fn metadata(manifest_path: Option<&Path>) -> Result<Metadata, CargoError> {
             command.manifest_path(std::path::absolute(path).unwrap_or_else(|_| path.into()));
         }
     }
-    Ok(command.no_deps().exec()?)
+    command.no_deps().exec().map_err(|error| CargoError::Metadata(error.to_string()))
 }
 
 /// The firmware package: the one that is named; else the only one with settings of its own; else the only one

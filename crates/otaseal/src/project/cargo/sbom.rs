@@ -23,7 +23,7 @@ pub(super) fn generate(
     if let Some(target) = &settings.target {
         command.other_options(["--filter-platform".to_owned(), target.clone()]);
     }
-    let metadata = command.exec()?;
+    let metadata = command.exec().map_err(|error| CargoError::Metadata(error.to_string()))?;
     // Strings, numbers and lists of them: always JSON.
     let mut text =
         serde_json::to_string_pretty(&document(&metadata, &firmware.id, timestamp)).unwrap_or_default();

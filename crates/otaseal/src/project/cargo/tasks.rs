@@ -10,7 +10,7 @@ use crate::key::PublicKey;
 use crate::key::passphrase::PassphraseSource;
 use crate::output::{OutputError, Written};
 use crate::package::manifest;
-use crate::package::{ArtefactKind, Options, Report, package};
+use crate::package::{ArtefactKind, Options, PackageReport, package};
 use crate::policy::Policy;
 use crate::policy::lint::Finding;
 use crate::project::emit::{self, EmitError, Mode, RustForm, RustOptions};
@@ -47,7 +47,7 @@ pub struct Signed {
     /// What was packaged.
     pub build: Build,
     /// The package.
-    pub report: Report,
+    pub report: PackageReport,
     /// The private key's file, its PKCS#11 URI, or, where a command signs, the public key's file.
     pub key: PathBuf,
     /// The file that the signatures were verified with: the public key, where there is one.

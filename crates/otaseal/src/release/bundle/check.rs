@@ -2,7 +2,7 @@
 
 use super::entered::excerpt;
 use super::judge::{Keys, judge, read_manifest};
-use super::{Bundle, BundleError, Firmware, INDEX, LEDGER, SIGNATURE, digest_of, judge_index, read};
+use super::{Bundle, BundleError, BundledFirmware, INDEX, LEDGER, SIGNATURE, digest_of, judge_index, read};
 use crate::format::digest::{Sha256Digest, sha256};
 use crate::key::PublicKey;
 use crate::output::is_file_name;
@@ -71,7 +71,7 @@ pub fn check(directory: &Path, key: &PublicKey, keys: Keys<'_>) -> Result<Bundle
         directory: directory.into(),
         key_id: key.id(),
         firmware_key: firmware == Some(key),
-        firmware: Firmware::from(&judged),
+        firmware: BundledFirmware::from(&judged),
         files: files.into_keys().collect(),
         entered: None,
     })

@@ -25,6 +25,7 @@ use std::path::Path;
 
 /// Keys that a release is judged with.
 #[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
 pub struct Keys<'a> {
     /// The key that signed the package. Without it, signatures are not judged, and what devices accept is not either.
     pub firmware: Option<&'a PublicKey>,
@@ -44,6 +45,13 @@ struct Judging<'p> {
 impl Judging<'_> {
     fn payload(&self) -> &[u8] {
         &self.bytes[..self.payload_len]
+    }
+}
+
+impl<'a> Keys<'a> {
+    /// Nothing where a key is not at hand.
+    pub fn new(firmware: Option<&'a PublicKey>, next: Option<&'a PublicKey>) -> Self {
+        Self { firmware, next }
     }
 }
 

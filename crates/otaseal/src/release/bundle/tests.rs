@@ -50,7 +50,10 @@ impl Bench {
 
     fn make_with(&self, firmware_key: &PublicKey, signer: &dyn Signer) -> Result<Bundle, BundleError> {
         let (package, out, ledger) = (self.path("dist"), self.path("release"), self.ledger());
-        make(Request { package: &package, out: &out, ledger: &ledger, firmware_key, next_key: None }, signer)
+        make(
+            BundleRequest { package: &package, out: &out, ledger: &ledger, firmware_key, next_key: None },
+            signer,
+        )
     }
 
     fn check(&self) -> Result<Bundle, BundleError> {
@@ -77,7 +80,7 @@ fn a_release_is_checked_by_openssl_and_sha256sum() {
     let made = bench.make().unwrap();
     assert_eq!((made.files.as_slice(), made.firmware_key), (&FILES.map(String::from)[..], false));
     assert_eq!(bench.check().unwrap().files, made.files);
-    let said = Firmware {
+    let said = BundledFirmware {
         key_id: bench.key.public().id(),
         weakest: KeySize::Rsa2048,
         support_until: "2030-12-31".parse().ok(),
@@ -416,9 +419,9 @@ fn signed_by(key: &PrivateKey, payload: &[u8]) -> Vec<u8> {
 #[test]
 fn a_package_with_metadata_and_without_its_plain_image_is_bundled() {
     for kinds in
-        [&ArtefactKind::ALL[..], &[ArtefactKind::Signed], &[ArtefactKind::GzSigned, ArtefactKind::LegacySig]]
+        [ArtefactKind::ALL, &[ArtefactKind::Signed], &[ArtefactKind::GzSigned, ArtefactKind::LegacySig]]
     {
-        for metadata in [None, Some(crate::format::metadata::Request::default())] {
+        for metadata in [None, Some(crate::format::metadata::Labels::default())] {
             let bench = Bench::new();
             let mut options = Options::new(bench.path("fw.bin"), bench.path("dist"));
             options.artefacts = kinds.to_vec();
@@ -445,7 +448,7 @@ fn a_key_that_is_a_bare_modulus_is_found_by_the_key() {
     let wrong = |result| matches!(result, Err(BundleError::Wrong { field, .. }) if field == "carries");
     assert!(wrong(bench.make()));
     let (package, out, ledger) = (bench.path("dist"), bench.path("release"), bench.ledger());
-    let request = Request {
+    let request = BundleRequest {
         package: &package,
         out: &out,
         ledger: &ledger,

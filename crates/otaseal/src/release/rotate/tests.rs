@@ -46,7 +46,7 @@ impl Bench {
         Ok(release)
     }
 
-    fn plan(&self, reason: Reason, releases: &[&ShownRelease]) -> Plan {
+    fn plan(&self, reason: RotationReason, releases: &[&ShownRelease]) -> Plan {
         let releases = releases.iter().copied().cloned().collect();
         plan(self.old.public(), self.new.public(), reason, releases).unwrap()
     }
@@ -96,7 +96,7 @@ fn a_planned_rotation_goes_over_the_bridge() {
     let both = bench.image("both", &[old, new], Some(old));
     let next = bench.image("next", &[new], Some(new));
 
-    let without = bench.plan(Reason::Planned, &[&field]);
+    let without = bench.plan(RotationReason::Planned, &[&field]);
     assert_eq!(
         (without.complete, without.lacking),
         (false, Some(Lacking::Bridge)),
@@ -107,11 +107,11 @@ fn a_planned_rotation_goes_over_the_bridge() {
     assert!(without.steps[0].starts_with("make the bridge: a release that carries the new key"));
 
     // What the new key signed is no bridge, whatever it carries.
-    let wrong = bench.plan(Reason::Planned, &[&field, &next]);
+    let wrong = bench.plan(RotationReason::Planned, &[&field, &next]);
     assert_eq!(fates(&wrong)[0], &Fate::Bridge { by: vec![] });
     assert_eq!(wrong.groups[0].takes, ["field"]);
 
-    let plan = bench.plan(Reason::Planned, &[&field, &bridge, &both, &next]);
+    let plan = bench.plan(RotationReason::Planned, &[&field, &bridge, &both, &next]);
     let by = vec!["bridge".to_owned(), "both".into()];
     assert_eq!(fates(&plan), [&Fate::Bridge { by }, &Fate::Ready, &Fate::Ready, &Fate::Ready]);
     assert_eq!(plan.groups[0].takes, ["field", "bridge", "both"]);
@@ -127,21 +127,21 @@ fn a_manifest_alone_proves_no_bridge() {
     let field = bench.image("field", &[&bench.old], Some(&bench.old));
     let claimed =
         ShownRelease { proof: Proof::Manifest, ..bench.image("bridge", &[&bench.new], Some(&bench.old)) };
-    let plan = bench.plan(Reason::Planned, &[&field, &claimed]);
+    let plan = bench.plan(RotationReason::Planned, &[&field, &claimed]);
     assert!(plan.steps[0].contains("its manifest alone proves no bridge"), "{:?}", plan.steps);
     assert_eq!((plan.complete, plan.lacking), (false, Some(Lacking::BridgeImage)));
     let proof = bench.image("proof", &[&bench.new], Some(&bench.old));
-    let plan = bench.plan(Reason::Planned, &[&field, &claimed, &proof]);
+    let plan = bench.plan(RotationReason::Planned, &[&field, &claimed, &proof]);
     assert_eq!((plan.complete, plan.lacking), (true, None));
     assert_eq!(fates(&plan)[0], &Fate::Bridge { by: vec!["proof".into(), "bridge".into()] });
     // Nor what ends the trust in a compromised key.
     let both = bench.image("both", &[&bench.old, &bench.new], Some(&bench.old));
     let next = bench.image("next", &[&bench.new], Some(&bench.new));
     let claimed = ShownRelease { proof: Proof::Manifest, ..next.clone() };
-    let plan = bench.plan(Reason::Compromised, &[&both, &claimed]);
+    let plan = bench.plan(RotationReason::Compromised, &[&both, &claimed]);
     assert_eq!((plan.complete, plan.lacking), (false, Some(Lacking::ReleaseImage)));
     assert!(plan.steps[1].contains("show the image of next"), "{:?}", plan.steps);
-    assert!(bench.plan(Reason::Compromised, &[&both, &claimed, &next]).complete);
+    assert!(bench.plan(RotationReason::Compromised, &[&both, &claimed, &next]).complete);
 }
 
 #[test]
@@ -151,13 +151,13 @@ fn devices_that_trust_neither_key_are_stranded() {
     let lost = bench.image("lost", &[&third], Some(&bench.old));
     let open = bench.image("open", &[], None);
     let unknown = ShownRelease { carries: None, proof: Proof::Manifest, ..lost.clone() };
-    let plan = bench.plan(Reason::Planned, &[&lost, &open, &unknown]);
+    let plan = bench.plan(RotationReason::Planned, &[&lost, &open, &unknown]);
     assert!(matches!(fates(&plan)[..], [Fate::Stranded { .. }, Fate::Unchecked, Fate::Unknown]));
     assert!(!plan.complete);
     assert_eq!(plan.groups[1].takes.len(), 3, "what checks nothing takes everything");
     assert!(plan.groups[0].takes.is_empty() && plan.groups[2].takes.is_empty());
-    assert!(bench.plan(Reason::Planned, &[&open]).complete);
-    assert!(!bench.plan(Reason::Planned, &[&unknown]).complete, "what is not known is not reached");
+    assert!(bench.plan(RotationReason::Planned, &[&open]).complete);
+    assert!(!bench.plan(RotationReason::Planned, &[&unknown]).complete, "what is not known is not reached");
 }
 
 /// Whoever has the old key can send a bridge as well: none is ever named.
@@ -170,7 +170,7 @@ fn a_compromised_key_is_never_bridged() {
     let both = bench.image("both", &[old, new], Some(old));
     let next = bench.image("next", &[new], Some(new));
     let next_both = bench.image("next-both", &[old, new], Some(new));
-    let plan = bench.plan(Reason::Compromised, &[&field, &bridge, &both, &next, &next_both]);
+    let plan = bench.plan(RotationReason::Compromised, &[&field, &bridge, &both, &next, &next_both]);
     let retire = Fate::Retire { by: vec!["next".into()] };
     assert!(matches!(fates(&plan)[0], Fate::Stranded { .. }));
     assert_eq!(fates(&plan)[1..], [&Fate::Ready, &retire, &Fate::Ready, &retire]);
@@ -180,9 +180,9 @@ fn a_compromised_key_is_never_bridged() {
         !text.contains("needs the bridge")
             && text.contains("by hand, over a cable, the devices that run field")
     );
-    let alone = bench.plan(Reason::Compromised, &[&both]);
+    let alone = bench.plan(RotationReason::Compromised, &[&both]);
     assert_eq!((alone.complete, alone.lacking), (false, Some(Lacking::Release)));
-    assert!(bench.plan(Reason::Compromised, &[&both, &next]).complete);
+    assert!(bench.plan(RotationReason::Compromised, &[&both, &next]).complete);
 }
 
 /// What neither key signed may be damaged: nobody need run it, and what it carries says nothing.
@@ -200,7 +200,7 @@ fn what_neither_key_signed_is_not_counted() {
         let foreign = bench.image("foreign", keys, Some(&third));
         let claimed = ShownRelease { proof: Proof::Manifest, ..foreign.clone() };
         for release in [damaged, foreign, claimed] {
-            for reason in [Reason::Planned, Reason::Compromised] {
+            for reason in [RotationReason::Planned, RotationReason::Compromised] {
                 let plan = bench.plan(reason, &[&release]);
                 assert!(matches!(fates(&plan)[..], [Fate::Doubtful { .. }]), "{plan}");
                 assert!(
@@ -215,7 +215,7 @@ fn what_neither_key_signed_is_not_counted() {
     }
     // Devices that run it all the same are known by its unsigned image.
     let plain = bench.image("plain", &[new], None);
-    assert!(bench.plan(Reason::Planned, &[&plain]).complete);
+    assert!(bench.plan(RotationReason::Planned, &[&plain]).complete);
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn what_is_not_known_is_found_before_anything_is_signed() {
         ShownRelease { carries: None, proof: Proof::Manifest, ..bench.image("x", &[], Some(&bench.old)) };
     let field = bench.image("field", &[&bench.old], Some(&bench.old));
     for releases in [&[&unknown][..], &[&field, &unknown]] {
-        let plan = bench.plan(Reason::Planned, releases);
+        let plan = bench.plan(RotationReason::Planned, releases);
         assert!(plan.steps[0].starts_with("find the images of x"), "{:?}", plan.steps);
     }
 }
@@ -240,15 +240,15 @@ fn keys_that_others_have_are_not_planned_with() {
     let (old, new) = (bench.old.public(), bench.new.public());
     for name in ["public.pem", "close.public.pem", "roca.public.pem"] {
         let known = key(name);
-        for reason in [Reason::Planned, Reason::Compromised] {
+        for reason in [RotationReason::Planned, RotationReason::Compromised] {
             assert!(matches!(plan(old, &known, reason, Vec::new()), Err(KeysRefused::New(_))), "{name}");
         }
-        let error = plan(&known, new, Reason::Planned, Vec::new()).unwrap_err();
+        let error = plan(&known, new, RotationReason::Planned, Vec::new()).unwrap_err();
         assert!(
             matches!(error, KeysRefused::Old(_)) && error.advice(Speaker::Program).contains("--compromised"),
             "{name}"
         );
-        assert!(plan(&known, new, Reason::Compromised, Vec::new()).is_ok(), "{name}");
+        assert!(plan(&known, new, RotationReason::Compromised, Vec::new()).is_ok(), "{name}");
     }
 }
 

@@ -23,7 +23,7 @@ pub enum FlashMode {
 
 impl FlashMode {
     /// Every mode, in the order of its byte.
-    pub const ALL: [Self; 4] = [Self::Qio, Self::Qout, Self::Dio, Self::Dout];
+    pub const ALL: &[Self] = &[Self::Qio, Self::Qout, Self::Dio, Self::Dout];
 
     /// The mode of a header's byte 2.
     pub const fn from_byte(byte: u8) -> Option<Self> {
@@ -64,7 +64,8 @@ impl FromStr for FlashMode {
     /// Reads a name as `esptool --flash-mode` takes it; the case of the letters does not matter.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .find(|mode| mode.to_string().eq_ignore_ascii_case(text))
             .ok_or("expected qio, qout, dio or dout")
     }
