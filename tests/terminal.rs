@@ -57,7 +57,7 @@ fn escape_sequences_in_files_do_not_reach_the_terminal() {
         (&plan("name.json"), "gone"),
         (&plan("form.json"), "gone"),
         (&["identify", "00000000000000000000000000000000", "name.json"], ""),
-        (&attach("form.request"), "it is no signing request"),
+        (&attach("form.request"), "it is not a signing request"),
         (&attach("name.request"), ""),
         (&["sign", "firmware.bin", "-o", "out", "--key", "pkcs11:slot-id=%1B%5B2J"], "slot-id"),
     ] {

@@ -1,5 +1,5 @@
-//! Manifests and indices of releases: names never lead out of the directory, what is not signed is not believed, and
-//! what is not whole is not accepted.
+//! Manifests and indices of release bundles: names never lead out of the directory, and otaseal believes nothing that
+//! is unsigned or incomplete.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -55,12 +55,12 @@ fuzz_target!(|data: &[u8]| {
     bundle::make(request, &*KEY).expect_err("nothing in it is signed");
     assert!(!at("out").exists());
 
-    // The index is read when its signature is good and not before.
+    // otaseal reads the index only after its signature.
     fs::write(at(bundle::INDEX), data).expect("written");
     fs::write(at(bundle::SIGNATURE), &*OTHERS).expect("written");
     let unsigned = bundle::check(directory.path(), KEY.public(), Keys::default());
     assert!(matches!(unsigned, Err(BundleError::Signature(_))));
-    // Signing is slow: only what gets beyond the first field of the first line is worth it.
+    // Signing is slow, so only inputs that get beyond the first field of the first line are signed.
     if !data.windows(2).any(|blanks| blanks == b"  ") {
         return;
     }

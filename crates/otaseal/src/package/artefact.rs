@@ -19,14 +19,14 @@ pub enum ArtefactKind {
     Signed,
     /// Compressed, then signed: `NAME.bin.gz.signed`.
     GzSigned,
-    /// Plain, with a signature in the form of esp8266 core 2.5.0 to 2.5.2: `NAME.bin.legacy_sig`.
+    /// Plain, with the legacy signature: `NAME.bin.legacy_sig`.
     LegacySig,
 }
 
 impl ArtefactKind {
     /// Every kind, in the order in which a manifest lists them.
     pub const ALL: &[Self] = &[Self::Plain, Self::Gz, Self::Signed, Self::GzSigned, Self::LegacySig];
-    /// What is made when nothing else is said: everything but the legacy form.
+    /// The default: every kind except the legacy signature.
     pub const DEFAULT: &[Self] = &[Self::Plain, Self::Gz, Self::Signed, Self::GzSigned];
 
     /// The end of the file name.
@@ -40,7 +40,7 @@ impl ArtefactKind {
         }
     }
 
-    /// The kind that a file name ends like, and what stands before that end.
+    /// The part before the suffix, and the kind that the suffix tells.
     pub(crate) fn of_file(name: &str) -> Option<(&str, Self)> {
         Self::ALL.iter().find_map(|kind| Some((name.strip_suffix(kind.suffix())?, *kind)))
     }
@@ -80,18 +80,18 @@ impl FromStr for ArtefactKind {
     }
 }
 
-/// An artefact that was asked for and not made.
+/// An artefact that no device of the package accepts. otaseal did not make it.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct LeftOut {
-    /// Which.
+    /// Its kind.
     pub kind: ArtefactKind,
-    /// What each kind of device would do with it.
+    /// The verdict of each kind of device.
     pub refused_by: Vec<Refusal>,
 }
 
 impl LeftOut {
-    /// Why a kind of device does not accept it, in one line.
+    /// Why one kind of device does not accept it, in one line.
     pub fn reason(&self, profile: Profile) -> Option<String> {
         let refusal = self.refused_by.iter().find(|refusal| refusal.profile == profile)?;
         Some(format!("{} {}", self.kind.suffix(), refusal.verdict))

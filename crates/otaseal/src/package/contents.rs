@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// A package in memory. Every file that the manifest lists is there, and no other file.
+/// A package in memory: its manifest, every file that the manifest lists, and no other file.
 #[derive(Debug, Clone)]
 pub struct Package {
     manifest: Manifest,
@@ -22,7 +22,7 @@ pub struct Package {
     files: Vec<PackageFile>,
 }
 
-/// One file of a package: a payload, and the trailer where it is signed. Files of one package share their payloads.
+/// One file of a package: a payload, then the trailer if the file is signed. Files of one package share payloads.
 #[derive(Clone)]
 pub struct PackageFile {
     name: String,
@@ -40,7 +40,7 @@ impl PackageFile {
         &self.name
     }
 
-    /// Its bytes in order, in two pieces: nothing is copied. The second one may be empty.
+    /// Its bytes in order, in two pieces and without a copy. The second piece may be empty.
     pub fn parts(&self) -> [&[u8]; 2] {
         [&self.payload, &self.trailer]
     }
@@ -63,12 +63,12 @@ impl fmt::Debug for PackageFile {
 impl Package {
     /// Takes a package that somebody sent: its manifest, and its files by name.
     ///
-    /// This proves that the files are the ones of the manifest and of one package: names, kinds, sizes, digests. It
-    /// does not prove that any key signed them ([`crate::sign::verify`]), nor that the manifest is true of the image
-    /// ([`crate::release::bundle`]).
+    /// This proves that the files are those that the manifest lists: their names, kinds, sizes and digests. It does not
+    /// prove that a key signed them ([`crate::sign::verify`] does), nor that the manifest is true of the image
+    /// ([`crate::release::bundle`] does).
     ///
     /// # Errors
-    /// [`PartsError`]: the first thing that is not as the manifest says.
+    /// [`PartsError`]: the first difference between the manifest and the files.
     pub fn from_parts(json: &[u8], mut files: BTreeMap<String, Vec<u8>>) -> Result<Self, PartsError> {
         let take = |name: &str| files.remove(name).ok_or_else(|| PartsError::Missing { file: name.into() });
         let package = Self::load(Manifest::from_json(json)?, json, take)?;
@@ -81,8 +81,8 @@ impl Package {
         }
     }
 
-    /// As [`Package::from_parts`], where `load` gives the bytes of a file by its name. It is asked for plain file names
-    /// alone, in the order of the manifest. `json` is the text of the manifest.
+    /// As [`Package::from_parts`]. `load` returns a file by its name. It gets only plain file names, in the
+    /// order of the manifest. `json` is the text of the manifest.
     pub(crate) fn load<E: From<PartsError>>(
         manifest: Manifest,
         json: &[u8],
@@ -113,7 +113,7 @@ impl Package {
         Ok(Self { manifest, json, base, files })
     }
 
-    /// Puts a package together. The caller made every file and wrote the manifest from their bytes.
+    /// Puts a package together. The caller made the manifest from the bytes of these files.
     pub(super) fn made(manifest: Manifest, json: String, base: String, files: Vec<PackageFile>) -> Self {
         Self { manifest, json, base, files }
     }
@@ -145,8 +145,8 @@ impl Package {
 
     /// One entry for the ledger for each signature, in the order of the manifest.
     ///
-    /// [`Package::write`] enters them itself. Whoever puts the package anywhere else enters them first: a ledger may
-    /// hold a line without a file, never lack the line of a file.
+    /// [`Package::write`] enters them itself. If you store the package elsewhere, enter them first: a ledger may hold a
+    /// line without a file, but no file may exist without its line.
     pub fn ledger_entries(&self) -> Vec<ledger::Entry> {
         let source = &self.manifest.source;
         let entry = |artefact: &Artefact| {
@@ -197,24 +197,28 @@ pub enum PartsError {
         file: String,
         /// The field.
         field: String,
-        /// What the manifest says, and what is so.
+        /// The value in the manifest, and the true one.
         what: String,
     },
 }
 
-/// Checks that every name is one that a package of one base name has, that it is there once, and that the manifest says
-/// of the file what its name says. Returns the base name.
+/// Checks the names: each belongs to a package of one base name, stands there once, and agrees with the file's encoding
+/// and signature. Returns the base name.
 fn names(manifest: &Manifest) -> Result<String, PartsError> {
     let mut first: Option<(&str, &str)> = None;
     for (index, item) in manifest.artefacts.iter().enumerate() {
         let file = &*item.file;
         let field = |name: &str| format!("artefacts[{index}].{name}");
         let Some((base, kind)) = ArtefactKind::of_file(file) else {
-            return Err(wrong(file, field("file"), "no package has a file of such a name"));
+            return Err(wrong(file, field("file"), "no package has a file of this name"));
         };
         let (other_base, other) = *first.get_or_insert((base, file));
         if base != other_base {
-            return Err(wrong(file, field("file"), format_args!("it is of another package than {other}")));
+            return Err(wrong(
+                file,
+                field("file"),
+                format_args!("it belongs to another package than {other}"),
+            ));
         }
         if manifest.artefacts[..index].iter().any(|earlier| earlier.file == file) {
             return Err(wrong(file, field("file"), "it is listed twice"));
@@ -233,7 +237,7 @@ fn names(manifest: &Manifest) -> Result<String, PartsError> {
     let base = first.map(|(base, _)| base).unwrap_or_default();
     match &manifest.sbom {
         Some(sbom) if sbom.file != sbom_name(base) => {
-            Err(wrong(&sbom.file, "sbom.file", "no bill of materials of this package has such a name"))
+            Err(wrong(&sbom.file, "sbom.file", "the bill of materials of this package has another name"))
         }
         _ => Ok(base.into()),
     }
@@ -256,7 +260,7 @@ pub(crate) fn wrong(file: &str, field: impl fmt::Display, what: impl fmt::Displa
     PartsError::Wrong { file: file.into(), field: field.to_string(), what: what.to_string() }
 }
 
-/// A value as it stands in JSON, cut where somebody wrote a book.
+/// A value as it stands in JSON, cut to a length that an error can show.
 pub(crate) fn shown(value: &impl Serialize) -> String {
     /// In characters.
     const MAX_SHOWN: usize = 200;

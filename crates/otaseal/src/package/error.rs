@@ -56,7 +56,7 @@ pub enum PackageError {
         /// A file of the other package.
         file: String,
     },
-    /// A kind of device of the target accepts nothing of what was asked for.
+    /// A device of the package accepts none of the artefacts.
     #[error("{profile} accepts none of the artefacts: {}", reasons.join("; "))]
     NothingFor {
         /// The kind of device.
@@ -64,11 +64,11 @@ pub enum PackageError {
         /// Why, for each artefact.
         reasons: Vec<String>,
     },
-    /// Nothing was asked for.
+    /// The options list no artefact.
     #[error("no artefact was asked for")]
     NothingToMake,
-    /// The build lies where an artefact would go.
-    #[error("{} is the build or the ledger itself and would be overwritten", .0.display())]
+    /// The build or the ledger lies in the place of an artefact.
+    #[error("the package would overwrite {}, which is the build or the ledger", .0.display())]
     Overlap(PathBuf),
     /// The manifest in the directory could not be read.
     #[error("{} is there and could not be read: {source}", path.display())]
@@ -78,8 +78,8 @@ pub enum PackageError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The manifest in the directory is another program's, or a newer otaseal's, or damaged. otaseal neither follows
-    /// nor replaces it.
+    /// The manifest in the directory belongs to another program or a newer otaseal, or it is damaged. otaseal leaves it
+    /// there.
     #[error("{} is there already: {source}", path.display())]
     EarlierManifest {
         /// The file.

@@ -1,9 +1,8 @@
-//! What a release says of itself beside its bytes: how long it is supported, whether it mends a vulnerability, where
-//! that is told, what it is made of.
+//! Evidence about a build: its last day of support, whether it fixes a vulnerability, the advisory, its components.
 //!
-//! These are the fields that the rules ask for: the end of the support period with a date (UK PSTI, SI 2023/1007
-//! schedule 1 paragraph 3; EN 303 645 clause 5.3), security updates told apart from others, advisories, and a software
-//! bill of materials (EU Cyber Resilience Act, annex I part II). Nothing here is checked against the world.
+//! The law asks for these fields. The support period ends on a date (UK PSTI, SI 2023/1007 schedule 1 paragraph 3;
+//! EN 303 645 clause 5.3). Security updates are told apart from others, with advisories and a software bill of
+//! materials (EU Cyber Resilience Act, annex I part II). otaseal cannot check whether they are true.
 
 use crate::format::digest::{Sha256Digest, sha256};
 use crate::key::KeySize;
@@ -19,15 +18,15 @@ const MAX_URL: usize = 2048;
 /// Largest bill of materials, in bytes.
 pub const MAX_SBOM: usize = 16 << 20;
 
-/// What is said of a release.
+/// The evidence that a manifest holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Evidence {
     /// The last day of support.
     pub support_until: Option<SupportDate>,
-    /// Whether it mends a vulnerability.
+    /// Whether this update fixes a vulnerability.
     pub security: Option<bool>,
-    /// Where the vulnerability is described.
+    /// The address of the advisory that describes the vulnerability.
     pub advisory: Option<Advisory>,
     /// Software bill of materials: CycloneDX or SPDX, JSON.
     pub sbom: Option<PathBuf>,
@@ -53,7 +52,7 @@ impl FromStr for SupportDate {
             return Err(WRONG);
         };
         let date = jiff::civil::Date::new(year, month as i8, day as i8).map_err(|_| WRONG)?;
-        // A typing mistake in the century is none that anybody means.
+        // Nobody means another century: it is a typing mistake.
         match (2000..2200).contains(&year) {
             true => Ok(Self(date)),
             false => Err("expected a day of the years 2000 to 2199"),
@@ -67,16 +66,16 @@ impl fmt::Display for SupportDate {
     }
 }
 
-/// The last day for which NIST SP 800-57 part 1 has RSA-2048 sign.
+/// The last day on which RSA-2048 may sign, by NIST SP 800-57 part 1.
 const RSA_2048_GOOD_THROUGH: SupportDate = SupportDate(jiff::civil::date(2030, 12, 31));
 
-/// What speaks against a promise of support. `Display` is a sentence without its full stop.
+/// A reason to doubt a promise of support. `Display` is a sentence without its full stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SupportDoubt {
-    /// The day is over.
+    /// The last day of support is over.
     Over(SupportDate),
-    /// The devices trust a key that is not good for so long.
+    /// The devices trust a key that is not good until then.
     LongerThanTheKey(SupportDate),
 }
 
@@ -92,8 +91,8 @@ impl fmt::Display for SupportDoubt {
     }
 }
 
-/// Looks at the last day of support of a release. `weakest` is the size of the smallest key that its devices trust; `now` is
-/// in seconds since 1970, by default the clock's. Nothing else depends on the clock.
+/// Judges a last day of support. `weakest` is the size of the smallest key that the devices trust. `now` is in seconds
+/// since 1970; without it, the clock tells the day. Nothing else in otaseal depends on the clock.
 pub fn support_doubts(until: Option<SupportDate>, weakest: KeySize, now: Option<u64>) -> Vec<SupportDoubt> {
     let Some(until) = until else { return Vec::new() };
     let now = now.and_then(|seconds| jiff::Timestamp::from_second(i64::try_from(seconds).ok()?).ok());
@@ -157,13 +156,13 @@ pub struct Sbom {
 }
 
 impl Sbom {
-    /// Of the bytes that a package holds under this name.
+    /// Describes the bytes that a package holds under this name.
     pub fn new(file: String, bytes: &[u8]) -> Self {
         Self { file, size_bytes: bytes.len() as u64, sha256: sha256(bytes) }
     }
 }
 
-/// Why a bill of materials was not taken.
+/// Why otaseal did not take a bill of materials.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SbomError {
@@ -179,7 +178,7 @@ pub enum SbomError {
     #[error("the bill of materials {} is larger than {} MiB", .0.display(), MAX_SBOM >> 20)]
     TooLarge(PathBuf),
     /// Neither CycloneDX nor SPDX in JSON.
-    #[error("{} is no bill of materials: {what}", path.display())]
+    #[error("{} is not a bill of materials: {what}", path.display())]
     Form {
         /// The file.
         path: PathBuf,
@@ -260,7 +259,7 @@ mod tests {
             1,
             "both in 2033"
         );
-        // What is no time is no reason to stop.
+        // A number that is not a time stops nothing.
         assert_eq!(doubts("2199-12-31", KeySize::Rsa3072, u64::MAX), "");
         assert_eq!(doubts("2000-01-01", KeySize::Rsa3072, u64::MAX), "support ended on 2000-01-01 already");
         assert_eq!(support_doubts(None, KeySize::Rsa2048, None), []);

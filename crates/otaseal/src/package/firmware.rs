@@ -1,4 +1,4 @@
-//! A build, read: the plain image of an ELF, UF2 or `.bin`, and the payloads that are made of it.
+//! Reads a build: the plain image of an ELF, UF2 or `.bin` file, and its payloads.
 //!
 //! A [`Firmware`] is plain, and only it makes a [`Payload`], plain or gzip. Homie tokens are read from the plain image.
 
@@ -20,7 +20,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Why a file is no firmware that can be packaged.
+/// Why otaseal cannot package a file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FirmwareError {
@@ -52,7 +52,7 @@ pub enum FirmwareError {
         /// Which rule it breaks.
         source: ElfError,
     },
-    /// The file is something else than a plain image.
+    /// The file is not a plain image.
     #[error("{name} is {found}, not a firmware build")]
     NotPlain {
         /// The file, or `-`.
@@ -68,7 +68,7 @@ pub enum FirmwareError {
         /// Which rule it breaks.
         source: Uf2Error,
     },
-    /// The image must not be signed: damaged, or not what it is said to be.
+    /// The image must not be signed: it is damaged, or of another kind than the caller says.
     #[error("{name}: {source}")]
     Guard {
         /// The file, or `-`.
@@ -103,7 +103,7 @@ impl fmt::Display for NotPlain {
     }
 }
 
-/// A plain image: what the flash holds when the device runs it.
+/// A plain image: the bytes that the flash holds when a device runs it.
 #[derive(Debug, Clone)]
 pub struct Firmware {
     bytes: Vec<u8>,
@@ -116,16 +116,16 @@ pub struct Firmware {
 pub struct Source {
     /// Its name without directories.
     pub file: String,
-    /// Size and digests of the file as it was read, which for an ELF are not those of the image.
+    /// Size and digests of the file. Those of an ELF file are not those of its image.
     #[serde(flatten)]
     pub digests: Digests,
 }
 
 impl Firmware {
-    /// Reads a build: an ELF is flattened by load address, a UF2 file is unpacked, anything else must be a plain
-    /// image already.
+    /// Reads a build. otaseal flattens an ELF file by load address and unpacks a UF2 file. Any other file must be a
+    /// plain image.
     ///
-    /// `max_gap` is the largest hole between two sections or blocks, in bytes, that is filled with FF.
+    /// `max_gap` is the largest hole between two sections or blocks that otaseal fills with FF, in bytes.
     ///
     /// # Errors
     /// [`FirmwareError`]: unreadable, empty, too large, not flat, packaged already, damaged, or a filesystem.
@@ -133,7 +133,7 @@ impl Firmware {
         Self::load_as(path, max_gap, Content::Firmware)
     }
 
-    /// The same for a file that may be a filesystem image: it must be what `content` says.
+    /// As [`Firmware::load`], for a file that may be a filesystem image. It must be of the kind `content`.
     ///
     /// # Errors
     /// As [`Firmware::load`].
@@ -146,7 +146,7 @@ impl Firmware {
         Self::from_bytes_as(&name, bytes, max_gap, content)
     }
 
-    /// The same for bytes that are in memory; `name` is what messages and the manifest call them.
+    /// As [`Firmware::load`], for bytes in memory. Messages and the manifest call them `name`.
     ///
     /// # Errors
     /// As [`Firmware::load`].
@@ -154,7 +154,7 @@ impl Firmware {
         Self::from_bytes_as(name, bytes, max_gap, Content::Firmware)
     }
 
-    /// The same for bytes that may be a filesystem image.
+    /// As [`Firmware::from_bytes`], for bytes that may be a filesystem image.
     ///
     /// # Errors
     /// As [`Firmware::load`].
@@ -197,15 +197,15 @@ impl Firmware {
     /// Checks the image's flash mode against the device's.
     ///
     /// # Errors
-    /// [`FirmwareError::Guard`] when it is another, or when the image has none.
+    /// [`FirmwareError::Guard`]: the image has another mode, or none.
     pub fn expect_flash_mode(&self, mode: FlashMode) -> Result<(), FirmwareError> {
         self.guarded(guard::expect_flash_mode(&self.bytes, mode))
     }
 
-    /// Sets the image's flash mode, and the CRC that covers it.
+    /// Sets the image's flash mode and the CRC that covers it.
     ///
     /// # Errors
-    /// [`FirmwareError::Guard`] when the image has none.
+    /// [`FirmwareError::Guard`]: the image has no flash mode.
     pub fn set_flash_mode(&mut self, mode: FlashMode) -> Result<(), FirmwareError> {
         match set_flash_mode(&mut self.bytes, mode) {
             Some(_) => Ok(()),
@@ -235,12 +235,12 @@ impl Firmware {
     /// Homie tokens in the image.
     ///
     /// # Errors
-    /// [`TokenError`] when there are tokens and they contradict each other or break a rule.
+    /// [`TokenError`]: the tokens contradict each other or break a rule.
     pub fn tokens(&self) -> Result<Tokens, TokenError> {
         homie::extract(&self.bytes)
     }
 
-    /// The image as it is, to be sent or signed.
+    /// The plain image as a payload.
     pub fn plain(&self) -> Payload<'_> {
         Payload::new(Cow::Borrowed(&self.bytes), Encoding::Plain)
     }
@@ -270,7 +270,7 @@ impl Firmware {
     }
 }
 
-/// Reads at most one byte more than [`MAX_IMAGE`], so that the excess is seen and not held.
+/// Reads at most one byte more than [`MAX_IMAGE`]: enough to see that there are too many.
 fn read_bounded(reader: &mut dyn Read, bytes: &mut Vec<u8>) -> std::io::Result<usize> {
     reader.take(MAX_IMAGE as u64 + 1).read_to_end(bytes)
 }

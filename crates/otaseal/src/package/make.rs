@@ -22,9 +22,9 @@ use std::sync::Arc;
 pub struct Made {
     /// The package.
     pub package: Package,
-    /// What was asked for and not made, because no device of the target accepts it.
+    /// Artefacts that no device of the package accepts. otaseal did not make them.
     pub left_out: Vec<LeftOut>,
-    /// What the public keys in the image say.
+    /// The verdict on the public keys in the image.
     pub continuity: Continuity,
     /// What speaks against the key although it may sign.
     pub key_findings: Vec<Finding>,
@@ -32,16 +32,16 @@ pub struct Made {
 
 /// Makes a package in memory: reads the tokens of the build, compresses, signs and verifies.
 ///
-/// Of the options, `firmware` and `out_dir` only name files here. Nothing is written, not even the ledger: a release
-/// must have one, and its entries are [`Package::ledger_entries`].
+/// This writes nothing, not even to the ledger: [`Package::ledger_entries`] are its entries. The options `firmware` and
+/// `out_dir` are not opened.
 ///
 /// # Errors
-/// [`PackageError`], of the checks and of signing.
+/// [`PackageError`] of the checks and of signing.
 pub fn make(firmware: Firmware, options: &Options, signer: &dyn Signer) -> Result<Made, PackageError> {
     make_for(options, signer, || Ok(firmware), |_| Ok(())).map(|(made, ())| made)
 }
 
-/// The same. `place` is asked with the start of every file name when all checks that need no signature have passed.
+/// As [`make`]. When every check that needs no signature has passed, `place` gets the start of all file names.
 pub(super) fn make_for<P>(
     options: &Options,
     signer: &dyn Signer,
@@ -64,7 +64,7 @@ pub(super) fn make_for<P>(
     // The manifest lists every key.
     let image = Candidate::new(firmware.bytes()).of_build(firmware.source().digests.sha256).with_every_key();
     let permit = gate.judge(image).map_err(|source| PackageError::Image { file: file(), source })?;
-    // A build is plain and no stream, so its keys were searched.
+    // The gate searches every plain image in memory for keys, and a build is one.
     let continuity = permit.continuity().cloned().unwrap_or(Continuity::NoKey { found: file() });
     let sbom = options.evidence.sbom.as_deref().map(evidence::read_sbom).transpose()?;
     let base = options.base_of(&firmware.source().file)?;
@@ -110,7 +110,7 @@ pub(super) fn make_for<P>(
             }
             refusals.push(LeftOut { kind, refused_by: verdicts.refused });
         }
-        // The files share their payload: it is never copied.
+        // The files share their payload: there is one copy in memory.
         let shared = payload.into_owned().map(Arc::new);
         for file in made[first..].iter_mut().filter(|file| file.kind != ArtefactKind::Plain) {
             file.payload = shared.clone();
@@ -148,12 +148,12 @@ pub(super) fn make_for<P>(
 struct MadeFile {
     kind: ArtefactKind,
     artefact: Artefact,
-    /// Nothing where it is the plain image.
+    /// `None`: the plain image of the firmware.
     payload: Option<Arc<Vec<u8>>>,
     trailer: Vec<u8>,
 }
 
-/// The manifest without the files.
+/// The manifest, with an empty list of artefacts.
 fn manifest_of(
     firmware: &Firmware,
     tokens: &Tokens,
@@ -183,10 +183,10 @@ fn manifest_of(
 }
 
 impl Options {
-    /// Start of every file name: the one that is set, else the build's name without its ending.
+    /// Start of every file name: `base_name`, or else the build's name without its ending.
     ///
     /// # Errors
-    /// [`PackageError::BaseName`] when it could lead out of the directory.
+    /// [`PackageError::BaseName`]: it could lead out of the directory.
     pub fn base(&self) -> Result<String, PackageError> {
         self.base_of(&self.firmware.file_name().unwrap_or_default().to_string_lossy())
     }

@@ -1,4 +1,4 @@
-//! The manifest of a package: what was made, from which build, by which key.
+//! The manifest of a package: its artefacts, the build, the key.
 //!
 //! `manifest.json` is sorted and has no clock unless it is given one: the same build gives the same bytes.
 //!
@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 
 pub use self::read::ManifestError;
 
-/// Version of the manifest's form. It grows when a field changes its meaning or goes away, not when one joins.
+/// Version of the manifest's format. It grows when a field changes its meaning or goes away, not when a field joins.
 pub const SCHEMA: u32 = 1;
 
 /// File name of the manifest in the output directory.
@@ -44,67 +44,67 @@ pub struct Manifest {
     pub name: Option<String>,
     /// Homie firmware version, where the image has one.
     pub version: Option<String>,
-    /// Homie brand, where the image has one; a device without it says "Homie".
+    /// Homie brand, where the image has one. A device without a brand says "Homie".
     pub brand: Option<String>,
-    /// The build that was packaged.
+    /// The build.
     pub source: Source,
-    /// What is in the flash after the update.
+    /// The contents of the flash after the update.
     pub installed: Installed,
     /// The key that signed.
     pub key: Key,
-    /// Whether that key's private half is published with otaseal: then the signatures prove nothing.
+    /// Whether it is a published key: then the signatures prove nothing.
     pub example_key: bool,
-    /// Ids of the update keys in the image, by where they stand in it: what its devices trust.
-    /// Nothing where an older otaseal wrote the manifest.
+    /// Ids of the update keys in the image, in their order there: its devices trust them. `None` in the manifests of
+    /// older versions of otaseal.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::key::id::optional_list")]
     pub carries: Option<Vec<KeyId>>,
-    /// Seconds since 1970-01-01 UTC, only when asked for.
+    /// Seconds since 1970-01-01 UTC, if the caller gave a time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<u64>,
     /// The last day of support.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub support_until: Option<SupportDate>,
-    /// Whether it mends a vulnerability.
+    /// Whether this update fixes a vulnerability.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub security: Option<bool>,
-    /// Where the vulnerability is described.
+    /// The address of the advisory that describes the vulnerability.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advisory: Option<Advisory>,
     /// Software bill of materials, beside this file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sbom: Option<Sbom>,
-    /// Every file that was made beside this one, by file name.
+    /// The artefacts, by kind.
     pub artefacts: Vec<Artefact>,
 }
 
-/// What a device runs, and what it calls it.
+/// The image that a device runs, and the digests by which a device reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Installed {
     /// Size of the plain image in bytes.
     pub size_bytes: u64,
-    /// What a device of the image's own flash mode reports as `$fw/checksum` (Homie) and `x-ESP8266-sketch-md5`
-    /// (HTTP): the MD5 of the plain, unsigned image, however it was sent.
+    /// MD5 of the plain, unsigned image. A device of the image's own flash mode reports it as `$fw/checksum` (Homie)
+    /// and `x-ESP8266-sketch-md5` (HTTP), whichever artefact it received.
     pub md5: Md5Digest,
-    /// SHA-256 of the plain image: what a rebuild must give.
+    /// SHA-256 of the plain image. A rebuild must give the same.
     pub sha256: Sha256Digest,
-    /// The image's own flash mode; absent when it is no ESP8266 image.
+    /// The image's own flash mode, if it is an ESP8266 image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flash_mode: Option<FlashMode>,
-    /// What a device reports that took the raw image in another mode: since core 2.4.2 the updater writes its own
-    /// mode into byte 2, and touches nothing else. A compressed image is not changed.
+    /// The MD5 that a device of each flash mode reports after it received the raw image: since core 2.4.2 the updater
+    /// writes its own mode into byte 2 and changes nothing else. It does not change a compressed image.
     #[serde(default, deserialize_with = "read::by_flash_mode", skip_serializing_if = "BTreeMap::is_empty")]
     pub md5_by_flash_mode: BTreeMap<FlashMode, Md5Digest>,
 }
 
 impl Installed {
-    /// Of a plain image. A device counts as its sketch what ends with the application's checksum; what follows
-    /// is no part of what it reports.
+    /// Describes a plain image. The sketch of a device ends with the application's checksum. The device does not count
+    /// bytes behind it.
     pub fn of(plain: &[u8]) -> Self {
         Self::with_digests(plain, Digests::of(plain))
     }
 
-    /// The same where the digests of the whole image are known already.
+    /// As [`Installed::of`], for an image whose digests are known.
     pub fn with_digests(plain: &[u8], whole: Digests) -> Self {
         let mut installed = Self {
             size_bytes: whole.size_bytes,
@@ -141,7 +141,7 @@ fn md5_in_mode(sketch: &[u8], mode: u8) -> Md5Digest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Key {
-    /// Key id: SHA-256 of the SPKI DER, 64 hexadecimal digits.
+    /// Its key id.
     #[serde(with = "crate::key::id")]
     pub id: KeyId,
     /// Size of the modulus.
@@ -155,11 +155,11 @@ pub struct Key {
 pub struct Artefact {
     /// Its name, without directories.
     pub file: String,
-    /// How its payload is stored.
+    /// Whether its payload is plain or gzip.
     pub encoding: Encoding,
-    /// How it is signed; absent when it is not.
+    /// The form of its signature, if it is signed.
     pub signature: Option<Scheme>,
-    /// Device profiles that accept it, of those that the package was made for.
+    /// Profiles of the devices that accept it, among those that the package is for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accepted_by: Vec<Profile>,
     /// Size and digests of the file.
@@ -168,7 +168,7 @@ pub struct Artefact {
 }
 
 impl Manifest {
-    /// The manifest as JSON with a final newline.
+    /// Writes the manifest as JSON with a final newline.
     pub fn to_json(&self) -> String {
         pretty_json(self)
     }
@@ -179,7 +179,7 @@ impl Manifest {
         signed.map(|artefact| artefact.file.as_str())
     }
 
-    /// What an MD5 is in this package, if it is anything.
+    /// Looks for an MD5 in this package.
     pub fn find(&self, md5: Md5Digest) -> Option<Match> {
         let installed = &self.installed;
         if installed.md5 == md5 {
@@ -193,18 +193,18 @@ impl Manifest {
     }
 }
 
-/// What an MD5 is in a package.
+/// The meaning of an MD5 in a package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "match", rename_all = "kebab-case")]
 pub enum Match {
-    /// A device reports it that runs this package.
+    /// A device that runs this package reports it.
     Installed {
         /// The flash mode of that device, where the manifest tells it.
         flash_mode: Option<FlashMode>,
         /// Whether the package was built for that mode.
         own_mode: bool,
     },
-    /// The MD5 of a file as it is sent. No device reports it: signature and compression are gone by then.
+    /// The MD5 of an artefact. No device reports it: the device removes signature and compression first.
     Sent {
         /// The file.
         file: String,

@@ -1,4 +1,7 @@
-//! The one function that makes a package.
+//! A package: the artefacts of one build, and the manifest that describes them.
+//!
+//! [`make`] makes one in memory, [`Package::write`] writes it into a directory, [`package()`] does both.
+//! [`Package::from_parts`] takes one that somebody sent.
 
 mod artefact;
 mod contents;
@@ -32,39 +35,39 @@ use crate::sign::Signer;
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// What to package, and how.
+/// What to package, and how. [`Options::new`] sets the defaults; every field can be assigned.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
     /// The build: `.elf` or `.bin`.
     pub firmware: PathBuf,
-    /// Where the package goes; made when it is missing.
+    /// The directory of the package. otaseal makes it when it is missing.
     pub out_dir: PathBuf,
     /// Start of every file name; by default the build's name without its ending.
     pub base_name: Option<String>,
-    /// What to make.
+    /// The kinds of artefacts to make.
     pub artefacts: Vec<ArtefactKind>,
     /// How hard to compress.
     pub effort: Effort,
-    /// Largest hole between two ELF sections that is filled with FF, in bytes.
+    /// Largest hole between two ELF sections that otaseal fills with FF, in bytes.
     pub max_gap: usize,
     /// Seconds since 1970 for the manifest. Without it the manifest has no time.
     pub timestamp: Option<u64>,
     /// What must hold before anything is signed.
     pub policy: Policy,
-    /// Flash mode that is written into the image before anything is made of it.
+    /// Flash mode that otaseal writes into the image first.
     pub set_flash_mode: Option<FlashMode>,
-    /// What the manifest says of the release beside its bytes. A bill of materials is copied into the package.
+    /// Support, security and origin of the build, for the manifest. A bill of materials is copied into the package.
     pub evidence: Evidence,
-    /// What it is made for: an artefact that none of these devices accepts is left out.
+    /// The devices that the package is for. An artefact that none of them accepts is left out.
     pub target: Target,
-    /// Whether the payloads say what they are, inside the signed bytes. The plain artefact, which is not signed,
-    /// stays as the build made it.
+    /// Metadata for the payloads, inside the signed bytes. The plain artefact is not signed and stays as the build made
+    /// it.
     pub metadata: Option<metadata::Labels>,
 }
 
 impl Options {
-    /// The defaults: everything but the legacy form, default effort, no time, for development.
+    /// The defaults: every artefact except the legacy signature, default effort, no time, for development.
     pub fn new(firmware: impl Into<PathBuf>, out_dir: impl Into<PathBuf>) -> Self {
         Self {
             firmware: firmware.into(),
@@ -83,31 +86,31 @@ impl Options {
     }
 }
 
-/// What was made.
+/// The package that [`package()`] made and wrote.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct PackageReport {
-    /// Where it is.
+    /// Its directory.
     pub out_dir: PathBuf,
-    /// The manifest, as it was written.
+    /// Its manifest.
     pub manifest: Manifest,
-    /// Files of an earlier package that this one does not have; they were removed.
+    /// Files of the earlier package that this one does not have. otaseal removed them.
     pub removed: Vec<String>,
-    /// What was asked for and not made, because no device of the target accepts it.
+    /// Artefacts that no device of the package accepts. otaseal did not make them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
-    /// What the public keys in the image say.
+    /// The verdict on the public keys in the image.
     pub continuity: Continuity,
     /// What speaks against the key although it may sign.
     #[serde(skip)]
     pub key_findings: Vec<Finding>,
-    /// What was entered into the ledger.
+    /// The entries in the ledger.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ledger: Option<Appended>,
 }
 
 impl PackageReport {
-    /// What speaks against the support that the manifest promises; `now` as of [`evidence::support_doubts`].
+    /// Reasons to doubt the support that the manifest promises; `now` as of [`evidence::support_doubts`].
     pub fn support_doubts(&self, now: Option<u64>) -> Vec<SupportDoubt> {
         let trusted = self.continuity.keys().iter().map(|located| located.size).min();
         let weakest = trusted.unwrap_or(self.manifest.key.size);
@@ -123,7 +126,7 @@ pub fn package(options: &Options, signer: &dyn Signer) -> Result<PackageReport, 
     let load = || Firmware::load_as(&options.firmware, options.max_gap, options.policy.content);
     let ledger = options.policy.ledger.as_ref();
     let to = Destination { out_dir: &options.out_dir, build: Some(&options.firmware), ledger };
-    // Before anything is signed: whose package is in the directory, and whether there can be one.
+    // A directory that cannot take the package is found before anything is signed.
     let (made, place) = make::make_for(options, signer, load, |base| Place::open(to, base))?;
     let Made { package, left_out, continuity, key_findings } = made;
     let WrittenPackage { removed, ledger } = place.write(&package)?;

@@ -1,4 +1,4 @@
-//! A package is judged by OpenSSL, gzip and a JSON reader that know nothing of otaseal.
+//! OpenSSL, gzip and a JSON reader that know nothing of otaseal judge a package.
 
 use super::*;
 use crate::format::digest::Sha256Digest;
@@ -51,7 +51,7 @@ impl Bench {
 
     fn options(&self) -> Options {
         let mut options = Options::new(self.path("fw.bin"), self.path("dist"));
-        // What these builds lack is the business of one test alone.
+        // These builds hold no key. One test is about that.
         options.policy.continuity.without_key = WithoutKey::Allow;
         options
     }
@@ -143,7 +143,7 @@ fn the_manifest_says_what_md5sum_and_sha256sum_say() {
         assert_eq!(artefact["sha256"], digest("sha256sum", &path));
         assert_eq!(artefact["size_bytes"], fs::metadata(&path).unwrap().len());
     }
-    // Whatever was sent, the device reports the plain image.
+    // The device reports the plain image, whichever artefact it received.
     assert_eq!(manifest["installed"]["md5"], digest("md5sum", &bench.path("fw.bin")));
     assert_eq!(manifest["source"]["sha256"], digest("sha256sum", &bench.path("fw.bin")));
     assert_eq!(artefacts[0]["signature"], Value::Null);
@@ -207,7 +207,7 @@ fn an_edited_manifest_cannot_make_us_delete_elsewhere() {
     }
 }
 
-/// otaseal replaces the manifest of an earlier package, and nothing else that has its name.
+/// otaseal replaces the manifest of an earlier package, and no other file of that name.
 #[test]
 fn another_manifest_is_neither_replaced_nor_followed() {
     let bench = Bench::new();
@@ -243,14 +243,14 @@ fn another_manifest_is_neither_replaced_nor_followed() {
     fs::create_dir(&path).unwrap();
     assert!(matches!(bench.package(&bench.options()), Err(PackageError::EarlierUnread { .. })));
     fs::remove_dir(&path).unwrap();
-    // The ledger in the place of the manifest would be removed with the earlier one.
+    // otaseal would remove a ledger of that name together with the earlier manifest.
     let own = bench.with(|policy| policy.ledger = Some(Ledger::new(&path, ledger::Origin::default())));
     assert!(matches!(bench.package(&own), Err(PackageError::Overlap(_))));
     assert!(!path.exists());
     bench.package(&bench.options()).unwrap();
 }
 
-/// What the user may not read may be anybody's.
+/// A file that the user may not read may belong to anybody.
 #[cfg(unix)]
 #[test]
 fn a_manifest_that_may_not_be_read_stays() {
@@ -372,7 +372,7 @@ fn every_signature_is_entered_before_a_file_has_its_name() {
     let failed = bench.package(&bench.with(|policy| policy.ledger = Some(missing))).unwrap_err();
     assert!(matches!(failed, PackageError::Policy(PolicyError::Ledger(_))), "{failed}");
     assert_eq!(bench.manifest(), before);
-    // Nor may a package replace its own ledger.
+    // A package does not replace its own ledger.
     let own = Ledger::new(bench.path("dist/fw.bin.signed"), ledger::Origin::default());
     assert!(bench.package(&bench.with(|policy| policy.ledger = Some(own))).is_err());
 }
@@ -402,7 +402,7 @@ fn a_build_in_its_own_directory_is_the_plain_artefact() {
     assert_eq!(fs::read(bench.path("fw.bin")).unwrap(), build, "the build is never a stale artefact");
 }
 
-/// A key holder that returns something else than a signature by the key it names.
+/// A signer that does not return a signature by the key that it names.
 struct Liar<'a>(&'a PrivateKey, fn(Vec<u8>) -> Vec<u8>);
 
 impl Signer for Liar<'_> {
@@ -459,7 +459,7 @@ fn the_flash_mode_is_set_before_anything_is_made() {
         bench.manifest()["installed"]["md5"],
         bench.manifest()["installed"]["md5_by_flash_mode"]["qio"]
     );
-    // In its own directory the build would have to change.
+    // In the directory of the build, otaseal would have to change the build.
     let in_place = Options { out_dir: bench.dir.path().into(), ..set };
     assert!(matches!(bench.package(&in_place), Err(PackageError::Overlap(_))));
     fs::write(bench.path("fw.bin"), b"for another chip").unwrap();

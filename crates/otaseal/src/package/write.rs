@@ -1,4 +1,4 @@
-//! A package gets its place on the disk: written under no name, named all at once, in the place of an earlier package.
+//! Writes a package into a directory: first under temporary names, then all at once, in place of the earlier package.
 
 use super::{ArtefactKind, Package, PackageError, sbom_name};
 use crate::ledger::{Appended, Ledger};
@@ -14,50 +14,50 @@ use std::path::Path;
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Destination<'a> {
-    /// The directory; [`Package::write`] makes it when it is missing.
+    /// The directory. [`Package::write`] makes it when it is missing.
     pub out_dir: &'a Path,
-    /// The build: no file of the package replaces it.
+    /// The build. No file of the package replaces it.
     pub build: Option<&'a Path>,
-    /// Every signature is entered here.
+    /// The ledger that gets an entry for each signature.
     pub ledger: Option<&'a Ledger>,
 }
 
 impl<'a> Destination<'a> {
-    /// A directory. There is no build to take care of, and no ledger.
+    /// A directory, without a build and without a ledger.
     pub fn new(out_dir: &'a Path) -> Self {
         Self { out_dir, build: None, ledger: None }
     }
 }
 
-/// What [`Package::write`] did.
+/// The result of [`Package::write`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct WrittenPackage {
-    /// Files of an earlier package that this one does not have; they were removed.
+    /// Files of the earlier package that this one does not have. otaseal removed them.
     pub removed: Vec<String>,
-    /// What was entered into the ledger.
+    /// The entries in the ledger.
     pub ledger: Option<Appended>,
 }
 
 impl Package {
     /// Writes the package into a directory.
     ///
-    /// The steps, in this order, and why:
-    /// 1. The package in the directory must be an earlier one of the same base name.
-    /// 2. Every file is written under a temporary name: what the disk has no room for is not entered.
-    /// 3. The signatures are entered into the ledger: no file has its name before that.
-    /// 4. The old manifest goes, then files that only the earlier package has, then every file gets its name, and
-    ///    the new manifest comes last. So a directory with a manifest holds the files that it lists. A stale
-    ///    `.signed` beside a new `.bin` is a file that upload scripts pick up by mistake.
+    /// otaseal does this in four steps:
+    /// 1. It checks that the package in the directory is an earlier one of the same base name.
+    /// 2. It writes every file under a temporary name. A package that does not fit on the disk is not entered.
+    /// 3. It enters the signatures into the ledger. No file has its name before that.
+    /// 4. It removes the old manifest, then the files that only the earlier package has. It gives every file its name,
+    ///    the new manifest last. So a directory with a manifest holds the files that the manifest lists. A stale
+    ///    `.signed` beside a new `.bin` would be picked up by upload scripts.
     ///
     /// # Errors
-    /// [`PackageError`]; no file has its name then, except after a failure of the disk in step 4.
+    /// [`PackageError`]. No file has its name then, unless the disk failed in step 4.
     pub fn write(&self, to: &Destination<'_>) -> Result<WrittenPackage, PackageError> {
         Place::open(*to, self.base())?.write(self)
     }
 }
 
-/// A directory that can take the package: step 1 is done.
+/// A directory that passed step 1.
 pub(super) struct Place<'a> {
     to: Destination<'a>,
     earlier: Earlier,
@@ -99,15 +99,15 @@ impl<'a> Place<'a> {
         Ok(WrittenPackage { removed, ledger })
     }
 
-    /// Writes a file under a temporary name. The build is not written again where it is the plain artefact.
+    /// Writes a file under a temporary name. Returns nothing when the file is the build and stays as it is.
     fn stage(&self, file: &PackageFile, manifest: &Manifest) -> Result<Option<Pending>, PackageError> {
         let path = self.to.out_dir.join(file.name());
         if self.is_ledger(&path) {
             return Err(PackageError::Overlap(path));
         }
         if self.is_build(&path) {
-            // Packaging `x.bin` in its own directory: the plain artefact is the build, byte for byte, unless the
-            // flash mode was set.
+            // You package `x.bin` in its own directory: the plain artefact is the build, byte for byte, unless you set
+            // the flash mode.
             let is_plain =
                 ArtefactKind::of_file(file.name()).is_some_and(|(_, kind)| kind == ArtefactKind::Plain);
             let mut listed = manifest.artefacts.iter().filter(|artefact| artefact.file == file.name());
@@ -125,7 +125,7 @@ impl<'a> Place<'a> {
         self.to.build.is_some_and(|build| same_file(path, build))
     }
 
-    /// What the earlier package has and the new one has not.
+    /// The files that the earlier package has and the new one does not.
     fn stale(&self, package: &Package) -> Vec<String> {
         let kept = |name: &String| package.files().iter().any(|file| file.name() == name);
         let is_build = |name: &String| self.is_build(&self.to.out_dir.join(name));
@@ -133,22 +133,22 @@ impl<'a> Place<'a> {
     }
 }
 
-/// The package that is in the directory already.
+/// The package that the directory holds.
 struct Earlier {
     files: Vec<String>,
 }
 
 impl Earlier {
-    /// Reads the manifest of `out_dir`. Its names come from a file that anybody may have edited. otaseal follows only
-    /// the very names that a package of this base name can have. Anything else that looks like an artefact belongs to
-    /// another package, which must not lose its manifest; and otaseal does not replace a manifest that it cannot read.
+    /// Reads the manifest of `out_dir`. Anybody may have edited it, so otaseal follows only the names that a package of
+    /// this base name can have. Any other artefact belongs to another package, which must keep its manifest. A manifest
+    /// that otaseal cannot read stays too.
     fn read(out_dir: &Path, base: &str) -> Result<Self, PackageError> {
         let path = out_dir.join(manifest::FILE_NAME);
         let mut json = Vec::new();
         let limit = manifest::MAX_MANIFEST as u64 + 1;
         match File::open(&path).and_then(|file| file.take(limit).read_to_end(&mut json)) {
             Ok(_) => {}
-            // A file in the place of the directory is found when the directory is made.
+            // A file in place of the directory: making the directory reports it.
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 return Ok(Self { files: Vec::new() });
             }

@@ -1,16 +1,16 @@
-//! The evidence of a release: everything that explains it, in one directory that is signed as a whole.
+//! Release bundles: one signed directory with a package and the evidence for it.
 //!
 //! | file | what |
 //! |---|---|
 //! | `manifest.json` and what it lists | the package, with its bill of materials where it has one |
 //! | `SHA256SUMS` | digests of the artefacts, for `sha256sum -c` |
-//! | `ledger.jsonl` | the lines of the ledger that these signatures are entered in, as they stand there |
+//! | `ledger.jsonl` | the lines of the ledger for these signatures, unchanged |
 //! | `verify.txt` | the verdict on every signed artefact |
 //! | `index.sha256` | digests of all of these, for `sha256sum -c` |
 //! | `index.sha256.sig` | RSASSA-PKCS1-v1_5 with SHA-256 of the index: `openssl dgst -sha256 -verify` |
 //!
-//! The index is text, and no device's image begins as it does; but a device that takes any bytes (arduino-pico) would
-//! install it, since its signature is good. A key of its own for evidence keeps the two apart.
+//! The signature of the index is one that devices accept. An ESP8266 refuses the index by its first byte. A device that
+//! takes any bytes (arduino-pico) would install it as firmware. So sign evidence with a key of its own.
 
 mod check;
 mod entered;
@@ -50,23 +50,23 @@ const SUMS: &str = "SHA256SUMS";
 const LEDGER: &str = "ledger.jsonl";
 const TRANSCRIPT: &str = "verify.txt";
 
-/// What was bundled, or checked.
+/// A bundle that was made or checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Bundle {
     /// The directory.
     pub directory: PathBuf,
-    /// Every file but the index and its signature, sorted.
+    /// Every file except the index and its signature, sorted.
     pub files: Vec<String>,
     /// Id of the key that signed the index.
     #[serde(with = "crate::key::id")]
     pub key_id: KeyId,
-    /// Whether it is the key that signed the package.
+    /// Whether that key signed the package too.
     pub firmware_key: bool,
-    /// What the package's manifest says of itself.
+    /// The package in it.
     #[serde(skip)]
     pub firmware: BundledFirmware,
-    /// The line of the ledger that the index's signature was entered in, when it was made.
+    /// The entry of the index's signature in the ledger, if the bundle was made now.
     #[serde(skip)]
     pub entered: Option<Appended>,
 }
@@ -90,7 +90,7 @@ impl From<&Judged> for BundledFirmware {
     }
 }
 
-/// Why there is no bundle, or why it is not believed.
+/// Why there is no bundle, or why otaseal rejects one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BundleError {
@@ -110,10 +110,10 @@ pub enum BundleError {
         /// What the system said.
         source: io::Error,
     },
-    /// The target is there and not empty.
+    /// The directory is there and not empty.
     #[error("{} exists already", .0.display())]
     Exists(PathBuf),
-    /// The package's manifest is none.
+    /// The package's manifest cannot be read.
     #[error("{}: {source}", path.display())]
     Manifest {
         /// The file.
@@ -124,20 +124,20 @@ pub enum BundleError {
     /// A key that is unfit for a release.
     #[error("{whose}: {refused}")]
     KeyRefused {
-        /// Which of the two it is.
+        /// Which of the two keys it is.
         whose: &'static str,
         /// What is wrong with it.
         refused: lint::Refused,
     },
-    /// The package has nothing signed.
-    #[error("{} has nothing that is signed", .0.display())]
+    /// No artefact of the package is signed.
+    #[error("{} has no signed artefact", .0.display())]
     NothingSigned(PathBuf),
     /// Another key signed the package.
     #[error("the package was signed by {found}, the key given is {given}")]
     OtherKey {
         /// The key of the package.
         found: KeyId,
-        /// The key that was given to verify it with.
+        /// The key that the caller gave.
         given: KeyId,
     },
     /// A file is not what its digest says.
@@ -145,17 +145,17 @@ pub enum BundleError {
     Changed {
         /// The file.
         file: String,
-        /// What lists it.
+        /// The list: the manifest or the index.
         list: &'static str,
     },
-    /// The manifest says what is not so.
+    /// A field of the manifest is not true.
     #[error("{file}: {field}: {what}")]
     Wrong {
         /// The file that shows it.
         file: String,
         /// The field of the manifest.
         field: String,
-        /// What it says, and what is so.
+        /// The value in the manifest, and the true one.
         what: String,
     },
     /// A listed file is not there.
@@ -163,10 +163,10 @@ pub enum BundleError {
     Missing {
         /// The file.
         file: String,
-        /// What lists it.
+        /// The list: the manifest or the index.
         list: &'static str,
     },
-    /// A file that nothing lists.
+    /// A file that the index does not list.
     #[error("{0} is in the directory and not in the index")]
     Unlisted(String),
     /// A signed artefact is rejected.
@@ -177,7 +177,7 @@ pub enum BundleError {
         /// The first check that failed.
         reject: Reject,
     },
-    /// A signature that the ledger does not know.
+    /// A signature that has no line in the ledger.
     #[error("the ledger has no line for {0}")]
     NotInLedger(String),
     /// The ledger.
@@ -186,10 +186,10 @@ pub enum BundleError {
     /// The key did not sign the index.
     #[error(transparent)]
     Sign(#[from] SignError),
-    /// The signature of the index is not this key's.
+    /// The key that the caller gave did not sign the index.
     #[error("the signature of {INDEX} is rejected: {0}")]
     Signature(Reject),
-    /// The index cannot be read as one.
+    /// A line of the index cannot be read.
     #[error("{INDEX}, line {line}: {what}")]
     Index {
         /// The line, from 1.
@@ -213,7 +213,7 @@ impl From<PartsError> for BundleError {
 }
 
 impl BundleError {
-    /// Whether it was judged and rejected, rather than not judged.
+    /// Whether otaseal judged the bundle and rejected it. Otherwise it could not judge it.
     pub fn is_verdict(&self) -> bool {
         match self {
             Self::Ledger(error) => error.is_verdict(),
@@ -230,40 +230,40 @@ impl BundleError {
     }
 }
 
-/// What is bundled, and by whom.
+/// A package to bundle.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct BundleRequest<'a> {
     /// The directory of the package.
     pub package: &'a Path,
-    /// The directory that is made.
+    /// The directory of the bundle, which [`make`] makes.
     pub out: &'a Path,
-    /// The ledger that the package's signatures were entered into, and the index's is.
+    /// The ledger that holds the package's signatures. The signature of the index is entered there too.
     pub ledger: &'a Ledger,
-    /// The key that the package was signed by.
+    /// The key that signed the package.
     pub firmware_key: &'a PublicKey,
-    /// A key that the image brings its devices, where it holds no more than the bare modulus.
+    /// A key that the image brings to its devices as a bare modulus: only this key finds it there.
     pub next_key: Option<&'a PublicKey>,
 }
 
 impl<'a> BundleRequest<'a> {
-    /// A package, the directory that is made of it, the ledger, and the key that the package was signed by.
+    /// A package, the directory of the bundle, the ledger, and the key that signed the package.
     pub fn new(package: &'a Path, out: &'a Path, ledger: &'a Ledger, firmware_key: &'a PublicKey) -> Self {
         Self { package, out, ledger, firmware_key, next_key: None }
     }
 }
 
-/// Bundles a package: holds its manifest against every file, judges every signature, finds each in the ledger, and signs
-/// the index of it all, which is a line of the ledger too. The directory appears whole or not at all.
+/// Bundles a package. otaseal compares its manifest with every file, judges every signature and finds it in the ledger.
+/// It signs the index of all files and enters that signature too. The directory appears whole or not at all.
 ///
 /// # Errors
-/// [`BundleError`]; there is no directory then.
+/// [`BundleError`]. There is no directory then.
 pub fn make(request: BundleRequest<'_>, signer: &dyn Signer) -> Result<Bundle, BundleError> {
     let BundleRequest { package, out, ledger, firmware_key, next_key } = request;
     if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) || out.is_file() {
         return Err(BundleError::Exists(out.into()));
     }
-    // The numbers alone: a signer may have no file. Who signed the package may have said no --release.
+    // Only the numbers of the keys: a signer may have no file. The package may have been signed for development.
     for (whose, key) in
         [("the key of the evidence", signer.public_key()), ("the key of the firmware", firmware_key)]
     {
@@ -334,7 +334,7 @@ fn load(package: &Path, name: &str) -> Result<Vec<u8>, BundleError> {
     }
 }
 
-/// The lines of the ledger in which these files are entered, as they stand there; the chain is checked on the way.
+/// Takes the lines for these files out of the ledger, unchanged. Checks the whole chain on the way.
 fn extract(ledger: &Path, judged: &Judged) -> Result<String, BundleError> {
     let (mut text, mut entered) = (String::new(), InLedger::new(judged));
     ledger::walk(ledger, &mut |record, line| {
@@ -345,7 +345,7 @@ fn extract(ledger: &Path, judged: &Judged) -> Result<String, BundleError> {
     entered.finish().map(|()| text)
 }
 
-/// Writes the directory under another name first, and enters the signature before it gets its own.
+/// Writes the directory under a temporary name and enters the signature. Only then the directory gets its name.
 fn write(
     out: &Path,
     files: &[(&str, Cow<'_, [u8]>)],
@@ -370,7 +370,7 @@ fn write(
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        // A temporary directory is its owner's alone; this one is to be given away.
+        // Only the owner may read a temporary directory. A bundle is for others.
         fs::set_permissions(stage.path(), fs::Permissions::from_mode(0o755)).map_err(failed(out))?;
     }
     let entry = Entry {
@@ -381,7 +381,7 @@ fn write(
     };
     let entered = ledger.append(&[entry])?;
     fs::rename(stage.path(), out).map_err(failed(out))?;
-    // It has another name now: there is nothing left to remove.
+    // The directory has its own name now: nothing is left to remove.
     let _ = stage.keep();
     Ok(entered)
 }
@@ -397,7 +397,7 @@ fn sign_index(index: &[u8], signer: &dyn Signer) -> Result<Vec<u8>, BundleError>
     Ok(signature)
 }
 
-/// The verdict on an index, by the one verifier: an index with its signature is laid out as an image is.
+/// Judges the index with the device verifier: the index, its signature and the length field have the form of an image.
 fn judge_index(index: &[u8], signature: &[u8], key: &PublicKey) -> Result<(), Reject> {
     let image = [index, signature, &length_field(signature.len())].concat();
     judge_bytes(&image, key, Scheme::Pkcs1v15Sha256).map(drop)

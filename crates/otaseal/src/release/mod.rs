@@ -1,4 +1,4 @@
-//! From a package to a release: its evidence in one signed directory, and the way to the next key.
+//! Around a release: the signed directory of its evidence ([`bundle`]), and the plan for the next key ([`rotate`]).
 
 pub mod bundle;
 pub mod rotate;

@@ -1,9 +1,8 @@
-//! Replacing the key: which devices take which update, and what must be sent first.
+//! Plans a new key: which devices take which update, and which update they need first.
 //!
-//! A signed image holds one signature, and a device judges it by the keys in the release that it runs. So a new key
-//! reaches a device in a release that the *old* key signed and that carries the new one: the bridge. When the old key
-//! is no secret any more there is no bridge: whoever has the key can send one too, and a device that trusts it can be
-//! believed nothing.
+//! An image has one signature. A device judges it by the keys in the release that it runs. So a new key reaches a
+//! device in a release that the *old* key signed and that carries the new one: the bridge. If the old key is no longer
+//! secret, there is no bridge: everybody who has the key can send one, so you cannot trust a device that trusts it.
 
 mod read;
 mod steps;
@@ -21,7 +20,7 @@ pub use self::read::{ReadError, read};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RotationReason {
-    /// In good time: the old key is still a secret.
+    /// In time: the old key is still secret.
     Planned,
     /// Somebody else has, or may have, the old key.
     Compromised,
@@ -36,17 +35,17 @@ pub enum SignedBy {
     Old,
     /// The new key.
     New,
-    /// Neither of them; or it is damaged, which looks the same.
+    /// Another key; or the image is damaged, which looks the same.
     Other,
     /// It has no signature.
     Nobody,
 }
 
-/// How it is known.
+/// How otaseal knows the keys in a release and its signer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Proof {
-    /// The image was searched, and its signature judged by the device's own code.
+    /// otaseal searched the image and judged its signature with the device verifier.
     Image,
     /// The manifest says so.
     Manifest,
@@ -79,25 +78,25 @@ impl Carries {
     }
 }
 
-/// A release: what a group of devices runs, and what may be sent to others.
+/// A release that the caller showed: some devices run it, and you may send it to others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ShownRelease {
-    /// The file that was given.
+    /// Its file.
     pub file: String,
-    /// Name and version of the firmware, where they are known.
+    /// Name and version of the firmware, if the image has them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub firmware: Option<String>,
-    /// The keys in it; nothing where the manifest does not say.
+    /// The keys in it. `None`: the manifest does not list them.
     pub carries: Option<Carries>,
-    /// Who signed it.
+    /// The key that signed it.
     pub signed_by: SignedBy,
-    /// How that is known.
+    /// How otaseal knows.
     pub proof: Proof,
 }
 
 impl ShownRelease {
-    /// Whether devices that trust the old key take it, and trust the new one afterwards.
+    /// Whether devices that trust the old key take it and then trust the new one.
     fn is_bridge(&self) -> bool {
         self.signed_by == SignedBy::Old && self.carries.as_ref().is_some_and(|carries| carries.new)
     }
@@ -108,8 +107,8 @@ impl ShownRelease {
             && self.carries.as_ref().is_some_and(|carries| carries.new && !carries.old)
     }
 
-    /// Why no device need run it. A damaged image and one that a third key signed look the same, and neither says what
-    /// the devices trust that it is shown for.
+    /// Why perhaps no device runs it. A damaged image looks like one that a third key signed. Neither tells which keys
+    /// the devices trust.
     fn doubt(&self) -> Option<&'static str> {
         match (self.signed_by, self.proof) {
             (SignedBy::Other, Proof::Image) => Some("its signature is by neither key, or it is damaged"),
@@ -119,63 +118,63 @@ impl ShownRelease {
     }
 }
 
-/// What becomes of the devices that run a release.
+/// The future of the devices that run a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "fate", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Fate {
-    /// They take what the new key signs.
+    /// They take updates that the new key signs.
     Ready,
-    /// They trust the old key alone and take these bridges. Where there is none, one has to be made.
+    /// They trust only the old key and take these bridges. If the list is empty, you must make a bridge.
     Bridge {
-        /// The bridges that were shown, those first that were proved.
+        /// The bridges that the caller showed. Those with a proof come first.
         by: Vec<String>,
     },
-    /// They trust both keys, of which one is compromised: a release that the new key signs and that carries it alone
-    /// ends that, unless somebody else was there first.
+    /// They trust both keys, and the old one is compromised. A release that the new key signs and that carries only the
+    /// new key ends this, unless an attacker was faster.
     Retire {
-        /// The releases that were shown and do.
+        /// Such releases that the caller showed.
         by: Vec<String>,
     },
-    /// They check nothing: they take this update as well as anybody else's.
+    /// They check no signature: they take this update, and anybody else's.
     Unchecked,
-    /// They take nothing that either key signs, or nothing that can be believed: only by hand.
+    /// They take no update that either key signs, or nobody can trust them. Only a flash by cable helps.
     Stranded {
         /// Why.
         why: &'static str,
     },
-    /// What they trust is not known.
+    /// Nobody knows which keys they trust.
     Unknown,
-    /// Whether there are any is not known: what they would run may be damaged, or nobody's.
+    /// Perhaps there are none: the image may be damaged, or signed by somebody else.
     Doubtful {
         /// Why.
         why: &'static str,
     },
 }
 
-/// An update without which a group of devices is not reached.
+/// An update that is missing: without it, some devices cannot be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Lacking {
-    /// No bridge was shown.
+    /// The caller showed no bridge.
     Bridge,
-    /// Of the bridge, only the manifest was shown, which proves nothing.
+    /// The caller showed only the manifest of the bridge, which proves nothing.
     BridgeImage,
-    /// No release was shown that the new key signs and that carries it alone.
+    /// The caller showed no release that the new key signs and that carries only the new key.
     Release,
-    /// Of that release, only the manifest was shown.
+    /// The caller showed only the manifest of that release.
     ReleaseImage,
 }
 
 impl fmt::Display for Lacking {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Bridge => "the bridge is yet to be made",
-            Self::BridgeImage => "the bridge is yet to be proved: its image was not shown",
-            Self::Release => "the release of the new key alone is yet to be made",
+            Self::Bridge => "the bridge does not exist yet",
+            Self::BridgeImage => "the bridge has no proof yet: its image was not shown",
+            Self::Release => "the release with only the new key does not exist yet",
             Self::ReleaseImage => {
-                "the release of the new key alone is yet to be proved: its image was not shown"
+                "the release with only the new key has no proof yet: its image was not shown"
             }
         })
     }
@@ -185,10 +184,10 @@ impl fmt::Display for Lacking {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeysRefused {
-    /// The new key is none that a release may be signed with.
+    /// The new key must not sign a release.
     #[error("the new key: {0}")]
     New(lint::Refused),
-    /// The old key is no secret, and the plan would rely on it.
+    /// The old key is not secret, and the plan would rely on it.
     #[error("{0}")]
     Old(String),
 }
@@ -197,11 +196,11 @@ pub enum KeysRefused {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Group {
-    /// What they run.
+    /// The release that they run.
     pub runs: ShownRelease,
-    /// Which of the releases that were shown they take.
+    /// The releases that they take, of those that the caller showed.
     pub takes: Vec<String>,
-    /// What becomes of them.
+    /// Their future.
     #[serde(flatten)]
     pub fate: Fate,
 }
@@ -210,7 +209,7 @@ pub struct Group {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Plan {
-    /// Why.
+    /// Why the key is replaced.
     pub reason: RotationReason,
     /// Id of the old key.
     #[serde(serialize_with = "crate::key::id::serialize")]
@@ -218,18 +217,18 @@ pub struct Plan {
     /// Id of the new key.
     #[serde(serialize_with = "crate::key::id::serialize")]
     pub new: KeyId,
-    /// The devices, by what they run.
+    /// The devices, by the release that they run.
     pub groups: Vec<Group>,
     /// What to do, in order.
     pub steps: Vec<String>,
     /// Whether every group is reached by an update that exists.
     pub complete: bool,
-    /// The update that does not exist yet, or is not proved to.
+    /// The update that does not exist yet, or has no proof yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lacking: Option<Lacking>,
 }
 
-/// A planned rotation relies on the old key once more; a new key is relied on from now on.
+/// Checks both keys. A planned rotation relies on the old key once more, and on the new key from now on.
 fn check_keys(old: &PublicKey, new: &PublicKey, reason: RotationReason) -> Result<(), KeysRefused> {
     lint::judge(lint::public_key(new), Purpose::Release).map_err(KeysRefused::New)?;
     match (reason, lint::refusals(old).into_iter().next()) {
@@ -238,15 +237,16 @@ fn check_keys(old: &PublicKey, new: &PublicKey, reason: RotationReason) -> Resul
             Err(KeysRefused::Old(format!("the private half of the old key is published ({at})")))
         }
         (RotationReason::Planned, Some(finding)) => {
-            Err(KeysRefused::Old(format!("the old key is no secret: {finding}")))
+            Err(KeysRefused::Old(format!("the old key is not secret: {finding}")))
         }
     }
 }
 
-/// Plans the replacement of one key by another, from the releases that devices run and those that may be sent.
+/// Plans the replacement of one key by another, from the releases that devices run and those that you may send.
 ///
 /// # Errors
-/// [`KeysRefused`]: a new key that everybody has or can compute; and an old one, unless it is said to be compromised.
+/// [`KeysRefused`]: others have or can compute the new key; or the old one, unless the caller says that it is
+/// compromised.
 pub fn plan(
     old: &PublicKey,
     new: &PublicKey,
@@ -270,7 +270,7 @@ pub fn plan(
         match (carries.old, carries.new, reason) {
             (true, true, RotationReason::Compromised) => Fate::Retire { by: clean.clone() },
             (true, false, RotationReason::Compromised) => Fate::Stranded {
-                why: "they trust the compromised key alone: what comes to them may be anybody's, also a bridge",
+                why: "they trust only the compromised key: anybody can send them an update, and a bridge too",
             },
             (_, true, _) => Fate::Ready,
             (true, false, RotationReason::Planned) => Fate::Bridge { by: bridges.clone() },
@@ -315,7 +315,7 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let reason = match self.reason {
             RotationReason::Planned => "",
-            RotationReason::Compromised => " (compromised: no bridge can be believed)",
+            RotationReason::Compromised => " (compromised: do not trust any bridge)",
         };
         writeln!(f, "old key  {}{reason}\nnew key  {}", self.old, self.new)?;
         for Group { runs, takes, fate } in &self.groups {
@@ -329,17 +329,17 @@ impl fmt::Display for Plan {
             };
             let known = match runs.proof {
                 Proof::Image => "",
-                Proof::Manifest => ", says its manifest",
+                Proof::Manifest => ", as its manifest says",
             };
             writeln!(f, "  carries  {}, signed by {signed}{known}", trusted(runs.carries.as_ref()))?;
             let takes = if takes.is_empty() { "none of these".into() } else { takes.join(", ") };
             writeln!(f, "  takes    {takes}")?;
             let fate = match fate {
                 Fate::Ready => "ready for the new key".into(),
-                Fate::Bridge { by } if by.is_empty() => "needs a bridge, which is not there yet".into(),
+                Fate::Bridge { by } if by.is_empty() => "needs a bridge, and there is none yet".into(),
                 Fate::Bridge { by } => format!("needs the bridge {}", by.join(" or ")),
                 Fate::Retire { by } if by.is_empty() => {
-                    "needs a release of the new key alone, which is not there yet".into()
+                    "needs a release with only the new key, and there is none yet".into()
                 }
                 Fate::Retire { by } => format!("needs {}, at once", by.join(" or ")),
                 Fate::Unchecked => "checks no signature".into(),

@@ -1,7 +1,7 @@
-//! A request for a signature that is made elsewhere: where the key is, and the image is not.
+//! A request for an offline signature: the key is on another machine than the image.
 //!
-//! It is a small JSON file that says what is to be signed, so that whoever signs can see what it is, and so that the
-//! signature that comes back is put on the very image that it was asked for.
+//! The request is a small JSON file that describes the image. The signer sees what to sign. The signature that comes
+//! back goes on exactly that image.
 
 use crate::format::digest::{Sha256Digest, from_hex};
 use crate::format::homie::Tokens;
@@ -11,13 +11,13 @@ use crate::sign::{Scheme, digest_info};
 use otaseal_device::KeyId;
 use serde::{Deserialize, Serialize};
 
-/// Version of the request's form. It grows when a field changes its meaning or goes away, not when one joins.
+/// Version of the request's format. It grows when a field changes its meaning or goes away, not when a field joins.
 pub const SCHEMA: u32 = 1;
 
-/// Longest request that is read, in bytes.
+/// Largest request that otaseal reads, in bytes.
 pub const MAX_REQUEST: usize = 64 * 1024;
 
-/// What is to be signed.
+/// A request for a signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SigningRequest {
@@ -25,7 +25,7 @@ pub struct SigningRequest {
     pub schema: u32,
     /// `otaseal` and its version.
     pub tool: String,
-    /// The image: what will stand before the signature, byte for byte.
+    /// The image: exactly these bytes will stand before the signature.
     pub image: RequestedImage,
     /// Homie firmware name, where the image has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,11 +38,11 @@ pub struct SigningRequest {
     pub brand: Option<String>,
     /// The form of the signature.
     pub signature: Scheme,
-    /// DigestInfo of the digest (RFC 8017 9.2), DER in hexadecimal: what a signer that only pads is given. Absent in
-    /// the legacy form, which has none.
+    /// DigestInfo of the digest (RFC 8017 9.2), DER in hexadecimal, for a signer that only pads. The legacy signature
+    /// has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest_info: Option<String>,
-    /// The key that must sign, where it was named.
+    /// The key that must sign, if the request names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<RequestedKey>,
 }
@@ -51,11 +51,11 @@ pub struct SigningRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RequestedImage {
-    /// Its name without directories: for people, never a path to open.
+    /// Its name without directories. It is for people: never open it as a path.
     pub file: String,
     /// Its size in bytes.
     pub size_bytes: u64,
-    /// Its SHA-256: what is signed.
+    /// Its SHA-256, which the signer signs.
     pub sha256: Sha256Digest,
 }
 
@@ -78,17 +78,17 @@ pub struct RequestedKey {
     pub size: KeySize,
 }
 
-/// Why a request cannot be used, or is not met.
+/// Why otaseal cannot use a request.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
     /// Longer than [`MAX_REQUEST`].
     #[error("it is larger than any signing request")]
     TooLarge,
-    /// No JSON, or not the fields of a request.
-    #[error("it is no signing request: {0}")]
+    /// Not JSON, or not the fields of a request.
+    #[error("it is not a signing request: {0}")]
     Invalid(String),
-    /// Of a newer otaseal.
+    /// The request of a newer otaseal.
     #[error("its schema is {0}, this otaseal knows {SCHEMA}")]
     Schema(u32),
     /// Its parts contradict each other.
@@ -121,7 +121,7 @@ impl SigningRequest {
         }
     }
 
-    /// JSON with a final newline; the same bytes for the same request.
+    /// Writes the request as JSON with a final newline. The same request gives the same bytes.
     pub fn to_json(&self) -> String {
         pretty_json(self)
     }
@@ -157,7 +157,7 @@ impl SigningRequest {
     /// Checks the key that the signature will be verified with.
     ///
     /// # Errors
-    /// [`RequestError::OtherKey`]; a request that names no key is content with any.
+    /// [`RequestError::OtherKey`]. A request that names no key accepts any.
     pub fn check_key(&self, key: &PublicKey) -> Result<(), RequestError> {
         let found = key.id();
         match self.key.as_ref().map(|key| key.id).filter(|expected| *expected != found) {

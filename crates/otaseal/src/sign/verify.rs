@@ -1,6 +1,6 @@
-//! The verdict of the device verifier, on the host: any key size, any source of bytes.
+//! The verdict of the device verifier, on the host: for any key size and any source of bytes.
 //!
-//! There is no second check here. What decides is [`otaseal_device`]; this module feeds it.
+//! This module feeds [`otaseal_device`], which alone decides.
 
 use crate::format::digest::each_chunk;
 use crate::key::{KeySize, PublicKey};
@@ -22,13 +22,13 @@ pub enum JudgeError {
 
 /// Judges a signed image that comes in chunks of any size, in constant memory: an upload, a download.
 ///
-/// The verdict comes from [`Verifier::finish`] alone. Until then, nothing that was fed may be used.
+/// Only [`Verifier::finish`] gives the verdict. Do not use the bytes before that.
 pub struct Verifier {
     inner: Box<dyn Feed + Send>,
 }
 
 impl Verifier {
-    /// For an image whose length only its end tells.
+    /// For an image of unknown length.
     pub fn new(key: &PublicKey, scheme: Scheme) -> Self {
         Self::of(key, scheme, None)
     }
@@ -50,13 +50,13 @@ impl Verifier {
     /// Takes the next bytes.
     ///
     /// # Errors
-    /// [`Reject::TotalMismatch`] when more bytes come than were announced. [`Verifier::finish`] then says the same; the
-    /// caller may stop at once.
+    /// [`Reject::TotalMismatch`]: more bytes came than were announced. You may stop at once; [`Verifier::finish`] says
+    /// the same.
     pub fn update(&mut self, chunk: &[u8]) -> Result<(), Reject> {
         self.inner.update(chunk)
     }
 
-    /// Judges what was fed.
+    /// Judges the bytes that it got.
     ///
     /// # Errors
     /// The first check that failed.
@@ -71,8 +71,8 @@ impl fmt::Debug for Verifier {
     }
 }
 
-/// The device's verifiers, whatever the size of their key. The one for the legacy signature is a type of its own on
-/// purpose: a device must name it to get it.
+/// The device's verifiers, for any size of key. The verifier of the legacy signature is a type of its own on purpose: a
+/// device must name it to get it.
 trait Feed {
     fn update(&mut self, chunk: &[u8]) -> Result<(), Reject>;
     fn finish(self: Box<Self>) -> Result<Accepted, Reject>;
@@ -110,11 +110,11 @@ fn fed<const W: usize>(key: &PublicKey, scheme: Scheme, total: Option<usize>) ->
 
 /// Judges everything that `reader` gives as one signed image, in constant memory.
 ///
-/// `total` is the length in bytes where it is known beforehand; without it the last bytes are held back until
-/// the end, as on a device that is not told the length.
+/// `total` is the length in bytes, if the caller knows it. Otherwise the verifier holds the last bytes back until the
+/// end, as a device does that does not know the length.
 ///
 /// # Errors
-/// [`JudgeError::Rejected`] with the first check that failed, [`JudgeError::Read`] when there is no verdict.
+/// [`JudgeError::Rejected`] with the first check that failed. [`JudgeError::Read`]: there is no verdict.
 pub fn judge(
     reader: &mut dyn Read,
     total: Option<usize>,
@@ -142,7 +142,7 @@ pub fn judge_bytes(image: &[u8], key: &PublicKey, scheme: Scheme) -> Result<Acce
     verifier.finish()
 }
 
-/// Judges the trailer of an image whose payload was hashed.
+/// Judges the trailer of an image, from the digest of its payload.
 ///
 /// # Errors
 /// The first check that failed.

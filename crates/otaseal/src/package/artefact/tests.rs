@@ -1,4 +1,4 @@
-//! A package for devices holds what they accept, says so, and says why the rest is missing.
+//! A package for devices holds the artefacts that they accept, and says why the others are missing.
 
 use super::*;
 use crate::format::metadata;
@@ -40,7 +40,7 @@ impl Bench {
         package(&options, &self.key)
     }
 
-    /// The names of the artefacts that are made, without what they have in common.
+    /// The names of the artefacts, without the part that all have in common.
     fn made(&self, profiles: &[&str]) -> Vec<String> {
         let report = self.package(profiles, |_| {}).unwrap();
         let made = report.manifest.artefacts.len();
@@ -75,7 +75,7 @@ fn the_manifest_says_who_accepts_what() {
     let report = serde_json::to_value(&report).unwrap();
     assert_eq!(report["left_out"][0]["kind"], "plain");
     assert_eq!(report["left_out"][0]["refused_by"][0]["prints"], "ERROR[12]: Signature verification failed");
-    // Without profiles, nothing of it is there.
+    // Without profiles, the manifest has neither list.
     let plain = serde_json::to_value(bench.package(&[], |_| {}).unwrap()).unwrap();
     assert!(
         plain.get("left_out").is_none() && plain["manifest"]["artefacts"][0].get("accepted_by").is_none()

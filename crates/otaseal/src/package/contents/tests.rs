@@ -1,4 +1,4 @@
-//! A package that somebody sent is taken when all of it is there and is what its manifest says.
+//! otaseal takes a package that somebody sent if all files are there and the manifest is true of them.
 
 use super::*;
 use crate::key::PrivateKey;
@@ -52,7 +52,7 @@ fn a_package_that_was_made_is_taken_and_written() {
     assert_eq!(fs::read_to_string(dir.path().join("manifest.json")).unwrap(), taken.manifest_json());
 }
 
-/// Signed artefacts are a payload and a trailer: the payload is there once.
+/// A signed artefact is a payload and a trailer. The payload is in memory once.
 #[test]
 fn files_share_their_payload() {
     let package = package();
@@ -65,7 +65,7 @@ fn files_share_their_payload() {
     assert_eq!(payload("fw.bin.gz"), payload("fw.bin.gz.signed"));
 }
 
-/// A manifest with another field than it was made with says more, and the text is kept for whoever knows the field.
+/// A newer otaseal may add fields. The package keeps the text, so readers that know them still find them.
 #[test]
 fn the_text_of_a_manifest_is_kept() {
     let (json, files) = sent(&package());

@@ -8,7 +8,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Longest text of a manifest that an error repeats, in characters.
+/// Longest text of a manifest that an error shows, in characters.
 const MAX_SHOWN: usize = 200;
 
 /// Why a text is not a manifest.
@@ -43,11 +43,11 @@ pub enum ManifestError {
 impl Manifest {
     /// Reads a manifest.
     ///
-    /// The names of all files are plain file names: none leads out of its directory. Control characters in other texts
-    /// become U+FFFD, so that no text can add lines to a report. A field that is there twice is an error: readers
-    /// would differ on which one counts. Fields that are not known are left out: a newer otaseal may have added them.
+    /// Names of files are plain file names: none leads out of its directory. Control characters in other texts become
+    /// U+FFFD, so no text can add lines to a report. A field that stands there twice is an error, because readers
+    /// differ on which one counts. Unknown fields are left out: a newer otaseal may have added them.
     ///
-    /// This does not prove that the manifest is true of any file: see [`crate::Package::from_parts`].
+    /// This does not compare the manifest with any file: [`crate::Package::from_parts`] does.
     ///
     /// # Errors
     /// [`ManifestError`].
@@ -57,12 +57,12 @@ impl Manifest {
             schema: Option<u32>,
             tool: Option<String>,
         }
-        // The reader repeats what it found, at any length.
+        // The error of the reader repeats the text that it found, at any length.
         let form = |error: serde_json::Error| ManifestError::Form(shown(&error.to_string()));
         if json.len() > MAX_MANIFEST {
             return Err(ManifestError::TooLarge);
         }
-        // The reader does not look into texts that it leaves out.
+        // The reader does not check texts that it leaves out.
         let json = std::str::from_utf8(json).map_err(|_| ManifestError::Form("it is not UTF-8".into()))?;
         let start: Start = serde_json::from_str(json).map_err(form)?;
         if !start.tool.is_some_and(|tool| tool.starts_with("otaseal ")) {
@@ -86,7 +86,7 @@ impl Manifest {
     }
 }
 
-/// A text for an error.
+/// Cuts a text for an error.
 fn shown(text: &str) -> String {
     let mut text = text.chars().take(MAX_SHOWN).collect();
     on_one_line(&mut text);
@@ -99,7 +99,7 @@ fn on_one_line(text: &mut String) {
     }
 }
 
-/// Reads the digests by flash mode. Of two that have one mode, the usual reader would keep the last one.
+/// Reads the digests by flash mode. A mode that stands there twice is an error; the usual reader keeps the last one.
 pub(super) fn by_flash_mode<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<FlashMode, Md5Digest>, D::Error> {

@@ -114,7 +114,7 @@ fn texts_cannot_add_lines_to_a_report() {
 
 type Edit = &'static dyn Fn(&mut Value);
 
-/// Every field that has a form, in a form that it does not have.
+/// Every field, with a value of the wrong form.
 const DAMAGED: [Edit; 40] = [
     &|said| said["schema"] = ().into(),
     &|said| said["schema"] = (-1).into(),
@@ -215,7 +215,7 @@ fn names_are_file_names() {
     }
 }
 
-/// Readers would differ on which of the two counts.
+/// Readers differ on which of the two counts.
 #[test]
 fn a_field_that_is_there_twice_is_refused() {
     let good = manifest(&Installed::of(&arduino())).to_string();
@@ -250,7 +250,7 @@ proptest::proptest! {
     #[test]
     fn hostile_json_never_panics(text in "[\\[\\]{}\":,a-z0-9 ]{0,200}", at: usize, byte: u8) {
         let _ = Manifest::from_json(text.as_bytes());
-        // Nearly a manifest.
+        // A manifest with one wrong byte.
         let mut bytes = manifest(&Installed::of(b"x")).to_string().into_bytes();
         let at = at % bytes.len();
         bytes[at] = byte;

@@ -1,4 +1,4 @@
-//! Whether a bundle is what was signed: every file, no other file.
+//! Checks a bundle: its signature, and that it holds every file of the index and no other file.
 
 use super::entered::excerpt;
 use super::judge::{Keys, judge, read_manifest};
@@ -17,14 +17,14 @@ const MAX_INDEX: u64 = 1 << 20;
 /// Largest signature, in bytes.
 const MAX_SIGNATURE: u64 = 1024;
 
-/// Checks the directory of a release: the signature of its index by `key`, the digest of every file in it, that there
-/// is no other, and that its manifest says what is so, as when it was made.
+/// Checks the directory of a bundle: `key` signed its index, every file has the digest in the index, there is no other
+/// file, and the manifest is true.
 ///
-/// The signatures of the images are judged again where the key that made them is at hand: in `keys`, or because it
+/// otaseal judges the signatures of the images again if it has the key that made them: from `keys`, or because that key
 /// signed the index too.
 ///
 /// # Errors
-/// [`BundleError`]: the first thing that is not as it was signed, by name.
+/// [`BundleError`] names the first file or field that is wrong.
 pub fn check(directory: &Path, key: &PublicKey, keys: Keys<'_>) -> Result<Bundle, BundleError> {
     let index = bounded(&directory.join(INDEX), MAX_INDEX)?;
     let signature = bounded(&directory.join(SIGNATURE), MAX_SIGNATURE)?;
@@ -35,7 +35,7 @@ pub fn check(directory: &Path, key: &PublicKey, keys: Keys<'_>) -> Result<Bundle
         let file = || name.clone();
         match fs::symlink_metadata(&path) {
             Ok(found) if found.is_file() => {}
-            // A link could lead to what is right now, and to something else later.
+            // A link could lead to a good file now and to another one later.
             Ok(_) => return Err(BundleError::Changed { file: file(), list: "the index" }),
             Err(_) => return Err(BundleError::Missing { file: file(), list: "the index" }),
         }
@@ -50,7 +50,7 @@ pub fn check(directory: &Path, key: &PublicKey, keys: Keys<'_>) -> Result<Bundle
             return Err(BundleError::Unlisted(name));
         }
     }
-    // What is read again must still be what the index lists.
+    // A file that is read again must still have the digest in the index.
     let load = |name: &str, list| {
         let missing = || BundleError::Missing { file: name.into(), list };
         let digest = files.get(name).ok_or_else(missing)?;
@@ -84,14 +84,14 @@ fn parse(index: &[u8]) -> Result<BTreeMap<String, Sha256Digest>, BundleError> {
     let mut files = BTreeMap::new();
     for (number, line) in (1..).zip(text.lines()) {
         let (digest, name) =
-            line.split_once("  ").ok_or_else(|| wrong(number, "it is no digest and name"))?;
-        let digest = digest.parse().map_err(|_| wrong(number, "its digest is none"))?;
-        // Signed or not, a name never leads out of the directory.
+            line.split_once("  ").ok_or_else(|| wrong(number, "it is not a digest and a name"))?;
+        let digest = digest.parse().map_err(|_| wrong(number, "its digest is not a SHA-256"))?;
+        // A signature is no reason to trust a name: it never leads out of the directory.
         if !is_file_name(name) || name == INDEX || name == SIGNATURE {
-            return Err(wrong(number, "its name is none that a release has"));
+            return Err(wrong(number, "a release has no file of this name"));
         }
         if files.insert(name.to_owned(), digest).is_some() {
-            return Err(wrong(number, "the name is there twice"));
+            return Err(wrong(number, "the name stands there twice"));
         }
     }
     Ok(files)

@@ -1,4 +1,4 @@
-//! Whether the ledger knows the signatures of a package, and the build that they were made of.
+//! Finds the signatures of a package in the ledger, and compares the build that they were made from.
 
 use super::judge::Judged;
 use super::{BundleError, LEDGER};
@@ -16,7 +16,7 @@ pub(super) struct InLedger<'a> {
 #[derive(Clone)]
 enum Entered {
     No,
-    /// Made of another build: its size and SHA-256.
+    /// Made from another build: its size and SHA-256.
     Of(u64, Sha256Digest),
     Yes,
 }
@@ -26,7 +26,7 @@ impl<'a> InLedger<'a> {
         Self { judged, found: vec![Entered::No; judged.signed.len()] }
     }
 
-    /// Takes a line; whether it is one of this package's.
+    /// Looks at a line. Returns whether it belongs to this package.
     pub(super) fn see(&mut self, record: &Record) -> bool {
         let Judged { signed, package, .. } = self.judged;
         let (key_id, source) = (package.manifest().key.id, &package.manifest().source.digests);
@@ -37,7 +37,7 @@ impl<'a> InLedger<'a> {
         if record.key_id != key_id || record.signature != signed[at].scheme {
             return true;
         }
-        // One line that says the same is enough: the same bytes may have been signed by themselves as well.
+        // One line that agrees is enough: somebody may have signed the same bytes on their own as well.
         match (&self.found[at], input.sha256 == source.sha256 && input.size_bytes == source.size_bytes) {
             (_, true) => self.found[at] = Entered::Yes,
             (Entered::No, false) => self.found[at] = Entered::Of(input.size_bytes, input.sha256),
@@ -47,8 +47,8 @@ impl<'a> InLedger<'a> {
     }
 
     /// # Errors
-    /// [`BundleError::NotInLedger`] for the first signature without a line, [`BundleError::Wrong`] for one that was made of
-    /// another build than the manifest says.
+    /// [`BundleError::NotInLedger`]: a signature has no line. [`BundleError::Wrong`]: the ledger names another build
+    /// than the manifest.
     pub(super) fn finish(self) -> Result<(), BundleError> {
         let source = &self.judged.package.manifest().source;
         for (item, found) in self.judged.signed.iter().zip(self.found) {
@@ -58,7 +58,7 @@ impl<'a> InLedger<'a> {
                 Entered::Of(size, digest) => {
                     let said = |what: String, entered: &dyn fmt::Display| {
                         format!(
-                            "the manifest says {what}, in the ledger {} was made of a build with {entered}",
+                            "the manifest says {what}, the ledger says that {} was made from a build with {entered}",
                             item.file
                         )
                     };
@@ -77,7 +77,7 @@ impl<'a> InLedger<'a> {
     }
 }
 
-/// The same where the lines were taken out of their ledger: they are no chain.
+/// Looks for every signature in lines that were taken out of a ledger. They are not a chain.
 pub(super) fn excerpt(judged: &Judged, lines: &[u8]) -> Result<(), BundleError> {
     let mut entered = InLedger::new(judged);
     for (number, line) in (1..).zip(lines.split(|byte| *byte == b'\n')) {

@@ -1,8 +1,8 @@
-//! Whether a manifest says what is so: everything in it that the files, the keys and the ledger can tell is compared
-//! with them. Making a release and checking one ask this alone.
+//! Judges whether a manifest is true: compares each of its fields with the files, the keys and the ledger. Both making
+//! and checking a bundle call this.
 //!
-//! What they cannot tell is believed: the time, the tool, what is said of support and security, and of a build that is
-//! no plain image (an ELF) its MD5 and its name.
+//! Some fields have no witness, and otaseal believes them: the time, the tool, support and security. Of a build that is
+//! not a plain image (an ELF file), it believes the MD5 and the name.
 
 use super::BundleError;
 use crate::format::digest::{Digests, Sha256Digest, sha256};
@@ -23,18 +23,17 @@ use otaseal_device::KeyId;
 use otaseal_device::layout::{LENGTH_FIELD_LEN, trailer_len};
 use std::path::Path;
 
-/// Keys that a release is judged with.
+/// The keys that a bundle is judged with.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct Keys<'a> {
-    /// The key that signed the package. Without it, signatures are not judged, and what devices accept is not either.
+    /// The key that signed the package. Without it, otaseal judges neither the signatures nor the verdicts of devices.
     pub firmware: Option<&'a PublicKey>,
-    /// A key that the image brings its devices, of which it may hold no more than the bare modulus: that is found by
-    /// the key alone.
+    /// A key that the image brings to its devices. The image may hold only its modulus, and only this key finds it.
     pub next: Option<&'a PublicKey>,
 }
 
-/// An artefact whose name, digests and signature are what they must be.
+/// An artefact whose name, digests and signature are right.
 struct Judging<'p> {
     said: &'p Artefact,
     kind: ArtefactKind,
@@ -49,17 +48,17 @@ impl Judging<'_> {
 }
 
 impl<'a> Keys<'a> {
-    /// Nothing where a key is not at hand.
+    /// `None` for a key that is not at hand.
     pub fn new(firmware: Option<&'a PublicKey>, next: Option<&'a PublicKey>) -> Self {
         Self { firmware, next }
     }
 }
 
-/// A package whose manifest is right.
+/// A package whose manifest is true.
 pub(super) struct Judged {
     pub(super) package: Package,
     pub(super) signed: Vec<JudgedImage>,
-    /// Of the keys in the image, or where there are none of the one that signed.
+    /// Size of the smallest key in the image. An image without keys: of the key that signed.
     pub(super) weakest: KeySize,
 }
 
@@ -72,11 +71,11 @@ pub(super) struct JudgedImage {
     pub(super) payload_sha256: Sha256Digest,
 }
 
-/// Reads the manifest of a bundle. A name that is not a file name is a false claim: no package has such a file.
+/// Reads the manifest of a bundle. A name that is not a file name is a false field: no package has such a file.
 pub(super) fn read_manifest(path: &Path, json: &[u8]) -> Result<Manifest, BundleError> {
     Manifest::from_json(json).map_err(|error| match error {
         ManifestError::Name { field, name } => {
-            wrong(&name, field, "no package has a file of such a name").into()
+            wrong(&name, field, "no package has a file of this name").into()
         }
         source => BundleError::Manifest { path: path.into(), source },
     })
@@ -85,7 +84,7 @@ pub(super) fn read_manifest(path: &Path, json: &[u8]) -> Result<Manifest, Bundle
 /// Judges a manifest and every file that it lists. `load` reads a file by its name.
 ///
 /// # Errors
-/// [`BundleError`]: the first thing that is not as the manifest says.
+/// [`BundleError`]: the first field that is not true.
 pub(super) fn judge(
     path: &Path,
     manifest: Manifest,
@@ -98,7 +97,7 @@ pub(super) fn judge(
     let said = package.manifest();
     let mut artefacts = Vec::new();
     for (index, (item, file)) in said.artefacts.iter().zip(package.files()).enumerate() {
-        // A name of no kind was refused with the others. What is loaded is in one piece.
+        // Names of no kind were refused before. A loaded file is in one piece.
         let (Some((_, kind)), [bytes, _]) = (ArtefactKind::of_file(&item.file), file.parts()) else {
             continue;
         };
@@ -147,7 +146,7 @@ fn key(said: &manifest::Key, firmware: Option<&PublicKey>) -> Result<(), BundleE
     }
 }
 
-/// The length of what is signed, or of all of it where nothing is.
+/// The length of the payload.
 fn signature(
     said: &Artefact,
     index: usize,
@@ -166,20 +165,20 @@ fn signature(
     match trailer.filter(|length| *length as u32 * 8 == size.bits()) {
         Some(length) => Ok(bytes.len() - trailer_len(length)),
         None => {
-            let what = format_args!("it ends in no signature of {} bits", size.bits());
+            let what = format_args!("it does not end in a signature of {} bits", size.bits());
             Err(wrong(&said.file, format_args!("artefacts[{index}].signature"), what).into())
         }
     }
 }
 
-/// The image that every artefact holds: they are one release.
+/// The plain image, which every artefact must hold.
 fn plain(artefacts: &[Judging<'_>], said: &Installed) -> Result<Vec<u8>, BundleError> {
     let inflate = |index: usize, artefact: &Judging<'_>| {
         let field = format!("artefacts[{index}].encoding");
         gzip::gunzip(artefact.payload(), MAX_IMAGE).map_err(|error| wrong(&artefact.said.file, field, error))
     };
-    // By kind: the first of those that are there says what the plain image is. A plain payload may have its metadata
-    // behind it, and of an image that ends like some, its digest tells.
+    // The first artefact by kind tells the plain image. Metadata may stand behind a plain payload. The digest tells an
+    // image that only looks as if it had some.
     let mut by_kind: Vec<_> = artefacts.iter().enumerate().collect();
     by_kind.sort_by_key(|(_, artefact)| artefact.kind);
     let Some(&(index, first)) = by_kind.first() else { return Ok(Vec::new()) };
@@ -200,7 +199,7 @@ fn plain(artefacts: &[Judging<'_>], said: &Installed) -> Result<Vec<u8>, BundleE
                 payload == plain || (labelled && metadata::without_tail(payload) == plain)
             }
         };
-        // Signed is what is sent unsigned, byte for byte, and both forms of signature are of the same.
+        // A signed artefact holds the unsigned one byte for byte, and both forms of signature cover the same payload.
         let twin = match artefact.kind {
             ArtefactKind::GzSigned => Some(ArtefactKind::Gz),
             ArtefactKind::LegacySig => Some(ArtefactKind::Signed),
@@ -224,7 +223,7 @@ fn installed(image: &str, said: &Installed, is: &Installed) -> Result<(), PartsE
     same(image, "installed.md5_by_flash_mode", &said.md5_by_flash_mode, &is.md5_by_flash_mode)
 }
 
-/// Of a build that is the plain image itself; of another, the ledger knows the digest.
+/// Compares a build that is the plain image itself. The ledger knows the digest of any other build.
 fn source(said: &Source, plain: &[u8]) -> Result<(), PartsError> {
     let (said, file, is) = (&said.digests, &said.file, Digests::of(plain));
     if said.sha256 != is.sha256 {
@@ -248,8 +247,8 @@ fn carries(
     if keys.firmware.is_some() {
         return same(&ids(&mut found.iter()));
     }
-    // A bare modulus is found by its key alone. Without the key that signed, it may be that one, and where it is there
-    // other bare ones are not looked for.
+    // Only its own key finds a bare modulus. Without the key that signed, the search may miss that one. A search that
+    // finds it looks for no other bare modulus.
     let is_bare =
         |located: &&Located| matches!(located.form, Form::ModulusBigEndian | Form::ModulusLittleEndian);
     let all = ids(&mut found.iter());
@@ -261,7 +260,8 @@ fn carries(
     }
 }
 
-/// What was judged against a small flash may be less than what such devices take, and is never more.
+/// Refuses a device that does not accept the artefact. The list may lack devices that do: the maker may have judged
+/// against a small flash.
 fn accepted(artefact: &Judging<'_>, index: usize, key: &PublicKey) -> Result<(), PartsError> {
     let said = artefact.said;
     let target = Target { profiles: said.accepted_by.clone(), ..Target::default() };

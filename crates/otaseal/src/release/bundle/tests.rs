@@ -106,7 +106,7 @@ fn a_release_is_checked_by_openssl_and_sha256sum() {
         (&true.into(), &"https://example.com/1".into())
     );
     assert_eq!(manifest["sbom"]["file"], "fw.sbom.json");
-    // The lines of the ledger are those of the ledger, which has one more now: that of the index.
+    // The bundle has the lines of the ledger. The ledger has one more now: the line of the index.
     let ledger = fs::read_to_string(bench.path("ledger.jsonl")).unwrap();
     let last = ledger.strip_prefix(&read("ledger.jsonl")).unwrap();
     let last: serde_json::Value = serde_json::from_str(last).unwrap();
@@ -119,7 +119,7 @@ fn a_release_is_checked_by_openssl_and_sha256sum() {
     let entered = made.entered.unwrap().head;
     assert_eq!((entered, entered.records), (ledger::verify(&bench.path("ledger.jsonl"), None).unwrap(), 4));
     assert_eq!(read("verify.txt").matches(": accepted").count(), 3);
-    // A second one does not go over it.
+    // A second bundle does not replace the first one.
     assert!(matches!(bench.make(), Err(BundleError::Exists(_))));
     assert_eq!(fs::read_dir(bench.dir.path()).unwrap().count(), 6, "nothing else is left behind");
 }
@@ -176,7 +176,7 @@ fn every_file_that_is_tampered_with_is_named() {
     assert!(matches!(wrong, Err(BundleError::Signature(_))), "the firmware's key signed no index");
 }
 
-/// An index may be signed and hostile all the same: whoever signed it is not trusted with paths.
+/// A signed index may be hostile: a signature is no reason to trust a path.
 #[test]
 fn a_signed_index_names_nothing_outside() {
     let bench = Bench::new();
@@ -249,7 +249,7 @@ fn a_package_that_is_not_what_it_says_is_not_bundled() {
     assert!(matches!(other, Err(BundleError::OtherKey { .. })));
 }
 
-/// Writes a manifest that was edited.
+/// Edits a manifest.
 fn edit(path: &Path, edit: &dyn Fn(&mut serde_json::Value)) {
     let mut manifest = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     edit(&mut manifest);
@@ -258,8 +258,8 @@ fn edit(path: &Path, edit: &dyn Fn(&mut serde_json::Value)) {
 
 type Lie = (&'static str, &'static dyn Fn(&mut serde_json::Value));
 
-/// Every field that can be compared with the files, said wrongly, with the field that the error must name. All of them
-/// are seen again when a release is checked, without the firmware's key.
+/// Every field that the files can disprove, with a false value, and the name that the error must show. A check of a
+/// bundle without the firmware's key finds all of them too.
 const LIES: [Lie; 17] = [
     ("artefacts[0].size_bytes", &|said| said["artefacts"][0]["size_bytes"] = 1.into()),
     ("artefacts[3].md5", &|said| said["artefacts"][3]["md5"] = "0".repeat(32).into()),
@@ -312,7 +312,7 @@ fn every_field_that_says_what_is_not_so_is_named() {
     fs::write(&path, &good).unwrap();
     edit(&path, &|said| said["artefacts"][2]["accepted_by"] = serde_json::json!(["esp8266@2.7.4"]));
     assert_eq!(field(bench.make()), "artefacts[2].accepted_by");
-    // A field that is there twice is none.
+    // A field must not stand there twice.
     let twice =
         String::from_utf8(good.clone()).unwrap().replacen("\"carries\"", "\"carries\": [], \"carries\"", 1);
     fs::write(&path, twice).unwrap();
@@ -345,7 +345,7 @@ fn sign_again(bench: &Bench) {
     fs::write(directory.join(INDEX), index).unwrap();
 }
 
-/// With the firmware's key, what the index vouches for is judged again.
+/// With the firmware's key, otaseal judges the images again, although the index vouches for them.
 #[test]
 fn a_release_is_judged_by_the_key_of_its_firmware() {
     let bench = Bench::new();
@@ -366,7 +366,7 @@ fn a_release_is_judged_by_the_key_of_its_firmware() {
     assert!(matches!(judged, Err(BundleError::Rejected { file, .. }) if file == "fw.bin.signed"));
 }
 
-/// Digests that are right, of files that are not what their names say.
+/// The digests are right, and the files are not of the kind that their names say.
 #[test]
 fn files_that_do_not_belong_together_are_not_bundled() {
     let replaced = |name: &str, bytes: &dyn Fn(&Bench) -> Vec<u8>| {
@@ -382,12 +382,12 @@ fn files_that_do_not_belong_together_are_not_bundled() {
         bench.make().unwrap_err()
     };
     let dist = |bench: &Bench, name: &str| fs::read(bench.path("dist").join(name)).unwrap();
-    // Not signed at all, and signed in the other form.
+    // A file without a signature, and a file with the other form of signature.
     for (name, with) in [("fw.bin.signed", "fw.bin"), ("fw.bin.legacy_sig", "fw.bin.signed")] {
         let error = replaced(name, &|bench| dist(bench, with));
         assert!(matches!(&error, BundleError::Rejected { file, .. } if file == name), "{error}");
     }
-    // Another image than the others, and the same one compressed in another way than the one that is signed.
+    // Another image than the other files hold, and the same image compressed in another way than the signed one.
     let another = |bench: &Bench| [&dist(bench, "fw.bin")[..], b"!"].concat();
     let gz = |effort| move |bench: &Bench| crate::format::gzip::gzip(&dist(bench, "fw.bin"), effort).unwrap();
     for (name, bytes) in [
@@ -404,7 +404,7 @@ fn files_that_do_not_belong_together_are_not_bundled() {
             matches!(&error, BundleError::Wrong { file, field, .. } if file == name && field.ends_with(']'));
         assert!(named, "{name}: {error}");
     }
-    // Of the plain image everything else is said.
+    // All other fields are about the plain image.
     let error = replaced("fw.bin", &another);
     assert!(matches!(&error, BundleError::Wrong { what, .. } if what.contains("another image")), "{error}");
 }
@@ -415,7 +415,7 @@ fn signed_by(key: &PrivateKey, payload: &[u8]) -> Vec<u8> {
     [payload, &signature, &length_field(signature.len())].concat()
 }
 
-/// A payload may say what it is, before and behind the plain image; and a package need not hold that.
+/// Payloads may have metadata before and behind the plain image. A package need not hold the plain image.
 #[test]
 fn a_package_with_metadata_and_without_its_plain_image_is_bundled() {
     for kinds in
@@ -434,7 +434,7 @@ fn a_package_with_metadata_and_without_its_plain_image_is_bundled() {
     }
 }
 
-/// What a bare modulus is, its key alone can tell.
+/// Only its own key finds a bare modulus.
 #[test]
 fn a_key_that_is_a_bare_modulus_is_found_by_the_key() {
     let bench = Bench::new();

@@ -1,4 +1,4 @@
-//! What a release carries and who signed it: from its image, or from its manifest where the image is not at hand.
+//! Reads the keys in a release and its signer: from the image, or from the manifest if there is no image.
 
 use super::{Carries, Proof, ShownRelease, SignedBy};
 use crate::format::gzip::GunzipError;
@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// Why a release cannot be looked at.
+/// Why otaseal cannot read a release.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
@@ -29,7 +29,7 @@ pub enum ReadError {
     /// More than [`MAX_IMAGE`].
     #[error("{} is larger than any firmware", .0.display())]
     TooLarge(PathBuf),
-    /// A gzip that cannot be inflated.
+    /// A damaged gzip.
     #[error("{}: {source}", path.display())]
     Gzip {
         /// The file.
@@ -40,7 +40,7 @@ pub enum ReadError {
     /// A key in place of an image.
     #[error("{}: this is a key, not an image", .0.display())]
     Key(PathBuf),
-    /// JSON, but no manifest.
+    /// JSON, but not a manifest.
     #[error("{}: {source}", path.display())]
     Manifest {
         /// The file.
@@ -50,8 +50,8 @@ pub enum ReadError {
     },
 }
 
-/// Looks at a release: an image, signed or not, compressed or not, or a `manifest.json`. Beside a manifest, a signed
-/// image that it lists is looked at in its place.
+/// Reads a release: an image, signed or not, compressed or not, or a `manifest.json`. If a signed image stands beside
+/// its manifest, otaseal reads that image instead.
 ///
 /// # Errors
 /// [`ReadError`].
@@ -98,7 +98,7 @@ fn image(
     old: &PublicKey,
     new: &PublicKey,
 ) -> Result<ShownRelease, ReadError> {
-    // A public key as a file would count as firmware that carries it, and a damaged one as firmware without.
+    // A file with a public key would count as firmware that carries it, and a damaged one as firmware without keys.
     if key_file::recognise(bytes).is_some() || bytes.starts_with(b"-----BEGIN ") {
         return Err(ReadError::Key(path.into()));
     }

@@ -1,4 +1,4 @@
-//! What to do, in order, in words.
+//! The steps of a plan, in order, as sentences.
 
 use super::{Fate, Group, Lacking};
 
@@ -14,8 +14,7 @@ pub(super) fn planned(groups: &[Group], bridges: &[String], lacking: Option<Lack
     if !waiting.is_empty() {
         steps.push(match (bridges.first(), lacking) {
             (None, _) => {
-                "make the bridge: a release that carries the new key, signed by the old one; show it to this \
-                          command, which proves it"
+                "make the bridge: a release that carries the new key, signed by the old one; then plan again with it"
                     .into()
             }
             (Some(bridge), Some(_)) => {
@@ -26,20 +25,19 @@ pub(super) fn planned(groups: &[Group], bridges: &[String], lacking: Option<Lack
             }
         });
         steps.push(format!("send the bridge to devices that run {waiting}"));
-        steps.push("wait until they all report it: what the new key signs is refused by the others".into());
+        steps.push("wait until they all report it: the others refuse what the new key signs".into());
     }
     steps.push("from then on sign with the new key, and leave the old one out of the builds".into());
     by_hand(groups, &mut steps);
     if !waiting.is_empty() {
-        let keep =
-            "keep the old key until the last device is over: without it, the bridge cannot be made again";
+        let keep = "keep the old key until the last device has the bridge: only the old key can sign the bridge again";
         steps.push(keep.into());
     }
     steps
 }
 
 pub(super) fn compromised(groups: &[Group], clean: &[String], lacking: Option<Lacking>) -> Vec<String> {
-    let mut steps = vec!["sign nothing with the old key any more, and build it into nothing".to_owned()];
+    let mut steps = vec!["do not sign with the old key any more, and leave it out of all builds".to_owned()];
     find(groups, &mut steps);
     let both = files(groups, |fate| matches!(fate, Fate::Retire { .. }));
     if !both.is_empty() {
@@ -47,33 +45,33 @@ pub(super) fn compromised(groups: &[Group], clean: &[String], lacking: Option<La
             steps.push(format!("show the image of {file}: its manifest alone proves nothing"));
         }
         steps.push(match clean.first() {
-            Some(file) => format!("send {file} at once to devices that run {both}: it carries the new key alone"),
+            Some(file) => format!("send {file} at once to devices that run {both}: it carries only the new key"),
             None => format!(
-                "make a release that carries the new key alone, signed by it, and send it at once to devices that run \
+                "make a release that carries only the new key, signed by it, and send it at once to devices that run \
                  {both}"
             ),
         });
         steps.push(
-            "one that does not report it, or reports what you did not send, counts as taken over".into(),
+            "treat a device as taken over if it does not report it, or reports an image that you did not send".into(),
         );
     }
     by_hand(groups, &mut steps);
     steps
 }
 
-/// What must be known before anything is done.
+/// Facts that you must find out first.
 fn find(groups: &[Group], steps: &mut Vec<String>) {
     let unknown = files(groups, |fate| matches!(fate, Fate::Unknown));
     if !unknown.is_empty() {
         steps.push(format!(
-            "find the images of {unknown}, and show them to this command: their manifests do not say which keys they carry"
+            "find the images of {unknown} and plan again with them: their manifests do not list the keys"
         ));
     }
     let doubtful = files(groups, |fate| matches!(fate, Fate::Doubtful { .. }));
     if !doubtful.is_empty() {
         steps.push(format!(
-            "find out who signed {doubtful}, and whether it is whole; where devices run it all the same, show its unsigned \
-             image to this command"
+            "find out who signed {doubtful}, and whether it is damaged; if devices run it all the same, plan again \
+             with its unsigned image"
         ));
     }
 }
@@ -86,8 +84,8 @@ fn by_hand(groups: &[Group], steps: &mut Vec<String>) {
     let unchecked = files(groups, |fate| matches!(fate, Fate::Unchecked));
     if !unchecked.is_empty() {
         steps.push(format!(
-            "devices that run {unchecked} check no signature: they take the next release as it is, and until then \
-             anybody's"
+            "devices that run {unchecked} check no signature: they take the next release, and until then any update \
+             from anybody"
         ));
     }
 }

@@ -73,13 +73,13 @@ fn an_image_says_what_it_carries_and_who_signed_it() {
             assert_eq!((release.signed_by, release.proof), (signed_by, Proof::Image));
         }
     }
-    // A third key, in the image and behind it; the legacy form.
+    // A third key in the image and as its signer; the legacy signature.
     let third = PrivateKey::generate(crate::key::KeySize::Rsa2048).unwrap();
     let release = bench.image("image", &[&third], Some(&third));
     assert_eq!((release.signed_by, release.carries.unwrap().others.len()), (SignedBy::Other, 1));
     let legacy = bench.signed("image", b"code", Some(old), Scheme::Legacy);
     assert_eq!(legacy.signed_by, SignedBy::Old);
-    // One bit after signing and it is nobody's that is known.
+    // One changed bit after signing, and no known key signed the image.
     bench.image("image", &[old], Some(old));
     let mut bytes = fs::read(bench.dir.path().join("image")).unwrap();
     bytes[3] ^= 1;
@@ -102,11 +102,11 @@ fn a_planned_rotation_goes_over_the_bridge() {
         (false, Some(Lacking::Bridge)),
         "it can be made, and is not"
     );
-    assert!(without.to_string().contains("\nNOT YET  the bridge is yet to be made\n"), "{without}");
+    assert!(without.to_string().contains("\nNOT YET  the bridge does not exist yet\n"), "{without}");
     assert_eq!(fates(&without), [&Fate::Bridge { by: vec![] }]);
     assert!(without.steps[0].starts_with("make the bridge: a release that carries the new key"));
 
-    // What the new key signed is no bridge, whatever it carries.
+    // A release that the new key signed is not a bridge, whichever keys it carries.
     let wrong = bench.plan(RotationReason::Planned, &[&field, &next]);
     assert_eq!(fates(&wrong)[0], &Fate::Bridge { by: vec![] });
     assert_eq!(wrong.groups[0].takes, ["field"]);
@@ -134,7 +134,7 @@ fn a_manifest_alone_proves_no_bridge() {
     let plan = bench.plan(RotationReason::Planned, &[&field, &claimed, &proof]);
     assert_eq!((plan.complete, plan.lacking), (true, None));
     assert_eq!(fates(&plan)[0], &Fate::Bridge { by: vec!["proof".into(), "bridge".into()] });
-    // Nor what ends the trust in a compromised key.
+    // A manifest alone does not prove either that a release ends the trust in a compromised key.
     let both = bench.image("both", &[&bench.old, &bench.new], Some(&bench.old));
     let next = bench.image("next", &[&bench.new], Some(&bench.new));
     let claimed = ShownRelease { proof: Proof::Manifest, ..next.clone() };
@@ -160,7 +160,7 @@ fn devices_that_trust_neither_key_are_stranded() {
     assert!(!bench.plan(RotationReason::Planned, &[&unknown]).complete, "what is not known is not reached");
 }
 
-/// Whoever has the old key can send a bridge as well: none is ever named.
+/// Everybody who has the old key can send a bridge. So the plan never names one.
 #[test]
 fn a_compromised_key_is_never_bridged() {
     let bench = Bench::new();
@@ -185,7 +185,7 @@ fn a_compromised_key_is_never_bridged() {
     assert!(bench.plan(RotationReason::Compromised, &[&both, &next]).complete);
 }
 
-/// What neither key signed may be damaged: nobody need run it, and what it carries says nothing.
+/// An image that neither key signed may be damaged. Perhaps no device runs it, and its keys prove nothing.
 #[test]
 fn what_neither_key_signed_is_not_counted() {
     let bench = Bench::new();
@@ -213,7 +213,7 @@ fn what_neither_key_signed_is_not_counted() {
             }
         }
     }
-    // Devices that run it all the same are known by its unsigned image.
+    // If devices run it all the same, its unsigned image tells their keys.
     let plain = bench.image("plain", &[new], None);
     assert!(bench.plan(RotationReason::Planned, &[&plain]).complete);
 }
@@ -270,13 +270,13 @@ fn a_package_is_read_by_its_manifest() {
     }
     let release = bench.read("dist/manifest.json").unwrap();
     assert_eq!((release.proof, release.is_bridge()), (Proof::Manifest, true));
-    // A manifest of an older otaseal does not say what its image carries.
+    // The manifests of older versions of otaseal do not list the keys in the image.
     let text = fs::read_to_string(bench.dir.path().join("dist/manifest.json")).unwrap();
     let mut older: serde_json::Value = serde_json::from_str(&text).unwrap();
     older.as_object_mut().unwrap().remove("carries");
     fs::write(bench.dir.path().join("older.json"), older.to_string()).unwrap();
     assert_eq!(bench.read("older.json").unwrap().carries, None);
-    // A manifest that was edited cannot have another file read.
+    // An edited manifest cannot make otaseal read another file.
     for file in ["../fw.bin", "/etc/passwd", ""] {
         older["artefacts"][0]["file"] = file.into();
         fs::write(bench.dir.path().join("dist/manifest.json"), older.to_string()).unwrap();
