@@ -166,3 +166,178 @@ fn the_key_of_the_command_line_wins_with_all_that_belongs_to_it() {
     assert_eq!(key("example-key = 'other.pem'", &[]).unwrap(), own);
     assert!(key("example-key = 'other.pem'", &["--key", "nowhere.pem"]).is_err());
 }
+
+/// What the program says on both streams, and whether all went well.
+fn said(output: &std::process::Output) -> (bool, String) {
+    let text = [&output.stdout[..], &output.stderr].concat();
+    (output.status.success(), String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn every_command_that_signs_or_judges_honours_the_key_of_the_file() {
+    let bench = bench();
+    fs::remove_dir_all(bench.path("keys")).unwrap();
+    let id = |key: &str| {
+        let output = bench.ok(&["pubkey", key, "--fingerprint"]);
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let other = id("other-public.pem");
+    let commands: [&[&str]; 6] = [
+        &["sign", "lamp.bin", "-o", "signed", "--allow-no-key"],
+        &["verify", "signed"],
+        &["digest", "lamp.bin", "-o", "request.json", "--allow-no-key"],
+        &["attach", "lamp.bin", "signature", "-o", "attached", "--allow-no-key"],
+        &["signing-py", "--mode", "sign", "--bin", "lamp.bin", "--out", "by-script", "--allow-no-key"],
+        &["signing-py", "--mode", "header", "--out", "key.h"],
+    ];
+    bench.openssl("dgst -sha256 -sign other.pem -out signature lamp.bin");
+    for words in commands {
+        match words[0] {
+            "digest" => drop(bench.ok(words)),
+            _ => drop(bench.fails(2, words)),
+        }
+    }
+    bench.write("otaseal.toml", b"key = 'other.pem'\npublic-key = 'other-public.pem'\n");
+    for words in commands {
+        let (_, text) = said(&bench.ok(words));
+        assert!(text.contains(&format!("key id   {other}")), "{words:?}: {text}");
+        assert!(text.contains("\nsettings otaseal.toml\n"), "{words:?}: {text}");
+    }
+    assert!(
+        bench.read("signed") == bench.read("attached") && bench.read("signed") == bench.read("by-script")
+    );
+    let json = bench.ok(&["verify", "signed", "--json"]).stdout;
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!((&json["settings"], &json["verdict"]), (&"otaseal.toml".into(), &"accepted".into()));
+    // An option wins.
+    bench.ok(&["keygen", "--private", "third.pem", "--public", "third-public.pem"]);
+    let words = ["sign", "lamp.bin", "-o", "third", "--allow-no-key", "--key", "third.pem"];
+    let (_, text) = said(&bench.ok(&words));
+    assert!(text.contains(&format!("key id   {}", id("third-public.pem"))), "{text}");
+    bench.fails(1, &["verify", "third"]);
+    bench.ok(&["verify", "third", "--key", "third-public.pem"]);
+    // The public key of the file belongs to its private key.
+    bench.write("otaseal.toml", b"key = 'other.pem'\npublic-key = 'third-public.pem'\n");
+    bench.fails(3, &["sign", "lamp.bin", "-o", "refused", "--allow-no-key"]);
+    assert!(!bench.path("refused").exists());
+}
+
+#[test]
+fn every_command_that_signs_honours_the_flash_mode_and_the_ledger_of_the_file() {
+    let bench = bench();
+    bench.openssl("dgst -sha256 -sign keys/private.pem -out signature lamp.bin");
+    let commands: [&[&str]; 4] = [
+        &["sign", "lamp.bin", "-o", "out"],
+        &["digest", "lamp.bin", "-o", "out"],
+        &["attach", "lamp.bin", "signature", "-o", "out"],
+        &["signing-py", "--mode", "sign", "--bin", "lamp.bin", "--out", "out"],
+    ];
+    for words in commands {
+        let words = [words, &["--allow-no-key"]].concat();
+        // The image is DIO.
+        bench.write("otaseal.toml", b"expect-flash-mode = 'qio'\nledger = 'ledger.jsonl'\n");
+        bench.fails(3, &words);
+        assert!(!bench.path("out").exists() && !bench.path("ledger.jsonl").exists(), "{words:?}");
+        bench.ok(&[&words[..], &["--expect-flash-mode", "dio"]].concat());
+        assert_eq!(bench.path("ledger.jsonl").exists(), words[0] != "digest", "{words:?}");
+        let _ = fs::remove_file(bench.path("ledger.jsonl"));
+        fs::remove_file(bench.path("out")).unwrap();
+    }
+}
+
+#[test]
+fn compress_and_verify_honour_what_concerns_them() {
+    let bench = bench();
+    bench.write("big.bin", &crate::common::firmware(60_000));
+    let size = |options: &[&str]| {
+        bench.ok(&[&["compress", "big.bin", "-o", "big.gz"], options].concat());
+        bench.read("big.gz").len()
+    };
+    let (fast, max) = (size(&["--effort", "fast"]), size(&["--effort", "max"]));
+    assert!(max < fast);
+    bench.write("otaseal.toml", b"effort = 'max'\nflash-layout = '4m1m'\nflash-mode = 'qio'\n");
+    assert_eq!((size(&[]), size(&["--effort", "fast"])), (max, fast));
+    bench.ok(&["sign", "lamp.bin", "-o", "signed", "--allow-no-key"]);
+    let judge = |options: &[&str]| {
+        let words = ["verify", "signed", "--as", "esp8266@3.1.2", "-k", "keys/public.pem"];
+        bench.otaseal(&[&words[..], options].concat()).status.code()
+    };
+    assert_eq!((judge(&[]), judge(&["--flash-mode", "dio"])), (Some(1), Some(0)));
+}
+
+/// A key that cannot be read is an error. It has no stand-in: anybody can sign with the example key.
+#[test]
+fn the_example_key_does_not_stand_in_for_a_key_that_cannot_be_read() {
+    let bench = bench();
+    let mut keys = vec!["lamp.bin/private.pem"];
+    if cfg!(unix) {
+        #[cfg(unix)]
+        std::os::unix::fs::symlink("circle", bench.path("circle")).unwrap();
+        keys.extend(["circle", "circle/private.pem"]);
+    }
+    for key in keys {
+        bench.write("otaseal.toml", format!("key = '{key}'\nexample-key = 'other.pem'\n").as_bytes());
+        for words in [
+            &["package", "lamp.bin", "--allow-no-key"][..],
+            &["sign", "lamp.bin", "-o", "signed", "--allow-no-key"],
+            &["signing-py", "--mode", "sign", "--bin", "lamp.bin", "--out", "signed", "--allow-no-key"],
+        ] {
+            let (_, text) = said(&bench.fails(3, words));
+            assert!(text.contains("could not be read"), "{key} {words:?}: {text}");
+            assert!(!bench.path("dist").exists() && !bench.path("signed").exists(), "{key} {words:?}");
+        }
+    }
+}
+
+#[test]
+fn the_file_is_found_up_to_the_top_of_the_repository() {
+    let bench = bench();
+    fs::create_dir_all(bench.path("firmware/build")).unwrap();
+    fs::copy(bench.path("lamp.bin"), bench.path("firmware/build/lamp.bin")).unwrap();
+    bench.write("otaseal.toml", b"name = 'found'\nfirmware = 'lamp.bin'\n");
+    let package = |options: &[&str]| {
+        let mut command = std::process::Command::new(crate::common::OTASEAL);
+        command.args(["package", "--allow-no-key"]).args(options);
+        said(&command.current_dir(bench.path("firmware/build")).output().unwrap())
+    };
+    let (done, text) = package(&[]);
+    assert!(!done && text.contains("no firmware to package"), "outside of a repository: {text}");
+    fs::create_dir(bench.path(".git")).unwrap();
+    // Key, firmware and output are where the file is.
+    let (done, text) = package(&[]);
+    let file = bench.path("otaseal.toml").canonicalize().unwrap();
+    assert!(done && text.contains(&format!("settings {}", file.display())), "{text}");
+    assert!(bench.path("dist/found.bin.signed").exists());
+    bench.write("firmware/build/otaseal.toml", b"name = 'near'\nkey = '../../other.pem'\n");
+    let (done, text) = package(&["lamp.bin"]);
+    assert!(done && text.contains("\nsettings otaseal.toml\n"), "{text}");
+    assert!(bench.path("firmware/build/dist/near.bin.signed").exists());
+}
+
+/// Only root can give a file away.
+#[cfg(unix)]
+#[test]
+fn a_command_that_signs_counts_only_in_a_file_of_the_user() {
+    let bench = bench();
+    bench.write("otaseal.toml", b"signer-cmd = 'touch was-run'\n");
+    if std::os::unix::fs::chown(bench.path("otaseal.toml"), Some(12345), None).is_err() {
+        return;
+    }
+    for words in [&["package", "lamp.bin"][..], &["sign", "lamp.bin", "-o", "out"], &["verify", "lamp.bin"]] {
+        let (_, text) = said(&bench.fails(3, words));
+        assert!(text.contains("belongs to another user") && text.contains("--signer-cmd"), "{text}");
+    }
+    assert!(!bench.path("was-run").exists());
+}
+
+/// Every option that the table gives a command can be parsed, and a switch can be switched off.
+#[test]
+fn a_switch_of_the_command_line_can_say_no() {
+    let bench = bench();
+    assert_eq!(made(&bench, "legacy = true", &["--legacy=false"]), ["plain", "gz", "signed", "gz-signed"]);
+    bench.fails(2, &["package", "lamp.bin", "--legacy=perhaps"]);
+    bench.fails(2, &["package", "lamp.bin", "--signer-timeout", "5"]);
+    bench.fails(2, &["package", "lamp.bin", "--ledger", "-"]);
+    bench.fails(2, &["package", "lamp.bin", "--effort", "best"]);
+    assert_eq!(made(&bench, "", &["--artefacts", "plain", "--artefacts", "signed"]), ["plain", "signed"]);
+}

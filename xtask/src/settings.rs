@@ -56,10 +56,10 @@ fn table(section: Section) -> String {
 /// The commands that read a setting, by program; with a star those that have no option for it.
 fn readers(setting: &Setting) -> String {
     let mut programs: Vec<(&str, Vec<String>)> = Vec::new();
-    for command in setting.options.iter().chain(setting.file_only) {
+    for command in setting.both.iter().chain(setting.file_only) {
         let (program, name) = command.name();
         let option = setting.option(*command);
-        let name = match (setting.options.contains(command), option == setting.name) {
+        let name = match (setting.both.contains(command), option == setting.name) {
             (false, _) => format!("{name}\\*"),
             (true, true) => name.to_owned(),
             (true, false) => format!("{name} (`--{option}`)"),

@@ -6,12 +6,12 @@ mod args;
 mod batch;
 mod cmd;
 mod error;
-mod evidence;
 mod io;
 mod ledger;
 mod passphrase;
 mod policy;
 mod report;
+mod settings;
 mod signer;
 
 use crate::args::{Cli, Command};

@@ -2,19 +2,18 @@
 
 use crate::error::{Exit, Failure};
 use crate::io::Place;
-use crate::ledger::LedgerArgs;
+use crate::ledger;
 use clap::Args;
 use otaseal::Purpose;
 use otaseal::device::KeyId;
 use otaseal::format::digest::Sha256Digest;
-use otaseal::format::image::esp8266::FlashMode;
 use otaseal::key::parse_key_id;
 use otaseal::policy::continuity::{NextKey, WithoutKey};
 use otaseal::policy::guard::{Content, GuardError};
 use otaseal::policy::lint::Finding;
 use otaseal::policy::{Damaged, Permit, Policy, PolicyError};
 use otaseal::project::advice::{Advice, Speaker};
-use otaseal::project::settings::Settings;
+use otaseal::project::settings::{Settings, SigningKey};
 use otaseal::sign::{AlreadySigned, SignError};
 use std::path::Path;
 
@@ -24,9 +23,6 @@ pub(crate) struct PolicyArgs {
     /// What the image is for: firmware or filesystem. otaseal refuses a recognised image of the other kind
     #[arg(long, value_name = "KIND", default_value = "firmware")]
     as_kind: Content,
-    /// Refuse an image of another flash mode than the devices', also inside a gzip: qio, qout, dio or dout
-    #[arg(long, value_name = "MODE")]
-    pub(crate) expect_flash_mode: Option<FlashMode>,
     /// Refuse a key that does not belong to this public key, which the devices have
     #[arg(long, value_name = "FILE")]
     expect_public: Option<Place>,
@@ -43,8 +39,9 @@ pub(crate) struct PolicyArgs {
     /// Sign firmware that holds no public key: devices that run it check no further update
     #[arg(long)]
     allow_no_key: bool,
-    #[command(flatten)]
-    ledger: LedgerArgs,
+    /// Name of the build in the ledger [default: the name that the CI system gives it]
+    #[arg(long, value_name = "ID")]
+    build_id: Option<String>,
     /// Refuse what is unfit for a release: a key that is published, factored by known methods, readable by others or in
     /// git, and firmware of unknown kind without a key in it. Needs a ledger
     #[arg(long)]
@@ -69,30 +66,34 @@ impl ForceArgs {
 }
 
 impl PolicyArgs {
-    /// The policy that these options and the settings name. `input` is a file of the tree whose commit the ledger
-    /// names.
-    pub(crate) fn policy(&self, settings: &Settings, input: Option<&Path>) -> Result<Policy, Failure> {
+    /// The policy that these options and the settings name, for this key where a signer is at hand. `input` is a file of
+    /// the tree whose commit the ledger names.
+    pub(crate) fn policy(
+        &self,
+        settings: &Settings,
+        key: Option<&SigningKey>,
+        input: Option<&Path>,
+    ) -> Result<Policy, Failure> {
         let mut policy = Policy::default();
         policy.purpose = if self.release { Purpose::Release } else { Purpose::Development };
         policy.content = self.as_kind;
         policy.continuity.rotate_to.clone_from(&self.rotate_to);
         policy.continuity.without_key = if self.allow_no_key { WithoutKey::Allow } else { WithoutKey::Judge };
-        policy.expect.public_key = self.expect_public.as_ref().map(Place::public_key).transpose()?;
+        // The public key of the settings belongs to their private key. With a command it is the key that signs.
+        let belongs = key.is_some_and(|key| !key.is_example) && settings.signer_cmd.is_none();
+        let configured = settings.public_key.as_deref().filter(|_| belongs).map(Place::from);
+        policy.expect.public_key =
+            self.expect_public.as_ref().or(configured.as_ref()).map(Place::public_key).transpose()?;
         policy.expect.key_id = self.expect_key_id;
         policy.expect.sha256 = self.expect_sha256;
-        policy.expect.flash_mode = self.expect_flash_mode.or(settings.expect_flash_mode);
-        policy.ledger = self.ledger.open(settings, input);
+        policy.expect.flash_mode = settings.expect_flash_mode;
+        policy.ledger = ledger::open(settings, self.build_id.as_deref(), input);
         Ok(policy)
     }
 
-    /// Whether a public key is expected by name.
-    pub(crate) fn names_public(&self) -> bool {
-        self.expect_public.is_some()
-    }
-
-    /// The files that these options name: none of them may be an output, and only one may be standard input.
+    /// The files that these options and the settings name: none of them may be an output, and only one may be standard input.
     pub(crate) fn inputs(&self, settings: &Settings) -> Vec<Place> {
-        self.expect_public.iter().cloned().chain(self.ledger.place(settings)).collect()
+        self.expect_public.iter().cloned().chain(settings.ledger.as_deref().map(Place::from)).collect()
     }
 
     /// Refuses one digest for many inputs.

@@ -1,16 +1,17 @@
-use super::package::settings;
 use super::{KeyInfo, scheme};
 use crate::error::{Exit, Failure};
 use crate::io::{Content, Place, Sink, check_places};
 use crate::ledger::Entered;
 use crate::policy::{self, ForceArgs, PolicyArgs};
 use crate::report::Outcome;
+use crate::settings::{BySettings, HasSettings, SettingArgs};
 use clap::Args;
 use otaseal::format::digest::Sha256Digest;
 use otaseal::key::PublicKey;
 use otaseal::policy::guard::GuardError;
 use otaseal::policy::{Candidate, PolicyError, SignedOutputs};
 use otaseal::project::advice::{Advice, Speaker};
+use otaseal::project::settings::Command;
 use otaseal::sign::detached::{Detached, MAX_SIGNATURE_FILE};
 use otaseal::sign::request::{MAX_REQUEST, SigningRequest};
 use otaseal::sign::{Output, Scheme, SignError};
@@ -30,9 +31,9 @@ pub(crate) struct Attach {
     /// The signature
     #[arg(value_name = "SIGNATURE")]
     signature: Place,
-    /// Public key that must have signed
+    /// Public key that must have signed [default: the public key of otaseal.toml]
     #[arg(long, short, value_name = "FILE")]
-    key: Place,
+    key: Option<Place>,
     /// Where the signed image goes
     #[arg(long, short, value_name = "OUT")]
     output: Place,
@@ -45,7 +46,13 @@ pub(crate) struct Attach {
     #[command(flatten)]
     force: ForceArgs,
     #[command(flatten)]
+    settings: SettingArgs<Self>,
+    #[command(flatten)]
     policy: PolicyArgs,
+}
+
+impl HasSettings for Attach {
+    const COMMAND: Command = Command::Attach;
 }
 
 #[derive(Debug, Serialize)]
@@ -86,13 +93,17 @@ fn rejected(message: impl fmt::Display, help: impl fmt::Display) -> Failure {
     Failure { exit: Exit::Rejected, ..Failure::new(message, help) }
 }
 
-pub(crate) fn run(args: &Attach) -> Result<Attached, Failure> {
-    let settings = settings(None)?;
-    let mut inputs = vec![args.input.clone(), args.signature.clone(), args.key.clone()];
-    inputs.extend(args.request.iter().cloned().chain(args.policy.inputs(&settings)));
+pub(crate) fn run(args: &Attach) -> Result<BySettings<Attached>, Failure> {
+    let chosen = args.settings.choose()?;
+    if args.key.is_none() {
+        chosen.require_key("--key")?;
+    }
+    let key = args.key.clone().unwrap_or_else(|| chosen.public_key());
+    let mut inputs = vec![args.input.clone(), args.signature.clone(), key.clone()];
+    inputs.extend(args.request.iter().cloned().chain(args.policy.inputs(&chosen.settings)));
     check_places(&inputs.iter().collect::<Vec<_>>(), &[&args.output])?;
-    let key = args.key.public_key()?;
-    let mut policy = args.policy.policy(&settings, args.input.path())?;
+    let key = key.public_key()?;
+    let mut policy = args.policy.policy(&chosen.settings, None, args.input.path())?;
     args.force.apply(&mut policy);
     // The key is judged before anything else is read: it needs no signature for that.
     policy.open(Some(&key))?;
@@ -134,7 +145,7 @@ pub(crate) fn run(args: &Attach) -> Result<Attached, Failure> {
     sink.commit()?;
     let mut warnings = policy::warnings(&args.input, &permit);
     warnings.extend(policy::key_warnings(gate.findings()));
-    Ok(Attached {
+    Ok(chosen.report(Attached {
         key: KeyInfo::of(&key),
         output: args.output.name(),
         signature: form,
@@ -143,7 +154,7 @@ pub(crate) fn run(args: &Attach) -> Result<Attached, Failure> {
         payload_sha256: signed.sha256,
         ledger: policy.ledger.as_ref().zip(entered).map(|(ledger, appended)| Entered::new(ledger, appended)),
         warnings,
-    })
+    }))
 }
 
 /// The request, which must be for this key.

@@ -1,13 +1,14 @@
 use crate::error::Failure;
 use crate::io::{Content, Place, Sink, check_places};
 use crate::report::{Outcome, Reporter};
+use crate::settings::{BySettings, HasSettings, SettingArgs};
 use clap::Args;
 use otaseal::format::digest::Digests;
 use otaseal::format::elf::DEFAULT_MAX_GAP;
-use otaseal::format::gzip::Effort;
 use otaseal::format::layers::MAX_IMAGE;
 use otaseal::package::firmware::Firmware;
 use otaseal::policy::guard::Content as Kind;
+use otaseal::project::settings::{Command, Settings};
 use serde::Serialize;
 use std::fmt;
 
@@ -23,9 +24,12 @@ pub(crate) struct Compress {
     /// Where the gzip goes
     #[arg(long, short, value_name = "OUT")]
     output: Place,
-    /// How hard to try: fast, default or max
-    #[arg(long, value_name = "EFFORT", default_value = "default")]
-    effort: Effort,
+    #[command(flatten)]
+    settings: SettingArgs<Self>,
+}
+
+impl HasSettings for Compress {
+    const COMMAND: Command = Command::Compress;
 }
 
 #[derive(Debug, Serialize)]
@@ -52,16 +56,19 @@ impl fmt::Display for Compressed {
     }
 }
 
-pub(crate) fn run(args: &Compress, reporter: &Reporter) -> Result<Compressed, Failure> {
+pub(crate) fn run(args: &Compress, reporter: &Reporter) -> Result<BySettings<Compressed>, Failure> {
+    let chosen = args.settings.choose()?;
+    let Settings { effort, max_gap, .. } = &chosen.settings;
     check_places(&[&args.input], &[&args.output])?;
     let bytes = args.input.read(MAX_IMAGE)?;
     // Nothing is signed here: a filesystem image is as good as firmware.
     let kind = Kind::of(&bytes);
-    let firmware = Firmware::from_bytes_as(&args.input.to_string(), bytes, DEFAULT_MAX_GAP, kind)?;
+    let firmware =
+        Firmware::from_bytes_as(&args.input.to_string(), bytes, max_gap.unwrap_or(DEFAULT_MAX_GAP), kind)?;
     // Before the work, so that a missing directory shows at once.
     let sink = Sink::create(&args.output, Content::Binary)?;
     let progress = reporter.progress("compressing");
-    let payload = firmware.gzip(args.effort).map_err(|error| {
+    let payload = firmware.gzip(effort.unwrap_or_default()).map_err(|error| {
         Failure::new(
             format_args!("{}: {error}", args.input),
             "no device has that much flash; is this the right file?",
@@ -69,9 +76,9 @@ pub(crate) fn run(args: &Compress, reporter: &Reporter) -> Result<Compressed, Fa
     })?;
     drop(progress);
     sink.put(payload.bytes())?;
-    Ok(Compressed {
+    Ok(chosen.report(Compressed {
         output: args.output.name(),
         plain: Digests::of(firmware.bytes()),
         gzip: Digests::of(payload.bytes()),
-    })
+    }))
 }

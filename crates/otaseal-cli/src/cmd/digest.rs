@@ -1,14 +1,15 @@
-use super::package::settings;
 use super::{KeyInfo, scheme};
 use crate::error::Failure;
 use crate::io::{Content, Place, Sink, check_places};
 use crate::policy::{self, ForceArgs, PolicyArgs};
 use crate::report::Outcome;
+use crate::settings::{BySettings, HasSettings, SettingArgs};
 use clap::{Args, ValueEnum};
 use otaseal::format::digest::{Sha256Digest, sha256};
 use otaseal::format::homie;
 use otaseal::format::layers::unpack;
 use otaseal::policy::Candidate;
+use otaseal::project::settings::Command;
 use otaseal::sign::request::{RequestedImage, SigningRequest};
 use otaseal::sign::{Scheme, digest_info};
 use serde::Serialize;
@@ -27,7 +28,7 @@ pub(crate) struct Digest {
     /// Where the request goes [default: standard output]
     #[arg(long, short, value_name = "OUT")]
     output: Option<Place>,
-    /// Public key that must sign: the request names it
+    /// Public key that must sign: the request names it [default: the public key of otaseal.toml, if it names a key]
     #[arg(long, short, value_name = "FILE", conflicts_with = "raw")]
     key: Option<Place>,
     /// Write the bytes alone: digest (32, for a signer that makes the DigestInfo by itself) or digest-info (51, for one
@@ -40,7 +41,13 @@ pub(crate) struct Digest {
     #[command(flatten)]
     force: ForceArgs,
     #[command(flatten)]
+    settings: SettingArgs<Self>,
+    #[command(flatten)]
     policy: PolicyArgs,
+}
+
+impl HasSettings for Digest {
+    const COMMAND: Command = Command::Digest;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -83,7 +90,7 @@ impl fmt::Display for Asked {
     }
 }
 
-pub(crate) fn run(args: &Digest) -> Result<Asked, Failure> {
+pub(crate) fn run(args: &Digest) -> Result<BySettings<Asked>, Failure> {
     if args.legacy && args.raw == Some(Raw::DigestInfo) {
         return Err(Failure::usage(
             "the legacy form has no DigestInfo",
@@ -91,12 +98,14 @@ pub(crate) fn run(args: &Digest) -> Result<Asked, Failure> {
         ));
     }
     let output = args.output.clone().unwrap_or(Place::Std);
-    let settings = settings(None)?;
-    let mut inputs = args.policy.inputs(&settings);
-    inputs.extend(args.key.iter().cloned().chain([args.input.clone()]));
+    let chosen = args.settings.choose()?;
+    let configured = (args.raw.is_none() && chosen.names_key()).then(|| chosen.public_key());
+    let key = args.key.clone().or(configured);
+    let mut inputs = args.policy.inputs(&chosen.settings);
+    inputs.extend(key.iter().cloned().chain([args.input.clone()]));
     check_places(&inputs.iter().collect::<Vec<_>>(), &[&output])?;
-    let key = args.key.as_ref().map(Place::public_key).transpose()?;
-    let mut policy = args.policy.policy(&settings, args.input.path())?;
+    let key = key.as_ref().map(Place::public_key).transpose()?;
+    let mut policy = args.policy.policy(&chosen.settings, None, args.input.path())?;
     args.force.apply(&mut policy);
     let gate = policy.open(key.as_ref().map(|key| key as _))?;
     let (file, _) = args.input.open_seekable()?;
@@ -136,5 +145,6 @@ pub(crate) fn run(args: &Digest) -> Result<Asked, Failure> {
     };
     Sink::create(&output, content)?.put(&made)?;
     let key = key.as_ref().map(KeyInfo::of);
-    Ok(Asked { output: output.name(), payload_bytes: total, payload_sha256, signature, key, warnings })
+    let (output, payload_bytes) = (output.name(), total);
+    Ok(chosen.report(Asked { output, payload_bytes, payload_sha256, signature, key, warnings }))
 }

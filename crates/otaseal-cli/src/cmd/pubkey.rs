@@ -3,12 +3,15 @@ use crate::error::Failure;
 use crate::io::{Content, Place, Sink, check_places};
 use crate::passphrase::PassphraseArgs;
 use crate::report::Outcome;
-use crate::signer::{self, CommandArgs};
+use crate::settings::{HasSettings, SettingArgs};
+use crate::signer;
 use clap::{ArgGroup, Args, ValueEnum};
 use otaseal::key::PublicKey;
 use otaseal::output::Written;
 use otaseal::project::advice::{Advice, Speaker};
 use otaseal::project::emit::{self, Identifier, Mode, RustForm, RustOptions, SelfTest};
+use otaseal::project::settings::Command;
+use otaseal::sign::source::KeySource;
 use serde::Serialize;
 use std::ffi::OsString;
 use std::fmt;
@@ -19,7 +22,7 @@ use std::fmt;
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("form_of_key").required(true).args(["rust", "c_header", "pem", "der", "fingerprint"])))]
 #[command(group(ArgGroup::new("source").required(true).args(["key", "private_key"])))]
-#[command(mut_arg("signer_cmd", |command| {
+#[command(mut_arg("signer-cmd", |command| {
     command.conflicts_with_all(["private_key", "c_header", "pem", "der", "fingerprint"]).help(SIGNER_CMD)
 }))]
 pub(crate) struct Pubkey {
@@ -32,7 +35,7 @@ pub(crate) struct Pubkey {
     #[command(flatten)]
     passphrase: PassphraseArgs,
     #[command(flatten)]
-    command: CommandArgs,
+    settings: SettingArgs<Self>,
     /// Rust source for a no_std firmware
     #[arg(long)]
     rust: bool,
@@ -63,6 +66,10 @@ pub(crate) struct Pubkey {
     /// Name of the array in the C header [default: signing_pubkey]
     #[arg(long, value_name = "IDENT", requires = "c_header", value_parser = identifier)]
     array: Option<Identifier>,
+}
+
+impl HasSettings for Pubkey {
+    const COMMAND: Command = Command::Pubkey;
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -127,7 +134,10 @@ pub(crate) fn run(args: &Pubkey) -> Result<Emitted, Failure> {
     check_places(&inputs, &outputs)?;
     let holder = match (&args.key, &args.private_key) {
         (_, Some(place)) => Some((place, signer::source(place, None)?)),
-        (Some(place), None) => args.command.source(place).map(|command| (place, command)),
+        (Some(place), None) => {
+            let command = args.settings.given().signing_command();
+            command.map(|command| (place, KeySource::Command { command, public: place.into() }))
+        }
         (None, None) => unreachable!("clap asks for one of the two"),
     };
     let (key, self_test) = match (&holder, &args.key) {

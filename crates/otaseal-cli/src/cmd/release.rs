@@ -1,9 +1,9 @@
-use super::package::settings;
 use crate::error::{Exit, Failure};
 use crate::io::{Place, check_places};
-use crate::ledger::{Entered, LedgerArgs};
+use crate::ledger::{self, Entered};
 use crate::policy::key_warnings;
 use crate::report::{Outcome, Reporter};
+use crate::settings::{BySettings, HasSettings, SettingArgs};
 use crate::signer::SignerArgs;
 use clap::Args;
 use otaseal::Purpose;
@@ -13,7 +13,9 @@ use otaseal::package::manifest;
 use otaseal::policy::known_keys;
 use otaseal::policy::lint::{self, Finding};
 use otaseal::policy::{Policy, PolicyError};
+use otaseal::project::settings::Command;
 use otaseal::release::bundle::{self, Bundle, BundleError, BundleRequest, BundledFirmware, Keys};
+use otaseal::sign::source::KeyPlace;
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -40,12 +42,15 @@ pub(crate) struct Release {
     #[arg(long, short, value_name = "OUT", required_unless_present = "check")]
     output: Option<PathBuf>,
     /// Check the directory of a release
-    #[arg(long, conflicts_with_all = ["output", "ledger", "build_id", "signer_cmd"])]
+    #[arg(long, conflicts_with_all = ["output", "ledger", "build_id", "signer-cmd"])]
     check: bool,
     #[command(flatten)]
-    signer: SignerArgs,
+    settings: SettingArgs<Self>,
     #[command(flatten)]
-    ledger: LedgerArgs,
+    signer: SignerArgs,
+    /// Name of the build in the ledger [default: the name that the CI system gives it]
+    #[arg(long, value_name = "ID")]
+    build_id: Option<String>,
     /// Public key that the package was signed by, where another key signs the evidence; with --check, the signatures of
     /// the package are judged again by it
     #[arg(long, value_name = "FILE")]
@@ -54,6 +59,10 @@ pub(crate) struct Release {
     /// --rotate-to was given when it was packaged
     #[arg(long, value_name = "FILE")]
     rotate_to: Option<Place>,
+}
+
+impl HasSettings for Release {
+    const COMMAND: Command = Command::Release;
 }
 
 #[derive(Debug, Serialize)]
@@ -94,30 +103,28 @@ impl fmt::Display for Released {
     }
 }
 
-pub(crate) fn run(args: &Release, reporter: &Reporter) -> Result<Released, Failure> {
+pub(crate) fn run(args: &Release, reporter: &Reporter) -> Result<BySettings<Released>, Failure> {
+    let chosen = args.settings.choose()?;
+    let signing = args.signer.key(&chosen)?;
     let keys = args.firmware_key.iter().chain(&args.rotate_to).cloned();
-    let read: Vec<_> = args.signer.inputs(None).into_iter().chain(keys).collect();
+    let read: Vec<_> = args.signer.inputs(&signing).into_iter().chain(keys).collect();
     check_places(&read.iter().collect::<Vec<_>>(), &[])?;
     let named = args.firmware_key.as_ref().map(Place::public_key).transpose()?;
     let next = args.rotate_to.as_ref().map(Place::public_key).transpose()?;
     if args.check {
-        let Some(key) = args.signer.named() else { unreachable!("clap asks for the key") };
         let keys = Keys::new(named.as_ref(), next.as_ref());
-        let key = key.public_key()?;
+        let key =
+            KeyPlace::public_key(signing.source.place().unwrap_or(&KeyPlace::Path(signing.name.clone())))?;
         let bundle = bundle::check(&args.directory, &key, keys)?;
-        return Ok(Released {
-            remarks: doubts(&key, named.as_ref(), &bundle),
-            bundle,
-            ledger: None,
-            checked: true,
-        });
+        let remarks = doubts(&key, named.as_ref(), &bundle);
+        return Ok(chosen.report(Released { remarks, bundle, ledger: None, checked: true }));
     }
     let Some(out) = &args.output else { unreachable!("clap asks for it") };
     let manifest = args.directory.join(manifest::FILE_NAME);
-    let ledger = args.ledger.open(&settings(None)?, Some(&manifest));
+    let ledger = ledger::open(&chosen.settings, args.build_id.as_deref(), Some(&manifest));
     let mut policy = Policy::default();
     (policy.purpose, policy.ledger) = (Purpose::Release, ledger.clone());
-    let signer = args.signer.open(None)?;
+    let signer = args.signer.open(&signing)?;
     let gate = policy.open(Some(&*signer))?;
     let ledger = ledger.as_ref().ok_or(PolicyError::NoLedger)?;
     let firmware_key = named.as_ref().unwrap_or(signer.public_key());
@@ -126,12 +133,8 @@ pub(crate) fn run(args: &Release, reporter: &Reporter) -> Result<Released, Failu
     request.next_key = next.as_ref();
     let bundle = bundle::make(request, &*signer)?;
     let entered = bundle.entered.clone().map(|appended| Entered::new(ledger, appended));
-    Ok(Released {
-        bundle,
-        ledger: entered,
-        checked: false,
-        remarks: key_warnings(gate.findings()).into_iter().chain(signer.remarks()).collect(),
-    })
+    let remarks = key_warnings(gate.findings()).into_iter().chain(signer.remarks()).collect();
+    Ok(chosen.report(Released { bundle, ledger: entered, checked: false, remarks }))
 }
 
 /// What is wrong with the keys of a release that was made. It stays what was signed, so nothing is rejected for it.

@@ -1,18 +1,18 @@
 use super::KeyInfo;
-use super::package::settings;
 use crate::batch::{self, BatchArgs, OneOrMany, Summary};
 use crate::error::Failure;
 use crate::io::{Content, Place, Sink, check_places};
 use crate::ledger::{self, Entered};
 use crate::policy::{self, ForceArgs, PolicyArgs};
 use crate::report::{Outcome, Reporter};
+use crate::settings::{BySettings, Chosen, HasSettings, SettingArgs};
 use crate::signer::SignerArgs;
 use clap::Args;
 use otaseal::format::digest::Sha256Digest;
 use otaseal::ledger::Ledger;
 use otaseal::policy::continuity::Continuity;
 use otaseal::policy::{Candidate, Gate, Policy, PolicyError, SignedOutputs};
-use otaseal::project::settings::Settings;
+use otaseal::project::settings::{Command, SigningKey};
 use otaseal::sign::{self, Scheme, SignError, Signer};
 use serde::Serialize;
 use std::fmt;
@@ -27,7 +27,6 @@ use std::path::{Path, PathBuf};
 /// Many images are signed in one run, on all cores, with --out-dir: a line for each, in their order; with --json, one
 /// JSON object on each line. The exit code is that of the worst.
 #[derive(Debug, Args)]
-#[command(mut_arg("key", |key| key.required(true)))]
 pub(crate) struct Sign {
     /// The unsigned image, or many with --out-dir
     #[arg(value_name = "IN", required_unless_present = "from_list")]
@@ -42,6 +41,8 @@ pub(crate) struct Sign {
     #[command(flatten)]
     batch: BatchArgs,
     #[command(flatten)]
+    settings: SettingArgs<Self>,
+    #[command(flatten)]
     signer: SignerArgs,
     /// Also write an image for esp8266 core 2.5.0 to 2.5.2, which signs the bare digest
     #[arg(long, value_name = "OUT2")]
@@ -52,9 +53,13 @@ pub(crate) struct Sign {
     policy: PolicyArgs,
 }
 
+impl HasSettings for Sign {
+    const COMMAND: Command = Command::Sign;
+}
+
 impl Sign {
-    fn policy(&self, settings: &Settings, input: Option<&Path>) -> Result<Policy, Failure> {
-        let mut policy = self.policy.policy(settings, input)?;
+    fn policy(&self, chosen: &Chosen, key: &SigningKey, input: Option<&Path>) -> Result<Policy, Failure> {
+        let mut policy = self.policy.policy(&chosen.settings, Some(key), input)?;
         self.force.apply(&mut policy);
         Ok(policy)
     }
@@ -114,7 +119,7 @@ impl fmt::Display for Signed {
     }
 }
 
-pub(crate) fn run(args: &Sign, reporter: &Reporter) -> Result<OneOrMany<Signed>, Failure> {
+pub(crate) fn run(args: &Sign, reporter: &Reporter) -> Result<BySettings<OneOrMany<Signed>>, Failure> {
     if args.output.is_none() && args.out_dir.is_none() {
         let one = args.inputs.len() == 1 && args.batch.list().is_none();
         return Err(Failure::usage(
@@ -126,14 +131,17 @@ pub(crate) fn run(args: &Sign, reporter: &Reporter) -> Result<OneOrMany<Signed>,
             },
         ));
     }
-    match (&args.output, &args.out_dir) {
-        (Some(output), _) => one(args, output, reporter).map(|signed| OneOrMany::One(Box::new(signed))),
-        (None, Some(directory)) => many(args, directory, reporter).map(OneOrMany::Many),
+    let chosen = args.settings.choose()?;
+    chosen.require_key("--key")?;
+    let signed = match (&args.output, &args.out_dir) {
+        (Some(output), _) => OneOrMany::One(Box::new(one(args, &chosen, output, reporter)?)),
+        (None, Some(directory)) => OneOrMany::Many(many(args, &chosen, directory, reporter)?),
         (None, None) => unreachable!("refused above"),
-    }
+    };
+    Ok(chosen.report(signed))
 }
 
-fn one(args: &Sign, output: &Place, reporter: &Reporter) -> Result<Signed, Failure> {
+fn one(args: &Sign, chosen: &Chosen, output: &Place, reporter: &Reporter) -> Result<Signed, Failure> {
     let [input] = &args.inputs[..] else {
         return Err(Failure::usage(
             format_args!("{} inputs and one output", args.inputs.len()),
@@ -142,21 +150,21 @@ fn one(args: &Sign, output: &Place, reporter: &Reporter) -> Result<Signed, Failu
     };
     let mut outputs = vec![(Scheme::Pkcs1v15Sha256, output)];
     outputs.extend(args.legacy.as_ref().map(|legacy| (Scheme::Legacy, legacy)));
-    let settings = settings(None)?;
-    let read = args.signer.inputs(None).into_iter().chain(args.policy.inputs(&settings));
+    let key = args.signer.key(chosen)?;
+    let read = args.signer.inputs(&key).into_iter().chain(args.policy.inputs(&chosen.settings));
     let read: Vec<_> = read.chain([input.clone()]).collect();
     let places: Vec<_> = outputs.iter().map(|(_, place)| *place).collect();
     check_places(&read.iter().collect::<Vec<_>>(), &places)?;
-    let policy = args.policy(&settings, input.path())?;
-    let signer = args.signer.open(None)?;
+    let policy = args.policy(chosen, &key, input.path())?;
+    let signer = args.signer.open(&key)?;
     let gate = policy.open(Some(&*signer))?;
     let _progress = reporter.progress("signing");
     sign(input, &outputs, &gate, &*signer, policy.ledger.as_ref())
 }
 
-fn many(args: &Sign, directory: &Path, reporter: &Reporter) -> Result<Summary, Failure> {
-    let settings = settings(None)?;
-    let read = args.signer.inputs(None).into_iter().chain(args.policy.inputs(&settings));
+fn many(args: &Sign, chosen: &Chosen, directory: &Path, reporter: &Reporter) -> Result<Summary, Failure> {
+    let key = args.signer.key(chosen)?;
+    let read = args.signer.inputs(&key).into_iter().chain(args.policy.inputs(&chosen.settings));
     let read: Vec<_> = read.collect();
     let streams: Vec<_> = read.iter().chain(args.batch.list()).collect();
     check_places(&streams, &[])?;
@@ -176,18 +184,22 @@ fn many(args: &Sign, directory: &Path, reporter: &Reporter) -> Result<Summary, F
     let read = inputs.iter().map(PathBuf::as_path).chain(streams.iter().filter_map(|place| place.path()));
     batch::check_outputs(read, outputs.iter().map(PathBuf::as_path))?;
     args.policy.check_many()?;
-    let policy = args.policy(&settings, inputs.first().map(PathBuf::as_path))?;
-    let signer = args.signer.open(None)?;
+    let policy = args.policy(chosen, &key, inputs.first().map(PathBuf::as_path))?;
+    let signer = args.signer.open(&key)?;
     let gate = policy.open(Some(&*signer))?;
     std::fs::create_dir_all(directory).map_err(|error| Failure::write(directory, &error))?;
     let work = |index: usize, input: &Path| {
         let output = Place::from(&*outputs[index]);
         let outputs = [(Scheme::Pkcs1v15Sha256, &output)];
-        sign(&Place::from(input), &outputs, &gate, &*signer, policy.ledger.as_ref())
+        let signed = sign(&Place::from(input), &outputs, &gate, &*signer, policy.ledger.as_ref())?;
+        Ok(chosen.report(signed))
     };
-    let line = |signed: &Signed| {
-        let outputs =
-            signed.outputs.iter().map(|output| format!("{} ({} bytes)", output.file, output.size_bytes));
+    let line = |signed: &BySettings<Signed>| {
+        let outputs = signed
+            .outcome
+            .outputs
+            .iter()
+            .map(|output| format!("{} ({} bytes)", output.file, output.size_bytes));
         format!("signed   {}", outputs.collect::<Vec<_>>().join(", "))
     };
     let jobs = args.batch.jobs(if policy.ledger.is_some() { ledger::WAIT_AT_ONCE } else { 1 });

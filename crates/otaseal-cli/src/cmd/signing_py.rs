@@ -1,17 +1,17 @@
 use super::KeyInfo;
-use super::package::settings;
 use super::sign::{self, Signed};
 use crate::error::Failure;
 use crate::io::{Place, check_places};
 use crate::passphrase::PassphraseArgs;
 use crate::policy::PolicyArgs;
 use crate::report::Outcome;
-use crate::signer::{self, CommandArgs};
+use crate::settings::{BySettings, Chosen, HasSettings, SettingArgs};
+use crate::signer;
 use clap::{Args, ValueEnum};
 use otaseal::output::Written;
 use otaseal::project::emit;
+use otaseal::project::settings::Command;
 use otaseal::sign::Scheme;
-use otaseal::sign::source::KeySource;
 use serde::Serialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 /// happens, and the build goes on without a signature.
 #[derive(Debug, Args)]
 #[command(infer_long_args = true, after_long_help = PLATFORM_TXT)]
-#[command(mut_arg("signer_cmd", |command| command.requires("publickey")))]
+#[command(mut_arg("signer-cmd", |command| command.requires("publickey")))]
 pub(crate) struct SigningPy {
     /// What to do
     #[arg(long, short, value_enum)]
@@ -37,17 +37,21 @@ pub(crate) struct SigningPy {
     #[arg(long, short, value_name = "FILE")]
     legacy: Option<PathBuf>,
     /// header: the public key; sign: the same, where a command signs
-    #[arg(long, short, value_name = "FILE", required_if_eq("mode", "header"))]
+    #[arg(long, short, value_name = "FILE")]
     publickey: Option<PathBuf>,
     /// sign: the private key
-    #[arg(long, short = 's', value_name = "FILE", conflicts_with = "signer_cmd")]
+    #[arg(long, short = 's', value_name = "FILE", conflicts_with = "signer-cmd")]
     privatekey: Option<PathBuf>,
     #[command(flatten)]
-    command: CommandArgs,
+    settings: SettingArgs<Self>,
     #[command(flatten)]
     passphrase: PassphraseArgs,
     #[command(flatten)]
     policy: PolicyArgs,
+}
+
+impl HasSettings for SigningPy {
+    const COMMAND: Command = Command::SigningPy;
 }
 
 const PLATFORM_TXT: &str = include_str!("signing_py.txt");
@@ -96,53 +100,46 @@ impl fmt::Display for Done {
     }
 }
 
-pub(crate) fn run(args: &SigningPy) -> Result<Done, Failure> {
-    match (args.mode, &args.publickey, &args.bin) {
-        (Mode::Header, Some(key), _) => header(key, &args.out).map(Done::Header),
-        (Mode::Sign, _, Some(image)) => {
-            let key = args.key()?;
-            let out = Place::from(&*args.out);
-            let legacy = args.legacy.as_deref().map(Place::from);
-            let mut outputs = vec![(Scheme::Pkcs1v15Sha256, &out)];
-            outputs.extend(legacy.as_ref().map(|legacy| (Scheme::Legacy, legacy)));
-            let image = Place::from(&**image);
-            let places: Vec<_> = outputs.iter().map(|(_, place)| *place).collect();
-            let settings = settings(None)?;
-            let read = args.passphrase.input().into_iter().chain(args.policy.inputs(&settings));
-            let read: Vec<_> = read.chain(key.place().map(Place::from)).collect();
-            check_places(&[&image].into_iter().chain(&read).collect::<Vec<_>>(), &places)?;
-            let policy = args.policy.policy(&settings, image.path())?;
-            let signer = signer::open(&key, &args.passphrase)?;
-            let gate = policy.open(Some(&*signer))?;
-            sign::sign(&image, &outputs, &gate, &*signer, policy.ledger.as_ref())
-                .map(|signed| Done::Signed(Box::new(signed)))
-        }
-        _ => unreachable!("clap asks for what the mode needs"),
-    }
+pub(crate) fn run(args: &SigningPy) -> Result<BySettings<Done>, Failure> {
+    let mut given = args.settings.given().clone();
+    given.key.clone_from(&args.privatekey);
+    // The script has no use for a public key where a private one signs.
+    let has_use = args.mode == Mode::Header || given.signer_cmd.is_some();
+    given.public_key = args.publickey.clone().filter(|_| has_use);
+    let chosen = args.settings.choose_below(given)?;
+    chosen.require_key(match args.mode {
+        Mode::Header => "--publickey",
+        Mode::Sign => "--privatekey",
+    })?;
+    let done = match (args.mode, &args.bin) {
+        (Mode::Header, _) => Done::Header(header(&chosen.public_key(), &args.out)?),
+        (Mode::Sign, Some(image)) => Done::Signed(Box::new(sign(args, &chosen, image)?)),
+        (Mode::Sign, None) => unreachable!("clap asks for it"),
+    };
+    Ok(chosen.report(done))
 }
 
-impl SigningPy {
-    /// What signs.
-    fn key(&self) -> Result<KeySource, Failure> {
-        let file = |path: &PathBuf| Place::from(&**path);
-        let command = || self.command.source(&file(self.publickey.as_ref()?));
-        match &self.privatekey {
-            Some(private) => signer::source(&file(private), None),
-            None => command().ok_or_else(|| {
-                Failure::usage(
-                    "--mode sign, and nothing says what signs",
-                    "name the private key with --privatekey, or a command with --signer-cmd",
-                )
-            }),
-        }
-    }
+fn sign(args: &SigningPy, chosen: &Chosen, image: &Path) -> Result<Signed, Failure> {
+    let key = chosen.signing_key(None)?;
+    let out = Place::from(&*args.out);
+    let legacy = args.legacy.as_deref().map(Place::from);
+    let mut outputs = vec![(Scheme::Pkcs1v15Sha256, &out)];
+    outputs.extend(legacy.as_ref().map(|legacy| (Scheme::Legacy, legacy)));
+    let image = Place::from(image);
+    let places: Vec<_> = outputs.iter().map(|(_, place)| *place).collect();
+    let read = args.passphrase.input().into_iter().chain(args.policy.inputs(&chosen.settings));
+    let read: Vec<_> = read.chain(key.source.place().map(Place::from)).collect();
+    check_places(&[&image].into_iter().chain(&read).collect::<Vec<_>>(), &places)?;
+    let policy = args.policy.policy(&chosen.settings, Some(&key), image.path())?;
+    let signer = signer::open(&key.source, &args.passphrase)?;
+    let gate = policy.open(Some(&*signer))?;
+    sign::sign(&image, &outputs, &gate, &*signer, policy.ledger.as_ref())
 }
 
 /// A key that is missing, private or broken is an error. The script would write `ARDUINO_SIGNING 0` or the private
 /// key itself into the firmware.
-fn header(key: &Path, out: &Path) -> Result<Header, Failure> {
-    let place = Place::from(key);
-    check_places(&[&place], &[&Place::from(out)])?;
+fn header(place: &Place, out: &Path) -> Result<Header, Failure> {
+    check_places(&[place], &[&Place::from(out)])?;
     let key = place.public_key()?;
     // The core's build directory may not be there yet when the hook runs.
     if let Some(parent) = out.parent() {

@@ -3,6 +3,7 @@ use super::{KeyInfo, scheme};
 use crate::error::{Exit, Failure};
 use crate::io::{Place, check_places};
 use crate::report::{Outcome, Reporter};
+use crate::settings::{BySettings, HasSettings, SettingArgs};
 use clap::Args;
 use otaseal::device::{PayloadKind, Reject};
 use otaseal::format::elf::DEFAULT_MAX_GAP;
@@ -10,6 +11,7 @@ use otaseal::format::layers::MAX_IMAGE;
 use otaseal::key::PublicKey;
 use otaseal::package::firmware::Firmware;
 use otaseal::policy::guard::{self, Content, Origin};
+use otaseal::project::settings::Command;
 use otaseal::sign::Scheme;
 use otaseal::sign::diagnose::{self, Cause};
 use otaseal::sign::verify::{JudgeError, judge};
@@ -32,7 +34,8 @@ pub(crate) struct Verify {
     #[arg(value_name = "IMAGE")]
     image: Place,
     /// Public key: SPKI or PKCS#1, PEM or DER. May be given more than once: any of them accepts
-    #[arg(long, short, value_name = "FILE", required_unless_present = "profile")]
+    /// [default: the public key of otaseal.toml; none with --as]
+    #[arg(long, short, value_name = "FILE")]
     key: Vec<Place>,
     /// Judge as esp8266 core 2.5.0 to 2.5.2: the signature is of the bare digest
     #[arg(long)]
@@ -42,6 +45,12 @@ pub(crate) struct Verify {
     of: Option<PathBuf>,
     #[command(flatten)]
     device: AsDevice,
+    #[command(flatten)]
+    settings: SettingArgs<Self>,
+}
+
+impl HasSettings for Verify {
+    const COMMAND: Command = Command::Verify;
 }
 
 /// By the verifier of this project, or as another device.
@@ -170,31 +179,41 @@ impl fmt::Display for Verdict {
     }
 }
 
-pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<Verified, Failure> {
-    let inputs: Vec<_> = args.key.iter().chain([&args.image]).collect();
+pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<BySettings<Verified>, Failure> {
+    let chosen = args.settings.choose()?;
+    // A device without a key is another device.
+    let default = args.key.is_empty() && args.device.profile.is_none();
+    if default {
+        chosen.require_key("--key")?;
+    }
+    let keys = if default { vec![chosen.public_key()] } else { args.key.clone() };
+    let inputs: Vec<_> = keys.iter().chain([&args.image]).collect();
     check_places(&inputs, &[])?;
-    let keys = args.key.iter().map(Place::public_key).collect::<Result<Vec<_>, _>>()?;
+    let keys = keys.iter().map(Place::public_key).collect::<Result<Vec<_>, _>>()?;
     if let Some(profile) = args.device.profile {
-        return verify_as::run(&args.device, profile, &args.image, &keys).map(Verified::As);
+        let judged = verify_as::run(&args.device, profile, &args.image, &keys, &chosen.settings)?;
+        return Ok(chosen.report(Verified::As(judged)));
     }
     let (mut image, length) = args.image.open_seekable()?;
     let _progress = reporter.progress("verifying");
+    let max_gap = chosen.settings.max_gap.unwrap_or(DEFAULT_MAX_GAP);
     let scheme = scheme(args.legacy);
     let verdict = judge_with_any(&mut image, length, &keys, scheme)
         .map_err(|error| Failure::read(&args.image, &error))?;
     let (mut warnings, mut build) = (Vec::new(), None);
     if let Verdict::Accepted { key, .. } = &verdict {
         warnings.extend(key.warning());
-        build = args.of.as_ref().map(|path| compare(&mut image, &args.image, path)).transpose()?;
+        build = args.of.as_ref().map(|path| compare(&mut image, &args.image, path, max_gap)).transpose()?;
         if args.of.is_none() {
-            warnings.extend(stale(&mut image, &args.image));
+            warnings.extend(stale(&mut image, &args.image, max_gap));
         }
     }
-    Ok(Verified::Here(Judged { image: args.image.name(), scheme, verdict, build, warnings }))
+    let image = args.image.name();
+    Ok(chosen.report(Verified::Here(Judged { image, scheme, verdict, build, warnings })))
 }
 
-fn compare(image: &mut File, place: &Place, path: &Path) -> Result<Build, Failure> {
-    let build = Firmware::load_as(path, DEFAULT_MAX_GAP, kind_of(path)?)?;
+fn compare(image: &mut File, place: &Place, path: &Path, max_gap: usize) -> Result<Build, Failure> {
+    let build = Firmware::load_as(path, max_gap, kind_of(path)?)?;
     let mut bytes = Vec::new();
     let limit = MAX_IMAGE as u64 + 4096;
     let read = image.rewind().and_then(|()| image.by_ref().take(limit).read_to_end(&mut bytes));
@@ -207,7 +226,7 @@ fn compare(image: &mut File, place: &Place, path: &Path) -> Result<Build, Failur
 
 /// What to say of an image that lies beside another build than it was made from: upload scripts take it for that
 /// build. Nothing is said of what cannot be read as a build, which nobody named.
-fn stale(image: &mut File, place: &Place) -> Option<String> {
+fn stale(image: &mut File, place: &Place, max_gap: usize) -> Option<String> {
     let path = place.path()?;
     let name = path.file_name()?.to_str()?;
     let name = name.strip_suffix(".signed").or_else(|| name.strip_suffix(".legacy_sig"))?;
@@ -215,7 +234,9 @@ fn stale(image: &mut File, place: &Place) -> Option<String> {
     if !build.is_file() {
         return None;
     }
-    let Build { file, origin: Origin::Other } = compare(image, place, &build).ok()? else { return None };
+    let Build { file, origin: Origin::Other } = compare(image, place, &build, max_gap).ok()? else {
+        return None;
+    };
     Some(format!("{place} was not made from {file}, which lies beside it: one of them is stale"))
 }
 
@@ -255,7 +276,7 @@ pub(super) fn judge_with_any(
             }
         }
     }
-    let Some((reject, key)) = furthest else { unreachable!("clap asks for at least one key") };
+    let Some((reject, key)) = furthest else { unreachable!("there is a default") };
     let cause = diagnose::cause(image, key, scheme)?;
     Ok(Verdict::Rejected {
         code: reject.code(),

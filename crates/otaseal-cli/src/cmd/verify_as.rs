@@ -7,6 +7,7 @@ use otaseal::format::layers::MAX_IMAGE;
 use otaseal::key::PublicKey;
 use otaseal::profile::{Device, Judgement, Profile, Verdict, judge};
 use otaseal::project::advice::{Advice, Speaker};
+use otaseal::project::settings::Settings;
 use serde::Serialize;
 use std::fmt;
 
@@ -83,15 +84,16 @@ pub(crate) fn run(
     profile: Profile,
     image: &Place,
     keys: &[PublicKey],
+    settings: &Settings,
 ) -> Result<JudgedAs, Failure> {
     if keys.len() > 1 {
         return Err(Failure::usage("a device has one key", "give --key once with --as"));
     }
-    let (flash, flash_bytes) = args.flash.flash()?;
+    let (flash, flash_bytes) = args.flash.flash(settings)?;
     let device = Device {
         flash,
         flash_bytes,
-        flash_mode: args.flash.flash_mode,
+        flash_mode: settings.flash_mode.or(settings.expect_flash_mode),
         ..Device::new(profile, keys.first())
     };
     let bytes = image.read(MAX_IMAGE)?;

@@ -9,7 +9,7 @@ use crate::format::image::uf2::Uf2Error;
 use crate::package::firmware::{FirmwareError, NotPlain};
 use crate::policy::continuity::ContinuityError;
 use crate::policy::guard::GuardError;
-use crate::profile::fit::{LAYOUTS, Misfit, UnknownLayout, round_up};
+use crate::profile::fit::{Misfit, round_up};
 use crate::profile::{Assumption, Reason};
 use crate::sign::Scheme;
 
@@ -147,13 +147,6 @@ impl Advice for Misfit {
                 round_up(*raw) - fs_start
             ),
         }
-    }
-}
-
-impl Advice for UnknownLayout {
-    fn advice(&self, _: Speaker) -> String {
-        let names: Vec<_> = LAYOUTS.iter().map(|layout| layout.name).collect();
-        format!("it is one of {}, as the Arduino core calls its linker scripts", names.join(", "))
     }
 }
 

@@ -10,6 +10,8 @@ pub struct Setting {
     pub(super) text: &'static str,
     /// The placeholder of its value, such as `FILE`; [`Setting::SWITCH`] where the option needs none.
     pub value: &'static str,
+    /// Whether it is a list; commas separate its items on a command line.
+    pub is_list: bool,
     /// The default, in words; empty where there is none.
     pub default: &'static str,
     /// The default of `cargo xtask`, where that differs.
@@ -18,14 +20,16 @@ pub struct Setting {
     pub xtask_option: Option<&'static str>,
     /// Where the documentation lists it.
     pub section: Section,
-    /// The commands that have an option for it. They read it from a settings file, too.
-    pub options: &'static [Command],
-    /// The commands that read it from a settings file only.
+    /// The commands that read it from a settings file and have an option for it.
+    pub both: &'static [Command],
+    /// The commands that read it from a settings file and have no option for it.
     pub file_only: &'static [Command],
+    /// The commands that have an option for it and read no settings file for it.
+    pub option_only: &'static [Command],
     /// Settings of a lower level that do not count where this one is set.
     pub(super) shadows: &'static [&'static str],
     /// The setting without which this one has no meaning.
-    pub(super) belongs_to: Option<&'static str>,
+    pub belongs_to: Option<&'static str>,
 }
 
 /// A part of the documentation.
@@ -72,6 +76,8 @@ pub enum Command {
     SigningPy,
     /// `otaseal release`
     Release,
+    /// `otaseal pubkey`
+    Pubkey,
 }
 
 impl Command {
@@ -90,6 +96,7 @@ impl Command {
             Self::Compress => ("otaseal", "compress"),
             Self::SigningPy => ("otaseal", "signing-py"),
             Self::Release => ("otaseal", "release"),
+            Self::Pubkey => ("otaseal", "pubkey"),
         }
     }
 
@@ -99,7 +106,16 @@ impl Command {
 
     /// The settings that this command has an option for.
     pub fn options(self) -> impl Iterator<Item = &'static Setting> {
-        super::SETTINGS.iter().filter(move |setting| setting.options.contains(&self))
+        let has =
+            move |setting: &&Setting| setting.both.contains(&self) || setting.option_only.contains(&self);
+        super::SETTINGS.iter().filter(has)
+    }
+
+    /// Whether this command reads a settings file.
+    pub fn reads_file(self) -> bool {
+        super::SETTINGS
+            .iter()
+            .any(|setting| setting.both.contains(&self) || setting.file_only.contains(&self))
     }
 }
 
@@ -113,12 +129,14 @@ impl Setting {
             name: "",
             text: "",
             value: "",
+            is_list: false,
             default: "",
             xtask_default: None,
             xtask_option: None,
             section,
-            options: &[],
+            both: &[],
             file_only: &[],
+            option_only: &[],
             shadows: &[],
             belongs_to: None,
         }

@@ -2,8 +2,8 @@
 //! docs/settings.md come from here.
 
 use super::setting::Command::{
-    self, Attach, Compress, Digest, Package, Release, Sign, SigningPy, Verify, XtaskKeygen, XtaskPubkey,
-    XtaskSign, XtaskVerify,
+    self, Attach, Compress, Digest, Package, Pubkey, Release, Sign, SigningPy, Verify, XtaskKeygen,
+    XtaskPubkey, XtaskSign, XtaskVerify,
 };
 use super::setting::{Section, Setting};
 use super::values::{self, Kind};
@@ -84,6 +84,13 @@ macro_rules! settings {
                 Ok(())
             }
 
+            /// Takes the directory `here` away from every path that begins with it.
+            pub fn shorten(&mut self, here: &Path) {
+                $(if let Some(value) = &mut self.$field {
+                    <values::$kind as Kind<$type>>::shorten(value, here);
+                })+
+            }
+
             /// Makes every path relative to `base`: the directory of the file, or the one in which a command line was
             /// typed.
             pub fn rebase(&mut self, base: &Path) {
@@ -96,23 +103,26 @@ macro_rules! settings {
 }
 
 const KEYS: Setting = Setting::of(Section::Keys);
-const BUILD: Setting = Setting { options: &[XtaskSign], ..Setting::of(Section::Build) };
-const PACKAGE: Setting = Setting { options: PACKAGERS, ..Setting::of(Section::Package) };
-const DEVICES: Setting = Setting { options: PACKAGERS, ..Setting::of(Section::Devices) };
-const EVIDENCE: Setting = Setting { options: PACKAGERS, ..Setting::of(Section::Evidence) };
+const BUILD: Setting = Setting { both: &[XtaskSign], ..Setting::of(Section::Build) };
+const PACKAGE: Setting = Setting { both: PACKAGERS, ..Setting::of(Section::Package) };
+const DEVICES: Setting = Setting { both: PACKAGERS, ..Setting::of(Section::Devices) };
+const EVIDENCE: Setting = Setting { both: PACKAGERS, ..Setting::of(Section::Evidence) };
 
 const XTASK: &[Command] = &[XtaskSign, XtaskKeygen, XtaskPubkey, XtaskVerify];
 const PACKAGERS: &[Command] = &[XtaskSign, Package];
 const BY_COMMAND: &[Command] = &[XtaskSign, XtaskPubkey, Package, Sign, SigningPy];
+const ONE_COMMAND: &[Command] = &[Pubkey, Release];
+const SIGNERS: &[Command] = &[XtaskSign, Package, Sign, Digest, Attach, SigningPy];
 
 settings! {
     /// Private key: a file (PKCS#8 or PKCS#1, PEM or DER), or a key in a token (pkcs11:token=NAME;object=NAME)
     "key" key: PathBuf as File {
         value: "KEY",
         default: "keys/private.pem",
-        options: &[XtaskSign, XtaskKeygen, XtaskPubkey, XtaskVerify, Package, Sign],
+        both: &[XtaskSign, XtaskKeygen, XtaskPubkey, XtaskVerify, Package, Sign],
         file_only: &[Digest, Attach, Verify, SigningPy],
-        shadows: &["signer-cmd", "signer-cmd-input", "signer-timeout"],
+        option_only: &[Release],
+        shadows: &["example-key", "signer-cmd", "signer-cmd-input", "signer-timeout"],
         ..KEYS
     }
     /// Public key; with a command that signs, the public half of its key
@@ -121,7 +131,7 @@ settings! {
     "public-key" public_key: PathBuf as File {
         value: "FILE",
         default: "public.pem beside the private key",
-        options: XTASK,
+        both: XTASK,
         file_only: &[Package, Sign, Digest, Attach, Verify, SigningPy],
         ..KEYS
     }
@@ -137,9 +147,10 @@ settings! {
     /// It runs in the directory of the file that names it.
     "signer-cmd" signer_cmd: SigningCommand as Command {
         value: "COMMAND",
-        options: BY_COMMAND,
+        both: BY_COMMAND,
         file_only: &[XtaskKeygen, XtaskVerify],
-        shadows: &["key", "signer-cmd-input", "signer-timeout"],
+        option_only: ONE_COMMAND,
+        shadows: &["key", "example-key", "signer-cmd-input", "signer-timeout"],
         ..KEYS
     }
     /// Input of the command: digest-info (51 bytes, for a signer that only pads) or digest (32 bytes, for a signer that
@@ -147,7 +158,8 @@ settings! {
     "signer-cmd-input" signer_cmd_input: CommandInput as Parsed {
         value: "INPUT",
         default: "digest-info",
-        options: BY_COMMAND,
+        both: BY_COMMAND,
+        option_only: ONE_COMMAND,
         belongs_to: Some("signer-cmd"),
         ..KEYS
     }
@@ -155,7 +167,8 @@ settings! {
     "signer-timeout" signer_timeout: Duration as Seconds {
         value: "SECONDS",
         default: "60",
-        options: BY_COMMAND,
+        both: BY_COMMAND,
+        option_only: ONE_COMMAND,
         belongs_to: Some("signer-cmd"),
         ..KEYS
     }
@@ -166,14 +179,14 @@ settings! {
     "package" package: String as Word {
         value: "NAME",
         default: "the only package with settings, else the only one with a binary",
-        options: XTASK,
+        both: XTASK,
         ..BUILD
     }
     /// The `Cargo.toml` of a firmware that belongs to another workspace
     "manifest-path" manifest_path: PathBuf as File {
         value: "FILE",
         default: "this workspace",
-        options: &[],
+        both: &[],
         file_only: XTASK,
         ..BUILD
     }
@@ -189,11 +202,11 @@ settings! {
     /// Cargo target to build for
     "target" target: String as Word { value: "TRIPLE", default: "the target of Cargo's own configuration", ..BUILD }
     /// Cargo features, a list
-    "features" features: Vec<String> as Word { value: "A,B", ..BUILD }
+    "features" features: Vec<String> as Word { value: "A,B", is_list: true, ..BUILD }
     /// Another toolchain, for machines without `core` for the target: a table, see below
-    "fallback" fallback: Fallback as Table { options: &[], file_only: &[XtaskSign], ..BUILD }
+    "fallback" fallback: Fallback as Table { both: &[], file_only: &[XtaskSign], ..BUILD }
     /// Image to package, with a note, on machines that cannot build for the target
-    "prebuilt" prebuilt: PathBuf as File { value: "FILE", options: &[], file_only: &[XtaskSign], ..BUILD }
+    "prebuilt" prebuilt: PathBuf as File { value: "FILE", both: &[], file_only: &[XtaskSign], ..BUILD }
     /// Build of another tool to package (.elf or .bin); Cargo builds nothing then
     "firmware" firmware: PathBuf as File { value: "FILE", file_only: &[XtaskVerify, Package], ..BUILD }
 
@@ -204,7 +217,7 @@ settings! {
         value: "DIR",
         default: "dist",
         xtask_default: Some("target/otaseal/NAME"),
-        options: &[XtaskSign, XtaskVerify, Package],
+        both: &[XtaskSign, XtaskVerify, Package],
         ..PACKAGE
     }
     /// Start of every file name
@@ -212,12 +225,13 @@ settings! {
         value: "BASE",
         default: "the build's name without its ending",
         xtask_default: Some("the binary's name"),
-        options: &[XtaskSign, XtaskVerify, Package],
+        both: &[XtaskSign, XtaskVerify, Package],
         ..PACKAGE
     }
     /// Artefacts to make, a list: plain, gz, signed, gz-signed, legacy-sig
     "artefacts" artefacts: Vec<ArtefactKind> as List {
         value: "KINDS",
+        is_list: true,
         default: "all but legacy-sig",
         shadows: &["legacy"],
         ..PACKAGE
@@ -228,7 +242,7 @@ settings! {
     "effort" effort: Effort as Parsed {
         value: "EFFORT",
         default: "default",
-        options: &[XtaskSign, Package, Compress],
+        both: &[XtaskSign, Package, Compress],
         ..PACKAGE
     }
     /// Largest hole between two ELF sections that otaseal fills with FF, in bytes
@@ -243,25 +257,25 @@ settings! {
     /// behind one for a build without a key
     ///
     /// otaseal makes only the artefacts that one of them accepts, of `artefacts` or else of all.
-    "for" devices: Vec<Profile> as List { value: "DEVICES", ..DEVICES }
+    "for" devices: Vec<Profile> as List { value: "DEVICES", is_list: true, ..DEVICES }
     /// Flash layout of the devices, as the Arduino core calls it, such as 4m1m
     "flash-layout" flash_layout: FlashLayout as Parsed {
         value: "LAYOUT",
-        options: &[XtaskSign, Package, Verify],
+        both: &[XtaskSign, Package, Verify],
         ..DEVICES
     }
     /// Mode in which the devices read their flash: qio, qout, dio or dout
     "flash-mode" flash_mode: FlashMode as Parsed {
         value: "MODE",
         default: "expect-flash-mode, else the mode of the image",
-        options: &[XtaskSign, Package, Verify],
+        both: &[XtaskSign, Package, Verify],
         ..DEVICES
     }
     /// Refuse an image of another flash mode, also inside a gzip: qio, qout, dio or dout
     "expect-flash-mode" expect_flash_mode: FlashMode as Parsed {
         value: "MODE",
-        options: &[XtaskSign, Package, Sign],
-        file_only: &[Digest, Attach, SigningPy],
+        both: SIGNERS,
+        file_only: &[Verify],
         shadows: &["flash-mode"],
         ..DEVICES
     }
@@ -291,7 +305,7 @@ settings! {
     /// A release needs one.
     "ledger" ledger: PathBuf as Ledger {
         value: "FILE",
-        options: &[XtaskSign, Package, Sign, Attach, SigningPy, Release],
+        both: &[XtaskSign, Package, Sign, Digest, Attach, SigningPy, Release],
         ..EVIDENCE
     }
 }

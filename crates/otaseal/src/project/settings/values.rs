@@ -24,6 +24,9 @@ pub(super) trait Kind<T> {
 
     /// Makes the paths in a value relative to this directory.
     fn rebase(_: &mut T, _: &Path) {}
+
+    /// Takes this directory away from a path that begins with it.
+    fn shorten(_: &mut T, _: &Path) {}
 }
 
 fn utf8(text: &OsStr) -> Result<&str, String> {
@@ -48,6 +51,12 @@ impl Kind<PathBuf> for File {
             *path = base.join(&*path);
         }
     }
+
+    fn shorten(path: &mut PathBuf, here: &Path) {
+        if let Ok(short) = path.strip_prefix(here) {
+            *path = short.to_owned();
+        }
+    }
 }
 
 /// A file that otaseal reads before it writes it: it cannot be a stream.
@@ -60,6 +69,10 @@ impl Kind<PathBuf> for Ledger {
 
     fn rebase(path: &mut PathBuf, base: &Path) {
         File::rebase(path, base);
+    }
+
+    fn shorten(path: &mut PathBuf, here: &Path) {
+        File::shorten(path, here);
     }
 }
 

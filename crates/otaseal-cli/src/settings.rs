@@ -1,0 +1,223 @@
+//! Settings: the options of a command that are settings, and the settings file below them.
+
+use crate::error::{Exit, Failure};
+use crate::io::Place;
+use crate::report::Outcome;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, ValueHint};
+use otaseal::project::settings::{Command, Setting, Settings, SigningKey};
+use otaseal::sign::source::{KeyPlace, KeySource};
+use serde::Serialize;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+
+/// A command that has settings.
+pub(crate) trait HasSettings {
+    const COMMAND: Command;
+}
+
+/// The options of one command that are settings, from the table of the library.
+#[derive(Debug)]
+pub(crate) struct SettingArgs<C> {
+    given: Settings,
+    config: Option<PathBuf>,
+    command: PhantomData<fn() -> C>,
+}
+
+const CONFIG: &str = "config";
+
+fn arg(setting: &'static Setting, command: Command) -> Arg {
+    let name = setting.name;
+    let default = setting.default(command);
+    let default = if default.is_empty() { String::new() } else { format!(" [default: {default}]") };
+    // The library reads the value, and says what is wrong with it.
+    let check = move |text: OsString| Settings::default().set(name, &text).map(|()| text);
+    let of_command = if name == "key" { "; with --signer-cmd the public key of the command" } else { "" };
+    let arg = Arg::new(name)
+        .long(setting.option(command))
+        .value_name(setting.value)
+        .value_parser(OsStringValueParser::new().try_map(check))
+        .help(setting.help() + of_command + &default);
+    let arg = match setting.value {
+        "FILE" | "DIR" | "KEY" => arg.value_hint(ValueHint::AnyPath),
+        Setting::SWITCH => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
+        _ => arg,
+    };
+    let arg = if setting.is_list { arg.action(ArgAction::Append) } else { arg };
+    match name {
+        "key" => arg.short('k'),
+        "out-dir" => arg.short('o'),
+        "signer-cmd" => {
+            let arg = arg.conflicts_with("passphrase");
+            // It names the public key of the command.
+            if command.options().any(|setting| setting.name == "key") { arg.requires("key") } else { arg }
+        }
+        _ => setting.belongs_to.into_iter().fold(arg, |arg, other| arg.requires(other)),
+    }
+}
+
+impl<C: HasSettings> Args for SettingArgs<C> {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let command = command.args(C::COMMAND.options().map(|setting| arg(setting, C::COMMAND)));
+        if !C::COMMAND.reads_file() {
+            return command;
+        }
+        let config = Arg::new(CONFIG).long(CONFIG).value_name("FILE").value_hint(ValueHint::FilePath);
+        let help = "Settings file [default: otaseal.toml here, or further up in the repository]";
+        command.arg(config.value_parser(clap::value_parser!(PathBuf)).help(help))
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<C: HasSettings> FromArgMatches for SettingArgs<C> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut given = Settings::default();
+        for setting in C::COMMAND.options() {
+            let Some(values) = matches.get_many::<OsString>(setting.name) else { continue };
+            let values: Vec<_> = values.map(OsString::as_os_str).collect();
+            let refused = |what| clap::Error::raw(ErrorKind::ValueValidation, what);
+            given.set(setting.name, &values.join(OsStr::new(","))).map_err(refused)?;
+        }
+        if given.signer_cmd.is_some() {
+            given.public_key = given.key.take();
+        }
+        let config = if C::COMMAND.reads_file() { matches.get_one::<PathBuf>(CONFIG) } else { None };
+        Ok(Self { given, config: config.cloned(), command: PhantomData })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl<C> SettingArgs<C> {
+    /// What the command line says.
+    pub(crate) fn given(&self) -> &Settings {
+        &self.given
+    }
+
+    /// The settings that count, of the command line and of the file.
+    pub(crate) fn choose(&self) -> Result<Chosen, Failure> {
+        self.choose_below(self.given.clone())
+    }
+
+    /// The same below settings that options of other names gave.
+    pub(crate) fn choose_below(&self, given: Settings) -> Result<Chosen, Failure> {
+        let here =
+            std::env::current_dir().map_err(|error| Failure::read(&Place::from(Path::new(".")), &error))?;
+        let found = self.config.clone().or_else(|| Settings::find(&here));
+        let file = found.as_deref().map(|file| file.strip_prefix(&here).unwrap_or(file).to_owned());
+        let mut below = match &file {
+            Some(file) => Settings::from_file(file).map_err(|error| Failure::of(&error))?,
+            None => Settings::default(),
+        };
+        // What lies in the current directory reads better without it.
+        below.shorten(&here);
+        // The public key of the file belongs to the key of the file.
+        if given.key.is_some() || given.signer_cmd.is_some() {
+            below.public_key = None;
+        }
+        let above = file.as_deref().filter(|_| self.config.is_none()).and_then(Path::parent);
+        let root = above.unwrap_or(Path::new("")).to_owned();
+        let stdin = [&given.key, &given.public_key].into_iter().flatten().any(|key| key == Path::new("-"));
+        Ok(Chosen { settings: given.or(below), file, root, stdin })
+    }
+}
+
+/// The settings that count.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    pub(crate) settings: Settings,
+    /// The file that was read.
+    file: Option<PathBuf>,
+    /// The directory of the project.
+    root: PathBuf,
+    /// Whether the key comes from standard input.
+    stdin: bool,
+}
+
+impl Chosen {
+    /// The key that signs; `module` is the library of a token whose URI names none.
+    pub(crate) fn signing_key(&self, module: Option<&Path>) -> Result<SigningKey, Failure> {
+        let mut key = self.settings.signing_key(&self.root, module)?;
+        if let (true, KeySource::File(place) | KeySource::Command { public: place, .. }) =
+            (self.stdin, &mut key.source)
+        {
+            *place = KeyPlace::Stdin;
+        }
+        Ok(key)
+    }
+
+    /// The public key that images are judged by, where no option names one.
+    pub(crate) fn public_key(&self) -> Place {
+        Place::from(&*self.settings.public_path(&self.root))
+    }
+
+    /// Refuses a key that nobody named. The default place counts in a project with settings only.
+    pub(crate) fn require_key(&self, option: &str) -> Result<(), Failure> {
+        match self.file.is_some() || self.names_key() {
+            true => Ok(()),
+            false => Err(Failure::usage(
+                "no key was named",
+                format_args!("name it with {option}, or in otaseal.toml"),
+            )),
+        }
+    }
+
+    /// Whether the settings say which key signs.
+    pub(crate) fn names_key(&self) -> bool {
+        ["key", "public-key", "signer-cmd"].into_iter().any(|name| self.settings.has(name))
+    }
+
+    /// The directory of the package.
+    pub(crate) fn out_dir(&self) -> PathBuf {
+        self.settings.out_dir.clone().unwrap_or_else(|| self.root.join("dist"))
+    }
+
+    /// A report that names the settings file.
+    pub(crate) fn report<T>(&self, outcome: T) -> BySettings<T> {
+        let settings = self.file.as_ref().map(|file| file.display().to_string());
+        BySettings { outcome, settings }
+    }
+}
+
+/// What a command did, and the settings file that it read.
+#[derive(Debug, Serialize)]
+pub(crate) struct BySettings<T> {
+    #[serde(flatten)]
+    pub(crate) outcome: T,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settings: Option<String>,
+}
+
+impl<T: Outcome> Outcome for BySettings<T> {
+    fn exit(&self) -> Exit {
+        self.outcome.exit()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.outcome.warnings()
+    }
+
+    fn stdout_is_taken(&self) -> bool {
+        self.outcome.stdout_is_taken()
+    }
+
+    fn is_reported(&self) -> bool {
+        self.outcome.is_reported()
+    }
+}
+
+impl<T: Outcome> fmt::Display for BySettings<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.outcome.fmt(f)?;
+        self.settings.iter().try_for_each(|file| writeln!(f, "settings {file}"))
+    }
+}
