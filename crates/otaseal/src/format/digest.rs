@@ -1,4 +1,4 @@
-//! SHA-256 and MD5 of what is read, once, in one pass.
+//! Computes SHA-256 and MD5 in one pass over the bytes.
 
 use md5::Md5;
 use serde::{Deserialize, Serialize};
@@ -6,16 +6,16 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use std::io::{self, Read};
 
-/// Bytes read at a time. Large enough that the system calls do not show beside the hashing, small enough to stay in
-/// the processor's cache between reading, hashing and writing.
+/// Bytes read at a time. The number is large enough that the system calls cost little beside the hashing. It is small
+/// enough that the bytes stay in the processor's cache between reading, hashing and writing.
 pub(crate) const CHUNK: usize = 64 * 1024;
 
-/// A SHA-256 digest. Shown as 64 lower-case hexadecimal digits.
+/// A SHA-256 digest. It is shown as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sha256Digest(pub [u8; 32]);
 
-/// An MD5 digest, shown as 32 lower-case hexadecimal digits. It identifies what a device runs
-/// (`$fw/checksum`, `x-ESP8266-sketch-md5`); it protects nothing.
+/// An MD5 digest, shown as 32 lower-case hexadecimal digits. It identifies the firmware that a device runs
+/// (`$fw/checksum`, `x-ESP8266-sketch-md5`). It protects nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Md5Digest(pub [u8; 16]);
 
@@ -64,7 +64,7 @@ impl std::str::FromStr for Sha256Digest {
     }
 }
 
-/// Exactly `2 * N` hexadecimal digits of either case.
+/// Reads exactly `2 * N` hexadecimal digits of either case.
 pub(crate) fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let nibble = |digit: u8| char::from(digit).to_digit(16).map(|value| value as u8);
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
@@ -78,31 +78,31 @@ pub(crate) fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     Some(bytes)
 }
 
-/// SHA-256 of bytes in memory.
+/// Returns the SHA-256 of bytes in memory.
 pub fn sha256(bytes: &[u8]) -> Sha256Digest {
     Sha256Digest(Sha256::digest(bytes).into())
 }
 
-/// Size and both digests of a file or a buffer.
+/// The size and both digests of a file or a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digests {
     /// Size in bytes.
     pub size_bytes: u64,
-    /// MD5: identity only.
+    /// MD5, for identity only.
     pub md5: Md5Digest,
     /// SHA-256.
     pub sha256: Sha256Digest,
 }
 
 impl Digests {
-    /// Of bytes in memory.
+    /// Computes them from bytes in memory.
     pub fn of(bytes: &[u8]) -> Self {
         let mut hasher = Hasher::default();
         hasher.update(bytes);
         hasher.finish()
     }
 
-    /// Of everything a reader gives, in constant memory.
+    /// Computes them from everything that a reader gives, in constant memory.
     ///
     /// # Errors
     /// Any error of the reader.
@@ -116,7 +116,7 @@ impl Digests {
     }
 }
 
-/// Takes bytes in pieces and gives [`Digests`].
+/// Takes bytes in pieces and returns [`Digests`].
 #[derive(Default)]
 pub(crate) struct Hasher {
     size_bytes: u64,
@@ -140,7 +140,7 @@ impl Hasher {
     }
 }
 
-/// Reads to the end, handing out pieces of at most [`CHUNK`] bytes; returns the number of bytes.
+/// Reads to the end and hands out pieces of at most [`CHUNK`] bytes. Returns the number of bytes.
 pub(crate) fn each_chunk(
     reader: &mut dyn Read,
     mut take: impl FnMut(&[u8]) -> io::Result<()>,
@@ -164,7 +164,7 @@ pub(crate) fn each_chunk(
 mod tests {
     use super::*;
 
-    // RFC 1321 A.5 and FIPS 180-2 B.1: both over "abc".
+    // RFC 1321 A.5 and FIPS 180-2 B.1: both have the digest of "abc".
     #[test]
     fn digests_match_the_standards() {
         let digests = Digests::of(b"abc");

@@ -1,11 +1,11 @@
-//! From a linked ELF file to the bytes of the flash, by load address.
+//! Turns a linked ELF file into the bytes of the flash, by load address.
 //!
-//! What is written to flash is decided by the *load* (physical) address of each piece: initialised data runs in
-//! RAM but is loaded from flash, and only the program headers know where. Within the loaded segments the section
-//! table says which bytes are content: a segment may begin with the ELF's own headers (when the linker finds room
-//! for them on the first page) and has filler between sections, and neither belongs to the firmware. The result is
-//! what `objcopy -O binary --gap-fill 0xff` writes, byte for byte; the tests compare with it. One thing differs: an
-//! empty section takes no part, whereas objcopy fills the image up to its address, be it in RAM.
+//! The *load* (physical) address of each piece decides where it stands in flash. Initialised data, for example, runs in
+//! RAM but is loaded from flash, and only the program headers know where. Within the loaded segments, the section table
+//! tells which bytes are content. A segment may begin with the ELF's own headers, if the linker finds room for them on
+//! the first page, and it has filler between sections. Neither belongs to the firmware. The result is byte for byte
+//! what `objcopy -O binary --gap-fill 0xff` writes; the tests compare with it. One thing differs: otaseal ignores an
+//! empty section, whereas objcopy fills the image up to its address, even if that is in RAM.
 //!
 //! Format: System V ABI, chapters 4 (object files) and 5 (program loading).
 
@@ -22,34 +22,34 @@ use object::{LittleEndian, SectionIndex};
 
 pub use self::error::{ElfError, Place};
 
-/// The largest gap between two pieces that is filled without asking, in bytes.
+/// The largest gap between two pieces that is filled by default, in bytes.
 ///
-/// A gap that is meant is one skipped erase block, and the largest erase block of a common microcontroller is
-/// 256 KiB (STM32F7). A gap that is a mistake lies between two memories (flash and RAM, or the places where AVR
-/// linkers put EEPROM and fuses), and those are megabytes apart.
+/// An intended gap is one skipped erase block. The largest erase block of a common microcontroller is 256 KiB
+/// (STM32F7). A gap by mistake lies between two memories: flash and RAM, or the places where AVR linkers put EEPROM and
+/// fuses. Those are megabytes apart.
 pub const DEFAULT_MAX_GAP: usize = 256 * 1024;
 
-/// The largest flat image, in bytes: far above any flash that takes a whole image over the air, and small enough to
-/// hold in memory several times.
+/// The largest flat image, in bytes. It is far above any flash that is updated over the air as a whole, and small
+/// enough to hold several times in memory.
 pub const MAX_FLAT_LEN: usize = 64 * 1024 * 1024;
 
-/// Erased NOR flash reads as this, so a filled gap costs no programming.
+/// Erased NOR flash reads as this byte, so that a filled gap needs no programming.
 const GAP_FILL: u8 = 0xFF;
 
-/// Linkers make a handful of segments. The bounds keep the segment-by-section search linear in practice on a file
-/// that was made to hurt; 0xFEFF is the most sections an ELF has without extended numbering.
+/// Linkers make a handful of segments. This bound keeps the search of segments by section fast on a hostile file.
+/// 0xFEFF is the largest number of sections that an ELF has without extended numbering.
 const MAX_SEGMENTS: usize = 256;
 const MAX_SECTIONS: usize = 0xFEFF;
 
-/// The flat contents of flash, as an ELF file's loadable parts describe them.
+/// The flat contents of the flash, made from an ELF file's loadable parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Flat {
     /// Load (physical) address of the first byte.
     pub base: u64,
-    /// The bytes from `base` on; gaps hold 0xFF.
+    /// The bytes from `base` on. Gaps hold 0xFF.
     pub bytes: Vec<u8>,
-    /// Entry point, as the ELF header has it (a run-time address; bit 0 set means Thumb code on Arm).
+    /// Entry point of the ELF header: a run-time address. On Arm, bit 0 means Thumb code.
     pub entry: u64,
     /// The processor the code is for.
     pub machine: Machine,
@@ -57,12 +57,12 @@ pub struct Flat {
 
 /// A processor architecture: the `e_machine` number of an ELF header.
 ///
-/// `Display` gives its usual name, or the number where there is none here.
+/// `Display` gives its usual name, or the number if otaseal knows no name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Machine(pub u16);
 
 impl Machine {
-    /// The usual name of the architecture, for those that firmware is built for.
+    /// Returns the usual name of an architecture that firmware is built for.
     ///
     /// Numbers: the ELF machine registry kept with the System V ABI.
     pub fn name(self) -> Option<&'static str> {
@@ -97,13 +97,13 @@ impl fmt::Display for Machine {
 
 /// Lays out an ELF file's loadable contents as they stand in flash.
 ///
-/// The image runs from the lowest load address to the highest; gaps up to `max_gap` bytes (see [`DEFAULT_MAX_GAP`])
-/// are filled with 0xFF. Contents are the sections that lie in PT_LOAD segments; a segment without sections counts
-/// whole, unless all it holds are the ELF's own headers. When every load address of several segments is zero, the
-/// linker did not fill them in and the run-time addresses count (as in GNU binutils).
+/// The image reaches from the lowest load address to the highest. Gaps of up to `max_gap` bytes (see
+/// [`DEFAULT_MAX_GAP`]) are filled with 0xFF. The contents are the sections that lie in PT_LOAD segments. A segment
+/// without sections counts whole, unless it holds only the ELF's own headers. If several segments are loaded and every
+/// load address is zero, the linker did not fill them in; then the run-time addresses count, as in GNU binutils.
 ///
-/// It does not prove that the result boots: whether a chip wants a header, a checksum or a boot stage in front is
-/// for [`crate::format::image`] to say.
+/// This does not prove that the result boots. [`crate::format::image`] knows which chips need a header, a checksum or a
+/// boot stage in front.
 ///
 /// # Errors
 /// - [`ElfError::NotElf`], [`ElfError::UnknownClass`], [`ElfError::BigEndian`]: not an ELF for these devices.
@@ -125,7 +125,7 @@ pub fn flatten(elf: &[u8], max_gap: usize) -> Result<Flat, ElfError> {
     }
 }
 
-/// Bytes of the file and where they are loaded.
+/// Bytes of the file and their load address.
 struct Piece<'a> {
     place: Place,
     bytes: &'a [u8],
@@ -140,7 +140,8 @@ impl<'a> Piece<'a> {
     }
 }
 
-/// A PT_LOAD segment with bytes in the file. `offset + bytes.len()` was checked against the file's end.
+/// A PT_LOAD segment with bytes in the file. `offset + bytes.len()` does not reach beyond the file's end: that was
+/// checked.
 struct Segment<'a> {
     number: usize,
     offset: u64,
@@ -155,9 +156,10 @@ impl Segment<'_> {
         format!("segment {}", self.number)
     }
 
-    /// Position within the segment of a section, when the segment holds it whole, in the file and in memory.
+    /// Returns the position of a section within the segment, if the segment holds all of it, in the file and in memory.
     ///
-    /// Both are asked for: two segments may share file bytes, and may follow each other without a gap in the file.
+    /// The check needs both: two segments may share bytes of the file, and may follow each other in the file without a
+    /// gap.
     fn position(&self, offset: u64, run: u64, len: u64) -> Option<u64> {
         let at = offset.checked_sub(self.offset)?;
         let fits = at.checked_add(len)? <= self.bytes.len() as u64;
@@ -166,7 +168,7 @@ impl Segment<'_> {
 }
 
 fn malformed(what: &'static str) -> impl FnOnce(object::Error) -> ElfError {
-    move |source| ElfError::Malformed { what, source }
+    move |source| ElfError::Malformed { what, why: source.to_string() }
 }
 
 fn flatten_class<H: FileHeader<Endian = LittleEndian>>(elf: &[u8], max_gap: usize) -> Result<Flat, ElfError> {
@@ -187,7 +189,7 @@ fn flatten_class<H: FileHeader<Endian = LittleEndian>>(elf: &[u8], max_gap: usiz
     Ok(Flat { base, bytes, entry: header.e_entry(LittleEndian).into(), machine })
 }
 
-/// Refuses what is not a fixed-address executable for a flat flash.
+/// Refuses everything but an executable with fixed addresses for a flat flash.
 fn check_kind<H: FileHeader<Endian = LittleEndian>>(header: &H) -> Result<(), ElfError> {
     if header.e_machine(LittleEndian) == EM_XTENSA {
         return Err(ElfError::Xtensa);
@@ -201,7 +203,8 @@ fn check_kind<H: FileHeader<Endian = LittleEndian>>(header: &H) -> Result<(), El
     }))
 }
 
-/// File offset after the ELF header and the program headers when they follow it, which is where linkers put them.
+/// Returns the file offset behind the ELF header, and behind the program headers if they follow it. Linkers put them
+/// there.
 fn headers_end<H: FileHeader<Endian = LittleEndian>>(header: &H) -> u64 {
     let header_len = size_of::<H>() as u64;
     let table: u64 = header.e_phoff(LittleEndian).into();
@@ -249,7 +252,7 @@ where
     }
 }
 
-/// The contents of the sections that occupy memory, each at its segment's load address.
+/// Returns the contents of the sections that occupy memory, each at its segment's load address.
 fn section_pieces<'a, H>(
     header: &'a H,
     elf: &'a [u8],
@@ -266,7 +269,7 @@ where
     let mut pieces = Vec::new();
     for (SectionIndex(index), section) in table.enumerate() {
         let allocated = section.sh_flags(e).0 & SHF_ALLOC.0 != 0;
-        // SHT_NOBITS has no range in the file.
+        // A section of type SHT_NOBITS has no range in the file.
         let (Some((offset, len)), true) = (section.file_range(e), allocated) else { continue };
         if len == 0 {
             continue;
@@ -291,14 +294,14 @@ where
     Ok(pieces)
 }
 
-/// A section's name as it may be shown: no control bytes, no unbounded length.
+/// Returns a section's name, safe to show: no control bytes, bounded length.
 fn printable(name: &[u8]) -> String {
     const SHOWN: usize = 64;
     let shown = name.get(..SHOWN).unwrap_or(name);
     String::from_utf8_lossy(shown).escape_debug().collect()
 }
 
-/// Sets sorted pieces one after the other, filling the gaps.
+/// Joins sorted pieces and fills the gaps.
 fn join(pieces: Vec<Piece<'_>>, max_gap: usize) -> Result<(u64, Vec<u8>), ElfError> {
     for pair in pieces.windows(2) {
         let [before, after] = pair else { continue };

@@ -1,22 +1,23 @@
-//! Homie tokens: the name, version and brand that a firmware's image carries.
+//! Finds Homie tokens: the name, version and brand in a firmware's image.
 //!
-//! A token is one string constant, `left boundary, value, right boundary, NUL`, anywhere in the plain image; the
-//! bytes are in [`otaseal_device::homie`]. Only a plain image has them: strip a signature and inflate a gzip first.
+//! A token is one string constant, `left boundary, value, right boundary, NUL`, anywhere in the plain image.
+//! [`otaseal_device::homie`] has the bytes. Only a plain image has tokens: strip a signature and inflate a gzip first.
 //!
 //! # What counts as a token
 //! A left boundary and the *first* right boundary after it, with at most the field's limit of bytes between. Then:
 //!
-//! | between and after | verdict |
+//! | between and after | result |
 //! |---|---|
 //! | another left boundary before the right one, or within the limit | error: the image is damaged |
-//! | a value that breaks a rule (see [`ValueError`]) | error: a server would take it, and use it as a path |
+//! | a value that breaks a rule (see [`ValueError`]) | error: a server would accept it, and use it as a path |
 //! | the same value again, elsewhere | one token, at the first place |
 //! | another value, elsewhere | error that names both places: servers disagree about which one counts |
 //! | no right boundary within the limit, but token bytes follow the left one | error: too long, or cut off |
 //! | no right boundary within the limit, and no token byte follows | no token: chance, or a program that looks for tokens |
 //!
-//! A name without a version, or the reverse, is an error: Homie's macro makes both or neither, so one was lost.
-//! The patterns of the Python tools this replaces are greedy and stop at a line feed; here neither is so.
+//! A name without a version, or a version without a name, is an error: Homie's macro makes both or neither, so one was
+//! lost. The patterns of the Python tools that otaseal replaces are greedy and stop at a line feed. This search is not
+//! greedy and does not stop there.
 
 mod value;
 
@@ -31,24 +32,24 @@ use serde::Serialize;
 
 pub use self::value::{Brand, FirmwareName, FirmwareVersion, ValueError};
 
-/// The brand of a device whose firmware names none.
+/// The brand of a device whose firmware has no brand.
 pub const DEFAULT_BRAND: &str = "Homie";
 
-/// What an image says of itself to Homie servers.
+/// The tokens of an image, which Homie servers read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Tokens {
     /// The firmware's name.
     pub name: Option<Token<FirmwareName>>,
-    /// The firmware's version; there whenever the name is.
+    /// The firmware's version. It exists if the name does.
     pub version: Option<Token<FirmwareVersion>>,
-    /// The brand; a device without it says [`DEFAULT_BRAND`].
+    /// The brand. A device without one reports [`DEFAULT_BRAND`].
     pub brand: Option<Token<Brand>>,
-    /// Whether the marker of the Homie library is in the image. Some servers want it, some do not look.
+    /// Whether the image has the marker of the Homie library. Some servers require it.
     pub marker: bool,
 }
 
-/// A value and where it stands.
+/// A value and its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Token<T> {
     /// The text between the boundaries.
@@ -58,7 +59,7 @@ pub struct Token<T> {
     pub offset: usize,
 }
 
-/// Which token.
+/// The kind of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Field {
@@ -71,7 +72,7 @@ pub enum Field {
 }
 
 impl Field {
-    /// The bytes before the value, after it, and the longest value.
+    /// Returns the bytes before the value, the bytes after it, and the length of the longest value.
     const fn bounds(self) -> (&'static [u8; 5], &'static [u8; 5], usize) {
         match self {
             Self::Name => (&NAME_LEFT, &NAME_RIGHT, NAME_MAX),
@@ -91,11 +92,11 @@ impl fmt::Display for Field {
     }
 }
 
-/// Why an image's tokens cannot be believed.
+/// Why otaseal cannot believe an image's tokens.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenError {
-    /// A second left boundary comes before the value ends.
+    /// A second left boundary comes before the end of the value.
     #[error("the {field} that starts at offset {outer:#x} holds the start of another one, at {inner:#x}")]
     Nested {
         /// Which token.
@@ -105,7 +106,7 @@ pub enum TokenError {
         /// Offset of the left boundary within.
         inner: usize,
     },
-    /// Both boundaries are there, and the value between them breaks a rule.
+    /// Both boundaries exist, and the value between them breaks a rule.
     #[error("the {field} at offset {offset:#x}, \"{shown}\", {source}")]
     Invalid {
         /// Which token.
@@ -114,10 +115,10 @@ pub enum TokenError {
         offset: usize,
         /// The value, with everything but printable ASCII escaped.
         shown: String,
-        /// The rule.
+        /// The rule that it breaks.
         source: ValueError,
     },
-    /// A value starts after the left boundary, and its end does not come within the limit.
+    /// A value starts after the left boundary, and does not end within the limit.
     #[error("the {field} at offset {offset:#x} does not end within {limit} bytes")]
     Unterminated {
         /// Which token.
@@ -127,7 +128,7 @@ pub enum TokenError {
         /// Most bytes that the value may have.
         limit: usize,
     },
-    /// Two different values.
+    /// There are two different values.
     #[error(
         "two different values of the {field}: {first} at offset {first_offset:#x}, {second} at {second_offset:#x}"
     )]
@@ -143,26 +144,26 @@ pub enum TokenError {
         /// Offset of its left boundary.
         second_offset: usize,
     },
-    /// A name without a version, or the reverse.
+    /// A name without a version, or a version without a name.
     #[error("the image has a {present} (offset {offset:#x}) but no {missing}")]
     Missing {
-        /// The token that is there.
+        /// The token that exists.
         present: Field,
         /// Offset of its left boundary.
         offset: usize,
-        /// The token that is not.
+        /// The token that is missing.
         missing: Field,
     },
 }
 
-/// Reads the Homie tokens of a plain image. An image that is no Homie firmware has none, which is no error.
+/// Reads the Homie tokens of a plain image. An image without Homie firmware has none; that is no error.
 ///
-/// Linear in the image's length whatever it holds. It does not prove that a value is used by the firmware at run
-/// time, only that servers will read it.
+/// The time grows linearly with the image's length, whatever the image holds. This proves only that servers will read a
+/// value, not that the firmware uses it.
 ///
 /// # Errors
-/// [`TokenError`], the first one by field (name, version, brand) and offset; the table at the top of this module
-/// says when.
+/// [`TokenError`], the first one by field (name, version, brand) and offset. The table at the top of this module tells
+/// the cases.
 pub fn extract(image: &[u8]) -> Result<Tokens, TokenError> {
     let name = find::<FirmwareName>(image, Field::Name)?;
     let version = find::<FirmwareVersion>(image, Field::Version)?;
@@ -178,7 +179,7 @@ pub fn extract(image: &[u8]) -> Result<Tokens, TokenError> {
     Ok(Tokens { name, version, brand, marker: memmem::find(image, &MARKER).is_some() })
 }
 
-/// The one value of a field, if there is any.
+/// Returns the one value of a field, if there is any.
 fn find<T>(image: &[u8], field: Field) -> Result<Option<Token<T>>, TokenError>
 where
     T: for<'v> TryFrom<&'v [u8], Error = ValueError> + PartialEq + fmt::Display,
@@ -210,9 +211,9 @@ where
     Ok(found)
 }
 
-/// The bytes between the left boundary at `offset` and the first right boundary within the field's limit.
+/// Returns the bytes between the left boundary at `offset` and the first right boundary within the field's limit.
 ///
-/// Looks at a window of fixed size, so that an image full of left boundaries costs no more than another.
+/// It looks at a window of fixed size, so that an image full of left boundaries costs no more than others.
 fn value_at(image: &[u8], field: Field, offset: usize) -> Result<Option<&[u8]>, TokenError> {
     let (left, right, limit) = field.bounds();
     let after = image.get(offset + left.len()..).unwrap_or_default();

@@ -1,8 +1,8 @@
-//! What a file is, told from its bytes alone: for `inspect`, and for refusing what is no firmware.
+//! Recognises a file by its bytes alone: for `inspect`, and to refuse files that are no firmware.
 //!
-//! Recognition is by magic and structure, never by file name. It is bounded and linear, and proves nothing: a
-//! recognised image may still be damaged further on, and a file that ends in what looks like a trailer may be no
-//! signed image. Verifying is [`otaseal_device`]'s.
+//! Magic numbers and structure decide, never the file name. Recognition is bounded and linear, and it proves nothing: a
+//! recognised image may still be damaged further on, and a file that ends in something like a trailer may be no signed
+//! image. Use [`otaseal_device`] to verify.
 
 pub mod esp8266;
 mod filesystem;
@@ -22,24 +22,24 @@ pub use self::filesystem::{LittleFs, Spiffs};
 pub use self::rp::{Rp2040, Rp2350};
 pub use self::uf2::Uf2;
 
-/// What a file is. `Display` says it in a few words with an article.
+/// The kind of a file. `Display` names it in a few words, with an article.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Kind {
-    /// Nothing in it.
+    /// A file without bytes.
     Empty,
-    /// An ELF file: linker output, to be flattened first.
+    /// An ELF file: linker output. It must be flattened first.
     Elf(Elf),
-    /// An ESP8266 image, as its boot ROM reads it and its OTA updater accepts it (first byte E9).
+    /// An ESP8266 image that the boot ROM reads and the OTA updater accepts (first byte E9).
     Esp8266(Esp8266File),
-    /// The application of an ESP8266 with the vendor's second-stage boot loader (first byte EA). The Arduino
-    /// updater refuses these.
+    /// The application of an ESP8266 with the vendor's second-stage boot loader (first byte EA). The Arduino updater
+    /// refuses it.
     #[serde(rename = "esp8266-v2")]
     Esp8266V2(esp8266::Header),
-    /// A gzip file (RFC 1952); what is in it takes inflating.
+    /// A gzip file (RFC 1952). Its content is not looked at.
     Gzip,
-    /// A UF2 file, for copying to a board that shows up as a disk.
+    /// A UF2 file, to be copied to a board that shows up as a disk.
     Uf2(Uf2),
     /// Flash contents of an RP2040: the first 256 bytes are a second-stage boot loader with a valid checksum.
     Rp2040(Rp2040),
@@ -54,7 +54,8 @@ pub enum Kind {
     IntelHex,
     /// A key, certificate or certificate request.
     Key(Recognised),
-    /// None of these. Most microcontrollers' flash contents are: they begin with a vector table, which has no magic.
+    /// None of these. The flash contents of most microcontrollers are unknown: they begin with a vector table, which
+    /// has no magic number.
     Unknown,
 }
 
@@ -78,18 +79,18 @@ impl fmt::Display for Kind {
     }
 }
 
-/// The header of an ELF file. A field is absent where the file is too short or the header says nonsense;
+/// The header of an ELF file. A field is absent if the file is too short or its value makes no sense.
 /// [`crate::format::elf::flatten`] tells what is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Elf {
-    /// 32 or 64.
+    /// 32 or 64 bits.
     pub class_bits: Option<u8>,
     /// Whether multi-byte fields are big-endian.
     pub big_endian: Option<bool>,
     /// Architecture number of the ELF machine registry.
     pub machine: Option<u16>,
-    /// Its name, where it is known here.
+    /// Name of the architecture, if otaseal knows it.
     pub machine_name: Option<&'static str>,
     /// Entry point: a run-time address.
     pub entry_address: Option<u64>,
@@ -105,7 +106,7 @@ impl Elf {
             bytes.get(4).and_then(|class| [None, Some(32), Some(64)].get(usize::from(*class)).copied()?);
         let big_endian =
             bytes.get(5).and_then(|data| [None, Some(false), Some(true)].get(usize::from(*data)).copied()?);
-        // Least significant byte first, whichever the file says.
+        // The bytes begin with the least significant one, in either byte order.
         let number = |at: usize, len: usize| {
             let field = bytes.get(at..at + len)?;
             let mut value = [0; 8];
@@ -136,12 +137,12 @@ impl fmt::Display for Elf {
     }
 }
 
-/// Says what a whole file is. A signed image is what its payload is: see [`trailer`].
+/// Tells the kind of a whole file. The kind of a signed image is the kind of its payload: see [`trailer`].
 pub fn identify(bytes: &[u8]) -> Kind {
     if bytes.is_empty() {
         return Kind::Empty;
     }
-    // An ELF with a damaged header is still no plain image, so the magic alone decides. The same goes for gzip.
+    // An ELF with a damaged header is still no plain image, so the magic number alone decides. The same holds for gzip.
     if let Some(elf) = Elf::read(bytes) {
         return Kind::Elf(elf);
     }
@@ -163,17 +164,17 @@ pub fn identify(bytes: &[u8]) -> Kind {
     if is_intel_hex(bytes) {
         return Kind::IntelHex;
     }
-    // From what a checksum proves to what sixteen bits at a time make likely.
+    // The order is from the strongest proof, a checksum, to the weakest, sixteen bits at a time.
     let found = Rp2040::read(bytes).map(Kind::Rp2040);
     let found = found.or_else(|| LittleFs::read(bytes).map(Kind::LittleFs));
     let found = found.or_else(|| Rp2350::read(bytes).map(Kind::Rp2350));
     found.or_else(|| Spiffs::read(bytes).map(Kind::Spiffs)).unwrap_or(Kind::Unknown)
 }
 
-/// Whether the first line is a record of Intel's "Hexadecimal Object File Format Specification" (1988): a colon,
+/// Tells whether the first line is a record of Intel's "Hexadecimal Object File Format Specification" (1988): a colon,
 /// then byte pairs (length, address, type, data, checksum) whose sum is 0 modulo 256.
 fn is_intel_hex(bytes: &[u8]) -> bool {
-    // The length is one byte, so a record has at most 255 data bytes and 5 others.
+    // The length is one byte, so that a record has at most 255 data bytes and 5 others.
     const LONGEST: usize = 2 * (255 + 5);
     let Some((b':', rest)) = bytes.split_first() else { return false };
     let digits = rest.iter().take(LONGEST + 1).take_while(|byte| byte.is_ascii_hexdigit()).count();
@@ -187,23 +188,23 @@ fn is_intel_hex(bytes: &[u8]) -> bool {
     length_fits && record.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte)) == 0
 }
 
-/// What the end of a file looks like when it is read as a trailer.
+/// The end of a file, read as if it were a trailer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct TrailerGuess {
     /// Length of the signature in bytes: 256, 384 or 512.
     #[serde(rename = "signature_bytes")]
     pub signature_len: usize,
-    /// Length of what comes before the signature, in bytes.
+    /// Length of everything before the signature, in bytes.
     #[serde(rename = "payload_bytes")]
     pub payload_len: u64,
 }
 
-/// Whether a file ends in a valid-looking trailer: a length field that is the size of an RSA-2048, RSA-3072 or
-/// RSA-4096 signature, and room for that signature and at least one byte of payload before it.
+/// Tells whether a file seems to end in a trailer. The length field must be the size of an RSA-2048, RSA-3072 or
+/// RSA-4096 signature. The file must have room for that signature and for at least one byte of payload.
 ///
-/// `bytes_tail` is the end of the file, 4 bytes or more; `total_len` the length of the whole. A guess: plain data
-/// may end in these four bytes by chance, and only a verifier with the key knows.
+/// `bytes_tail` is the end of the file, 4 bytes or more. `total_len` is the length of the whole file. The result is a
+/// guess: plain data may end in these four bytes by chance. Only a verifier with the key knows.
 pub fn trailer(bytes_tail: &[u8], total_len: u64) -> Option<TrailerGuess> {
     let field = bytes_tail.last_chunk::<LENGTH_FIELD_LEN>()?;
     let signature_len = usize::try_from(u32::from_le_bytes(*field)).ok()?;

@@ -1,7 +1,7 @@
-//! What a key file is, before anything in it is believed.
+//! Names what a key file is, before anything in it is believed.
 //!
-//! One function, `classify`, looks at the bytes and names the container. The loaders of [`crate::key`] and
-//! the `inspect` command both ask it, so a file is called the same thing everywhere.
+//! One function, `classify`, looks at the bytes and names the container. The loaders of [`crate::key`] and the
+//! `inspect` command both ask it, so that a file has the same name everywhere.
 
 use rsa::pkcs1::{RsaPrivateKeyRef, RsaPublicKeyRef};
 use rsa::pkcs8::der::asn1::{AnyRef, BitStringRef, ObjectIdentifier};
@@ -10,17 +10,17 @@ use rsa::pkcs8::{AlgorithmIdentifierRef, PrivateKeyInfoRef};
 use std::io::{self, Read};
 use zeroize::Zeroizing;
 
-/// Largest key file that is read, in bytes. An RSA-4096 private key in PEM has about 3,300.
+/// Largest key file that otaseal reads, in bytes. An RSA-4096 private key in PEM has about 3,300.
 pub const MAX_KEY_FILE: usize = 64 * 1024;
 
 /// rsaEncryption, RFC 8017 appendix C.
 const OID_RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
-/// id-RSASSA-PSS, RFC 8017 appendix C: the key says that it must not be used with PKCS#1 v1.5.
+/// id-RSASSA-PSS, RFC 8017 appendix C: such a key must not be used with PKCS#1 v1.5.
 const OID_RSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
 /// id-ecPublicKey, RFC 5480 section 2.1.1.
 const OID_EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 
-/// How the container is written.
+/// The encoding of the container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Armor {
@@ -30,7 +30,7 @@ pub enum Armor {
     Der,
 }
 
-/// What a key file holds.
+/// The content of a key file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -51,7 +51,7 @@ pub enum KeyFileKind {
     EcPrivate,
     /// An elliptic-curve public key.
     EcPublic,
-    /// An RSA key that is restricted to RSASSA-PSS.
+    /// An RSA key that may be used for RSASSA-PSS only.
     RsaPss,
     /// A private or public key of another algorithm (Ed25519, DSA, …).
     OtherAlgorithm,
@@ -68,7 +68,7 @@ pub enum KeyFileKind {
 }
 
 impl KeyFileKind {
-    /// What to call it in a sentence, with its article.
+    /// Returns its name in a sentence, with its article.
     pub fn describe(self) -> &'static str {
         match self {
             Self::Pkcs8Private => "an RSA private key (PKCS#8)",
@@ -89,7 +89,7 @@ impl KeyFileKind {
         }
     }
 
-    /// Whether the file has secret bytes: such a file is never copied into an output.
+    /// Returns whether the file holds secret bytes. Such a file is never copied into an output.
     pub fn is_private(self) -> bool {
         matches!(
             self,
@@ -103,13 +103,13 @@ impl KeyFileKind {
     }
 }
 
-/// Reads a key file: at most one byte more than [`MAX_KEY_FILE`], so that the excess is seen and not held. The bytes never
-/// move without being wiped: a vector that grows would leave copies of the key in freed memory.
+/// Reads a key file: at most one byte more than [`MAX_KEY_FILE`], to see that it is too large without holding all of
+/// it. The bytes never move without being wiped: a vector that grows would leave copies of the key in freed memory.
 ///
 /// # Errors
-/// What the reader says.
+/// Any error of the reader.
 pub fn read(mut reader: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
-    /// More than the usual key file has.
+    /// More bytes than a usual key file has.
     const USUAL: usize = 8 * 1024;
     let mut bytes = Zeroizing::new(Vec::with_capacity(USUAL + SPARE));
     reader.by_ref().take(USUAL as u64).read_to_end(&mut bytes)?;
@@ -122,16 +122,16 @@ pub fn read(mut reader: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
-/// What `read_to_end` wants to have free when it has read everything, or else it grows the vector.
+/// Free bytes that `read_to_end` wants when it has read everything. Without them it grows the vector.
 const SPARE: usize = 32;
 
-/// What a key file is, without its key.
+/// The kind of a key file, without its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Recognised {
-    /// What it holds.
+    /// The content.
     #[serde(rename = "holds")]
     pub kind: KeyFileKind,
-    /// PEM or DER.
+    /// The encoding.
     pub armor: Armor,
 }
 
@@ -146,26 +146,26 @@ pub(crate) struct KeyFile {
     pub(crate) kind: KeyFileKind,
     armor: Armor,
     pub(crate) der: Zeroizing<Vec<u8>>,
-    /// Of OpenSSL's traditional form: its `DEK-Info` header. What is in `der` is then encrypted as a whole.
+    /// The `DEK-Info` header of OpenSSL's traditional form. If it exists, all of `der` is encrypted.
     pub(crate) dek_info: Option<String>,
 }
 
-/// Why a PEM block cannot be read.
+/// A PEM block that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DamagedPem;
 
-/// Why a file that has PEM in it gives no key.
+/// Why a file with PEM in it gives no key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BadFile {
     pub(crate) why: Bad,
-    /// What the block is, where it is whole, that would have been taken. The file is to be handled like it.
+    /// The kind of the block that would have been taken, if it were whole. Handle the file like one of that kind.
     holds: Option<KeyFileKind>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bad {
     Damaged,
-    /// More than one private key: whichever was taken could be the wrong one.
+    /// The file has more than one private key. Whichever was taken could be the wrong one.
     Ambiguous,
 }
 
@@ -175,12 +175,13 @@ impl BadFile {
     }
 }
 
-/// Names what a key file holds; `None` when it is no key file at all, `Err` when it is PEM that is damaged.
+/// Names the content of a key file. Returns `None` if it is no key file at all, and `Err` if it is damaged PEM.
 ///
-/// PEM counts in text only: a firmware that embeds a PEM key is a firmware.
+/// PEM counts only in a file that is text: a firmware that embeds a PEM key is a firmware.
 ///
-/// Of many blocks the one private key counts, wherever it stands: `openssl pkcs12 -nodes` writes the certificate first.
-/// Without one it is the first block that is no `EC PARAMETERS`, which `openssl ecparam -genkey` writes first.
+/// If there are several blocks, the one private key counts, wherever it stands: `openssl pkcs12 -nodes` writes the
+/// certificate first. If there is no private key, the first block counts that is not `EC PARAMETERS`, which
+/// `openssl ecparam -genkey` writes first.
 pub(crate) fn classify(bytes: &[u8]) -> Result<Option<KeyFile>, BadFile> {
     if bytes.len() > MAX_KEY_FILE {
         return Ok(None);
@@ -221,8 +222,8 @@ pub(crate) fn classify(bytes: &[u8]) -> Result<Option<KeyFile>, BadFile> {
     }))
 }
 
-/// Says what a key file is, of more than one private key the first; `None` when it is none, or damaged from the start.
-/// Secret bytes are looked at and wiped.
+/// Names the kind of a key file. If it holds several private keys, the first one counts. Returns `None` if it is no key
+/// file, or damaged from the start. Secret bytes are looked at and wiped.
 pub fn recognise(bytes: &[u8]) -> Option<Recognised> {
     match classify(bytes) {
         Ok(file) => file.map(|file| Recognised { kind: file.kind, armor: file.armor }),
@@ -232,7 +233,7 @@ pub fn recognise(bytes: &[u8]) -> Option<Recognised> {
 
 struct Block<'a> {
     label: &'a str,
-    /// From `-----BEGIN` to the end of the `-----END …-----` line.
+    /// The text from `-----BEGIN` to the end of the `-----END …-----` line.
     text: &'a [u8],
     after: &'a [u8],
 }
@@ -282,7 +283,7 @@ fn from_pem(block: &Block<'_>) -> Result<KeyFile, DamagedPem> {
     Ok(KeyFile { kind, armor: Armor::Pem, der, dek_info: None })
 }
 
-/// `Proc-Type` and `DEK-Info` (RFC 1421 section 4.6.1), an empty line, and the encrypted key in base64.
+/// Reads `Proc-Type` and `DEK-Info` (RFC 1421 section 4.6.1), an empty line, and the encrypted key in base64.
 fn traditional(block: &Block<'_>) -> Result<KeyFile, DamagedPem> {
     let text = std::str::from_utf8(block.text).map_err(|_| DamagedPem)?.replace("\r\n", "\n");
     let (headers, body) = text.split_once("\n\n").ok_or(DamagedPem)?;
@@ -293,7 +294,7 @@ fn traditional(block: &Block<'_>) -> Result<KeyFile, DamagedPem> {
     Ok(KeyFile { kind: KeyFileKind::EncryptedTraditional, armor: Armor::Pem, der, dek_info })
 }
 
-/// What was under a passphrase; `None` when it is no private key.
+/// Names a key that was decrypted. Returns `None` if it is no private key.
 pub(crate) fn unlocked(der: Zeroizing<Vec<u8>>) -> Option<KeyFile> {
     let kind = pkcs8_kind(&der)
         .or_else(|| RsaPrivateKeyRef::from_der(&der).is_ok().then_some(KeyFileKind::Pkcs1Private))?;
@@ -336,13 +337,14 @@ fn spki_kind(der: &[u8]) -> Option<KeyFileKind> {
     })
 }
 
-/// Algorithm and key bits of a SubjectPublicKeyInfo.
+/// Returns the algorithm and the key bits of a SubjectPublicKeyInfo.
 pub(crate) fn spki(der: &[u8]) -> Option<(AlgorithmIdentifierRef<'_>, BitStringRef<'_>)> {
     let info = rsa::pkcs8::SubjectPublicKeyInfoRef::from_der(der).ok()?;
     Some((info.algorithm, info.subject_public_key))
 }
 
-/// Encrypted or SEC 1 private key, certificate or certificate request: told apart by the outermost fields.
+/// Tells an encrypted private key, a SEC 1 private key, a certificate and a certificate request apart by their
+/// outermost fields.
 fn other_sequence(der: &[u8]) -> Option<KeyFileKind> {
     let outer = AnyRef::from_der(der).ok()?;
     let mut fields = SliceReader::new(outer.value()).ok()?;
@@ -363,8 +365,8 @@ fn other_sequence(der: &[u8]) -> Option<KeyFileKind> {
     if !signed || third.tag() != Tag::BitString || !fields.is_finished() {
         return None;
     }
-    // A certificate starts with [0] version or with the serial number and has six fields or more; a request
-    // starts with version 0 and has four, the last of them [0] attributes.
+    // A certificate starts with a [0] version or with the serial number, and has six fields or more. A request starts
+    // with version 0 and has four fields, the last of them [0] attributes.
     let mut inner = SliceReader::new(first.value()).ok()?;
     let mut last = AnyRef::decode(&mut inner).ok()?;
     let mut count = 1;

@@ -1,4 +1,4 @@
-//! The layers of a file: the plain image, a gzip around it, a signature behind that.
+//! Takes a file apart into its layers: the plain image, a gzip around it, a signature at the end.
 
 use super::gzip::{self, GunzipError};
 use super::image;
@@ -6,21 +6,22 @@ use otaseal_device::layout;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
-/// Largest image that is held in memory, in bytes: four times the largest flash of the devices in question.
-/// Signing, verifying and hashing stream and have no such limit.
+/// Largest image that otaseal holds in memory, in bytes: four times the largest flash of these devices. Signing,
+/// verifying and hashing work on streams and have no such limit.
 pub const MAX_IMAGE: usize = 64 << 20;
 
-/// How a payload is stored.
+/// Says how a payload is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Encoding {
-    /// As the flash holds it.
+    /// The bytes that the flash holds.
     Plain,
-    /// One gzip member, inflated by the boot loader.
+    /// One gzip member, which the boot loader inflates.
     Gzip,
 }
 
-/// What is signed, or sent unsigned: a plain image, or one in a gzip. Only a firmware makes one.
+/// The bytes that are signed, or sent unsigned: a plain image, or a plain image in a gzip. Only a firmware makes a
+/// payload.
 #[derive(Debug, Clone)]
 pub struct Payload<'f> {
     bytes: Cow<'f, [u8]>,
@@ -32,12 +33,12 @@ impl<'f> Payload<'f> {
         Self { bytes, encoding }
     }
 
-    /// The payload.
+    /// Returns the bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The payload, taken out, unless it is the firmware's own image.
+    /// Returns the bytes, taken out, unless they are the firmware's own image.
     pub(crate) fn into_owned(self) -> Option<Vec<u8>> {
         match self.bytes {
             Cow::Owned(bytes) => Some(bytes),
@@ -45,30 +46,30 @@ impl<'f> Payload<'f> {
         }
     }
 
-    /// Plain or gzip.
+    /// Returns how it is stored.
     pub fn encoding(&self) -> Encoding {
         self.encoding
     }
 }
 
-/// What a file is made of, from the outside in.
+/// The layers of a file, from the outside in.
 #[derive(Debug)]
 pub struct Layers<'a> {
-    /// Length of the signature, where the file ends in what looks like one.
+    /// Length of the signature in bytes, if the file ends in what looks like one.
     pub signature_len: Option<usize>,
-    /// Length of what is under the signature, in bytes.
+    /// Length of the payload in bytes: everything but the signature.
     pub payload_len: usize,
-    /// How the payload is stored.
+    /// The form in which the payload is stored.
     pub encoding: Encoding,
     /// The plain image.
     pub plain: Cow<'a, [u8]>,
 }
 
-/// Takes the signature off and inflates, as far as there is one and the other. Nothing is verified: this is
-/// for looking, and `sign::verify` is for believing.
+/// Takes the signature off and inflates, if there is a signature and a gzip. This verifies nothing: use it to look at a
+/// file, and `sign::verify` to believe it.
 ///
 /// # Errors
-/// [`GunzipError`] for a gzip that a boot loader would inflate wrongly, or beyond [`MAX_IMAGE`].
+/// [`GunzipError`] for a gzip that a boot loader would inflate wrongly, or to more than [`MAX_IMAGE`].
 pub fn unpack(bytes: &[u8]) -> Result<Layers<'_>, GunzipError> {
     let tail = &bytes[bytes.len().saturating_sub(layout::LENGTH_FIELD_LEN)..];
     let signature_len = image::trailer(tail, bytes.len() as u64).map(|found| found.signature_len);

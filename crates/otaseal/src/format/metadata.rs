@@ -1,7 +1,7 @@
-//! Writes what a firmware says of itself into the bytes that are signed.
+//! Writes the firmware's metadata into the bytes that are signed.
 //!
-//! The format is [`otaseal_device::metadata`]'s, which reads it: a subfield in the header of a gzip, a tail behind
-//! a plain image. Devices that know nothing of it skip the one and never look at the other.
+//! [`otaseal_device::metadata`] defines the format and reads it: a subfield in the header of a gzip, or a tail behind a
+//! plain image. Devices that do not know it skip the subfield and never look at the tail.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,13 +15,13 @@ use crate::format::digest::sha256;
 use crate::format::homie::Tokens;
 use crate::format::image::{self, Kind};
 
-/// A text of a block: 1 to 32 letters, digits or `-_.+`.
+/// A text in a block: 1 to 32 letters, digits or `-_.+`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label(String);
 
-/// The text cannot stand in a block.
+/// A text that cannot stand in a block.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not 1 to {TEXT_MAX} letters, digits or -_.+")]
+#[error("`{0}` does not consist of 1 to {TEXT_MAX} letters, digits or -_.+")]
 pub struct LabelError(pub String);
 
 impl FromStr for Label {
@@ -45,7 +45,7 @@ impl Serialize for Label {
     }
 }
 
-/// What is written beside what the image itself tells.
+/// Fields that are written in addition to those that the image itself gives.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Labels {
@@ -55,13 +55,13 @@ pub struct Labels {
     pub min_base_version: Option<Label>,
 }
 
-/// A block as it goes into a payload.
+/// A block as it stands in a payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block(Vec<u8>);
 
 impl Block {
-    /// Of a plain image: its Homie name and version, its flash mode, length and digest, the key that will sign
-    /// it, and these labels.
+    /// Makes the block of a plain image: its Homie name and version, its flash mode, length and digest, the key that
+    /// will sign it, and these labels.
     pub fn of(plain: &[u8], tokens: &Tokens, key: KeyId, labels: &Labels) -> Self {
         let mode = match image::identify(plain) {
             Kind::Esp8266(file) => file.first.header.flash_mode_byte,
@@ -91,17 +91,17 @@ impl Block {
         Self(block)
     }
 
-    /// The block as a subfield of a gzip header's extra field: RFC 1952, 2.3.1.1.
+    /// Returns the block as a subfield of a gzip header's extra field: RFC 1952, 2.3.1.1.
     pub fn subfield(&self) -> Vec<u8> {
         let len = (self.0.len() as u16).to_le_bytes();
         [&SUBFIELD_ID[..], &len, &self.0].concat()
     }
 
-    /// The plain image with the block behind it, of a length that is a multiple of 4.
+    /// Returns the plain image with the block behind it. The length is a multiple of 4.
     pub fn behind(&self, plain: &[u8]) -> Vec<u8> {
         let mut block = self.0.clone();
         let over = (plain.len() + block.len() + TAIL_FOOTER_LEN) % 4;
-        // Padding is a field of its own, of two bytes at least.
+        // The padding is a field of its own, of at least two bytes.
         let padding = [0, 3, 2, 5][over];
         if let Some(zeros) = usize::checked_sub(padding, 2) {
             block.extend([tag::PADDING, zeros as u8]);
@@ -112,7 +112,7 @@ impl Block {
     }
 }
 
-/// What a payload says of itself, as reports show it.
+/// The metadata of a payload, as reports show them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Summary {
@@ -125,21 +125,21 @@ pub struct Summary {
     /// The board that it is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub board: Option<String>,
-    /// The oldest version that may be updated to it.
+    /// The oldest version that may be updated to this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_base_version: Option<String>,
-    /// The key that it says signs it.
+    /// The id of the key that signs it, according to the block.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
     pub key_id: Option<KeyId>,
 }
 
-/// A key id that is there, in hexadecimal.
+/// Writes a key id that exists as hexadecimal digits.
 fn as_text<S: Serializer>(id: &Option<KeyId>, serializer: S) -> Result<S::Ok, S::Error> {
     id.map(|id| id.to_string()).serialize(serializer)
 }
 
-/// Reads what an unverified payload says of itself, and holds what it says of the plain image against `plain`.
-/// For a payload that is not compressed, `plain` may be the payload: the tail is taken off here.
+/// Reads the metadata of an unverified payload, and compares its digest with `plain`. If the payload is not compressed,
+/// `plain` may be the payload: this function takes the tail off.
 ///
 /// # Errors
 /// A sentence on what is wrong with the block.
@@ -150,7 +150,7 @@ pub fn summary(payload: &[u8], plain: &[u8]) -> Result<Option<Summary>, String> 
     if block.raw_len.is_some_and(|len| len as usize != plain.len())
         || block.raw_sha256.is_some_and(|digest| *digest != sha256(plain).0)
     {
-        return Err("the metadata are of another image".into());
+        return Err("the metadata belong to another image".into());
     }
     Ok(Some(Summary {
         name: block.name.map(str::to_owned),
@@ -161,7 +161,7 @@ pub fn summary(payload: &[u8], plain: &[u8]) -> Result<Option<Summary>, String> 
     }))
 }
 
-/// A plain image without the block behind it, if there is one that can be read.
+/// Returns a plain image without the block behind it, if there is a block that can be read.
 pub fn without_tail(plain: &[u8]) -> &[u8] {
     if !plain.ends_with(&metadata::TAIL_MAGIC) || !matches!(MetadataBlock::of_unverified(plain), Ok(Some(_)))
     {

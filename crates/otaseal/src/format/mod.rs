@@ -1,4 +1,4 @@
-//! The bytes: images, their containers, and the tokens and digests in them. Nothing here knows a key.
+//! Reads and writes bytes: images, their containers, and the tokens and digests in them. Nothing here knows a key.
 
 pub mod digest;
 pub mod elf;

@@ -1,40 +1,41 @@
-//! Files that appear whole or not at all.
+//! Writes files so that they appear whole or not at all.
 //!
-//! What is written goes to a temporary file in the target's own directory and gets its name by a rename, which
-//! file systems carry out as one step: after a crash, a full disk or `kill -9` the target is the old file or
-//! the new one. What `kill -9` can leave is a file named `.otaseal-*` beside it, which nothing reads.
+//! otaseal writes to a temporary file in the target's own directory. A rename then gives it its name, which file
+//! systems do in one step. So after a crash, a full disk or `kill -9`, the target is the old file or the new one.
+//! `kill -9` can leave a file named `.otaseal-*` beside it; nothing reads that file.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
-/// What to do when the target is there already.
+/// Says what happens if the target exists already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overwrite {
-    /// It is an error, and the target stays as it is.
+    /// An error. The target stays as it is.
     Refuse,
-    /// It is replaced in one step.
+    /// The new file replaces it in one step.
     Replace,
 }
 
-/// Who may read the file.
+/// Says who may read the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// As the user's umask says.
+    /// Everybody whom the user's umask allows.
     Public,
-    /// The owner alone: mode 0600 on Unix, from the moment the file exists. Elsewhere the directory's rules.
+    /// The owner alone: mode 0600 on Unix, from the moment the file exists. On other systems the directory's rules
+    /// decide.
     OwnerOnly,
 }
 
-/// Why a file was not written.
+/// Why otaseal did not write a file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OutputError {
-    /// The target exists and may not be replaced.
+    /// The target exists, and otaseal may not replace it.
     #[error("{} exists already", .0.display())]
     Exists(PathBuf),
-    /// The target is a directory, a device or a pipe: a rename would replace it by a file.
+    /// The target is a directory, a device or a pipe. A rename would replace it by a file.
     #[error("{} is not a regular file", .0.display())]
     NotAFile(PathBuf),
     /// The system refused.
@@ -47,7 +48,7 @@ pub enum OutputError {
     },
 }
 
-/// A file that is being written and has no name yet. Dropped without [`Pending::commit`], it is gone.
+/// A file that is being written and has no name yet. If you drop it without [`Pending::commit`], it is gone.
 #[derive(Debug)]
 pub struct Pending {
     temporary: NamedTempFile,
@@ -60,8 +61,8 @@ impl Pending {
     /// Opens a temporary file beside `target`.
     ///
     /// # Errors
-    /// [`OutputError::Exists`] and [`OutputError::NotAFile`] as named, [`OutputError::Io`] when the directory is
-    /// missing or not writable.
+    /// [`OutputError::Exists`] and [`OutputError::NotAFile`], as their names say. [`OutputError::Io`] if the directory
+    /// is missing or not writable.
     pub fn create(target: &Path, overwrite: Overwrite, access: Access) -> Result<Self, OutputError> {
         match fs::metadata(target) {
             Ok(found) if !found.is_file() => return Err(OutputError::NotAFile(target.into())),
@@ -72,7 +73,7 @@ impl Pending {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        // Asked for its error alone: that of the temporary file has lost the system's words.
+        // This call is for its error alone: the error of the temporary file has lost the system's words.
         fs::metadata(directory).map_err(|source| OutputError::Io { path: target.into(), source })?;
         let mut builder = tempfile::Builder::new();
         builder.prefix(".otaseal-");
@@ -83,7 +84,7 @@ impl Pending {
         Ok(Self { temporary, target: target.into(), overwrite, access })
     }
 
-    /// Where the file will be.
+    /// Returns the path that the file will have.
     pub fn target(&self) -> &Path {
         &self.target
     }
@@ -94,18 +95,18 @@ impl Pending {
         synced.map_err(|source| OutputError::Io { path: self.target.clone(), source })
     }
 
-    /// Gives the file its name. A file for its owner alone, which is a key, waits until its bytes have reached the
-    /// disk: it cannot be made again.
+    /// Gives the file its name. A private file is a key, and nobody can make it again: so this waits until its bytes
+    /// are on the disk.
     ///
     /// # Errors
-    /// [`OutputError::Io`] when the disk or the rename fails, [`OutputError::Exists`] when another process made
-    /// the target in the meantime and it may not be replaced. The target is then as it was.
+    /// [`OutputError::Io`] if the disk or the rename fails. [`OutputError::Exists`] if another process made the target
+    /// in the meantime, and otaseal may not replace it. The target is then as it was.
     pub fn commit(self) -> Result<(), OutputError> {
         let Self { temporary, target, overwrite, access } = self;
         let failed = |source| OutputError::Io { path: target.clone(), source };
-        // Without this a power cut soon after the rename could leave the name on an empty file. For what can be
-        // made again that is no loss worth the wait, which is longer than signing takes: an image without its
-        // bytes is rejected by every verifier.
+        // Without this, a power cut soon after the rename could leave the name on an empty file. For files that can be
+        // made again, that loss is not worth the wait, which is longer than signing takes. Every verifier rejects an
+        // image without its bytes.
         if access == Access::OwnerOnly {
             temporary.as_file().sync_all().map_err(failed)?;
         }
@@ -121,7 +122,7 @@ impl Pending {
     }
 }
 
-/// The bare file: `tempfile` adds its random name to errors, and the user asked for another one.
+/// Writes to the bare file: `tempfile` adds its random name to errors, and the user asked for another name.
 impl Write for Pending {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.temporary.as_file_mut().write(bytes)
@@ -154,12 +155,12 @@ pub fn write(path: &Path, bytes: &[u8], overwrite: Overwrite, access: Access) ->
     pending.commit()
 }
 
-/// What [`write_if_changed`] did.
+/// Tells what [`write_if_changed`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
-    /// The file was made or replaced.
+    /// It made or replaced the file.
     Changed,
-    /// The file had these bytes already and was not touched, so that no build starts again because of it.
+    /// The file had these bytes already. It was not touched, so that no build starts again because of it.
     Unchanged,
 }
 
@@ -175,15 +176,15 @@ pub fn write_if_changed(path: &Path, bytes: &[u8]) -> Result<Written, OutputErro
     Ok(Written::Changed)
 }
 
-/// Whether a file is there and holds exactly these bytes.
+/// Returns whether a file exists and holds exactly these bytes.
 pub fn has_bytes(path: &Path, bytes: &[u8]) -> bool {
     let Ok(file) = File::open(path) else { return false };
     let mut found = Vec::new();
-    // One byte more than expected tells a longer file without reading all of it.
+    // One byte more than expected reveals a longer file without reading all of it.
     file.take(bytes.len() as u64 + 1).read_to_end(&mut found).is_ok() && found == bytes
 }
 
-/// Whether two paths name one file, by whatever links. A file that is not there is nobody's twin.
+/// Returns whether two paths lead to one file, by any links. A path without a file equals no other.
 pub fn same_file(one: &Path, other: &Path) -> bool {
     match (fs::canonicalize(one), fs::canonicalize(other)) {
         (Ok(a), Ok(b)) => a == b || same_inode(&a, &b),
@@ -191,7 +192,7 @@ pub fn same_file(one: &Path, other: &Path) -> bool {
     }
 }
 
-/// Whether two paths name one file, also one that is not there yet: the same name in the same directory.
+/// Returns whether two paths name one file, even if it does not exist yet: the same name in the same directory.
 pub fn same_place(one: &Path, other: &Path) -> bool {
     let place = |path: &Path| {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -200,8 +201,8 @@ pub fn same_place(one: &Path, other: &Path) -> bool {
     same_file(one, other) || place(one).is_some_and(|one| place(other) == Some(one))
 }
 
-/// A value as JSON for people, with a final newline. The types of otaseal hold texts, numbers and lists of them, which
-/// always have a JSON form.
+/// Writes a value as JSON for people, with a final newline. The types of otaseal hold texts, numbers and lists of
+/// them, which always have a JSON form.
 pub(crate) fn pretty_json(value: &impl serde::Serialize) -> String {
     match serde_json::to_string_pretty(value) {
         Ok(text) => text + "\n",
@@ -209,7 +210,7 @@ pub(crate) fn pretty_json(value: &impl serde::Serialize) -> String {
     }
 }
 
-/// Whether a name can be joined to a directory and stay in it, on every system.
+/// Returns whether a name, joined to a directory, stays in that directory on every system.
 pub(crate) fn is_file_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 200
@@ -226,7 +227,7 @@ fn same_inode(one: &Path, other: &Path) -> bool {
     }
 }
 
-/// Hard links cannot be told apart with std here; replacing one by a rename leaves the other as it was.
+/// std cannot tell hard links apart here. Replacing one by a rename leaves the other as it was.
 #[cfg(not(unix))]
 fn same_inode(_: &Path, _: &Path) -> bool {
     false
@@ -245,7 +246,8 @@ fn restrict(builder: &mut tempfile::Builder<'_, '_>, access: Access) {
 #[cfg(not(unix))]
 fn restrict(_: &mut tempfile::Builder<'_, '_>, _: Access) {}
 
-/// `tempfile` adds the random name of the temporary file to its errors; the user asked for another one.
+/// Takes the random name of the temporary file out of an error: `tempfile` adds it, and the user asked for another
+/// name.
 fn without_path(error: io::Error) -> io::Error {
     error.kind().into()
 }

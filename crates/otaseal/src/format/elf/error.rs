@@ -2,10 +2,10 @@ use std::fmt;
 
 use super::MAX_FLAT_LEN;
 
-/// A piece of the image and the load addresses it covers, for messages.
+/// A piece of the image and its load addresses, for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// The section's name, or `segment N` where there is no section table.
+    /// The section's name, or `segment N` if there is no section table.
     pub name: String,
     /// Load address of the first byte.
     pub start: u64,
@@ -26,28 +26,28 @@ pub enum ElfError {
     /// The file does not begin with the ELF magic, or ends within its header.
     #[error("not an ELF file")]
     NotElf,
-    /// Neither a 32-bit nor a 64-bit ELF (the class byte is something else).
+    /// The class byte means neither a 32-bit nor a 64-bit ELF.
     #[error("ELF class {0} is neither 32-bit nor 64-bit")]
     UnknownClass(u8),
     /// The data encoding is not little-endian.
-    #[error("the ELF is big-endian (data encoding {0}); the devices are little-endian")]
+    #[error("the ELF is big-endian (data encoding {0}), but the devices are little-endian")]
     BigEndian(u8),
     /// An ESP8266 or ESP32 ELF: its flash image is not a flat binary.
     #[error("the ELF is for Xtensa (ESP8266, ESP32): its flash image is not a flat copy of its sections")]
     Xtensa,
-    /// Relocatable, shared, position-independent or core file: it has no fixed load addresses.
+    /// A relocatable, shared, position-independent or core file: it has no fixed load addresses.
     #[error("the ELF is {0}, not a linked firmware with fixed addresses")]
     NotExecutable(&'static str),
     /// A header or table is damaged, or lies outside the file.
     #[error("the ELF is damaged or cut off: {what}")]
     Malformed {
-        /// Which part could not be read.
+        /// The part that could not be read.
         what: &'static str,
-        /// What the reader said.
-        source: object::Error,
+        /// The reader's words.
+        why: String,
     },
     /// A segment's bytes end beyond the file's end.
-    #[error("the ELF is cut off: {name} ends at file offset {end}, the file at {file_len}")]
+    #[error("the ELF is cut off: {name} ends at file offset {end}, but the file has {file_len} bytes")]
     Truncated {
         /// The segment.
         name: String,
@@ -57,20 +57,20 @@ pub enum ElfError {
         file_len: u64,
     },
     /// More segments or sections than any linker makes.
-    #[error("the ELF has {count} {what}; at most {limit} are read")]
+    #[error("the ELF has {count} {what}, but otaseal reads at most {limit}")]
     TooMany {
         /// `loadable segments` or `sections`.
         what: &'static str,
-        /// How many there are.
+        /// Number of segments or sections in the file.
         count: usize,
-        /// How many are allowed.
+        /// The limit.
         limit: usize,
     },
-    /// Nothing is loaded: no PT_LOAD segment has bytes in the file.
+    /// No PT_LOAD segment has bytes in the file, so there is nothing to load.
     #[error("the ELF has no loadable segment with contents")]
     NothingToLoad,
-    /// A section that takes memory and has contents lies in no loadable segment, so its load address is unknown.
-    #[error("section {name} has contents for memory at {address:#010x} but no segment loads it")]
+    /// A section with contents for memory lies in no loadable segment, so that its load address is unknown.
+    #[error("section {name} has contents for memory at {address:#010x}, but no segment loads it")]
     Unloaded {
         /// The section.
         name: String,
@@ -83,7 +83,7 @@ pub enum ElfError {
         /// The section or segment.
         name: String,
     },
-    /// Two pieces claim the same load address.
+    /// Two pieces have the same load address.
     #[error("{first} and {second} overlap")]
     Overlap {
         /// The piece that starts first.

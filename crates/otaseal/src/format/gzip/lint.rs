@@ -1,9 +1,9 @@
-//! What a boot loader makes of a gzip file from elsewhere.
+//! Tells what a boot loader would do with a gzip file that another program made.
 //!
-//! The boot loaders of the ESP8266 (eboot) and of arduino-pico inflate with uzlib and check next to nothing: not
-//! the CRC32, not the length, not whether there is a second member. They believe the last four bytes of the file.
-//! So a gzip that every desktop tool unpacks may brick a device, and what `gzip -d` accepts is no measure.
-//! [`lint`] is.
+//! The boot loaders of the ESP8266 (eboot) and of arduino-pico inflate with uzlib and check next to nothing: not the
+//! CRC32, not the length, not whether there is a second member. They believe the last four bytes of the file. So a gzip
+//! that every desktop tool unpacks may brick a device, and `gzip -d` proves nothing. [`lint`] checks as the device
+//! should.
 //!
 //! Sources: esp8266/Arduino `bootloaders/eboot/eboot.c`, pfalcon/uzlib `tinfgzip.c` and `tinflate.c`, RFC 1952.
 
@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::format::gzip::{self, GunzipError};
 
-/// Largest content that is inflated to look at it, in bytes: the largest flash chip there is for these devices.
+/// Largest content that is inflated for the check, in bytes: the largest flash chip of these devices.
 pub const MAX_CONTENT: usize = 16 << 20;
 
 /// Bits of FLG: RFC 1952, section 2.3.1.
@@ -24,41 +24,41 @@ const FNAME: u8 = 1 << 3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
-    /// Works on every device; untidy.
+    /// It works on every device, and is untidy.
     Note,
     /// Some devices refuse it.
     Refused,
-    /// Some device installs something else than what was meant, or nothing that runs.
+    /// Some device installs something else than was meant, or something that does not run.
     Bricks,
 }
 
-/// One thing about a gzip file. `Display` says what it is and what it does.
+/// One fact about a gzip file. `Display` says what it is and what it causes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "finding", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Finding {
-    /// Another member follows the first. Only the first is unpacked, to the length that the last one states.
+    /// Another member follows the first. A device unpacks only the first, to the length in the last.
     SecondMember {
         /// Offset in bytes at which it begins.
         offset: usize,
     },
-    /// Bytes follow the trailer, so that the last four are no length.
+    /// Bytes follow the trailer, so that the last four bytes are no length.
     TrailingBytes {
-        /// How many.
+        /// Number of bytes.
         count: usize,
     },
-    /// The length at the end is not the content's.
+    /// The length at the end is not the length of the content.
     WrongLength {
-        /// What the file says, in bytes.
+        /// Length in the file, in bytes.
         stated: u32,
-        /// What is in it, in bytes.
+        /// Length of the content, in bytes.
         actual: usize,
     },
-    /// The CRC32 at the end is not the content's: something was damaged, and no device would notice.
+    /// The CRC32 at the end is not that of the content: something was damaged, and no device would notice.
     WrongCrc,
     /// The content is longer than any flash chip.
     TooLong,
-    /// Nothing is in it.
+    /// It has no content.
     Empty,
     /// The data cannot be inflated, or the file is cut off.
     Corrupt {
@@ -66,35 +66,35 @@ pub enum Finding {
         #[serde(serialize_with = "as_text")]
         error: GunzipError,
     },
-    /// The header cannot be read by the device either: it keeps its old firmware, without a word.
+    /// The device cannot read the header: it keeps its old firmware, without a message.
     Header {
         /// What is wrong with it.
         #[serde(serialize_with = "as_text")]
         error: GunzipError,
     },
-    /// The file's length is no multiple of 4.
+    /// The file's length is not a multiple of 4.
     Unaligned {
         /// The remainder.
         remainder: usize,
     },
-    /// The header says when the file was made, so that no rebuild gives the same bytes.
+    /// The header has the time at which the file was made, so that a rebuild gives other bytes.
     Time {
         /// Seconds since 1970.
         seconds: u32,
     },
-    /// The header says how the file was called.
+    /// The header has the name of the file.
     FileName,
     /// The header says that the content is text.
     Text,
-    /// The header says on what system the file was made.
+    /// The header names the system on which the file was made.
     System {
-        /// The number of RFC 1952.
+        /// Number of the system in RFC 1952.
         number: u8,
     },
 }
 
 impl Finding {
-    /// How bad it is.
+    /// Returns how bad it is.
     pub fn severity(&self) -> Severity {
         match self {
             Self::SecondMember { .. }
@@ -116,34 +116,34 @@ impl fmt::Display for Finding {
         match self {
             Self::SecondMember { offset } => write!(
                 f,
-                "a second gzip member begins at offset {offset}: a device unpacks the first alone, to the \
-                 length that the last one states"
+                "a second gzip member begins at offset {offset}: a device unpacks only the first, to the \
+                 length in the last"
             ),
             Self::TrailingBytes { count } => write!(
                 f,
-                "{count} bytes follow the gzip trailer: a device takes its length from the file's last four bytes"
+                "{count} bytes follow the gzip trailer: a device reads the length from the file's last four bytes"
             ),
             Self::WrongLength { stated, actual } => write!(
                 f,
-                "the gzip trailer says {stated} bytes, the content has {actual}: a device writes {stated}"
+                "the length in the gzip trailer is {stated} bytes, but the content has {actual}: a device writes {stated}"
             ),
-            Self::WrongCrc => f.write_str(
-                "the content does not have the CRC32 that the gzip trailer states: no device checks it",
-            ),
+            Self::WrongCrc => {
+                f.write_str("the CRC32 in the gzip trailer is not that of the content; no device checks it")
+            }
             Self::TooLong => write!(f, "the content is longer than {} MiB", MAX_CONTENT >> 20),
             Self::Empty => f.write_str("the gzip has no content"),
             Self::Corrupt { error } => write!(f, "a device stops in the middle of installing it: {error}"),
             Self::Header { error } => write!(f, "a device's boot loader cannot read its header: {error}"),
             Self::Unaligned { remainder } => write!(
                 f,
-                "the gzip's length is {remainder} more than a multiple of 4: signed, esp8266 cores up to 3.1.2 \
-                 refuse it with error 12"
+                "the gzip's length is not a multiple of 4 (remainder {remainder}): esp8266 cores up to 3.1.2 refuse it \
+                 signed, with error 12"
             ),
-            Self::Time { seconds } => write!(f, "the gzip header has a time in it ({seconds} s since 1970)"),
-            Self::FileName => f.write_str("the gzip header has a file name in it"),
+            Self::Time { seconds } => write!(f, "the gzip header has a time ({seconds} s since 1970)"),
+            Self::FileName => f.write_str("the gzip header has a file name"),
             Self::Text => f.write_str("the gzip header says that the content is text"),
             Self::System { number } => {
-                write!(f, "the gzip header says on what system it was made ({number})")
+                write!(f, "the gzip header names the system on which it was made ({number})")
             }
         }
     }
@@ -153,18 +153,18 @@ fn as_text<S: serde::Serializer>(error: &GunzipError, serializer: S) -> Result<S
     serializer.collect_str(error)
 }
 
-/// What was found, the worst first, and the content where there is one.
+/// The findings, the worst first, and the content, if it is known.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Report {
     /// The findings.
     pub findings: Vec<Finding>,
-    /// The plain image, when nothing that was found keeps it from being known.
+    /// The plain image, if no finding hides it.
     pub content: Option<Vec<u8>>,
 }
 
 impl Report {
-    /// The worst finding, unless it is only a note.
+    /// Returns the worst finding, unless it is only a note.
     pub fn objection(&self) -> Option<Finding> {
         self.findings.first().copied().filter(|finding| finding.severity() > Severity::Note)
     }
@@ -172,7 +172,8 @@ impl Report {
 
 /// Looks at a gzip file as the device does that will inflate it, and more closely.
 ///
-/// Memory is bounded by [`MAX_CONTENT`] and by what the file can inflate to, never by what it claims.
+/// [`MAX_CONTENT`] and the size to which the file can inflate bound the memory. The length that the file claims does
+/// not.
 pub fn lint(gzip: &[u8]) -> Report {
     let mut findings = Vec::new();
     let content = match gzip::gunzip(gzip, MAX_CONTENT) {
@@ -209,7 +210,7 @@ pub fn lint(gzip: &[u8]) -> Report {
     Report { findings, content }
 }
 
-/// What an error of the strict reader means on a device.
+/// Translates an error of the strict reader into its effect on a device.
 fn objection(gzip: &[u8], error: GunzipError) -> Finding {
     match error {
         GunzipError::NotGzip

@@ -3,14 +3,14 @@ use std::fmt;
 use otaseal_device::homie::{BRAND_MAX, NAME_MAX, NameFault, VERSION_MAX, is_token_byte, name_fault};
 use serde::Serialize;
 
-/// The rule that a name, version or brand breaks. Reads as the end of a sentence whose subject is the value.
+/// The rule that a name, version or brand breaks. `Display` reads as the end of a sentence whose subject is the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ValueError {
-    /// Nothing between the boundaries.
+    /// There is nothing between the boundaries.
     #[error("is empty")]
     Empty,
-    /// More bytes than the field may have.
+    /// It has more bytes than the field may have.
     #[error("is {len} bytes long; the limit is {limit}")]
     TooLong {
         /// Length in bytes.
@@ -18,27 +18,27 @@ pub enum ValueError {
         /// Most bytes allowed.
         limit: usize,
     },
-    /// A byte that is no letter, digit, `-`, `_`, `.` or `+`: among them every path separator and control byte.
+    /// It has a byte that is no letter, digit, `-`, `_`, `.` or `+`. Every path separator and control byte is such a
+    /// byte.
     #[error("has the byte {byte:#04x} at position {position}")]
     Byte {
         /// The byte.
         byte: u8,
-        /// Where it stands in the value.
+        /// Its position in the value.
         position: usize,
     },
-    /// A leading `.` (hidden file, `.`, `..`) or `-` (read as an option by programs that are given the name).
+    /// It starts with `.` (a hidden file, `.`, `..`) or with `-` (which programs read as an option).
     #[error("starts with a dot or a dash")]
     Lead,
-    /// A trailing `.`, which Windows drops: two names would be one file.
+    /// It ends with `.`, which Windows drops: two names would be one file.
     #[error("ends with a dot")]
     TrailingDot,
-    /// The name of a Windows device, alone or before a dot.
+    /// It is the name of a Windows device, alone or before a dot.
     #[error("is a reserved device name on Windows")]
     Reserved,
 }
 
-/// Checks what every value has to be: a single path component on every system, and nothing an option parser or a
-/// terminal would act on.
+/// Checks that a value is a single path component on every system, and that no option parser or terminal acts on it.
 fn check(value: &[u8], limit: usize) -> Result<&str, ValueError> {
     if value.len() > limit {
         return Err(ValueError::TooLong { len: value.len(), limit });
@@ -55,7 +55,7 @@ fn check(value: &[u8], limit: usize) -> Result<&str, ValueError> {
         Some(NameFault::Reserved) => return Err(ValueError::Reserved),
         None => {}
     }
-    // Token bytes are ASCII, so the fallback is never taken.
+    // All token bytes are ASCII, so the fallback is never used.
     Ok(std::str::from_utf8(value).unwrap_or_default())
 }
 
@@ -70,7 +70,7 @@ macro_rules! value {
         pub struct $name(String);
 
         impl $name {
-            /// The text.
+            /// Returns the text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }

@@ -1,6 +1,6 @@
-//! ESP8266 images: header, segments, checksum; boot loader and application.
+//! Reads ESP8266 images: header, segments and checksum, boot loader and application.
 //!
-//! Sources: the boot ROM's format as esptool documents it ("Firmware Image Format"), and esp8266/Arduino
+//! Sources: the boot ROM's format in esptool's documentation ("Firmware Image Format"), and esp8266/Arduino
 //! `tools/elf2bin.py` for the file that an Arduino build makes.
 
 mod damage;
@@ -20,26 +20,26 @@ const MAGIC_V2: u8 = 0xEA;
 const HEADER_LEN: usize = 8;
 const SEGMENT_HEADER_LEN: usize = 8;
 const CHECKSUM_SEED: u8 = 0xEF;
-/// The checksum is the last byte of a line of this many.
+/// Length of a line. The checksum is the last byte of one.
 const LINE: usize = 16;
-/// Where an Arduino file has its application, behind the boot loader `eboot`.
+/// Offset of the application in an Arduino file, behind the boot loader `eboot`.
 const APPLICATION_OFFSET: usize = 0x1000;
 
-/// The eight bytes an image begins with. A meaning is absent where the byte has none.
+/// The first eight bytes of an image. A meaning is absent if the byte has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Header {
-    /// How many segments follow (in a version 2 image: a constant).
+    /// Number of segments that follow. In a version 2 image it is a constant.
     pub segment_count: u8,
     /// Flash mode, byte 2.
     pub flash_mode: Option<FlashMode>,
-    /// Byte 2 as it is.
+    /// Byte 2 itself.
     pub flash_mode_byte: u8,
     /// Flash size, high half of byte 3.
     pub flash_size_bytes: Option<u32>,
     /// Flash clock, low half of byte 3.
     pub flash_frequency_mhz: Option<u8>,
-    /// Byte 3 as it is.
+    /// Byte 3 itself.
     pub flash_size_frequency_byte: u8,
     /// Address of the first instruction.
     pub entry_address: u32,
@@ -104,7 +104,7 @@ const fn flash_frequency_mhz(nibble: u8) -> Option<u8> {
     })
 }
 
-/// One segment: bytes, and where they go.
+/// One segment: bytes, and their address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Segment {
@@ -112,32 +112,32 @@ pub struct Segment {
     pub address: u32,
     /// Offset of the segment's data in the file.
     pub offset_bytes: usize,
-    /// Length of the data.
+    /// Length of the data in bytes.
     pub size_bytes: u32,
 }
 
-/// Whether all of an image is there, and undamaged as far as its checksum goes: it covers the segments' data, not
-/// the header. In the application of an Arduino build the first eight bytes of the data may count as zero: they are
-/// written after the checksum, see [`Words`].
+/// Whether an image is complete, and undamaged as far as its checksum tells: it covers the segments' data, not the
+/// header. In the application of an Arduino build, the first eight bytes of the data may count as zero: `elf2bin.py`
+/// writes them after the checksum, see [`Words`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Integrity {
-    /// Complete, and the checksum is right.
+    /// The image is complete, and the checksum is right.
     Valid {
-        /// Length from the header to the checksum, both included.
+        /// Length from the header to the checksum, both included, in bytes.
         length_bytes: usize,
     },
-    /// Complete, and the checksum is wrong.
+    /// The image is complete, and the checksum is wrong.
     ChecksumMismatch {
-        /// Length from the header to the checksum, both included.
+        /// Length from the header to the checksum, both included, in bytes.
         length_bytes: usize,
         /// The checksum in the file.
         stored: u8,
         /// The checksum of the data.
         computed: u8,
     },
-    /// The file ends before the image does, or a segment's size is nonsense.
+    /// The file ends before the image does, or a segment has an impossible size.
     CutOff,
 }
 
@@ -145,19 +145,19 @@ pub enum Integrity {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Image {
-    /// Where it begins in the file.
+    /// Offset in the file at which it begins.
     pub offset_bytes: usize,
     /// Its header.
     #[serde(flatten)]
     pub header: Header,
-    /// The segments that are in the file whole.
+    /// The segments that are complete in the file.
     pub segments: Vec<Segment>,
-    /// Whether it is complete and its checksum right.
+    /// Whether it is complete, with a right checksum.
     pub integrity: Integrity,
 }
 
 impl Image {
-    /// Reads the image that begins at `offset`; bounded by the header's one-byte count and the file's end.
+    /// Reads the image that begins at `offset`. The header's one-byte count and the file's end bound the work.
     fn read(file: &[u8], offset: usize) -> Option<Self> {
         let bytes = file.get(offset..)?;
         let header = Header::read(bytes, MAGIC)?;
@@ -178,7 +178,7 @@ impl Image {
         let integrity = match bytes.get(at | (LINE - 1)) {
             Some(&stored) if complete => {
                 let length_bytes = (at | (LINE - 1)) + 1;
-                // In an application the checksum may be from before two words were written: see `words`.
+                // In an application, the checksum may be older than two words of the data: see `words`.
                 match stored == computed || stored == computed ^ words {
                     true => Integrity::Valid { length_bytes },
                     false => Integrity::ChecksumMismatch { length_bytes, stored, computed },
@@ -189,7 +189,7 @@ impl Image {
         Some(Self { offset_bytes: offset, header, segments, integrity })
     }
 
-    /// Offset in the file after the checksum, when the image is complete.
+    /// Returns the offset in the file after the checksum, if the image is complete.
     fn end(&self) -> Option<usize> {
         match self.integrity {
             Integrity::Valid { length_bytes } | Integrity::ChecksumMismatch { length_bytes, .. } => {
@@ -200,7 +200,7 @@ impl Image {
     }
 }
 
-/// Address and data of the segment whose header is at `at`, when it is there whole.
+/// Returns address and data of the segment whose header is at `at`, if all of it is there.
 fn segment_at(bytes: &[u8], at: usize) -> Option<(u32, &[u8])> {
     let (address, rest) = bytes.get(at..)?.split_first_chunk()?;
     let (size, rest) = rest.split_first_chunk()?;
@@ -208,19 +208,19 @@ fn segment_at(bytes: &[u8], at: usize) -> Option<(u32, &[u8])> {
     Some((u32::from_le_bytes(*address), rest.get(..size)?))
 }
 
-/// A file that begins with an ESP8266 image: what OTA writes from flash offset 0 on.
+/// A file that begins with an ESP8266 image. OTA writes it from flash offset 0 on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Esp8266File {
-    /// The image at the start: what the boot ROM loads. In an Arduino build that is `eboot`.
+    /// The image at the start, which the boot ROM loads. In an Arduino build it is `eboot`.
     pub first: Image,
     /// The application behind `eboot`, at offset 0x1000.
     pub application: Option<Image>,
-    /// Length and CRC of the whole file, where the build wrote them into the application.
+    /// Length and CRC of the whole file, if the build wrote them into the application.
     pub words: Option<Words>,
     /// Bytes after the last complete image, such as a trailer.
     pub bytes_after: Option<usize>,
-    /// The first thing that is wrong with it, in the order of the file.
+    /// The first damage, in the order of the file.
     pub damage: Option<Damage>,
 }
 
@@ -241,12 +241,12 @@ impl Esp8266File {
         Some(file)
     }
 
-    /// Offset after the last image, when it is complete: the length that the device takes the sketch to have.
+    /// Returns the offset after the last image, if it is complete. The device takes it for the length of the sketch.
     pub fn end(&self) -> Option<usize> {
         self.application.as_ref().unwrap_or(&self.first).end()
     }
 
-    /// Whether nothing is wrong with the file.
+    /// Returns whether the file has no damage.
     pub fn is_intact(&self) -> bool {
         self.damage.is_none()
     }

@@ -1,7 +1,7 @@
-//! Filesystem images: LittleFS and SPIFFS, as ESP8266 and RP2040 devices have them beside the firmware.
+//! Recognises filesystem images: LittleFS and SPIFFS, which ESP8266 and RP2040 devices have beside the firmware.
 //!
-//! Both are told by what their own drivers ask for before they mount: for LittleFS a superblock whose commit has
-//! a right CRC, for SPIFFS the magic number of every block.
+//! otaseal looks for the same things as the filesystems' own drivers before they mount: for LittleFS a superblock whose
+//! commit has a right CRC, for SPIFFS the magic number of every block.
 
 use std::fmt;
 
@@ -14,24 +14,25 @@ use serde::Serialize;
 pub struct LittleFs {
     /// Version on disk: major, minor.
     pub version: (u16, u16),
-    /// Size of a block.
+    /// Size of a block in bytes.
     pub block_size_bytes: u32,
-    /// How many blocks the filesystem has.
+    /// Number of blocks in the filesystem.
     pub block_count: u32,
     /// Longest file name, in bytes.
     pub name_max: u32,
-    /// Largest file.
+    /// Largest file, in bytes.
     pub file_max_bytes: u32,
     /// Whether the file has every block.
     pub complete: bool,
 }
 
-/// LittleFS `SPEC.md`: tags are big-endian, each XORed with the one before it, the first with this.
+/// The word that the first tag is XORed with. Tags are big-endian, and each is XORed with the tag before it: LittleFS
+/// `SPEC.md`.
 const FIRST_TAG: u32 = u32::MAX;
-// Types of tags, ibid.
+// Types of tags: LittleFS `SPEC.md`.
 const SUPERBLOCK: u32 = 0x0FF;
 const INLINE_STRUCT: u32 = 0x201;
-/// A commit's CRC; the lowest seven bits of its type mean something else.
+/// A commit's CRC. The lowest seven bits of its type mean something else.
 const COMMIT_CRC: u32 = 0x500;
 const COMMIT_CRC_MASK: u32 = 0x780;
 /// Size field of a deleted entry, which has no data.
@@ -44,7 +45,7 @@ const LARGEST_BLOCK: usize = 64 << 10;
 static CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_JAMCRC);
 
 impl LittleFs {
-    /// Reads the superblock from block 0, or, where that one is being rewritten, from block 1.
+    /// Reads the superblock from block 0. If the driver is rewriting that block, the superblock is in block 1.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let sizes = std::iter::successors(Some(SMALLEST_BLOCK), |size| Some(size * 2));
         let in_block_1 = sizes.take_while(|&size| size <= LARGEST_BLOCK).find_map(|size| {
@@ -59,8 +60,8 @@ impl LittleFs {
 
     /// Walks the first commit of a metadata block.
     fn read_superblock(block: &[u8]) -> Option<Self> {
-        // The name stands right behind the first tag in every superblock that has been compacted, which
-        // formatting does. Asking for it first keeps the CRC from being computed over any file.
+        // Formatting compacts the superblock, and then the name stands right behind the first tag. This check comes
+        // first, so that the CRC is not computed over every file.
         if block.get(8..16)? != MAGIC {
             return None;
         }
@@ -89,7 +90,7 @@ impl LittleFs {
         }
     }
 
-    /// The superblock's fields: six little-endian words.
+    /// Reads the superblock's fields: six little-endian words.
     fn read_struct(data: &[u8]) -> Option<Self> {
         let (words, _) = data.as_chunks::<4>();
         let &[version, block_size_bytes, block_count, name_max, file_max_bytes, _] = words.first_chunk()?;
@@ -117,25 +118,25 @@ impl fmt::Display for LittleFs {
     }
 }
 
-/// A SPIFFS image whose blocks have magic numbers, as every ESP8266 core makes them.
+/// A SPIFFS image whose blocks have magic numbers. Every ESP8266 core makes such images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Spiffs {
-    /// Size of a logical block.
+    /// Size of a logical block in bytes.
     pub block_size_bytes: u32,
-    /// Size of a logical page.
+    /// Size of a logical page in bytes.
     pub page_size_bytes: u32,
-    /// How many blocks the filesystem has.
+    /// Number of blocks in the filesystem.
     pub block_count: u32,
-    /// Whether the file has every block. Always so for images whose magic numbers do not count the blocks.
+    /// Whether the file has every block. This is always true if the magic numbers do not count the blocks.
     pub complete: bool,
 }
 
-/// SPIFFS `spiffs_nucleus.h`: the magic number, of which the lower half is stored.
+/// The magic number. Its lower half is stored: SPIFFS `spiffs_nucleus.h`.
 const SPIFFS_MAGIC: u16 = 0x0529;
-/// Size of an object id, of which a block's lookup pages have one for each page of the block.
+/// Size of an object id. The lookup pages of a block have one for each page of the block.
 const OBJECT_ID: usize = 2;
-/// Blocks of an incomplete image that must agree before it is believed to be one.
+/// Number of blocks that must agree before otaseal takes an incomplete file for this kind of image.
 const ENOUGH: usize = 4;
 
 impl Spiffs {
@@ -168,7 +169,7 @@ impl Spiffs {
             expected = expected.wrapping_sub(step);
         }
         let block_count = if first == 0 { present } else { usize::from(first) };
-        // In a whole image the last block counts 1, so that nothing is left after it.
+        // In a whole image the last block counts 1, so that no block follows it.
         let complete = first == 0 || block_count == present;
         if !complete && (block_count < present || present < ENOUGH) {
             return None;

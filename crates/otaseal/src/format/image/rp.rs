@@ -1,6 +1,7 @@
-//! Flash contents of RP2040 and RP2350: what their boot ROMs look for, and what the SDK leaves for tools.
+//! Recognises flash contents of RP2040 and RP2350 by what their boot ROMs look for, and reads what the SDK leaves for
+//! tools.
 //!
-//! Nothing here decides whether a device takes an image: the OTA boot loader of arduino-pico accepts any bytes.
+//! Nothing here decides whether a device accepts an image: the OTA boot loader of arduino-pico accepts any bytes.
 
 mod binary_info;
 mod image_def;
@@ -13,12 +14,12 @@ use serde::Serialize;
 pub use self::binary_info::BinaryInfo;
 pub use self::image_def::{Cpu, ImageDef, Security};
 
-/// Where the flash of both chips is mapped (datasheets, address map).
+/// Address at which both chips map their flash (datasheets, address map).
 pub(super) const FLASH_BASE: u32 = 0x1000_0000;
-/// The flash window: 16 MiB on both chips.
+/// Length of the flash window: 16 MiB on both chips.
 const FLASH_LEN: u32 = 16 << 20;
 const RAM_BASE: u32 = 0x2000_0000;
-/// End of RAM, which is where a stack may begin: 264 KiB on RP2040, 520 KiB on RP2350.
+/// Length of RAM. A stack may begin at its end: 264 KiB on RP2040, 520 KiB on RP2350.
 const RP2040_RAM_LEN: u32 = 264 << 10;
 const RP2350_RAM_LEN: u32 = 520 << 10;
 const BOOT2_LEN: usize = 256;
@@ -27,12 +28,12 @@ const BOOT2_LEN: usize = 256;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Rp2040 {
-    /// Checksum of the first 252 bytes, stored in the next four. It is what the image is recognised by, and what
-    /// the boot ROM asks for before it runs anything.
+    /// Checksum of the first 252 bytes, stored in the next four. otaseal recognises the image by it, and the boot ROM
+    /// checks it before it runs anything.
     pub boot2_crc32: u32,
     /// The vector table behind the boot loader, at offset 0x100.
     pub vector_table: Option<VectorTable>,
-    /// What the build says of itself.
+    /// The binary info of the build.
     pub binary_info: Option<BinaryInfo>,
 }
 
@@ -54,11 +55,11 @@ impl Rp2040 {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Rp2350 {
-    /// What the boot ROM finds, and recognises the image by.
+    /// The block that the boot ROM looks for. otaseal recognises the image by it.
     pub image_def: ImageDef,
-    /// The vector table at the start, in an image for the Arm cores.
+    /// The vector table at the start, if the image is for the Arm cores.
     pub vector_table: Option<VectorTable>,
-    /// What the build says of itself.
+    /// The binary info of the build.
     pub binary_info: Option<BinaryInfo>,
 }
 
@@ -86,12 +87,12 @@ impl fmt::Display for Rp2350 {
 pub struct VectorTable {
     /// Offset in the file.
     pub offset_bytes: usize,
-    /// Where the stack begins.
+    /// Initial stack pointer.
     pub stack_pointer: u32,
-    /// Where execution begins; the lowest bit says Thumb.
+    /// Address of the first instruction. Its lowest bit means Thumb.
     pub reset_address: u32,
-    /// Whether a chip could start with it: the stack in RAM and aligned, the reset address odd and inside the
-    /// part of the flash that this file fills, or in RAM.
+    /// Whether a chip could start with it. The stack must be in RAM and aligned. The reset address must be odd, and lie
+    /// in RAM or in the part of the flash that this file fills.
     pub plausible: bool,
 }
 
@@ -100,7 +101,7 @@ impl VectorTable {
         let (stack_pointer, reset_address) = (word(bytes, offset)?, word(bytes, offset + 4)?);
         let in_ram = |address: u32| (RAM_BASE..RAM_BASE + ram_len).contains(&address);
         let in_file = |address: u32| flash_offset(address).is_some_and(|at| at < bytes.len());
-        // A full-descending stack begins one past its highest word.
+        // A full-descending stack begins one word above its highest word.
         let stack_is_right = stack_pointer % 4 == 0 && stack_pointer.checked_sub(1).is_some_and(in_ram);
         let entry = reset_address & !1;
         let plausible = stack_is_right && reset_address & 1 == 1 && (in_file(entry) || in_ram(entry));
@@ -108,13 +109,13 @@ impl VectorTable {
     }
 }
 
-/// Offset in the file of an address in flash.
+/// Returns the offset in the file that belongs to an address in flash.
 fn flash_offset(address: u32) -> Option<usize> {
     let offset = address.checked_sub(FLASH_BASE).filter(|&offset| offset < FLASH_LEN)?;
     usize::try_from(offset).ok()
 }
 
-/// The little-endian word at an offset.
+/// Returns the little-endian word at an offset.
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|word| u32::from_le_bytes(*word))
 }

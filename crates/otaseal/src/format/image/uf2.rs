@@ -1,4 +1,4 @@
-//! UF2 files: what their blocks write, in sum and put together.
+//! Reads UF2 files: a summary of their blocks, and the flash contents that the blocks write.
 
 mod unpack;
 
@@ -12,7 +12,7 @@ pub use self::unpack::{Uf2Error, Unpacked, unpack};
 const BLOCK: usize = 512;
 const MAGIC_START: [u8; 8] = [0x55, 0x46, 0x32, 0x0A, 0x57, 0x51, 0x5D, 0x9E];
 const MAGIC_END: [u8; 4] = [0x30, 0x6F, 0xB1, 0x0A];
-/// Most payload bytes that fit between header and end magic.
+/// Largest payload in bytes that fits between the header and the end magic.
 const PAYLOAD_MAX: u32 = 476;
 
 /// Flags at offset 8 of a block.
@@ -20,7 +20,7 @@ const NOT_MAIN_FLASH: u32 = 0x0001;
 const FILE_CONTAINER: u32 = 0x1000;
 const HAS_FAMILY: u32 = 0x2000;
 
-/// A UF2 file: what its blocks write, in sum.
+/// A summary of the blocks of a UF2 file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Uf2 {
@@ -28,17 +28,17 @@ pub struct Uf2 {
     pub blocks: usize,
     /// Payload bytes of the blocks that write flash.
     pub payload_bytes: u64,
-    /// Lowest address that is written.
+    /// Lowest address that the blocks write.
     pub first_address: Option<u32>,
     /// Family id of the first block that has one.
     pub family_id: Option<u32>,
-    /// The chip of that family, where it is known here.
+    /// The chip of that family, if otaseal knows it.
     pub family: Option<&'static str>,
-    /// How many different family ids the blocks have, up to 16.
+    /// Number of different family ids in the blocks, up to 16.
     pub families: usize,
-    /// Highest address that is written, and one.
+    /// Address after the highest one that the blocks write.
     pub end_address: Option<u64>,
-    /// Whether every block has its magic numbers and a sane payload size, and no bytes follow the last.
+    /// Whether every block has its magic numbers and a sane payload size, and no bytes follow the last block.
     pub intact: bool,
 }
 
@@ -103,7 +103,7 @@ fn word(block: &[u8; BLOCK], at: usize) -> u32 {
     block.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u32::from_le_bytes(*word))
 }
 
-/// Source: the family list kept with the UF2 specification.
+/// Names the chip of a family. Source: the family list kept with the UF2 specification.
 fn family_name(id: u32) -> Option<&'static str> {
     Some(match id {
         0xE48B_FF56 => "RP2040",

@@ -1,4 +1,4 @@
-//! What can be wrong with an ESP8266 file, each with what to do about it.
+//! Finds the damage in an ESP8266 file: cut off, changed, or wrongly linked.
 
 use std::fmt;
 
@@ -7,15 +7,15 @@ use serde::Serialize;
 use super::words::LEN;
 use super::{APPLICATION_OFFSET, Esp8266File, Image, Integrity, Segment, WordsState};
 
-/// Which of the two images of a file.
+/// One of the two images of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Part {
-    /// The one at the start, when there is no other.
+    /// The image at the start, if there is no other.
     Image,
-    /// The one at the start, when an application follows.
+    /// The image at the start, if an application follows.
     BootLoader,
-    /// The one at offset 0x1000.
+    /// The image at offset 0x1000.
     Application,
 }
 
@@ -29,38 +29,38 @@ impl fmt::Display for Part {
     }
 }
 
-/// What is wrong with a file. A device finds most of it when it is too late, or never.
+/// The damage of a file. A device finds most of it too late, or never.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Damage {
-    /// The header says that there is nothing to load.
+    /// The header announces nothing to load.
     #[error("the {part} has no segments")]
     NoSegments {
         /// Which image.
         part: Part,
     },
-    /// The file ends before the image does, or a segment's size is nonsense.
+    /// The file ends before the image does, or a segment has an impossible size.
     #[error("the {part} is cut off: {found} of {count} segments are whole, and the checksum is missing")]
     CutOff {
         /// Which image.
         part: Part,
-        /// Segments that are there whole.
+        /// Number of complete segments.
         found: usize,
-        /// Segments that the header announces.
+        /// Number of segments that the header announces.
         count: u8,
     },
     /// The checksum over the segments' data is wrong.
-    #[error("the checksum of the {part} is {stored:#04x}, its data gives {computed:#04x}")]
+    #[error("the checksum of the {part} is {stored:#04x}, but its data give {computed:#04x}")]
     Checksum {
         /// Which image.
         part: Part,
-        /// The one in the file.
+        /// The checksum in the file.
         stored: u8,
-        /// The one of the data.
+        /// The checksum of the data.
         computed: u8,
     },
-    /// A segment goes on after the last address.
+    /// A segment reaches beyond the last address.
     #[error("segment {segment} of the {part} ends beyond the address space")]
     AddressRange {
         /// Which image.
@@ -68,7 +68,7 @@ pub enum Damage {
         /// Number of the segment, counted from 1.
         segment: usize,
     },
-    /// Two segments are loaded to the same place.
+    /// Two segments are loaded to one address.
     #[error("segments {one} and {other} of the {part} overlap at {address:#010x}")]
     Overlap {
         /// Which image.
@@ -80,38 +80,38 @@ pub enum Damage {
         /// First address that both write.
         address: u32,
     },
-    /// `eboot` is there, its padding is there, and no application follows.
-    #[error("the boot loader is there and the application behind it is not")]
+    /// The file has `eboot` and its padding, and no application follows.
+    #[error("the application behind the boot loader is missing")]
     NoApplication,
-    /// The CRC is right, the length beside it is not.
-    #[error("the length at offset {offset:#x} says {stored} bytes, the image has {actual}")]
+    /// The CRC is right, and the length beside it is wrong.
+    #[error("the length at offset {offset:#x} is {stored} bytes, but the image has {actual}")]
     Length {
-        /// Where it is.
+        /// Offset of the length in the file.
         offset: usize,
-        /// The one in the file.
+        /// The length in the file.
         stored: u32,
-        /// Where the image ends.
+        /// The length of the image.
         actual: usize,
     },
-    /// The length is right, the CRC beside it is not.
-    #[error("the CRC at offset {offset:#x} is {stored:#010x}, the image gives {computed:#010x}")]
+    /// The length is right, and the CRC beside it is wrong.
+    #[error("the CRC at offset {offset:#x} is {stored:#010x}, but the image gives {computed:#010x}")]
     Crc {
-        /// Where it is.
+        /// Offset of the CRC in the file.
         offset: usize,
-        /// The one in the file.
+        /// The CRC in the file.
         stored: u32,
-        /// The one of the image.
+        /// The CRC of the image.
         computed: u32,
     },
 }
 
-/// The first thing that is wrong, image by image, then the file as a whole.
+/// Returns the first damage: image by image, then the file as a whole.
 pub(super) fn find(file: &Esp8266File, bytes: &[u8]) -> Option<Damage> {
     let part = if file.application.is_some() { Part::BootLoader } else { Part::Image };
     of_image(&file.first, part)
         .or_else(|| match &file.application {
             Some(application) => of_image(application, Part::Application).filter(|damage| {
-                // A right CRC over the whole file is worth more than a checksum from before the words.
+                // A right CRC over the whole file counts more than a checksum that is older than the words.
                 let whole = file.words.is_some_and(|words| words.state == WordsState::Valid);
                 !(whole && matches!(damage, Damage::Checksum { .. }))
             }),
@@ -147,8 +147,8 @@ fn of_image(image: &Image, part: Part) -> Option<Damage> {
     collision(&image.segments, part)
 }
 
-/// A segment that leaves the address space, or the first pair that shares an address. Sorted, so that the time
-/// does not grow with the square of what the header claims.
+/// Finds a segment that leaves the address space, or the first pair that shares an address. The segments are sorted, so
+/// that the time does not grow with the square of the number in the header.
 fn collision(segments: &[Segment], part: Part) -> Option<Damage> {
     if let Some(at) = segments.iter().position(|it| it.address.checked_add(it.size_bytes).is_none()) {
         return Some(Damage::AddressRange { part, segment: at + 1 });
@@ -166,8 +166,9 @@ fn collision(segments: &[Segment], part: Part) -> Option<Damage> {
     })
 }
 
-/// `elf2bin.py` fills the space between `eboot` and the application with AA: where that padding is and the
-/// application is not, it was lost. The last eight bytes may be the words that older cores have there.
+/// Finds a lost application. `elf2bin.py` fills the space between `eboot` and the application with AA. If that padding
+/// is there and the application is not, the application was lost. The last eight bytes may be the words that older
+/// cores put there.
 fn lost_application(end: usize, bytes: &[u8]) -> Option<Damage> {
     let padding = bytes.get(end..bytes.len().min(APPLICATION_OFFSET - LEN))?;
     let is_padding = !padding.is_empty() && padding.iter().all(|&byte| byte == 0xAA);

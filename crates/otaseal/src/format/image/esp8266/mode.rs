@@ -1,4 +1,4 @@
-//! The flash mode in an image's header: what it says, and how it is changed.
+//! Reads and changes the flash mode in an image's header.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Esp8266File, words};
 
-/// How the flash chip is read. A device that gets an image of another mode over the air changes this byte.
+/// The way in which the device reads its flash chip. A device that gets an image of another mode over the air changes
+/// this byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FlashMode {
@@ -25,7 +26,7 @@ impl FlashMode {
     /// Every mode, in the order of its byte.
     pub const ALL: &[Self] = &[Self::Qio, Self::Qout, Self::Dio, Self::Dout];
 
-    /// The mode of a header's byte 2.
+    /// Returns the mode of a header's byte 2.
     pub const fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {
             0 => Self::Qio,
@@ -36,7 +37,7 @@ impl FlashMode {
         })
     }
 
-    /// What a header's byte 2 is in this mode.
+    /// Returns a header's byte 2 for this mode.
     pub const fn byte(self) -> u8 {
         match self {
             Self::Qio => 0,
@@ -61,7 +62,7 @@ impl fmt::Display for FlashMode {
 impl FromStr for FlashMode {
     type Err = &'static str;
 
-    /// Reads a name as `esptool --flash-mode` takes it; the case of the letters does not matter.
+    /// Reads a name that `esptool --flash-mode` takes, in upper or lower case.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::ALL
             .iter()
@@ -74,12 +75,11 @@ impl FromStr for FlashMode {
 /// Offset of the flash mode in the header.
 const MODE_OFFSET: usize = 2;
 
-/// Sets the flash mode of an image and, where the build wrote one, the CRC of the whole file, which covers that
-/// byte. The checksums of the segments do not.
+/// Sets the flash mode of an image. If the build wrote a CRC of the whole file, this function corrects it: the CRC
+/// covers that byte. The checksums of the segments do not.
 ///
-/// The header at the very start is the one that changes, as on a device: the boot ROM reads no other.
-/// Gives back the mode byte that was there; `None` when the bytes are no intact ESP8266 image, and then nothing
-/// is changed.
+/// It changes the header at the very start, as a device does: the boot ROM reads no other. Returns the mode byte that
+/// was there. Returns `None`, and changes nothing, if the bytes are no intact ESP8266 image.
 pub fn set_flash_mode(bytes: &mut [u8], mode: FlashMode) -> Option<u8> {
     let file = Esp8266File::read(bytes).filter(Esp8266File::is_intact)?;
     let before = std::mem::replace(bytes.get_mut(MODE_OFFSET)?, mode.byte());

@@ -1,69 +1,69 @@
-//! The length and the CRC of a whole Arduino file, which `elf2bin.py` writes into it last.
+//! Reads and corrects the length and the CRC of a whole Arduino file, which `elf2bin.py` writes into it last.
 //!
-//! esp8266/Arduino `tools/elf2bin.py` fills two words, `ESP.checkFlashCRC()` reads them on the device. They are the
-//! first of the application's first segment, at 0x1010; cores of the first releases that had them put them at the
-//! end of the boot loader's padding, at 0xFF8. Still older cores have program code or padding there.
+//! esp8266/Arduino `tools/elf2bin.py` writes two words, and `ESP.checkFlashCRC()` reads them on the device. They are
+//! the first words of the application's first segment, at 0x1010. The first cores that had them put them at the end of
+//! the boot loader's padding, at 0xFF8. Still older cores have program code or padding there.
 //!
-//! The application's checksum is older than the words: `elf2bin.py` writes it over the section as it was linked,
-//! with zeros in their place, and does not correct it. So esptool calls the application of every such file
-//! damaged, and nothing on the device looks.
+//! The application's checksum is older than the words. `elf2bin.py` writes it over the linked section, with zeros in
+//! place of the words, and does not correct it. So esptool calls the application of every such file damaged. No device
+//! checks it.
 
 use crc::{CRC_32_MPEG_2, Crc, Table};
 use serde::Serialize;
 
 use super::Image;
 
-/// Where the two words are in the application's first segment.
+/// Offset of the two words in the application's first segment.
 const IN_APPLICATION: usize = 0x1010;
-/// Where they are in older files: the end of the padding behind the boot loader.
+/// Offset of the two words in older files: the end of the padding behind the boot loader.
 const IN_PADDING: usize = 0xFF8;
 pub(super) const LEN: usize = 8;
 
-/// Sixteen bytes at a time: a mebibyte takes about a millisecond.
+/// It takes sixteen bytes at a time: a mebibyte takes about a millisecond.
 static CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_MPEG_2);
 
-/// The two words, where the file has them.
+/// The two words of a file that has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Words {
-    /// Where the two words are: 0x1010, or 0xFF8 in files of older cores.
+    /// Offset of the two words: 0x1010, or 0xFF8 in files of older cores.
     pub offset_bytes: usize,
     /// Length of the file as the build made it.
     #[serde(rename = "stored_length_bytes")]
     pub stored_length: u32,
-    /// CRC-32 over that file with both words zero, which follows the length: polynomial 04C11DB7, seed
-    /// FFFFFFFF, neither reflected nor inverted.
+    /// CRC-32 over that file with both words zero. It follows the length. Polynomial 04C11DB7, seed FFFFFFFF, neither
+    /// reflected nor inverted.
     pub stored_crc32: u32,
     /// Whether they are right.
     #[serde(flatten)]
     pub state: WordsState,
 }
 
-/// What the two words are worth.
+/// The result of checking the two words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "words", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum WordsState {
     /// Both are right.
     Valid,
-    /// Both are zero: room was left for them, and nothing wrote them.
+    /// Both are zero: the build left room for them, and nothing wrote them.
     Unfilled,
-    /// The length is right and the CRC is not: a byte of the file has changed.
+    /// The length is right and the CRC is wrong: a byte of the file has changed.
     CrcMismatch {
-        /// The CRC of the file as it is.
+        /// The CRC of the file.
         computed: u32,
     },
-    /// The CRC is right and the length is not.
+    /// The CRC is right and the length is wrong.
     LengthMismatch {
-        /// The length of the file as it is.
+        /// The length of the file.
         actual_bytes: usize,
     },
 }
 
 impl Words {
-    /// Reads the words of a file whose application ends at `end`, the boot loader at `boot_end`. `None` where
-    /// neither is right and they are not zero: a build of an older core has something else there, and nothing
-    /// tells that from two wrong words.
+    /// Reads the words of a file whose application ends at `end`, and whose boot loader ends at `boot_end`. Returns
+    /// `None` if neither word is right and they are not zero. A build of an older core has other bytes there, and
+    /// nothing tells those from two wrong words.
     pub(super) fn read(file: &[u8], boot_end: usize, application: &Image, end: usize) -> Option<Self> {
         let file = file.get(..end)?;
         let new = has_room(application).then(|| Self::read_at(file, IN_APPLICATION)).flatten();
@@ -90,7 +90,7 @@ impl Words {
     }
 }
 
-/// The words' place in a segment's data, where the image has its first segment as an Arduino build has it.
+/// Returns the words in a segment's data, if the image has its first segment where an Arduino build has it.
 pub(super) fn in_data(image_offset: usize, data: &[u8]) -> &[u8] {
     let is_application = image_offset == super::APPLICATION_OFFSET;
     data.first_chunk::<LEN>().filter(|_| is_application).map_or(&[], |words| &words[..])
@@ -102,7 +102,7 @@ fn has_room(application: &Image) -> bool {
     first.is_some_and(|first| first.offset_bytes == IN_APPLICATION && fits(first.size_bytes))
 }
 
-/// The CRC of a file as if its words were zero.
+/// Returns the CRC of a file as if its words were zero.
 fn crc(file: &[u8], offset: usize) -> Option<u32> {
     let mut digest = CRC.digest();
     digest.update(file.get(..offset)?);
@@ -111,7 +111,7 @@ fn crc(file: &[u8], offset: usize) -> Option<u32> {
     Some(digest.finalize())
 }
 
-/// Writes the CRC again after a change; the file ends where the application does.
+/// Writes the CRC again after a change. The file ends where the application does.
 pub(super) fn update_crc(file: &mut [u8], words: &Words) {
     let at = words.offset_bytes;
     if let (WordsState::Valid, Some(crc)) = (words.state, crc(file, at))

@@ -1,4 +1,4 @@
-//! What a pico-sdk build says of itself: the "binary info" that picotool shows.
+//! Reads the "binary info" of a pico-sdk build, which picotool shows: name, version, board and more.
 
 use serde::Serialize;
 
@@ -7,20 +7,20 @@ use super::{flash_offset, word};
 /// pico-sdk `pico/binary_info/defs.h`: a header of five words between these two.
 const START: u32 = 0x7188_EBF2;
 const END: u32 = 0xE71A_A390;
-/// The SDK promises the header within 256 bytes of the program's start. arduino-pico puts its program behind a
-/// 12 KiB OTA boot loader.
+/// Bytes that are searched. The SDK promises the header within 256 bytes of the program's start. arduino-pico puts its
+/// program behind a 12 KiB OTA boot loader.
 const SEARCHED: usize = 0x3000 + 0x400;
-/// No real build comes near these; a hostile one must not make a long report.
+/// Most entries that are read. No real build has nearly as many. A hostile file must not make a long report.
 const MAX_ENTRIES: usize = 512;
 const MAX_TEXT: usize = 256;
 const MAX_MAPPINGS: usize = 32;
 
 const TYPE_ID_AND_INT: u32 = 5;
 const TYPE_ID_AND_STRING: u32 = 6;
-/// "RP": ids that Raspberry Pi has assigned.
+/// "RP": the tag of ids that Raspberry Pi has assigned.
 const TAG: u32 = 0x5052;
 
-/// What the build says of itself. Texts are shown with everything that is not plain text replaced.
+/// The binary info of a build. In its texts, everything that is not plain text is replaced.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct BinaryInfo {
@@ -28,17 +28,17 @@ pub struct BinaryInfo {
     pub program_name: Option<String>,
     /// Its version.
     pub program_version: Option<String>,
-    /// Date of the build, as the compiler said it.
+    /// Date of the build, as the compiler gave it.
     pub build_date: Option<String>,
-    /// What it does.
+    /// Description of the program.
     pub description: Option<String>,
-    /// Where it comes from.
+    /// Address of its web page.
     pub url: Option<String>,
-    /// Board that it was built for.
+    /// Board that the program was built for.
     pub board: Option<String>,
     /// Version of the pico-sdk.
     pub sdk_version: Option<String>,
-    /// Boot loader that it was linked with.
+    /// Boot loader that the program was linked with.
     pub boot2_name: Option<String>,
     /// Features and attributes of the build, such as `UART stdin / stdout` or `Release`.
     pub features: Vec<String>,
@@ -59,7 +59,7 @@ struct Reader<'a> {
 }
 
 impl BinaryInfo {
-    /// Reads the entries that say something about the program. `None` where there is no header.
+    /// Reads the entries about the program. Returns `None` if there is no header.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let (words, _) = bytes[..bytes.len().min(SEARCHED)].as_chunks::<4>();
         let is = |at: usize, marker: u32| words.get(at).is_some_and(|it| u32::from_le_bytes(*it) == marker);
@@ -67,7 +67,7 @@ impl BinaryInfo {
         let [start, end, table] = [4, 8, 12].map(|at| word(bytes, header + at));
         let reader = Reader { bytes, mappings: mappings(bytes, table?) };
         let mut found = Self::default();
-        // The list may be in RAM in a build that copies everything there.
+        // In a build that copies everything to RAM, the list may be there.
         let list = reader.offset(start?)?;
         let count = usize::try_from(end?.checked_sub(start?)?).ok()? / 4;
         for at in 0..count.min(MAX_ENTRIES) {
@@ -79,7 +79,7 @@ impl BinaryInfo {
         Some(found)
     }
 
-    /// Takes the entry at an offset, if it is one of those above.
+    /// Takes the entry at an offset, if it is one of the fields above.
     fn take(&mut self, reader: &Reader<'_>, entry: usize) -> Option<()> {
         let [core, id, value] = [0, 4, 8].map(|at| word(reader.bytes, entry + at));
         let (core, id, value) = (core?, id?, value?);
@@ -110,7 +110,7 @@ impl BinaryInfo {
 }
 
 impl Reader<'_> {
-    /// Offset in the file of a run-time address.
+    /// Returns the offset in the file that belongs to a run-time address.
     fn offset(&self, address: u32) -> Option<usize> {
         let copied = self.mappings.iter().find(|it| (it.start..it.end).contains(&address));
         let address = match copied {
@@ -120,7 +120,7 @@ impl Reader<'_> {
         flash_offset(address).filter(|&at| at < self.bytes.len())
     }
 
-    /// The NUL-terminated text at an address, made safe to print.
+    /// Returns the NUL-terminated text at an address, made safe to print.
     fn text(&self, address: u32) -> Option<String> {
         let bytes = self.bytes.get(self.offset(address)?..)?;
         let bytes = &bytes[..bytes.len().min(MAX_TEXT)];
@@ -131,7 +131,7 @@ impl Reader<'_> {
     }
 }
 
-/// The copy table: source, start and end of the copy, until a source of 0.
+/// Reads the copy table: source, start and end of each copy, up to a source of 0.
 fn mappings(bytes: &[u8], table: u32) -> Vec<Mapping> {
     let Some(table) = flash_offset(table) else { return Vec::new() };
     let entry = |at: usize| {

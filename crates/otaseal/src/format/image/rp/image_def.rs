@@ -1,4 +1,4 @@
-//! The RP2350's image definition block.
+//! Reads the RP2350's image definition block, which its boot ROM looks for.
 
 use std::fmt;
 
@@ -9,9 +9,9 @@ use super::word;
 /// RP2350 datasheet 5.1.5 and 5.9: a block is framed by these words ...
 const START: u32 = 0xFFFF_DED3;
 const END: u32 = 0xAB12_3579;
-/// ... is at most this long as an image definition ...
+/// ... an image definition is at most this long ...
 const MAX_LEN: usize = 0x180;
-/// ... and stands on a word boundary within the first 4 KiB of the flash.
+/// ... and it stands on a word boundary within the first 4 KiB of the flash.
 const SEARCHED: usize = 4096;
 
 // Item types, datasheet 5.9.3. The size of an item, in words, includes the word that the type is in.
@@ -24,27 +24,27 @@ const LAST: u8 = 0xFF;
 /// Set in the type of an item whose size has two bytes.
 const TWO_BYTE_SIZE: u8 = 0x80;
 
-/// What the boot ROM learns about an image before it runs it.
+/// The facts that the boot ROM learns about an image before it runs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ImageDef {
     /// Offset of the block in the file.
     pub offset_bytes: usize,
-    /// For which cores the code is.
+    /// The cores that the code is for.
     pub cpu: Cpu,
-    /// In which state of the processor it starts.
+    /// The state of the processor in which it starts.
     pub security: Security,
     /// Whether the image must confirm itself after its first start ("try before you buy").
     pub try_before_you_buy: bool,
-    /// Version, major and minor, where the block has one: the boot ROM prefers the higher of two partitions.
+    /// Version, major and minor, if the block has one: of two partitions, the boot ROM prefers the higher version.
     pub version: Option<(u16, u16)>,
-    /// Rollback version, where the block has one: the boot ROM refuses lower ones once it is in OTP.
+    /// Rollback version, if the block has one: once it is in OTP, the boot ROM refuses lower ones.
     pub rollback_version: Option<u16>,
-    /// First instruction, where the block names one.
+    /// Address of the first instruction, if the block names one.
     pub entry_address: Option<u32>,
-    /// Whether the block has a hash of the image. It is not checked here.
+    /// Whether the block has a hash of the image. otaseal does not check it.
     pub has_hash: bool,
-    /// Whether the block has a signature for the chip's secure boot. It is not checked here.
+    /// Whether the block has a signature for the chip's secure boot. otaseal does not check it.
     pub has_signature: bool,
 }
 
@@ -64,7 +64,7 @@ pub enum Cpu {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Security {
-    /// Not said: the only value for RISC-V.
+    /// Not given: the only value for RISC-V.
     Unspecified,
     /// Arm, non-secure.
     NonSecure,
@@ -84,8 +84,8 @@ impl ImageDef {
             .find_map(|at| Self::read_block(bytes.get(at * 4..)?, at * 4))
     }
 
-    /// Walks the items of a block. `None` unless all of it is as the datasheet asks and it defines an executable
-    /// image for this chip.
+    /// Walks the items of a block. Returns `None` unless the whole block follows the datasheet and defines an
+    /// executable image for this chip.
     fn read_block(bytes: &[u8], offset_bytes: usize) -> Option<Self> {
         let block = &bytes[..bytes.len().min(MAX_LEN)];
         let mut found = Self {
@@ -109,7 +109,7 @@ impl ImageDef {
             };
             match kind {
                 LAST => {
-                    // Its size is that of all the items before it; behind it come a link and the end.
+                    // Its size is the size of all items before it. Behind it stand a link and the end marker.
                     let is_framed = words == (at - 4) / 4 && word(block, at + 8)? == END;
                     return (is_framed && has_type).then_some(found);
                 }
@@ -126,12 +126,12 @@ impl ImageDef {
                 SIGNATURE => found.has_signature = true,
                 _ => {}
             }
-            // An item of no size would be read for ever.
+            // The loop would never leave an item of size 0.
             at += 4 * words.max(1);
         }
     }
 
-    /// Flags of the image type item, datasheet 5.9.3.1. `None` for what is no executable for an RP2350.
+    /// Reads the flags of the image type item, datasheet 5.9.3.1. Returns `None` if it is no executable for an RP2350.
     fn set_type(&mut self, flags: u16) -> Option<bool> {
         const EXECUTABLE: u16 = 1;
         const RP2350: u16 = 1;

@@ -1,38 +1,38 @@
-//! A UF2 file's blocks put together: the flash contents that they write.
+//! Puts the blocks of a UF2 file together to the flash contents that they write.
 
 use serde::Serialize;
 
 use super::{BLOCK, FILE_CONTAINER, HAS_FAMILY, NOT_MAIN_FLASH, PAYLOAD_MAX, family_name, has_magic, word};
 use crate::format::layers::MAX_IMAGE;
 
-/// Where the flash of every chip known here is mapped.
+/// Address at which all chips known here map their flash.
 const FLASH_BASE: u32 = 0x1000_0000;
-/// Family of blocks that are written wherever they say, whatever the chip runs.
+/// Family of blocks that are written to their address on every chip.
 const ABSOLUTE: u32 = 0xE48B_FF57;
-/// The last page of the flash window. The RP2350's erratum E10 makes tools put one absolute block there in front of
-/// an image; it is no part of it.
+/// The last page of the flash window. Because of the RP2350's erratum E10, tools put one absolute block there before an
+/// image. It is not part of the image.
 const E10_ADDRESS: u32 = 0x10FF_FF00;
 
-/// Flash contents, and what was noticed on the way.
+/// Flash contents, and notes about the blocks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Unpacked {
     /// Address of the first byte.
     pub base_address: u32,
-    /// The contents; gaps are FF, as erased flash is.
+    /// The contents. Gaps are FF, as erased flash is.
     #[serde(skip)]
     pub bytes: Vec<u8>,
     /// Holes between blocks.
     pub gaps: usize,
     /// Bytes in all holes.
     pub gap_bytes: usize,
-    /// Blocks that write again what another block wrote, the same bytes.
+    /// Blocks that repeat the bytes of another block at the same place.
     pub duplicates: usize,
     /// Whether the blocks ascend in the file. Boot loaders write them in any order.
     pub in_order: bool,
 }
 
-/// Why a UF2 file cannot be unpacked. Blocks are counted from 0 in the order of the file.
+/// Why a UF2 file cannot be unpacked. Blocks are counted from 0, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Uf2Error {
@@ -42,7 +42,7 @@ pub enum Uf2Error {
         /// Number of the block.
         block: usize,
     },
-    /// The file is no whole number of blocks.
+    /// The file does not end at the end of a block.
     #[error("the file ends in the middle of a block")]
     CutOff,
     /// Blocks for two kinds of chip.
@@ -53,20 +53,20 @@ pub enum Uf2Error {
         /// Family of a later one.
         other: u32,
     },
-    /// Blocks for a chip that is not known here.
-    #[error("the file is for the family {family:#010x}, which is none of RP2040 and RP2350")]
+    /// Blocks for an unknown chip.
+    #[error("the file is for the family {family:#010x}, which is neither RP2040 nor RP2350")]
     UnknownFamily {
         /// The family id.
         family: u32,
     },
-    /// Blocks that hold files, not flash contents.
-    #[error("block {block} holds a part of a file, not of the flash")]
+    /// Blocks that hold files, and no flash contents.
+    #[error("block {block} holds part of a file, not of the flash")]
     FileContainer {
         /// Number of the block.
         block: usize,
     },
-    /// The blocks' own numbers do not add up: one is missing, or two files were joined.
-    #[error("the blocks' own count does not add up: {found} of {announced} are there")]
+    /// The numbers in the blocks do not add up: one is missing, or two files were joined.
+    #[error("the file has {found} of {announced} blocks")]
     Missing {
         /// Different numbers found.
         found: usize,
@@ -79,34 +79,34 @@ pub enum Uf2Error {
         /// The first address at which they differ.
         address: u32,
     },
-    /// A hole that is too large to be filled without being told to.
-    #[error("nothing writes the {length} bytes from {address:#010x} on")]
+    /// A hole that is larger than the limit.
+    #[error("no block writes the {length} bytes from {address:#010x} on")]
     Gap {
-        /// Where the hole begins.
+        /// Address at which the hole begins.
         address: u32,
         /// Its length in bytes.
         length: u32,
     },
-    /// More than any flash holds, or beyond the address space.
-    #[error("the blocks reach from {first:#010x} to {last:#010x}, more than any supported flash")]
+    /// The contents are larger than any flash, or reach beyond the address space.
+    #[error("the blocks reach from {first:#010x} to {last:#010x}: no supported flash is that large")]
     TooLarge {
         /// Lowest address.
         first: u32,
         /// Address of the highest block.
         last: u32,
     },
-    /// The contents do not begin where the flash does.
-    #[error("the contents begin at {address:#010x}, the flash at {FLASH_BASE:#010x}")]
+    /// The contents do not begin at the start of the flash.
+    #[error("the contents begin at {address:#010x}, but the flash begins at {FLASH_BASE:#010x}")]
     NotAtStart {
-        /// Where they begin.
+        /// Address at which they begin.
         address: u32,
     },
     /// No block writes anything.
-    #[error("no block writes the flash")]
+    #[error("no block writes to the flash")]
     Nothing,
 }
 
-/// One block's payload and where it goes.
+/// The payload of one block, and its address.
 struct Piece<'a> {
     address: u32,
     data: &'a [u8],
@@ -114,10 +114,10 @@ struct Piece<'a> {
 
 /// Puts the blocks of a UF2 file together. `max_gap` is the largest hole in bytes that is filled with FF.
 ///
-/// Memory is bounded by the file's own size and [`MAX_IMAGE`], whatever the addresses say.
+/// Memory is bounded by the file's own size and [`MAX_IMAGE`], whatever the addresses are.
 ///
 /// # Errors
-/// [`Uf2Error`]; a file that is not clean in every respect is not unpacked in part.
+/// [`Uf2Error`]. A file with any fault is not unpacked at all.
 pub fn unpack(file: &[u8], max_gap: usize) -> Result<Unpacked, Uf2Error> {
     let (blocks, rest) = file.as_chunks::<BLOCK>();
     if !rest.is_empty() {
@@ -125,7 +125,7 @@ pub fn unpack(file: &[u8], max_gap: usize) -> Result<Unpacked, Uf2Error> {
     }
     let mut pieces = collect(blocks)?;
     let in_order = pieces.is_sorted_by_key(|piece| piece.address);
-    // Stable: of two blocks for one place the earlier one stays the earlier one.
+    // The sort is stable: of two blocks for one place, the earlier one stays first.
     pieces.sort_by_key(|piece| piece.address);
     let (Some(first), Some(last)) = (pieces.first(), pieces.last()) else { return Err(Uf2Error::Nothing) };
     let (base, last) = (first.address, last.address);
@@ -146,7 +146,7 @@ pub fn unpack(file: &[u8], max_gap: usize) -> Result<Unpacked, Uf2Error> {
     Ok(unpacked)
 }
 
-/// Checks every block by itself and their numbers, and takes what goes to the flash.
+/// Checks each block, and the numbers of all blocks, and takes the blocks that go to the flash.
 fn collect(blocks: &[[u8; BLOCK]]) -> Result<Vec<Piece<'_>>, Uf2Error> {
     let mut pieces = Vec::new();
     let mut family = None;
@@ -195,7 +195,7 @@ fn collect(blocks: &[[u8; BLOCK]]) -> Result<Vec<Piece<'_>>, Uf2Error> {
 }
 
 impl Unpacked {
-    /// Appends a piece that begins at or after the start of every earlier one.
+    /// Appends a piece that does not begin before the start of an earlier one.
     fn append(&mut self, piece: &Piece<'_>, max_gap: usize) -> Result<(), Uf2Error> {
         let offset = (piece.address - self.base_address) as usize;
         if let Some(gap) = offset.checked_sub(self.bytes.len()).filter(|&gap| gap > 0) {
