@@ -1,6 +1,7 @@
-//! AWS-LC's RSA in place of RustCrypto's (feature `aws-lc`): three to five times as many signatures a second. It is C and
-//! assembly: the program has it, the library only for whoever asks. It signs blinded too, and its signature is judged by
-//! the same verifier as any other.
+//! Signs with AWS-LC's RSA instead of RustCrypto's (feature `aws-lc`): three to five times as many signatures a second.
+//!
+//! AWS-LC is C and assembly. The program has it; the library has it only on request. It signs with blinding too, and
+//! the same verifier judges its signatures.
 
 use super::PrivateKey;
 use aws_lc_rs::digest::{Digest, SHA256};
@@ -9,7 +10,7 @@ use aws_lc_rs::signature::RSA_PKCS1_SHA256;
 use std::fmt;
 use std::sync::OnceLock;
 
-/// The key as AWS-LC holds it, which wipes it when it is dropped; made at the first signature.
+/// The key in AWS-LC, which wipes it when it is dropped. It is made at the first signature.
 #[derive(Default)]
 pub(super) struct Held(OnceLock<Option<KeyPair>>);
 
@@ -20,8 +21,8 @@ impl fmt::Debug for Held {
 }
 
 impl PrivateKey {
-    /// RSASSA-PKCS1-v1_5 over a SHA-256 digest; `None` where AWS-LC does not take the key, or fails: then the other
-    /// arithmetic signs.
+    /// Makes an RSASSA-PKCS1-v1_5 signature of a SHA-256 digest. Returns `None` if AWS-LC refuses the key or fails;
+    /// then RustCrypto signs.
     pub(crate) fn sign_by_aws_lc(&self, digest: &[u8; 32]) -> Option<Vec<u8>> {
         let pair = self.held.0.get_or_init(|| KeyPair::from_der(&self.to_pkcs1_der().ok()?).ok()).as_ref()?;
         let digest = Digest::import_less_safe(digest, &SHA256).ok()?;

@@ -1,12 +1,12 @@
-//! The start of a foreign text, made fit for a terminal.
+//! Makes the start of a foreign text fit for a terminal.
 
 /// Longest excerpt in characters.
 const LONGEST: usize = 800;
 
-/// The beginning of what another program said, on one line and without control characters: a terminal must not obey
-/// it. Nothing when it is not text.
+/// Returns the beginning of another program's words, on one line and without control characters: a terminal must not
+/// obey them. Returns nothing if they are not text.
 pub(crate) fn excerpt(bytes: &[u8]) -> Option<String> {
-    // U+202A and its kind turn the direction of writing: what is read is then not what stands there.
+    // U+202A and similar characters turn the direction of writing. A reader would then see another text.
     let turns =
         |c: char| matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
     let readable = |c: char| !c.is_control() && !turns(c) && c != char::REPLACEMENT_CHARACTER;

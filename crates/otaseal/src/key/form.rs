@@ -1,20 +1,20 @@
-//! The forms in which a key is written to a file.
+//! Writes keys in the forms of key files.
 
 use super::encryption::Protection;
 use super::{KeyError, PrivateKey, PublicKey, pem};
 use crate::format::key_file::{self, Armor};
 use zeroize::Zeroizing;
 
-/// How a private key is written.
+/// The form of a private key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PrivateForm<'a> {
     /// RFC 5958, with or without a passphrase.
     Pkcs8(Protection<'a>),
-    /// RFC 8017 A.1.2, never under a passphrase: its encrypted form protects with one round of MD5.
+    /// RFC 8017 A.1.2, never encrypted: its encrypted form protects the key with one round of MD5.
     Pkcs1,
 }
 
-/// How a public key is written.
+/// The form of a public key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PublicForm {
     /// RFC 5280 4.1.2.7.
@@ -24,7 +24,7 @@ pub enum PublicForm {
 }
 
 impl PrivateKey {
-    /// The bytes of a key file; PEM has LF line ends. Wiped on drop.
+    /// Returns the bytes of a key file, wiped on drop. PEM has LF line ends.
     ///
     /// # Errors
     /// As [`Self::to_encrypted_der`] and [`Self::to_pkcs8_pem`].
@@ -49,10 +49,10 @@ impl PrivateKey {
 }
 
 impl PublicKey {
-    /// The bytes of a key file; PEM has LF line ends.
+    /// Returns the bytes of a key file. PEM has LF line ends.
     ///
     /// # Errors
-    /// [`KeyError::Inconsistent`] when the key cannot be encoded, which a key that passed the door always can.
+    /// [`KeyError::Inconsistent`] if the key cannot be encoded. A key that was checked always can.
     pub fn encode(&self, form: PublicForm, armor: Armor) -> Result<Vec<u8>, KeyError> {
         let (label, der) = match form {
             PublicForm::Spki => ("PUBLIC KEY", self.to_spki_der()),
@@ -75,7 +75,7 @@ mod tests {
     use crate::testing::openssl;
     use std::fs;
 
-    /// The same bytes as OpenSSL's, for every form that has no random numbers in it.
+    /// Every form without random numbers has the same bytes as OpenSSL's.
     #[test]
     fn every_form_is_that_of_openssl() {
         let dir = tempfile::tempdir().unwrap();

@@ -1,45 +1,45 @@
-//! What is never shown: a key in the place of its name, of a signature, or of a program's answer.
+//! Keeps keys out of messages: a key in the place of its name, of a signature, or of a program's answer.
 //!
-//! `--key "$(cat private.pem)"` is a slip of one character. Whatever prints a name that somebody gave, or what another
-//! program wrote, asks here first: an error message ends up in the log of a CI system.
+//! `--key "$(cat private.pem)"` is a slip of one character, and an error message ends up in the log of a CI system. So
+//! all code that prints a given name, or the output of another program, asks here first.
 
 use super::excerpt::excerpt;
 use base64ct::{Base64Unpadded, Encoding};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-/// Longest name of a file in bytes, and of each part of it: `PATH_MAX` and `NAME_MAX` of Linux, which are the largest.
+/// Longest path in bytes, and longest part of it: `PATH_MAX` and `NAME_MAX` of Linux, which are the largest.
 const LONGEST: (usize, usize) = (4096, 255);
 
-/// Fewest characters of base64 that are taken for a key: of Ed25519's 48 bytes there are 64, of an RSA key 1600.
+/// Fewest characters of base64 that count as a key. Ed25519's 48 bytes have 64, an RSA key has 1600.
 const SHORTEST_BASE64: usize = 40;
 
-/// Fewest where they stand behind a slash: parts of a path have fewer together.
+/// Fewest such characters behind a slash: the parts of a path have fewer together.
 const SHORTEST_BEHIND_A_PATH: usize = 255;
 
-/// Fewest hexadecimal digits that are taken for a key: more than a SHA-512 or two SHA-256 have.
+/// Fewest hexadecimal digits that count as a key: more than a SHA-512 or two SHA-256 have.
 const SHORTEST_HEX: usize = 200;
 
-/// `-----BEGIN` in base64, which is how many CI systems keep PEM.
+/// `-----BEGIN` in base64. Many CI systems store PEM like this.
 const PEM_IN_BASE64: &[u8] = b"LS0tLS1CRUdJTi";
-/// How a SEQUENCE of more than 127 bytes and PEM begin in hexadecimal digits.
+/// The beginnings in hexadecimal digits of a SEQUENCE of more than 127 bytes, and of PEM.
 const HEX_STARTS: [&[u8]; 3] = [b"3081", b"3082", b"2d2d2d2d2d424547494e"];
 
-/// How a key begins in base64.
+/// The beginning of a key in base64.
 #[derive(PartialEq, Eq)]
 pub(crate) enum Start {
     /// A SEQUENCE that begins with a version, as every private key in DER does, or OpenSSH's own form.
     Private,
-    /// One that begins with what it is encrypted by.
+    /// A SEQUENCE that begins with an encryption algorithm.
     Encrypted,
-    /// One that begins with another algorithm: a public key.
+    /// A SEQUENCE that begins with another algorithm: a public key.
     Public,
 }
 
 impl Start {
-    /// Looks at the first characters, of base64 as in PEM or as in a URL.
+    /// Looks at the first characters, of base64 for PEM or for URLs.
     pub(crate) fn of(text: &[u8]) -> Option<Self> {
-        /// 1.2.840.113549.1, and what follows it in PBES1 and PBES2, and in PKCS#12's own schemes.
+        /// 1.2.840.113549.1, and the next numbers in PBES1 and PBES2, and in PKCS#12's own schemes.
         const ENCRYPTION: [&[u8]; 2] = [
             &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x05],
             &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x0C],
@@ -47,7 +47,7 @@ impl Start {
         if text.starts_with(b"b3BlbnNzaC1rZXkt") {
             return Some(Self::Private);
         }
-        // 0x30 and the length that follows it.
+        // 0x30 and the length behind it.
         if !matches!(text, [b'M', b'A'..=b'P', ..]) {
             return None;
         }
@@ -76,18 +76,18 @@ impl Start {
     }
 }
 
-/// Whether bytes have a key in them, public or private: PEM, also without its line ends; DER; either of them as base64 or
-/// hexadecimal text. A guess, for what is to be shown: it is wrong rather about a harmless text than about a key.
+/// Guesses whether bytes have a key in them, public or private: PEM, also without its line ends; DER; or either as
+/// base64 or hexadecimal text. The guess serves messages: it is better wrong about a harmless text than about a key.
 pub fn is_key(bytes: &[u8]) -> bool {
     let has = |text: &[u8]| memchr::memmem::find(bytes, text).is_some();
     if has(b"-----BEGIN") || has(b"-----END") || has(b"PRIVATE KEY-----") {
         return true;
     }
-    // A SEQUENCE with a length of one or two bytes more: a text seldom begins with 0 and never goes on like this.
+    // A SEQUENCE with a length of one or two bytes more. A text seldom begins with 0, and never goes on like this.
     matches!(bytes, [0x30, 0x81 | 0x82, ..]) || is_encoded_key(bytes)
 }
 
-/// Whether text has the bytes of a key in it, in base64 or hexadecimal digits.
+/// Tells whether text has the bytes of a key in it, in base64 or hexadecimal digits.
 fn is_encoded_key(bytes: &[u8]) -> bool {
     let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte);
     let starts = |text: &[u8]| text.starts_with(PEM_IN_BASE64) || Start::of(text).is_some();
@@ -99,17 +99,17 @@ fn is_encoded_key(bytes: &[u8]) -> bool {
     let looks = |run: &[u8]| {
         run.len() >= SHORTEST_BASE64 && starts(run)
             || run.len() >= SHORTEST_HEX && run.iter().all(u8::is_ascii_hexdigit) && starts_in_hex(run)
-            // A directory may stand before it, which what was taken for a name is relative to.
+            // The name may have been made absolute, so that a directory stands before the key.
             || (1..run.len().saturating_sub(SHORTEST_BEHIND_A_PATH))
                 .any(|at| run[at - 1] == b'/' && starts(&run[at..]))
     };
-    // Also when it is broken into short lines.
+    // The key may be broken into short lines.
     let joined: Vec<u8> = bytes.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
     [bytes, &joined].into_iter().any(|text| text.split(|byte| !is_base64(byte)).any(looks))
 }
 
-/// Whether a text can be the name of a file or a variable, and may be shown as one: no key, no line break, and not longer
-/// than the name of any file.
+/// Tells whether a text can be the name of a file or a variable, and may be shown as one: no key, no line break, and
+/// not longer than the name of any file.
 pub fn is_name(text: &OsStr) -> bool {
     let bytes = text.as_encoded_bytes();
     let (path, part) = LONGEST;
@@ -119,7 +119,7 @@ pub fn is_name(text: &OsStr) -> bool {
     !line_break && !too_long && !is_key(bytes)
 }
 
-/// The name of a file as it may be shown; where it is none, [`NOT_A_NAME`].
+/// Returns the name of a file for a message, or [`NOT_A_NAME`] if it is none.
 pub fn shown(path: &Path) -> String {
     match is_name(path.as_os_str()) {
         true => path.display().to_string(),
@@ -127,19 +127,19 @@ pub fn shown(path: &Path) -> String {
     }
 }
 
-/// An error message that is about to be shown. The last of many doors: where a value came in that nobody looked at, and
-/// the message quotes it, nothing is quoted.
+/// Hides an error message that has a key in it. Other checks come before this one: it is the last, for a message that
+/// quotes a value nobody checked.
 pub fn without_keys(message: String) -> String {
     match is_encoded_key(message.as_bytes()) {
-        true => "something is wrong with a value that is a key itself, and is not shown".into(),
+        true => "a value is wrong (hidden, because it is a key)".into(),
         false => message,
     }
 }
 
-/// What stands in the place of what is no name.
-pub const NOT_A_NAME: &str = "(what is no name of a file is not shown)";
+/// Stands in a message in the place of a text that is no file name.
+pub const NOT_A_NAME: &str = "(hidden, because it is not a file name)";
 
-/// A key on a command line, in the place of its name. Of the key nothing is repeated.
+/// A key on a command line, in the place of its name. It repeats nothing of the key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {IS_KEY}")]
 pub struct KeyOnCommandLine {
@@ -170,10 +170,10 @@ pub fn check_command_line(arguments: impl Iterator<Item = OsString>) -> Result<(
     Ok(())
 }
 
-/// What is said of a key in the place of its name.
+/// The message for a key in the place of its name.
 pub const IS_KEY: &str = "this is a key itself, not the name of a file";
 
-/// Whether a text can be the name of an environment variable in every shell.
+/// Tells whether a text can be the name of an environment variable in every shell.
 pub fn is_variable(text: &str) -> bool {
     let letter = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_';
     let mut bytes = text.bytes();
@@ -181,7 +181,7 @@ pub fn is_variable(text: &str) -> bool {
         && bytes.all(|byte| letter(&byte) || byte.is_ascii_digit())
 }
 
-/// What bytes are that should have been something else, without a word of them.
+/// Names the kind of bytes that should have been something else, and shows nothing of them.
 pub fn kind(bytes: &[u8]) -> String {
     if let Some(label) = pem_label(bytes) {
         return format!("a PEM block ({label})");
@@ -193,7 +193,7 @@ pub fn kind(bytes: &[u8]) -> String {
     }
 }
 
-/// The label of the first PEM block, where it is one of those that there are: else it is somebody's text.
+/// Returns the label of the first PEM block, if it is a label that otaseal knows. Another label may be anybody's text.
 fn pem_label(bytes: &[u8]) -> Option<&'static str> {
     const LABELS: &[&str] = &[
         "PRIVATE KEY",

@@ -1,7 +1,7 @@
-//! RSA keys: made, read, written, named.
+//! Makes, reads, writes and names RSA keys.
 //!
-//! A key is checked at the door: 2048, 3072 or 4096 bits, e = 65537, RSA. What passes can be used without a
-//! second look; what does not is an error that says what the file holds and what to do.
+//! otaseal checks every key when it reads it: RSA, 2048, 3072 or 4096 bits, e = 65537. A key that passes can be used
+//! without a second look. For anything else, the error says what the file holds.
 
 #[cfg(feature = "aws-lc")]
 mod aws_lc;
@@ -33,11 +33,11 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// The only public exponent that is made or accepted: what the device verifier is built for, and the value
-/// with which no low-exponent forgery has worked.
+/// The only public exponent that otaseal makes or accepts. The device verifier is built for it, and no low-exponent
+/// forgery has worked with it.
 pub const EXPONENT: u32 = 65537;
 
-/// Modulus sizes that a device may be given.
+/// The sizes of the modulus that otaseal accepts.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, serde::Serialize, serde::Deserialize,
 )]
@@ -53,7 +53,7 @@ pub enum KeySize {
 }
 
 impl KeySize {
-    /// Size of the modulus in bits.
+    /// Returns the size of the modulus in bits.
     pub const fn bits(self) -> u32 {
         match self {
             Self::Rsa2048 => 2048,
@@ -62,12 +62,12 @@ impl KeySize {
         }
     }
 
-    /// Size of the modulus, and so of a signature, in bytes.
+    /// Returns the size of the modulus in bytes, which is also the size of a signature.
     pub const fn bytes(self) -> usize {
         self.bits() as usize / 8
     }
 
-    /// The size for a number of bits, if it is one of the three.
+    /// Returns the size for a number of bits, if it is one of the three.
     pub const fn from_bits(bits: u32) -> Option<Self> {
         match bits {
             2048 => Some(Self::Rsa2048),
@@ -78,47 +78,47 @@ impl KeySize {
     }
 }
 
-/// Why a key cannot be used. The text names what was found; [`KeyError::help`] says what to do.
+/// Why otaseal cannot use a key. The text names what the file holds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// The file is no key in any form that is known.
+    /// The file is no key in any form that otaseal knows.
     #[error("this is not a key file")]
     NotAKey,
-    /// PEM that starts well but cannot be read.
+    /// The PEM begins well but cannot be read.
     #[error("the PEM block is damaged")]
     DamagedPem,
-    /// Two private keys in one file.
-    #[error("the file has more than one private key in it")]
+    /// The file has more than one private key.
+    #[error("the file has more than one private key")]
     Ambiguous,
-    /// The container is right, what is inside is not a consistent key.
+    /// The container is right, but the numbers in it are no consistent key.
     #[error("the key is damaged: its numbers do not belong together")]
     Inconsistent,
     /// The file is larger than any key.
     #[error("the file is larger than any key ({} KiB)", key_file::MAX_KEY_FILE / 1024)]
     TooLarge,
-    /// A private key is needed, something else was given.
-    #[error("a private key is needed, this is {}", .0.describe())]
+    /// A private key is needed, and the file holds something else.
+    #[error("a private key is needed, but this is {}", .0.describe())]
     NotPrivate(KeyFileKind),
-    /// A public key is needed, a private key was given.
-    #[error("a public key is needed, this is {}", .0.describe())]
+    /// A public key is needed, and the file holds a private key.
+    #[error("a public key is needed, but this is {}", .0.describe())]
     PrivateOffered(KeyFileKind),
-    /// A public key is needed, something else was given.
-    #[error("an RSA public key is needed, this is {}", .0.describe())]
+    /// A public key is needed, and the file holds something else.
+    #[error("an RSA public key is needed, but this is {}", .0.describe())]
     NotPublic(KeyFileKind),
-    /// A private key under a passphrase.
+    /// The private key is encrypted, and nobody gave its passphrase.
     #[error("this is {} and no passphrase was given", .0.describe())]
     Encrypted(KeyFileKind),
     /// The passphrase does not open the key.
     #[error("the passphrase is wrong")]
     WrongPassphrase,
-    /// The passphrase, whatever it is, could not open the key.
+    /// No passphrase can open the key.
     #[error(transparent)]
     Encryption(#[from] EncryptionError),
-    /// The passphrase could not be had.
+    /// There is no passphrase, or none that can be used.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// Not one of the three sizes.
+    /// The size is not one of the three.
     #[error("this is an RSA key of {bits} bits")]
     Size {
         /// Size of the modulus in bits.
@@ -128,17 +128,17 @@ pub enum KeyError {
     #[error("the public exponent is {0}, not 65537")]
     Exponent(String),
     /// A modulus that is even cannot be the product of two primes.
-    #[error("the modulus is even: this is no RSA key")]
+    #[error("the modulus is even: this is not an RSA key")]
     EvenModulus,
-    /// A key with more than two primes.
+    /// The key has more than two primes.
     #[error("this RSA key has more than two primes")]
     MultiPrime,
     /// The operating system gave no random numbers, or the library refused.
-    #[error("no key could be made: {0}")]
+    #[error("otaseal could not make a key: {0}")]
     Generate(String),
 }
 
-/// An RSA public key that passed the door: size, exponent, odd modulus.
+/// An RSA public key whose size, exponent and odd modulus were checked.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PublicKey {
     size: KeySize,
@@ -158,8 +158,8 @@ impl PublicKey {
     /// Reads SPKI or PKCS#1, PEM or DER.
     ///
     /// # Errors
-    /// [`KeyError::PrivateOffered`] for any private key, readable or not: a command that wants a public key is
-    /// about to write it somewhere. The other variants say what else the bytes are.
+    /// [`KeyError::PrivateOffered`] for every private key, readable or not: a command that wants a public key is about
+    /// to write it somewhere. The other variants say what the bytes are instead.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, KeyError> {
         let file = classify(bytes)?;
         match file.kind {
@@ -178,7 +178,7 @@ impl PublicKey {
         Self::from_numbers(key.modulus.as_bytes(), key.public_exponent.as_bytes())
     }
 
-    /// `modulus` and `exponent` big-endian without leading zeros.
+    /// Makes a key from its numbers, both big-endian without leading zeros.
     pub(crate) fn from_numbers(modulus: &[u8], exponent: &[u8]) -> Result<Self, KeyError> {
         let Some(&top) = modulus.first() else { return Err(KeyError::Inconsistent) };
         let bits = (modulus.len() as u32 * 8).saturating_sub(top.leading_zeros());
@@ -198,36 +198,36 @@ impl PublicKey {
         Ok(Self { size, modulus: modulus.into(), spki: spki.into(), id: KeyId(Sha256::digest(spki).into()) })
     }
 
-    /// Size of the key.
+    /// Returns the size of the key.
     pub fn size(&self) -> KeySize {
         self.size
     }
 
-    /// SHA-256 of the SPKI DER. Shown as 64 lower-case hexadecimal digits everywhere.
+    /// Returns the key id: SHA-256 of the SPKI DER. It is shown as 64 lower-case hexadecimal digits everywhere.
     pub fn id(&self) -> KeyId {
         self.id
     }
 
-    /// The modulus, big-endian, `size().bytes()` bytes.
+    /// Returns the modulus, big-endian, `size().bytes()` bytes.
     pub fn modulus(&self) -> &[u8] {
         &self.modulus
     }
 
-    /// SubjectPublicKeyInfo as DER (RFC 5280 4.1.2.7), as `openssl pkey -pubout -outform DER` writes it.
+    /// Returns the SubjectPublicKeyInfo as DER (RFC 5280 4.1.2.7), as `openssl pkey -pubout -outform DER` writes it.
     pub fn to_spki_der(&self) -> &[u8] {
         &self.spki
     }
 
-    /// SubjectPublicKeyInfo as PEM with LF line ends, as `openssl pkey -pubout` writes it.
+    /// Returns the SubjectPublicKeyInfo as PEM with LF line ends, as `openssl pkey -pubout` writes it.
     pub fn to_spki_pem(&self) -> String {
-        // The label and the size are ours and fixed: encoding cannot fail.
+        // otaseal chooses the label and the size, so that encoding cannot fail.
         pem("PUBLIC KEY", &self.spki).unwrap_or_default()
     }
 
-    /// The key as the device verifier takes it: `W` 32-bit words, least significant first.
+    /// Returns the key in the form for the device verifier: `W` 32-bit words, least significant first.
     ///
     /// # Errors
-    /// [`KeyError::Size`] when the key does not have `W` words.
+    /// [`KeyError::Size`] if the key does not have `W` words.
     pub fn to_device<const W: usize>(&self) -> Result<otaseal_device::PublicKey<W>, KeyError> {
         let wrong = || KeyError::Size { bits: self.size.bits() };
         let mut words = [0u32; W];
@@ -241,7 +241,7 @@ impl PublicKey {
     }
 }
 
-/// An RSA private key. Its numbers are wiped when it is dropped, and `Debug` shows the key id only.
+/// An RSA private key. Its numbers are wiped when it is dropped. `Debug` shows only the key id.
 pub struct PrivateKey {
     inner: RsaPrivateKey,
     #[cfg(feature = "aws-lc")]
@@ -256,13 +256,13 @@ impl fmt::Debug for PrivateKey {
 }
 
 impl PrivateKey {
-    /// Makes a key from the operating system's random numbers, e = 65537, two primes of half the size.
+    /// Makes a key from the operating system's random numbers: e = 65537, two primes of half the size.
     ///
     /// # Errors
-    /// [`KeyError::Generate`] when the library refuses.
+    /// [`KeyError::Generate`] if the library refuses.
     pub fn generate(size: KeySize) -> Result<Self, KeyError> {
-        // `UnwrapErr` panics when the system has no entropy: there is nothing to go on with, and no weaker
-        // source is ever tried. Ask once first, so that the ordinary failure is an error and not a panic.
+        // `UnwrapErr` panics if the system has no entropy. otaseal never tries a weaker source. This asks once first,
+        // so that the ordinary failure is an error and not a panic.
         let mut probe = [0u8; 32];
         getrandom::fill(&mut probe).map_err(|error| KeyError::Generate(error.to_string()))?;
         let inner = RsaPrivateKey::new(&mut UnwrapErr(getrandom::SysRng), size.bits() as usize)
@@ -273,19 +273,18 @@ impl PrivateKey {
     /// Reads PKCS#8 or PKCS#1, PEM or DER, as OpenSSL 1.x and 3.x write them.
     ///
     /// # Errors
-    /// The variant of [`KeyError`] that says what the bytes are instead. An encrypted key is
-    /// [`KeyError::Encrypted`]: see [`Self::from_bytes_with`].
+    /// The variant of [`KeyError`] that says what the bytes are instead. An encrypted key is [`KeyError::Encrypted`]:
+    /// see [`Self::from_bytes_with`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, KeyError> {
         Self::from_bytes_with(bytes, &"the key", &NoSecrets)
     }
 
-    /// Reads what [`Self::from_bytes`] reads, and the same under a passphrase. `secrets` is asked when there is
-    /// one, at most once, for the passphrase of `name`.
+    /// Reads the same files as [`Self::from_bytes`], also encrypted ones. If the key is encrypted, it asks `secrets`
+    /// once for the passphrase of `name`.
     ///
     /// # Errors
-    /// As [`Self::from_bytes`]. [`KeyError::Encrypted`] when nobody knows the passphrase, [`KeyError::Secret`] when
-    /// it could not be had, [`KeyError::WrongPassphrase`], and [`KeyError::Encryption`] when no passphrase would
-    /// open it.
+    /// As [`Self::from_bytes`]. [`KeyError::Encrypted`] if nobody knows the passphrase, [`KeyError::Secret`] if asking
+    /// for it fails, [`KeyError::WrongPassphrase`], and [`KeyError::Encryption`] if no passphrase would open it.
     pub fn from_bytes_with(
         bytes: &[u8],
         name: &dyn fmt::Display,
@@ -315,7 +314,7 @@ impl PrivateKey {
         if numbers.version() != rsa::pkcs1::Version::TwoPrime {
             return Err(KeyError::MultiPrime);
         }
-        // Size and exponent first: the clear errors, before any arithmetic on numbers of unknown size.
+        // Size and exponent come first: they give clear errors, before any arithmetic on numbers of unknown size.
         PublicKey::from_numbers(numbers.modulus.as_bytes(), numbers.public_exponent.as_bytes())?;
         Self::from_inner(RsaPrivateKey::from_pkcs1_der(der).map_err(|_| KeyError::Inconsistent)?)
     }
@@ -332,20 +331,20 @@ impl PrivateKey {
         })
     }
 
-    /// The public half.
+    /// Returns the public half.
     pub fn public(&self) -> &PublicKey {
         &self.public
     }
 
-    /// PKCS#8 PEM with LF line ends, unencrypted; wiped on drop.
+    /// Returns unencrypted PKCS#8 PEM with LF line ends, wiped on drop.
     ///
     /// # Errors
-    /// [`KeyError::Inconsistent`] when the key cannot be encoded, which a key that passed the door always can.
+    /// [`KeyError::Inconsistent`] if the key cannot be encoded. A key that was checked always can.
     pub fn to_pkcs8_pem(&self) -> Result<Zeroizing<String>, KeyError> {
         self.inner.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::Inconsistent)
     }
 
-    /// PKCS#8 DER (RFC 5958 section 2), unencrypted; wiped on drop.
+    /// Returns unencrypted PKCS#8 DER (RFC 5958 section 2), wiped on drop.
     ///
     /// # Errors
     /// As [`Self::to_pkcs8_pem`].
@@ -353,7 +352,7 @@ impl PrivateKey {
         Ok(self.inner.to_pkcs8_der().map_err(|_| KeyError::Inconsistent)?.to_bytes())
     }
 
-    /// PKCS#1 DER (RFC 8017 A.1.2), unencrypted; wiped on drop.
+    /// Returns unencrypted PKCS#1 DER (RFC 8017 A.1.2), wiped on drop.
     ///
     /// # Errors
     /// As [`Self::to_pkcs8_pem`].
@@ -361,8 +360,8 @@ impl PrivateKey {
         Ok(self.inner.to_pkcs1_der().map_err(|_| KeyError::Inconsistent)?.to_bytes())
     }
 
-    /// Where in these bytes a prime or the private exponent stands, in either order of bytes: what holds a key without
-    /// them can sign by neither of the two ways.
+    /// Finds a prime or the private exponent in these bytes, in either byte order, and returns its offset. Signing
+    /// needs one of them, so bytes without them hold no usable key.
     pub(crate) fn number_in(&self, bytes: &[u8]) -> Option<usize> {
         self.inner.primes().iter().map(AsRef::as_ref).chain([self.inner.d()]).find_map(|number| {
             let mut number = Zeroizing::new(number.to_be_bytes_trimmed_vartime());
@@ -372,13 +371,13 @@ impl PrivateKey {
         })
     }
 
-    /// RSASP1 over a padded message, blinded: the time it takes says nothing of the key.
+    /// Signs a padded message (RSASSA step RSASP1) with blinding, so that the time tells nothing about the key.
     pub(crate) fn sign_blinded(&self, padding: rsa::Pkcs1v15Sign, digest: &[u8]) -> rsa::Result<Vec<u8>> {
         self.inner.sign_with_rng(&mut UnwrapErr(getrandom::SysRng), padding, digest)
     }
 }
 
-/// RFC 7468 with LF line ends.
+/// Writes PEM: RFC 7468 with LF line ends.
 fn pem(label: &'static str, der: &[u8]) -> Result<String, KeyError> {
     rsa::pkcs8::der::pem::encode_string(label, LineEnding::LF, der).map_err(|_| KeyError::Inconsistent)
 }
@@ -394,7 +393,7 @@ fn classify(bytes: &[u8]) -> Result<KeyFile, KeyError> {
     file?.ok_or(KeyError::NotAKey)
 }
 
-/// A small big-endian number in decimal; a long one by its length.
+/// Shows a small big-endian number in decimal, and a long one by its length.
 fn decimal(bytes: &[u8]) -> String {
     match bytes.len() {
         0..=8 => bytes.iter().fold(0u64, |number, &byte| number << 8 | u64::from(byte)).to_string(),

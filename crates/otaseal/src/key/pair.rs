@@ -1,4 +1,4 @@
-//! A key pair on disk: both files or none.
+//! Writes a key pair to the disk: both files or none.
 
 use super::encryption::Protection;
 use super::{KeyError, PrivateKey};
@@ -7,11 +7,11 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Why no key pair was written.
+/// Why otaseal wrote no key pair.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PairError {
-    /// One name for both halves.
+    /// Both halves have one name.
     #[error("{} cannot hold both halves of the key", .0.display())]
     OneName(PathBuf),
     /// A file could not be written.
@@ -22,7 +22,7 @@ pub enum PairError {
     Key(#[from] KeyError),
 }
 
-/// Two files that wait for a key. Making this before the key finds out early that a name is taken.
+/// Two files that wait for a key. Make them before the key, to learn early that a name is taken.
 #[derive(Debug)]
 pub struct PairFiles {
     private: Pending,
@@ -31,12 +31,12 @@ pub struct PairFiles {
 }
 
 impl PairFiles {
-    /// Opens temporary files beside the two targets. The private one is readable by its owner alone from the
-    /// moment it exists.
+    /// Opens temporary files beside the two targets. Only the owner can read the private one, from the moment it
+    /// exists.
     ///
     /// # Errors
-    /// [`PairError::OneName`], or [`PairError::Output`] when a target exists and may not be replaced, or when its
-    /// directory is missing or not writable.
+    /// [`PairError::OneName`]. [`PairError::Output`] if a target exists and may not be replaced, or if its directory is
+    /// missing or not writable.
     pub fn stage(private: &Path, public: &Path, overwrite: Overwrite) -> Result<Self, PairError> {
         if private == public {
             return Err(PairError::OneName(private.into()));
@@ -48,18 +48,19 @@ impl PairFiles {
         })
     }
 
-    /// Writes PKCS#8 PEM and SPKI PEM, then gives both files their names.
+    /// Writes PKCS#8 PEM and SPKI PEM, then gives both files their names. The public half goes first, because it can be
+    /// taken back. A private key that was replaced is lost.
     ///
     /// # Errors
-    /// [`PairError::Key`] for a passphrase that cannot be used, [`PairError::Output`] when the disk fails: then neither
-    /// name has changed. The public half goes first
-    /// because it can be taken back: a private key that was replaced is lost.
+    /// [`PairError::Key`] for a passphrase that cannot be used. [`PairError::Output`] if the disk fails; then neither
+    /// name has changed.
     pub fn commit(self, key: &PrivateKey, protection: Protection<'_>) -> Result<(), PairError> {
         let Self { mut private, mut public, overwrite } = self;
         let public_path = public.target().to_owned();
         fill(&mut private, key.to_pem(protection)?.as_bytes())?;
         fill(&mut public, key.public().to_spki_pem().as_bytes())?;
-        // What takes long is done before the first name changes: who is killed between the two names has half of a pair.
+        // The slow steps come before the first name changes: if otaseal is killed between the two names, half a pair is
+        // left.
         private.sync()?;
         let earlier = match overwrite {
             Overwrite::Refuse => None,
@@ -67,7 +68,7 @@ impl PairFiles {
         };
         public.commit()?;
         if let Err(error) = private.commit() {
-            // The error to report is the first one; if this fails as well there is nothing left to try.
+            // The first error is the one to report. If this fails too, there is nothing left to try.
             let _ = match earlier {
                 Some(bytes) => fs::write(&public_path, bytes),
                 None => fs::remove_file(&public_path),
@@ -123,8 +124,8 @@ mod tests {
         assert_eq!(fs::read_to_string(&public).unwrap(), "old");
     }
 
-    /// A directory takes the private key's name after the check: the rename fails when the public half has its
-    /// name already.
+    /// A directory takes the private key's name after the check. So the rename fails when the public half has its name
+    /// already.
     #[test]
     fn when_the_second_rename_fails_the_first_is_taken_back() {
         let dir = tempfile::tempdir().unwrap();

@@ -1,7 +1,7 @@
-//! Passphrases and PINs: where they come from, and that nothing of them stays behind.
+//! Holds passphrases and PINs, and leaves nothing of them behind.
 //!
-//! The library never asks anybody. Whoever calls it hands in a [`Secrets`], which is asked at most once for each
-//! key, and only when the key turns out to need it.
+//! The library never asks a person. Its caller hands in a [`Secrets`]. The library asks it at most once for each key,
+//! and only if the key needs a passphrase.
 
 mod source;
 
@@ -10,7 +10,7 @@ pub use self::source::{NotASource, PassphraseSource, SecretPlace, descriptor_num
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// Longest passphrase in bytes: what OpenSSL's programs read (`PEM_BUFSIZE`). A longer one could not be typed
+/// Longest passphrase in bytes: OpenSSL's programs read no more (`PEM_BUFSIZE`), so nobody could type a longer one
 /// there.
 pub const MAX_PASSPHRASE: usize = 1024;
 
@@ -30,7 +30,7 @@ impl Passphrase {
         Self(Zeroizing::new(bytes.into()))
     }
 
-    /// Takes what a file or a pipe held: one line end at its end is no part of it.
+    /// Takes the contents of a file or a pipe, without one line end at the end.
     fn from_line(mut bytes: Zeroizing<Vec<u8>>) -> Self {
         if bytes.last() == Some(&b'\n') {
             bytes.pop();
@@ -41,7 +41,7 @@ impl Passphrase {
         Self(bytes)
     }
 
-    /// The bytes. What is copied from here is the caller's to wipe.
+    /// Returns the bytes. If you copy them, you have to wipe the copy.
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
@@ -57,11 +57,11 @@ impl Passphrase {
         }
     }
 
-    /// Whether it may protect a key from now on.
+    /// Checks whether it may protect a key from now on.
     ///
     /// # Errors
-    /// [`SecretError::Refused`] for one that protects nothing because it is empty, and for one that could not be
-    /// given to other programs: a line break, a NUL, more than [`MAX_PASSPHRASE`] bytes.
+    /// [`SecretError::Refused`] for an empty one, which protects nothing, and for one that other programs cannot read:
+    /// with a line break, a NUL, or more than [`MAX_PASSPHRASE`] bytes.
     pub fn check_new(&self) -> Result<(), SecretError> {
         let refused = |why| Err(SecretError::Refused(why));
         if self.0.is_empty() {
@@ -77,14 +77,14 @@ impl Passphrase {
     }
 }
 
-/// What a secret is for. `Display` is what it is called.
+/// The use of a secret. `Display` is its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretKind {
     /// It opens a key file.
     Passphrase,
-    /// It will open one.
+    /// It will open a key file.
     NewPassphrase,
-    /// It opens a token, which locks after a few wrong ones.
+    /// It opens a token. A token locks after a few wrong PINs.
     Pin,
 }
 
@@ -108,35 +108,35 @@ impl fmt::Display for SecretKind {
     }
 }
 
-/// Why there is no passphrase, or no PIN.
+/// Why there is no passphrase or PIN.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SecretError {
-    /// Nobody gave one and nobody can be asked.
+    /// Nobody gave one, and there is nobody to ask.
     #[error("no {0} was given")]
     NoneGiven(SecretKind),
-    /// It has no character. It is not tried: a key's would be no protection, and a token counts the try.
+    /// It is empty. otaseal does not try it: an empty passphrase is no protection, and a token counts the try.
     #[error("the {kind} is empty{}", in_brackets(from.as_ref()))]
     Empty {
-        /// What it is for.
+        /// Its use.
         kind: SecretKind,
-        /// The place that it comes from, if that is known.
+        /// Its place, if that is known.
         from: Option<SecretPlace>,
     },
     /// The place that holds it could not be read.
     #[error("the {kind} could not be read from {place}: {why}")]
     Unreadable {
-        /// What it is for.
+        /// Its use.
         kind: SecretKind,
         /// The place.
         place: SecretPlace,
-        /// What the system said.
+        /// The system's words.
         why: String,
     },
     /// The environment variable that holds it does not exist.
     #[error("the {kind} is missing: {place} is not set")]
     Unset {
-        /// What it is for.
+        /// Its use.
         kind: SecretKind,
         /// The variable.
         place: SecretPlace,
@@ -144,7 +144,7 @@ pub enum SecretError {
     /// The place holds more than any secret.
     #[error("{place} holds more than a {} ({MAX_PASSPHRASE} bytes)", kind.noun())]
     TooLong {
-        /// What it is for.
+        /// Its use.
         kind: SecretKind,
         /// The place.
         place: SecretPlace,
@@ -152,11 +152,11 @@ pub enum SecretError {
     /// The terminal gave none.
     #[error("the terminal gave no {what}: {why}")]
     Terminal {
-        /// What it is for.
+        /// Its use.
         kind: SecretKind,
         /// The secret that was asked for, as in "passphrase of keys/private.pem".
         what: String,
-        /// What the system said.
+        /// The system's words.
         why: String,
     },
     /// A new passphrase that cannot be used.
@@ -168,12 +168,12 @@ fn in_brackets(from: Option<&SecretPlace>) -> String {
     from.map_or_else(String::new, |place| format!(" ({place})"))
 }
 
-/// Who knows the passphrases. Implemented by closures, and by [`Passphrase`] for a caller that has it already.
+/// Knows the passphrases. Closures implement it, and [`Passphrase`] does for a caller that has it already.
 pub trait Secrets {
-    /// The secret of `what`, as in the passphrase of `keys/private.pem` or the PIN of `token release`.
+    /// Returns the secret of `what`, as in the passphrase of `keys/private.pem` or the PIN of `token release`.
     ///
     /// # Errors
-    /// [`SecretError::NoneGiven`] when there is nobody to ask; the other variants when asking failed.
+    /// [`SecretError::NoneGiven`] if there is nobody to ask; the other variants if asking fails.
     fn secret(&self, kind: SecretKind, what: &str) -> Result<Passphrase, SecretError>;
 }
 
@@ -189,7 +189,7 @@ impl Secrets for Passphrase {
     }
 }
 
-/// Knows none.
+/// Knows no secrets.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoSecrets;
 
@@ -199,7 +199,7 @@ impl Secrets for NoSecrets {
     }
 }
 
-/// The secret, which is never empty, whoever was asked.
+/// Asks for a secret, and refuses an empty one.
 pub(crate) fn ask(secrets: &dyn Secrets, kind: SecretKind, what: &str) -> Result<Passphrase, SecretError> {
     secrets.secret(kind, what)?.not_empty(kind, || None)
 }

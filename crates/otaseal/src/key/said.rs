@@ -1,24 +1,24 @@
-//! What another program said, made fit to be shown.
+//! Makes the words of another program fit to be shown: no keys, no control characters, bounded length.
 
 use super::excerpt::excerpt;
 use crate::key::material;
 
-/// Longest start of what should have been a signature, in characters.
+/// Most characters that are shown of an answer that is no signature.
 const START: usize = 40;
 
-/// What another program said on standard error, with the words that introduce it; nothing when it said nothing. A key
-/// that is in it, as `sh -x` shows one, is left out with all the rest.
+/// Returns the words of another program on standard error, after "said:". Returns nothing if it said nothing. If there
+/// is a key in them, as `sh -x` prints one, none of the words is shown.
 pub(crate) fn said(bytes: &[u8]) -> Option<String> {
     match material::is_key(bytes) {
-        true => Some("said something that is not shown, for there is a key in it".into()),
+        true => Some("said something (hidden, because it contains a key)".into()),
         false => excerpt(bytes).map(|text| format!("said: {text}")),
     }
 }
 
-/// The first words of what should have been a signature, for what it says may be why there is none. Nothing where it may
-/// be a key, or where it has a word as only secrets have.
+/// Returns the first words of an answer that should have been a signature: they may say why there is none. Returns
+/// nothing if the answer may be a key, or has a word that looks like a secret.
 pub(crate) fn start(bytes: &[u8]) -> Option<String> {
-    /// Longest word, and longest one of small and large letters and digits.
+    /// Length of the longest word, and of the longest word of small and large letters and digits.
     const LONGEST_WORD: (usize, usize) = (30, 15);
     let text = excerpt(bytes)?;
     let secret = |word: &str| {
@@ -63,6 +63,6 @@ mod tests {
         assert_eq!(said(b" no such key\n").as_deref(), Some("said: no such key"));
         assert_eq!(said(b"\n"), None);
         let trace = said(b"+ echo '-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqh\n").unwrap();
-        assert!(trace.contains("not shown") && !trace.contains("MII"), "{trace}");
+        assert!(trace.contains("hidden") && !trace.contains("MII"), "{trace}");
     }
 }

@@ -1,17 +1,17 @@
-//! What handles keys leaves copies of their numbers on the stack.
+//! Wipes the stack after code that handles keys: such code leaves copies of their numbers there.
 
 use std::hint::black_box;
 use zeroize::Zeroize;
 
-/// Runs what handles a key, and wipes the 64 KiB of stack below it. A cipher that works on many blocks at once, for one,
-/// leaves a kilobyte of the key there.
+/// Runs code that handles a key, and wipes the 64 KiB of stack below it. A cipher that works on many blocks at once,
+/// for example, leaves a kilobyte of the key there.
 pub(super) fn wiped_after<T>(work: impl FnOnce() -> T) -> T {
     let result = apart(work);
     wipe();
     result
 }
 
-/// In a frame of its own, below which everything is wiped.
+/// Runs the code in a frame of its own. Everything below that frame is wiped.
 #[inline(never)]
 fn apart<T>(work: impl FnOnce() -> T) -> T {
     work()
@@ -32,14 +32,14 @@ mod tests {
     use std::sync::Barrier;
     use std::thread;
 
-    /// A word of one of the secrets. The stack of an earlier thread is kept for a later one, with what is left on it, so
-    /// each thread has its own secret.
+    /// Makes one word of a secret. A later thread may get the stack of an earlier one, with the bytes that were left
+    /// there, so each thread has its own secret.
     fn word(secret: u64, index: u64) -> u64 {
         (secret << 32 | index << 16 | u64::from(std::process::id() & 0xFFFF))
             .wrapping_mul(0x9E37_79B9_7F4A_7C15)
     }
 
-    /// What a cipher might do: works in 4 KiB of its frame.
+    /// Works in 4 KiB of its frame, as a cipher might.
     fn handles(secret: u64) {
         let mut words = [0; 512];
         for (index, slot) in (0..).zip(&mut words) {
@@ -48,7 +48,7 @@ mod tests {
         black_box(&mut words);
     }
 
-    /// Whether 32 bytes of the secret are anywhere in the memory of this process.
+    /// Tells whether 32 bytes of the secret are anywhere in the memory of this process.
     fn is_left(secret: u64) -> bool {
         let maps = fs::read_to_string("/proc/self/maps").unwrap();
         let mut memory = File::open("/proc/self/mem").unwrap();
@@ -68,7 +68,7 @@ mod tests {
         })
     }
 
-    /// On the stack of a thread that does nothing afterwards.
+    /// Looks for the secret on the stack of a thread that does nothing afterwards.
     fn is_left_by(work: fn(u64), secret: u64) -> bool {
         let (done, end) = (Barrier::new(2), Barrier::new(2));
         thread::scope(|scope| {

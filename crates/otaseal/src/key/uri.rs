@@ -1,46 +1,46 @@
-//! The name of a key in a token: a PKCS#11 URI (RFC 7512), read strictly.
+//! Reads the name of a key in a token, strictly: a PKCS#11 URI (RFC 7512).
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Environment variable with the PIN. A `pin-source` in the URI is taken first.
+/// Environment variable with the PIN. A `pin-source` in the URI comes first.
 pub const PIN_VARIABLE: &str = "OTASEAL_PKCS11_PIN";
 
-/// Environment variable with the module, where neither the URI nor the caller names one.
+/// Environment variable with the module. It counts if neither the URI nor the caller names one.
 pub const MODULE_VARIABLE: &str = "OTASEAL_PKCS11_MODULE";
 
-/// Longest URI that is read, in bytes.
+/// Longest URI that otaseal reads, in bytes.
 const MAX_URI: usize = 8192;
 
-/// Why a text is no PKCS#11 URI that can be used.
+/// Why a text is no PKCS#11 URI that otaseal can use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UriError {
     /// It does not begin with `pkcs11:`.
     #[error("a PKCS#11 URI begins with pkcs11:")]
     Scheme,
-    /// Longer than any key's name.
+    /// It is longer than any key's name.
     #[error("the PKCS#11 URI is longer than {MAX_URI} bytes")]
     TooLong,
-    /// A piece that is no `name=value`. It is not shown: in the place of an attribute may stand the PIN.
-    #[error("piece {0} of the PKCS#11 URI has no name and no value")]
+    /// A piece is not of the form `name=value`. It is not shown: somebody may have put the PIN there.
+    #[error("piece {0} of the PKCS#11 URI is not of the form name=value")]
     NoAttribute(usize),
     /// A character that must be written as `%XX`.
     #[error("the attribute `{name}` of the PKCS#11 URI has the character {character:?}")]
     Character {
         /// The attribute.
         name: String,
-        /// What stands in it.
+        /// The character.
         character: char,
     },
-    /// `%` without two hexadecimal digits.
+    /// A `%` without two hexadecimal digits.
     #[error("the attribute `{0}` of the PKCS#11 URI has a % without two hexadecimal digits")]
     Percent(String),
-    /// What is decoded is no UTF-8 text.
-    #[error("the attribute `{0}` of the PKCS#11 URI is no UTF-8 text")]
+    /// The decoded value is no UTF-8 text.
+    #[error("the attribute `{0}` of the PKCS#11 URI is not UTF-8 text")]
     Text(String),
-    /// The same attribute twice.
+    /// An attribute stands twice.
     #[error("the attribute `{0}` stands twice in the PKCS#11 URI")]
     Twice(String),
     /// A value that the attribute cannot have.
@@ -48,28 +48,28 @@ pub enum UriError {
     Value {
         /// The attribute.
         name: &'static str,
-        /// What it is.
+        /// The value.
         value: String,
     },
-    /// An attribute of the path that is not known: nothing can match it (RFC 7512 2.4).
-    #[error("the PKCS#11 URI has the attribute `{0}`, which is not known: no key matches it")]
+    /// An unknown attribute of the path: no key can match it (RFC 7512 2.4).
+    #[error("the PKCS#11 URI has the unknown attribute `{0}`: no key can match it")]
     Unknown(String),
-    /// The PIN itself.
+    /// The PIN itself stands in it.
     #[error(
-        "the PKCS#11 URI has the PIN in it (pin-value): every user of this machine can read a command line"
+        "the PKCS#11 URI contains the PIN (pin-value): every user of this machine can read a command line"
     )]
     PinValue,
-    /// A PIN from a command.
-    #[error("the PKCS#11 URI takes the PIN from a command (pin-source=|…), which is not done")]
+    /// The PIN should come from a command.
+    #[error("the PKCS#11 URI takes the PIN from a command (pin-source=|…), which otaseal does not do")]
     PinCommand,
 }
 
-/// What was decoded, as a terminal may show it.
+/// Returns a decoded value, safe for a terminal.
 fn shown(value: &str) -> String {
     value.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).take(80).collect()
 }
 
-/// What a URI says of a key. What it does not say matches everything.
+/// The attributes of a key in a URI. An attribute that is absent matches every key.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Pkcs11Uri {
@@ -83,7 +83,7 @@ pub struct Pkcs11Uri {
     pub serial: Option<String>,
     /// Number of the slot.
     pub slot_id: Option<u64>,
-    /// What the slot says of itself.
+    /// Description of the slot.
     pub slot_description: Option<String>,
     /// Manufacturer of the slot.
     pub slot_manufacturer: Option<String>,
@@ -97,12 +97,12 @@ pub struct Pkcs11Uri {
     pub module_name: Option<String>,
     /// The file with the PIN.
     pub pin_source: Option<PathBuf>,
-    /// Attributes of the query that are not known: they do not count (RFC 7512 2.4).
+    /// Unknown attributes of the query: they do not count (RFC 7512 2.4).
     pub ignored: Vec<String>,
 }
 
 impl Pkcs11Uri {
-    /// Whether a text is meant as a PKCS#11 URI: what `--key` takes for one, and not for a file name.
+    /// Tells whether a text is meant as a PKCS#11 URI, and not as a file name.
     pub fn is_one(text: &str) -> bool {
         text.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("pkcs11:"))
     }
@@ -121,7 +121,7 @@ impl FromStr for Pkcs11Uri {
         let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
         let mut uri = Self::default();
         let mut seen: Vec<&str> = Vec::new();
-        // RFC 7512 2.3: the path may be empty, a piece of it may not.
+        // RFC 7512 2.3: the path may be empty, but a piece of it may not.
         if !path.is_empty() {
             for piece in path.split(';') {
                 let (name, value) = attribute(piece, &mut seen)?;
@@ -137,7 +137,8 @@ impl FromStr for Pkcs11Uri {
 }
 
 impl Pkcs11Uri {
-    /// The same key for a message, without where its PIN is: who writes the PIN itself there must not find it in a log.
+    /// Returns the same URI for a message, without the PIN's place: if somebody wrote the PIN itself there, it must not
+    /// get into a log.
     #[cfg(feature = "pkcs11")]
     pub(crate) fn without_pin(&self) -> Self {
         Self { pin_source: None, ..self.clone() }
@@ -164,7 +165,7 @@ impl Pkcs11Uri {
                 kind if kind == "private" => {}
                 value => return Err(UriError::Value { name: "type", value }),
             },
-            // They describe the module, which is chosen by its path here: nothing is looked for by them.
+            // These describe the module. otaseal chooses the module by its path, and does not use them.
             "library-manufacturer" | "library-description" | "library-version" => drop(text()?),
             _ => return Err(UriError::Unknown(name.to_owned())),
         }
@@ -182,7 +183,7 @@ impl Pkcs11Uri {
             },
             "module-name" => {
                 let value = text()?;
-                // It becomes part of a file name: never one of another directory.
+                // The name becomes part of a file name, and must not lead to another directory.
                 let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+');
                 if value.is_empty() || value.starts_with('.') || !value.chars().all(plain) {
                     return Err(UriError::Value { name: "module-name", value });
@@ -195,7 +196,7 @@ impl Pkcs11Uri {
                     return Err(UriError::PinCommand);
                 }
                 let path = match value.strip_prefix("file:") {
-                    // RFC 8089: an authority is empty or this machine, and an absolute path follows.
+                    // RFC 8089: the authority is empty or this machine, and an absolute path follows.
                     Some(rest) => match rest.strip_prefix("//") {
                         Some(rest) => rest.strip_prefix("localhost").unwrap_or(rest),
                         None => rest,
@@ -215,7 +216,7 @@ impl Pkcs11Uri {
     }
 }
 
-/// The name and the encoded value of one piece. No name may stand twice (RFC 7512 2.3).
+/// Returns the name and the encoded value of one piece. No name may stand twice (RFC 7512 2.3).
 fn attribute<'a>(piece: &'a str, seen: &mut Vec<&'a str>) -> Result<(&'a str, &'a str), UriError> {
     let none = || UriError::NoAttribute(seen.len() + 1);
     let (name, value) = piece.split_once('=').ok_or_else(none)?;
@@ -230,7 +231,8 @@ fn attribute<'a>(piece: &'a str, seen: &mut Vec<&'a str>) -> Result<(&'a str, &'
     Ok((name, value))
 }
 
-/// Undoes the percent-encoding. `more` is what may stand unencoded here beside what may everywhere (RFC 7512 2.3).
+/// Undoes the percent-encoding. `more` lists characters that may stand unencoded here, in addition to those that may
+/// everywhere (RFC 7512 2.3).
 fn decode(name: &str, value: &str, more: &str) -> Result<Vec<u8>, UriError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._~:[]@!$'()*+,=".contains(c) || more.contains(c);
     let mut bytes = Vec::with_capacity(value.len());
@@ -241,7 +243,7 @@ fn decode(name: &str, value: &str, more: &str) -> Result<Vec<u8>, UriError> {
             let [Some(high), Some(low)] = digits else { return Err(UriError::Percent(name.to_owned())) };
             bytes.push((high << 4 | low) as u8);
         } else if plain(character) {
-            // What is plain is ASCII.
+            // A plain character is ASCII.
             bytes.push(character as u8);
         } else {
             return Err(UriError::Character { name: name.to_owned(), character });
@@ -250,13 +252,13 @@ fn decode(name: &str, value: &str, more: &str) -> Result<Vec<u8>, UriError> {
     Ok(bytes)
 }
 
-/// As a URI, in the order in which RFC 7512 lists the attributes.
+/// Writes the URI with its attributes in the order of RFC 7512.
 impl fmt::Display for Pkcs11Uri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let slot_id = self.slot_id.map(|id| id.to_string());
         let module = self.module_path.as_ref().map(|path| path.to_string_lossy().into_owned());
         let pin = self.pin_source.as_ref().map(|path| {
-            // What begins with two slashes would be taken for an authority.
+            // A path that begins with two slashes would be taken for an authority.
             let authority = if path.to_string_lossy().starts_with("//") { "//" } else { "" };
             format!("file:{authority}{}", path.display())
         });
@@ -295,7 +297,7 @@ fn join(
         for &byte in value {
             match byte {
                 b'-' | b'.' | b'_' | b'~' => write!(f, "{}", char::from(byte))?,
-                // A path reads better with its slashes; in the path component they must be encoded.
+                // A path reads better with its slashes. In the path component they must be encoded.
                 b'/' | b':' if !first.is_empty() => write!(f, "{}", char::from(byte))?,
                 byte if byte.is_ascii_alphanumeric() => write!(f, "{}", char::from(byte))?,
                 byte => write!(f, "%{byte:02X}")?,

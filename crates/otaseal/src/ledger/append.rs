@@ -1,5 +1,4 @@
-//! Entering signatures: one lock, one write, one wait for the disk, however many there are, and however many threads they
-//! come from.
+//! Enters signatures: one lock, one write and one wait for the disk, however many signatures and threads there are.
 
 use super::{Entry, FIRST, Head, Ledger, LedgerError, MAX_LINE, Record, Recovered};
 use crate::format::digest::sha256;
@@ -10,30 +9,29 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-/// How every line begins.
+/// The beginning of every line.
 const START: &[u8] = b"{\"seq\":";
 
-/// What was entered.
+/// The result of entering signatures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Appended {
-    /// The ledger's end now.
+    /// The new end of the ledger.
     pub head: Head,
-    /// An unfinished line that was found and moved aside.
+    /// An unfinished line that was moved aside.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovered: Option<Recovered>,
 }
 
 impl Ledger {
-    /// Enters signatures. When this returns they are on the disk; the signed files may get their names then, and not
-    /// before. Several processes and threads may do this at once: processes take their turns, and the threads that come
-    /// meanwhile, with this ledger or a clone of it, share the next one.
+    /// Enters signatures. When this returns, they are on the disk. Only then may the signed files get their names.
+    /// Several processes and threads may do this at once. Processes take turns. Threads with this ledger or a clone of
+    /// it that come meanwhile share the next turn.
     ///
-    /// An unfinished last line, which is what a power cut or a `kill -9` leaves, is moved to a file beside the
-    /// ledger, and the next line says so. Of the lines before, only the last is looked at: [`super::verify`] checks
-    /// all of them.
+    /// A power cut or a `kill -9` leaves an unfinished last line. This moves it to a file beside the ledger, and the
+    /// next line says so. Of the lines before, it checks only the last: [`super::verify`] checks all of them.
     ///
     /// # Errors
-    /// [`LedgerError`]; nothing was entered then.
+    /// [`LedgerError`]. Nothing was entered then.
     pub fn append(&self, entries: &[Entry]) -> Result<Appended, LedgerError> {
         self.group.enter(entries, |all| self.append_all(all))
     }
@@ -46,7 +44,7 @@ impl Ledger {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 other => other.map_err(failed("locked"))?,
             };
-            // Whoever moved the file away while this waited must not get the lines: they would be lost.
+            // If somebody moved the file away during the wait, the lines must not go there: they would be lost.
             if is_at(&guard, &self.path) {
                 return self.append_locked(&mut guard, all);
             }
@@ -83,7 +81,7 @@ impl Ledger {
             .and_then(|_| file.write_all(text.as_bytes()))
             .and_then(|()| file.sync_data());
         if let Err(source) = written {
-            // What was written in part would be moved aside by the next one; rather leave nothing.
+            // The next writer would move a partial line aside. It is better to leave nothing.
             let _ = file.set_len(tail.whole);
             return Err(failed("written")(source));
         }
@@ -93,7 +91,7 @@ impl Ledger {
         Ok(appended)
     }
 
-    /// Adds a line for each to `text`; the head behind them.
+    /// Adds one line for each entry to `text`. Returns the head behind them.
     fn lines(
         &self,
         mut head: Head,
@@ -117,7 +115,8 @@ impl Ledger {
                 who: self.origin.who.clone(),
                 recovered: recovered.take(),
             };
-            // Strings, numbers and structures of them: always JSON, and a line end is escaped in it.
+            // The record consists of strings, numbers and structures of them. So it always has a JSON form, with line
+            // ends escaped.
             let line = serde_json::to_string(&record).unwrap_or_default();
             head = Head { records: record.seq, sha256: sha256(line.as_bytes()) };
             text.push_str(&line);
@@ -126,12 +125,12 @@ impl Ledger {
         head
     }
 
-    /// The last whole line, and what follows it.
+    /// Returns the last whole line, and the bytes behind it.
     fn tail(&self, file: &mut File) -> Result<Tail, LedgerError> {
         let failed = |source| LedgerError::Io { path: self.path.clone(), action: "read", source };
         let not_a_ledger = || LedgerError::NotALedger(self.path.clone());
         let length = file.seek(SeekFrom::End(0)).map_err(failed)?;
-        // Room for an unfinished line and the one before it.
+        // This has room for an unfinished line and the line before it.
         let from = length.saturating_sub(2 * (MAX_LINE as u64 + 1));
         let mut bytes = Vec::new();
         file.seek(SeekFrom::Start(from)).and_then(|_| file.read_to_end(&mut bytes)).map_err(failed)?;
@@ -154,13 +153,13 @@ impl Ledger {
         Ok(Tail { whole: from + end as u64, torn, head })
     }
 
-    /// Writes what is no whole line to a file of its own, before it is cut off.
+    /// Writes an unfinished line to a file of its own, before it is cut off.
     fn move_aside(&self, torn: &[u8]) -> Result<Recovered, LedgerError> {
         let digest = sha256(torn);
         let mut name = self.path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".torn-{}", &digest.to_string()[..16]));
         let path = self.path.with_file_name(&name);
-        // For its owner alone means: on the disk before anything goes on.
+        // Access for the owner alone means that the file is on the disk before anything goes on.
         output::write(&path, torn, Overwrite::Replace, Access::OwnerOnly).map_err(|error| {
             LedgerError::Io { path: path.clone(), action: "written", source: io::Error::other(error) }
         })?;
@@ -173,26 +172,26 @@ impl Ledger {
 }
 
 struct Tail {
-    /// Length of all whole lines.
+    /// Length of all whole lines in bytes.
     whole: u64,
     torn: Vec<u8>,
     head: Head,
 }
 
-/// Whether this can be the start of a line: or zeros, to which some file systems extend a file in a power cut.
-/// Anything else is a file of somebody else's, named by mistake.
+/// Tells whether these bytes can be the start of a line, or zeros: some file systems fill a file with zeros in a power
+/// cut. Any other bytes mean that the file is no ledger, and was named by mistake.
 fn could_be_torn(bytes: &[u8]) -> bool {
     let length = bytes.len().min(START.len());
     bytes[..length] == START[..length] || bytes.iter().all(|byte| *byte == 0)
 }
 
-/// Now, in UTC, to the second.
+/// Returns the present time in UTC, to the second.
 fn now() -> String {
     let now = jiff::Timestamp::now();
     jiff::Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
 }
 
-/// Whether the open file is still what the path names.
+/// Tells whether the path still names the open file.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -202,13 +201,13 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Elsewhere an open file cannot be moved away.
+/// On other systems an open file cannot be moved away.
 #[cfg(not(unix))]
 fn is_at(_: &File, _: &Path) -> bool {
     true
 }
 
-/// A new file's name is on the disk when its directory is.
+/// Waits until the directory is on the disk, and with it the name of a new file.
 #[cfg(unix)]
 fn sync_directory(path: &Path) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());

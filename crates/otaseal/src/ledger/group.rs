@@ -1,7 +1,7 @@
-//! Threads that enter signatures at the same time share one write, and one wait for the disk.
+//! Lets threads that enter signatures at the same time share one write, and one wait for the disk.
 //!
-//! Whoever comes while nobody writes, writes for all who are waiting by then. The others come while it waits for the
-//! disk, and are the next group.
+//! The first waiter becomes the leader and writes for all who wait at that moment. Threads that come while the leader
+//! waits for the disk form the next group.
 
 use super::append::Appended;
 use super::{Entry, LedgerError};
@@ -11,20 +11,20 @@ use std::mem;
 use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Those who wait, in one process, for one ledger.
+/// The waiters of one process for one ledger.
 #[derive(Debug, Default)]
 pub(super) struct Group {
     queue: Mutex<Queue>,
     changed: Condvar,
-    /// Whether the chain was found whole.
+    /// Whether a check found the chain whole.
     verified: Mutex<bool>,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    /// Number of the next who comes.
+    /// Number of the next waiter.
     next: u64,
-    /// Whether somebody writes for the others.
+    /// Whether a leader is writing.
     writing: bool,
     waiting: Vec<(u64, Vec<Entry>)>,
     done: BTreeMap<u64, Result<Appended, LedgerError>>,
@@ -35,7 +35,7 @@ impl Group {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has the chain checked, unless it was found whole before. The others wait for the verdict.
+    /// Checks the chain, unless an earlier check found it whole. The other threads wait for the result.
     pub(super) fn once(&self, check: impl FnOnce() -> Result<(), LedgerError>) -> Result<(), LedgerError> {
         let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
         if !*verified {
@@ -45,8 +45,8 @@ impl Group {
         Ok(())
     }
 
-    /// Has these entered, together with those of whoever waits as well: `write` gets the entries of each, and gives back
-    /// what became of each.
+    /// Enters these entries, together with those of all other waiters. `write` gets the entries of each waiter and
+    /// returns each one's result.
     pub(super) fn enter(
         &self,
         entries: &[Entry],
@@ -72,7 +72,7 @@ impl Group {
     }
 }
 
-/// One who writes for all: when that ends, in whatever way, nobody is left waiting.
+/// A leader. When its turn ends, for any reason, nobody is left waiting.
 struct Turn<'a> {
     group: &'a Group,
     tickets: Vec<u64>,
@@ -95,9 +95,9 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// The one who wrote did not come to an end.
+/// The leader did not come to an end.
 fn given_up() -> LedgerError {
-    let source = io::Error::other("whoever wrote for all gave up");
+    let source = io::Error::other("the thread that wrote for all gave up");
     LedgerError::Io { path: PathBuf::new(), action: "written", source }
 }
 
@@ -118,7 +118,7 @@ mod tests {
         Entry { input: file(), output: file(), signature: Scheme::Pkcs1v15Sha256, key_id }
     }
 
-    /// What is entered by whom is known by how many entries there were: those of the n-th thread are n.
+    /// Marks each result with the number of the thread's entries: the n-th thread has n.
     fn appended(entries: &[Vec<Entry>]) -> Vec<Appended> {
         let one = |entries: &Vec<Entry>| Appended {
             head: Head { records: entries.len() as u64, sha256: Sha256Digest([0; 32]) },

@@ -1,14 +1,14 @@
-//! The ledger: one line for every signature, each bound to the one before it.
+//! Keeps the ledger: one line for every signature, each bound to the line before it.
 //!
-//! A ledger is a text file of JSON lines that only grows. Each line holds the SHA-256 of the line before it, so that
-//! none can be changed, taken out or put in between without every later one showing it. What a chain alone cannot
-//! show is that its end was cut off: whoever keeps the last digest elsewhere ([`Head::sha256`]) sees that too.
+//! A ledger is a text file of JSON lines that only grows. Each line holds the SHA-256 of the line before it. So if
+//! somebody changes, removes or inserts a line, every later line shows it. A chain alone cannot show that its end was
+//! cut off. If you keep the last digest elsewhere ([`Head::sha256`]), you see that too.
 //!
 //! ```text
 //! {"seq":1,"prev":"00…00","time":"2026-11-21T07:45:00Z","input":{…},"output":{…},"signature":"pkcs1v15-sha256",…}
 //! ```
 //!
-//! A line is on the disk before the signed file gets its name: there may be a line without a file, never a file
+//! A line is on the disk before the signed file gets its name. So there may be a line without a file, but never a file
 //! without its line.
 
 mod append;
@@ -29,13 +29,13 @@ pub use self::append::Appended;
 use self::group::Group;
 pub use self::origin::Origin;
 
-/// Longest line, in bytes. Real ones have about seven hundred.
+/// Longest line, in bytes. Real lines have about seven hundred.
 pub const MAX_LINE: usize = 64 * 1024;
 
-/// What the first line has in place of a predecessor's digest.
+/// Stands in the first line in the place of a predecessor's digest.
 const FIRST: Sha256Digest = Sha256Digest([0; 32]);
 
-/// A ledger that signatures are entered into.
+/// A ledger for signatures.
 #[derive(Debug, Clone)]
 pub struct Ledger {
     path: PathBuf,
@@ -43,10 +43,10 @@ pub struct Ledger {
     group: Arc<Group>,
 }
 
-/// One signature, to be entered.
+/// One signature to enter.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// What was signed: the payload.
+    /// The payload: the bytes that were signed.
     pub input: NamedDigest,
     /// The signed file.
     pub output: NamedDigest,
@@ -68,9 +68,9 @@ pub struct NamedDigest {
 }
 
 impl NamedDigest {
-    /// From a digest that is known.
+    /// Makes one from a known digest.
     pub fn new(file: impl Into<String>, size_bytes: u64, sha256: Sha256Digest) -> Self {
-        /// A line must hold two names.
+        /// A line must have room for two names.
         const LONGEST: usize = 4096;
         let file: String = file.into();
         let file = file.chars().take(LONGEST).collect();
@@ -84,11 +84,11 @@ impl NamedDigest {
 pub struct Record {
     /// Number of the line, from 1.
     pub seq: u64,
-    /// SHA-256 of the line before it, without its line end; zeros for the first.
+    /// SHA-256 of the line before it, without its line end. Zeros in the first line.
     pub prev: Sha256Digest,
-    /// When it was entered: UTC, RFC 3339.
+    /// Time of the entry: UTC, RFC 3339.
     pub time: String,
-    /// What was signed.
+    /// The payload: the bytes that were signed.
     pub input: NamedDigest,
     /// The signed file.
     pub output: NamedDigest,
@@ -99,16 +99,16 @@ pub struct Record {
     pub key_id: KeyId,
     /// `otaseal` and its version.
     pub tool: String,
-    /// Commit of the source tree, with `-dirty` behind it when files were changed.
+    /// Commit of the source tree. `-dirty` follows if files were changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git_commit: Option<String>,
-    /// What the build is called by whatever ran it.
+    /// The name that the CI system gives to the build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build_id: Option<String>,
-    /// User and machine. It is what the environment says, and proves nothing.
+    /// User and machine, according to the environment. This proves nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub who: Option<String>,
-    /// What stood after the line before it and was no whole line: somebody was interrupted while writing.
+    /// The unfinished line that stood after the line before: somebody was interrupted while writing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovered: Option<Recovered>,
 }
@@ -116,7 +116,7 @@ pub struct Record {
 /// An unfinished line that was moved aside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recovered {
-    /// The file beside the ledger that holds it now.
+    /// The file beside the ledger that now holds it.
     pub file: String,
     /// Its length in bytes.
     pub size_bytes: u64,
@@ -127,13 +127,13 @@ pub struct Recovered {
 /// The end of a ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Head {
-    /// How many lines there are.
+    /// Number of lines.
     pub records: u64,
-    /// SHA-256 of the last line; zeros when there is none.
+    /// SHA-256 of the last line. Zeros if there is none.
     pub sha256: Sha256Digest,
 }
 
-/// Why a ledger was not read or written.
+/// Why otaseal did not read or write a ledger.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LedgerError {
@@ -142,25 +142,25 @@ pub enum LedgerError {
     Io {
         /// The ledger.
         path: PathBuf,
-        /// What was done to it: read, written or locked.
+        /// The action: read, written or locked.
         action: &'static str,
-        /// What the system said.
+        /// The system's words.
         source: io::Error,
     },
-    /// The file is something else.
-    #[error("{} is no ledger", .0.display())]
+    /// The file is not a ledger.
+    #[error("{} is not a ledger", .0.display())]
     NotALedger(PathBuf),
-    /// A line that cannot be what was written.
+    /// A line is not as it was written.
     #[error("{}: line {line}: {what}", path.display())]
     Broken {
         /// The ledger.
         path: PathBuf,
         /// The line, from 1.
         line: u64,
-        /// What is wrong with it.
+        /// The fault of the line.
         what: Break,
     },
-    /// A digest that was noted elsewhere belongs to no line.
+    /// A digest that somebody noted belongs to no line.
     #[error("{} has no line with the SHA-256 {digest}", path.display())]
     Missing {
         /// The ledger.
@@ -170,18 +170,18 @@ pub enum LedgerError {
     },
 }
 
-/// What is wrong with a line.
+/// The fault of a line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Break {
-    /// Longer than [`MAX_LINE`].
+    /// It is longer than [`MAX_LINE`].
     #[error("it is longer than {} KiB", MAX_LINE / 1024)]
     TooLong,
-    /// Not a record in JSON.
-    #[error("it is no record: {0}")]
+    /// It is not a record in JSON.
+    #[error("it is not a record: {0}")]
     Form(String),
-    /// Its number is not the next.
-    #[error("its number is {found}, {expected} is the next")]
+    /// Its number is not the next number.
+    #[error("its number is {found}, but {expected} is the next")]
     Sequence {
         /// The next number.
         expected: u64,
@@ -189,15 +189,15 @@ pub enum Break {
         found: u64,
     },
     /// It does not hold the digest of the line before it.
-    #[error("the chain is broken: the line before it is not the one that it was written after")]
+    #[error("the chain is broken: the line before it is another one than when it was written")]
     Chain,
-    /// No line end: writing it was interrupted.
+    /// It has no line end: somebody was interrupted while writing it.
     #[error("it is not finished")]
     Torn,
 }
 
 impl LedgerError {
-    /// The same once more: one failure can be that of several signatures.
+    /// Copies the error: one failure can concern several signatures.
     fn again(&self) -> Self {
         let copy = |error: &io::Error| {
             let same = error.raw_os_error().map(io::Error::from_raw_os_error);
@@ -215,31 +215,31 @@ impl LedgerError {
         }
     }
 
-    /// Whether the ledger was read and found wanting, rather than not read.
+    /// Returns whether otaseal read the ledger and found a fault, or could not read it.
     pub fn is_verdict(&self) -> bool {
         matches!(self, Self::Broken { .. } | Self::Missing { .. })
     }
 }
 
 impl Ledger {
-    /// A ledger in a file, which is made by the first entry. Every entry says where it comes from.
+    /// Makes a ledger in a file. The first entry creates the file. Every entry has this origin.
     pub fn new(path: impl Into<PathBuf>, origin: Origin) -> Self {
         Self { path: path.into(), origin, group: Arc::default() }
     }
 
-    /// The file.
+    /// Returns the file's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Checks the whole chain before something is added to it, once for this ledger and all its clones. A ledger that is
-    /// not there yet is whole, and an unfinished last line is moved aside by [`Ledger::append`].
+    /// Checks the whole chain before something is added to it, once for this ledger and all its clones. A ledger that
+    /// does not exist yet counts as whole. [`Ledger::append`] moves an unfinished last line aside.
     ///
     /// # Errors
     /// As [`walk`].
     pub fn verify_once(&self) -> Result<(), LedgerError> {
         self.group.once(|| {
-            // What is no file is refused by the one who writes; reading a pipe would wait for ever.
+            // The writer refuses what is no regular file. Reading a pipe here would wait for ever.
             if !self.path.is_file() {
                 return Ok(());
             }
@@ -251,8 +251,7 @@ impl Ledger {
     }
 }
 
-/// Reads a ledger from its first line to its last and checks the chain on the way; `each` gets every record that was
-/// found good, with its line as it stands there.
+/// Reads a ledger from its first line to its last and checks the chain. `each` gets every good record, with its line.
 ///
 /// # Errors
 /// [`LedgerError::Broken`] with the first line that is not as it was written.
@@ -262,7 +261,7 @@ pub fn walk(path: &Path, each: &mut dyn FnMut(&Record, &str)) -> Result<Head, Le
     if file.metadata().map_err(failed("read"))?.is_dir() {
         return Err(failed("read")(io::ErrorKind::IsADirectory.into()));
     }
-    // So that nobody is seen in the middle of writing.
+    // The lock keeps this from reading in the middle of a write.
     let lock = RwLock::new(file);
     let guard = lock.read().map_err(failed("locked"))?;
     let mut reader = BufReader::new(&*guard);
@@ -298,8 +297,8 @@ fn check(line: &[u8], before: Head) -> Result<(Record, &str), Break> {
     Ok((record, text))
 }
 
-/// Checks the whole chain, and that the line with this digest is in it, where one is given: the last line of the
-/// ledger as it was at some time, noted elsewhere.
+/// Checks the whole chain. If you give a digest that you noted as the last line's at some time, this also checks that
+/// its line is there.
 ///
 /// # Errors
 /// As [`walk`], and [`LedgerError::Missing`].

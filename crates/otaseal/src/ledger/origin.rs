@@ -1,27 +1,27 @@
-//! Where a signature comes from, as far as the environment says.
+//! Reads from the environment where a signature comes from.
 
 use std::env;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Longest text that is taken over from the environment, in characters.
+/// Longest text that is copied from the environment, in characters.
 const LONGEST: usize = 200;
 
-/// Where signatures come from. Nothing of it is proved: it is what the environment says.
+/// The origin of signatures, according to the environment. Nothing of it is proved.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Origin {
     /// User and machine.
     pub who: Option<String>,
-    /// Commit of the source tree, with `-dirty` behind it when files were changed.
+    /// Commit of the source tree. `-dirty` follows if files were changed.
     pub git_commit: Option<String>,
-    /// What the build is called by whatever runs it, with the name of the variable that says so.
+    /// The name that the CI system gives to the build, with the name of the variable that holds it.
     pub build_id: Option<String>,
 }
 
 impl Origin {
-    /// Of this process, signing something that lies in `directory`.
+    /// Reads the origin of this process, which signs something in `directory`.
     pub fn of_environment(directory: &Path) -> Self {
         let build = [
             "GITHUB_RUN_ID",
@@ -39,7 +39,7 @@ impl Origin {
         }
     }
 
-    /// The same with a name for the build.
+    /// Replaces the name of the build.
     #[must_use]
     pub fn with_build_id(mut self, build_id: Option<&str>) -> Self {
         if let Some(id) = build_id {
@@ -60,7 +60,7 @@ fn who() -> Option<String> {
     }
 }
 
-/// Of a service or a container, whose environment has no name: the number of the user that runs this.
+/// Returns the number of the user. Services and containers often have no user name in their environment.
 #[cfg(unix)]
 fn uid() -> Option<String> {
     Some(format!("uid {}", rustix::process::geteuid().as_raw()))
@@ -71,7 +71,7 @@ fn uid() -> Option<String> {
     None
 }
 
-/// The first variable that is set, with its value.
+/// Returns the first variable that is set, with its value.
 fn variable(names: &[&'static str]) -> Option<(&'static str, String)> {
     names.iter().find_map(|name| {
         let value = env::var(name).ok().filter(|value| !value.is_empty())?;
@@ -83,13 +83,13 @@ fn short(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_control()).take(LONGEST).collect()
 }
 
-/// The commit of the tree that a directory is in; nothing where git knows none.
+/// Returns the commit of the tree that holds a directory, if git knows one.
 fn git(directory: &Path) -> Option<String> {
     let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
     let output = Command::new("git")
         .args(["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"])
         .current_dir(directory)
-        // Looking must not write to the tree.
+        // Git must not write to the tree when it only looks.
         .env("GIT_OPTIONAL_LOCKS", "0")
         .stdin(Stdio::null())
         .stderr(Stdio::null())

@@ -1,9 +1,9 @@
-//! Whether an update fits a device's flash, and survives being unpacked there.
+//! Checks whether an update fits a device's flash, and whether the device can unpack it there.
 //!
-//! The ESP8266 stages an update right below its file system and asks only whether that leaves the running sketch
-//! alone. At the next boot, eboot copies or inflates the staged file to address 0, one sector after the other,
-//! and nobody looks whether the growing output overtakes the compressed input that is still to be read. Where
-//! that happens the device is bricked. [`check`] does what the Updater and eboot do, sector by sector.
+//! The ESP8266 stages an update right below its file system. It checks only that this leaves the running sketch alone.
+//! At the next boot, eboot copies or inflates the staged file to address 0, one sector after the other. Nothing checks
+//! whether the growing output overtakes the compressed input that eboot has still to read. If it does, the device is
+//! bricked. [`check`] does what the Updater and eboot do, sector by sector.
 //!
 //! Sources: esp8266/Arduino `cores/esp8266/Updater.cpp` (staging), `bootloaders/eboot/eboot.c` (copying).
 
@@ -16,28 +16,28 @@ use serde::Serialize;
 
 use crate::format::gzip::{self, GunzipError};
 
-/// Bytes of a flash sector: what is erased, written and, by eboot, read at a time.
+/// Bytes of a flash sector: eboot reads, erases and writes this much at a time.
 pub const SECTOR: u64 = 4096;
 
-/// What is known of a device's flash.
+/// The known facts about a device's flash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Flash {
     /// Flash offset in bytes at which the file system begins: see [`FlashLayout`] and [`fs_start_of_device`].
     pub fs_start: u32,
-    /// Size in bytes of the image that runs now. Without it, only the staging area itself must have room.
+    /// Size in bytes of the image that runs now. If it is not given, only the staging area itself must have room.
     pub installed: Option<u32>,
 }
 
-/// An update that fits, and how well.
+/// An update that fits, and how much room is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Fit {
     /// Flash offset in bytes at which the update is staged.
     pub staged_at: u32,
-    /// Bytes by which the file sent could grow before the device has not enough space.
+    /// Bytes by which the file could grow before the device has not enough space.
     pub spare_bytes: u32,
-    /// Bytes between the output and the input that is still to be read, where they come closest; absent for
-    /// images that are not compressed, where the output stays behind.
+    /// Smallest distance in bytes between the output and the input that is still to be read. Absent for images that are
+    /// not compressed: their output stays behind.
     pub lead_bytes: Option<u32>,
 }
 
@@ -45,12 +45,12 @@ pub struct Fit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Misfit {
-    /// The Updater refuses before the first byte is written: error 4.
-    #[error("{needed} bytes are needed and {free} are free: {} too many", needed - free)]
+    /// The Updater refuses before it writes the first byte: error 4.
+    #[error("the file needs {needed} bytes and {free} are free: {} too many", needed - free)]
     NoSpace {
-        /// Whole sectors that the file takes, in bytes.
+        /// Whole sectors of the file, in bytes.
         needed: u64,
-        /// What the device has between its sketch and its file system, in bytes.
+        /// Bytes between the sketch of the device and its file system.
         free: u64,
     },
     /// eboot cannot inflate the file.
@@ -58,13 +58,13 @@ pub enum Misfit {
     Gzip(GunzipError),
     /// eboot overwrites compressed bytes that it has still to read.
     #[error(
-        "while inflating, the boot loader writes over input that it has not read yet, first at flash offset \
+        "while it inflates, the boot loader overwrites input that it has not read yet, first at flash offset \
          {at:#x} ({at}): the staging area begins {short_by} bytes too low"
     )]
     Overtaken {
-        /// Flash offset of the sector whose writing does it.
+        /// Flash offset of the first sector that overwrites such input.
         at: u64,
-        /// By how many bytes the staging area would have to begin higher.
+        /// Bytes by which the staging area would have to begin higher.
         short_by: u64,
     },
     /// The inflated image reaches into the file system.
@@ -72,16 +72,16 @@ pub enum Misfit {
     BeyondFileSystem {
         /// Length of the inflated image in bytes.
         raw: u64,
-        /// Where the file system begins.
+        /// Offset at which the file system begins.
         fs_start: u64,
     },
 }
 
-/// Whether a payload fits, and whether the boot loader gets it to its place.
+/// Checks whether a payload fits, and whether the boot loader can bring it to its place.
 ///
-/// `payload` is what is signed or sent, plain or gzip; `sent` the length of the whole file in bytes, its trailer
-/// included: the staging area is laid out for all of it. The payload is believed to be what its device would
-/// accept otherwise; a gzip is checked with [`gzip::gunzip`] by [`crate::format::gzip::lint`], not here.
+/// `payload` is the plain image or the gzip. `sent` is the length of the whole file in bytes, with its trailer: the
+/// staging area has to hold all of it. This assumes that the device would accept the payload otherwise.
+/// [`crate::format::gzip::lint`] checks a gzip, with [`gzip::gunzip`]; this does not.
 ///
 /// # Errors
 /// [`Misfit`], in the order in which the device would meet it.
@@ -98,18 +98,18 @@ pub fn check(payload: &[u8], sent: u64, flash: &Flash) -> Result<Fit, Misfit> {
     Ok(Fit { staged_at: bounded(start), spare_bytes: bounded(free - sent), lead_bytes: lead.map(bounded) })
 }
 
-/// Bytes rounded up to whole sectors.
+/// Rounds bytes up to whole sectors.
 pub(crate) fn round_up(bytes: u64) -> u64 {
     bytes.div_ceil(SECTOR) * SECTOR
 }
 
-/// Inflates in place as eboot does, without the bytes; returns the smallest lead of reading over writing.
+/// Inflates in place as eboot does, without the bytes. Returns the smallest lead of reading over writing.
 fn inflate(payload: &[u8], start: u64, fs_start: u64) -> Result<Option<u64>, Misfit> {
     let header = gzip::header_len(payload).map_err(Misfit::Gzip)?;
     let raw = *payload.last_chunk::<4>().ok_or(Misfit::Gzip(GunzipError::Truncated))?;
     let raw = u64::from(u32::from_le_bytes(raw));
     if round_up(raw) > fs_start && raw > u64::from(u32::MAX) / 4 {
-        // Not walked to its end: no chip has a gigabyte, and the number is the file's own claim.
+        // The stream is not walked to its end: no chip has a gigabyte, and the number is the file's own claim.
         return Err(Misfit::BeyondFileSystem { raw, fs_start });
     }
     let taken = trace::consumption(&payload[header..], SECTOR as usize, raw as usize)
@@ -118,7 +118,7 @@ fn inflate(payload: &[u8], start: u64, fs_start: u64) -> Result<Option<u64>, Mis
     let needed_in_all = taken.last().copied().unwrap_or(0);
     let (mut lead, mut first, mut short_by) = (None, None, 0);
     for (sector, taken) in (0..).zip(&taken) {
-        // eboot reads a sector of input at a time; what it has read lies in its RAM.
+        // eboot reads a sector of input at a time, and keeps it in RAM.
         let read = round_up(*taken);
         if read >= needed_in_all {
             break;

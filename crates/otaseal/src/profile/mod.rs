@@ -1,19 +1,19 @@
-//! What a device would do with an image: accept it, refuse it with which error, or be bricked by it.
+//! Predicts what a device would do with an image: accept it, refuse it with an error, or be bricked by it.
 //!
 //! | profile | signature | gzip | gzip, signed | flash mode | payload | Homie MD5 |
 //! |---|---|---|---|---|---|---|
 //! | `esp8266@` up to 2.4.2 | none | no | no | patched | any | checked |
-//! | `esp8266@` 2.5.0 to 2.5.2 | bare digest | no | no | patched, then hashed | multiple of 4 | if unsigned |
+//! | `esp8266@` 2.5.0 to 2.5.2 | legacy | no | no | patched, then hashed | multiple of 4 | if unsigned |
 //! | `esp8266@` 2.6.0 to 2.6.3 | DigestInfo | no | no | patched, then hashed | multiple of 4 | if unsigned |
 //! | `esp8266@` 2.7.0 to 2.7.4 | DigestInfo | yes | bricks | patched, then hashed; gzip is not | multiple of 4 | if unsigned |
 //! | `esp8266@` 3.0.0 to 3.1.2 | DigestInfo | yes | yes | patched, then hashed; gzip is not | multiple of 4 | void |
 //! | `esp8266@` newer | DigestInfo | yes | yes | patched, then hashed; gzip is not | any | void |
-//! | `arduino-pico` | DigestInfo | yes | yes | as it is | any | - |
+//! | `arduino-pico` | DigestInfo | yes | yes | unchanged | any | - |
 //! | `homie-mqtt@CORE` | as the core | no | no | as the core | as the core | as the core |
-//! | `otaseal-device` | DigestInfo | - | - | as it is | any | - |
+//! | `otaseal-device` | DigestInfo | - | - | unchanged | any | - |
 //!
-//! [`judge`] runs the updater's own steps in its order. A device without a key (`/unsigned`) checks no signature,
-//! but takes a trailer for part of the file: harmless behind a plain image, deadly behind a gzip.
+//! [`judge`] runs the updater's own steps, in its order. A device without a key (`/unsigned`) checks no signature, and
+//! takes a trailer for part of the file. That is harmless behind a plain image, and deadly behind a gzip.
 
 pub mod fit;
 mod reason;
@@ -40,9 +40,9 @@ use crate::key::PublicKey;
 use crate::sign::Scheme;
 use crate::sign::verify;
 
-/// What a device does with a file that is sent to it as firmware.
+/// Returns what a device does with a file that is sent to it as firmware.
 ///
-/// Bounded in memory by the image and what it inflates to, at most [`gzip_lint::MAX_CONTENT`].
+/// The image and the size to which it inflates, at most [`gzip_lint::MAX_CONTENT`], bound the memory.
 pub fn judge(image: &[u8], device: &Device<'_>) -> Judgement {
     let mut course =
         Course { image, device, behaviour: device.profile.behaviour(), passed: vec![], assumed: vec![] };
@@ -56,7 +56,7 @@ pub fn judge(image: &[u8], device: &Device<'_>) -> Judgement {
     Judgement { verdict, passed: course.passed, assumed: course.assumed }
 }
 
-/// Numbers of esp8266/Arduino `Updater.h`.
+/// Error numbers of esp8266/Arduino `Updater.h`.
 const ERROR_SPACE: u8 = 4;
 const ERROR_SIZE: u8 = 5;
 const ERROR_NEW_FLASH_CONFIG: u8 = 9;
@@ -95,7 +95,7 @@ impl<'a> Course<'a> {
             self.assume_flash_mode();
             let payload = self.signature(&image)?;
             self.passed("signature");
-            // Older cores leave the trailer to the boot loader.
+            // Older cores leave the trailer in place, and the boot loader sees it.
             if self.behaviour.gzip == GzipSupport::Works { payload } else { &image }
         } else {
             &image
@@ -116,14 +116,14 @@ impl<'a> Course<'a> {
         if flash.installed.is_none() {
             self.assume(Assumption::SpaceBesideInstalled);
         }
-        // Only the Updater's question here: a plain image is never inflated.
+        // This answers only the Updater's question: a plain image is never inflated.
         match fit::check(&[], self.image.len() as u64, &flash) {
             Err(error @ Misfit::NoSpace { .. }) => self.refuse(ERROR_SPACE, Reason::Misfit(error)),
             _ => Ok(()),
         }
     }
 
-    /// `Updater::_writeBuffer`: byte 2 of a plain image becomes the device's flash mode, on its way to the flash.
+    /// `Updater::_writeBuffer`: on its way to the flash, byte 2 of a plain image becomes the device's flash mode.
     fn patched(&self) -> Cow<'a, [u8]> {
         let mut image = Cow::Borrowed(self.image);
         if !self.behaviour.patches_flash_mode || self.image.first() == Some(&0x1F) {
@@ -137,7 +137,8 @@ impl<'a> Course<'a> {
         image
     }
 
-    /// What is signed is what was patched, so an unknown flash mode is taken to be the image's.
+    /// The device hashes the image after it patched the flash mode. So if the device's mode is unknown, this assumes
+    /// the image's.
     fn assume_flash_mode(&mut self) {
         if let (None, [0xE9, _, byte, ..]) = (self.device.flash_mode, self.image)
             && let Some(mode) = FlashMode::from_byte(*byte)
@@ -146,7 +147,7 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// `Updater::end`; returns the payload.
+    /// `Updater::end`. Returns the payload.
     fn signature<'i>(&self, stored: &'i [u8]) -> Result<&'i [u8], Verdict> {
         let scheme = match self.behaviour.signature {
             SignatureCheck::Legacy => Scheme::Legacy,
@@ -220,14 +221,14 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// eboot's `copy_raw` over the bytes that the Updater hands it.
+    /// eboot's `copy_raw` over the bytes that the Updater stored.
     fn eboot(&mut self, stored: &[u8]) -> Result<(), Verdict> {
         if !gzip::is_gzip(stored) {
             return runs(stored, "the image");
         }
         let content = self.inflated(stored)?;
         match self.device.flash {
-            // The staging area was laid out for the whole file.
+            // The Updater laid out the staging area for the whole file.
             Some(flash) => {
                 if let Err(error) = fit::check(stored, self.image.len() as u64, &flash) {
                     return bricks(Reason::Misfit(error));
@@ -239,7 +240,7 @@ impl<'a> Course<'a> {
         self.unpatched_mode(&content)
     }
 
-    /// Inflates what a boot loader with uzlib is given.
+    /// Inflates a gzip as a boot loader with uzlib does.
     fn inflated(&self, stored: &[u8]) -> Result<Vec<u8>, Verdict> {
         let tail = &stored[stored.len().saturating_sub(layout::LENGTH_FIELD_LEN)..];
         if let Some(guess) = image::trailer(tail, stored.len() as u64)
@@ -250,7 +251,7 @@ impl<'a> Course<'a> {
         }
         let report = gzip_lint::lint(stored);
         match report.objection() {
-            // uzlib has not written anything yet.
+            // uzlib has written nothing at this point.
             Some(finding @ Finding::Header { .. }) => {
                 Err(Verdict::Refuses { code: None, prints: "cp:5".into(), reason: Reason::Gzip(finding) })
             }
@@ -262,12 +263,12 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// Nobody patches the flash mode inside a gzip.
+    /// No updater patches the flash mode inside a gzip.
     fn unpatched_mode(&mut self, content: &[u8]) -> Result<(), Verdict> {
         let Some(mode) = content.get(2).and_then(|byte| FlashMode::from_byte(*byte)) else { return Ok(()) };
         match self.device.flash_mode {
             Some(device) if device == mode => Ok(()),
-            // Two lines, one of them for the address: every chip and every board can do that.
+            // DOUT uses two lines for data and one for the address: every chip and every board can do that.
             Some(_) if mode == FlashMode::Dout => Ok(()),
             Some(device) => bricks(Reason::FlashMode { image: mode, device }),
             None => {
@@ -277,7 +278,7 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// Homie looks at the first byte, and gives the Updater's errors names of its own.
+    /// Homie looks at the first byte, and renames the Updater's errors.
     fn homie(&mut self) -> Result<(), Verdict> {
         match self.image {
             [0xE9, ..] => {}
@@ -306,7 +307,7 @@ impl<'a> Course<'a> {
         })
     }
 
-    /// arduino-pico keeps the update as a file, and looks at nothing but the signature.
+    /// arduino-pico stores the update as a file, and checks only the signature.
     fn pico(&mut self) -> Result<(), Verdict> {
         if self.image.is_empty() {
             return self.refuse(ERROR_SIZE, Reason::Empty);
@@ -334,7 +335,7 @@ impl<'a> Course<'a> {
         Ok(())
     }
 
-    /// The verdict of this project's verifier, and the block that its policy would read.
+    /// The verdict of this project's verifier, and the block that the device's update policy would read.
     fn otaseal_device(&mut self) -> Result<(), Verdict> {
         let Some(key) = self.device.key else {
             return Err(Verdict::Unknown { reason: Reason::KeyNotGiven { may_check_nothing: false } });
@@ -364,7 +365,7 @@ impl<'a> Course<'a> {
         self.assumed.push(what);
     }
 
-    /// An error of the Updater, as `printError` prints it.
+    /// An error of the Updater, in the words of `printError`.
     fn refuse<T>(&self, code: u8, reason: Reason) -> Result<T, Verdict> {
         let text = match (code, self.behaviour.newer_texts) {
             (ERROR_SPACE, _) => "Not Enough Space".into(),
@@ -386,8 +387,8 @@ fn bricks<T>(reason: Reason) -> Result<T, Verdict> {
     Err(Verdict::Bricks { reason })
 }
 
-/// Whether what stands at address 0 afterwards is something that the boot ROM and eboot can start. A signed
-/// plain image has its trailer behind it, where nobody looks.
+/// Tells whether the boot ROM and eboot can start the content that will stand at address 0. A signed plain image has
+/// its trailer behind it, where nobody looks.
 fn runs(content: &[u8], part: &'static str) -> Result<(), Verdict> {
     match image::identify(content) {
         Kind::Esp8266(file) if Esp8266File::is_intact(&file) => Ok(()),

@@ -1,4 +1,4 @@
-//! Why a device does not take an image, and what had to be assumed about it: facts, without a word on what to do.
+//! Says why a device does not accept an image, and which facts about the device were assumed.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::format::gzip::lint::Finding;
 use crate::format::image::esp8266::FlashMode;
 use crate::sign::Scheme;
 
-/// Why a device does not take an image. `Display` is one line; it serialises as that text.
+/// Why a device does not accept an image. `Display` is one line; it serialises as that text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {
@@ -80,19 +80,19 @@ pub enum Reason {
     HomieBase64,
     /// Homie takes nothing that does not begin with E9.
     HomieFirstByte,
-    /// What would stand in the flash is no program of this chip.
+    /// The content for the flash is no program of this chip.
     NotFlashContents {
         /// What it is, with its article.
         found: String,
     },
-    /// What would stand in the flash is an image for the ESP8266.
+    /// The content for the flash is an image for the ESP8266.
     ForEsp8266,
-    /// What would stand in the flash is damaged.
+    /// The content for the flash is damaged.
     Damaged {
         /// Which image: the file's or the one in the gzip.
         part: &'static str,
     },
-    /// What would stand in the flash is no ESP8266 image.
+    /// The content for the flash is no ESP8266 image.
     NotEsp8266 {
         /// Which image: the file's or the one in the gzip.
         part: &'static str,
@@ -107,32 +107,32 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("the file is empty"),
-            Self::NoGzip => f.write_str("this core does not know gzip"),
-            Self::FirstByte => f.write_str("the first byte is no ESP8266 image's"),
+            Self::NoGzip => f.write_str("this core cannot unpack gzip"),
+            Self::FirstByte => f.write_str("the first byte is not that of an ESP8266 image"),
             Self::Misfit(misfit) => misfit.fmt(f),
             Self::NotSigned { .. } => f.write_str("it is not signed"),
             Self::KeyNotGiven { .. } => {
-                f.write_str("this device checks the signature, and its key is not given")
+                f.write_str("this device checks the signature, but its key is not given")
             }
             Self::Misaligned { payload_len } => write!(
                 f,
-                "this core misreads a trailer behind {payload_len} bytes, which is no multiple of 4"
+                "this core misreads a trailer behind {payload_len} bytes, because that is not a multiple of 4"
             ),
             Self::FlashModeHashed { image, device } => write!(
                 f,
-                "the device writes its flash mode, {}, over the image's, {}, and then hashes",
-                mode(*device),
-                mode(*image)
+                "the device replaces the flash mode of the image, {image}, by its own, {device}, before it hashes",
+                image = mode(*image),
+                device = mode(*device)
             ),
             Self::OtherScheme { expected: Scheme::Legacy } => {
-                f.write_str("this core expects a signature of the bare digest")
+                f.write_str("this core expects a legacy signature")
             }
             Self::OtherScheme { expected: Scheme::Pkcs1v15Sha256 } => {
-                f.write_str("the signature is of the bare digest, as cores 2.5.0 to 2.5.2 want it")
+                f.write_str("it is a legacy signature, which only cores 2.5.0 to 2.5.2 accept")
             }
             Self::Rejected(reject) => reject.fmt(f),
             Self::ChipSize { stated, real } => {
-                write!(f, "the image is for a flash chip of {stated} bytes, the device has {real}")
+                write!(f, "the image is for a flash chip of {stated} bytes, but the device has {real}")
             }
             Self::Magic => f.write_str("it begins neither like an ESP8266 image nor like a gzip"),
             Self::TrailerBehindGzip { verifies, written } => {
@@ -145,15 +145,13 @@ impl fmt::Display for Reason {
             }
             Self::Gzip(finding) => finding.fmt(f),
             Self::FlashMode { image, device } => {
-                write!(f, "the image starts in flash mode {image}, the device is wired for {device}")
+                write!(f, "the image starts in flash mode {image}, but the device is wired for {device}")
             }
             Self::HomieBase64 => {
                 f.write_str("whether a base64 payload arrives whole depends on how the network cuts it")
             }
-            Self::HomieFirstByte => {
-                f.write_str("Homie takes nothing that does not begin with E9, and no gzip")
-            }
-            Self::NotFlashContents { found } => write!(f, "{found} is no flash contents of an RP2040"),
+            Self::HomieFirstByte => f.write_str("Homie accepts only files that begin with E9, and no gzip"),
+            Self::NotFlashContents { found } => write!(f, "{found} is not the flash contents of an RP2040"),
             Self::ForEsp8266 => f.write_str("it is an image for the ESP8266"),
             Self::Damaged { part } => {
                 write!(f, "{part} is damaged or cut off: a segment or its checksum is wrong")
@@ -174,7 +172,7 @@ fn mode(byte: u8) -> String {
     FlashMode::from_byte(byte).map_or_else(|| format!("{byte:#04x}"), |mode| mode.to_string())
 }
 
-/// What a judgement takes for granted, because nothing is known of it. `Display` is one line; it serialises as that
+/// A fact that a judgement assumes, because it is not known. `Display` is one line; it serialises as that
 /// text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

@@ -1,30 +1,30 @@
-//! The table of device profiles.
+//! Holds the table of device profiles.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// How a device's updater checks a signature, when it was built with a public key.
+/// How an updater checks a signature, if the device was built with a public key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SignatureCheck {
-    /// Not at all.
+    /// It does not.
     None,
-    /// The bare digest: [`Scheme::Legacy`](crate::sign::Scheme::Legacy).
+    /// As a legacy signature: [`Scheme::Legacy`](crate::sign::Scheme::Legacy).
     Legacy,
-    /// RSASSA-PKCS1-v1_5: [`Scheme::Pkcs1v15Sha256`](crate::sign::Scheme::Pkcs1v15Sha256).
+    /// As RSASSA-PKCS1-v1_5: [`Scheme::Pkcs1v15Sha256`](crate::sign::Scheme::Pkcs1v15Sha256).
     DigestInfo,
 }
 
-/// What becomes of a gzip.
+/// What a device does with a gzip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GzipSupport {
     /// The updater refuses it by its first byte.
     Refused,
-    /// It works unsigned. Signed, the boot loader takes the trailer's last four bytes for the length of the content
-    /// and bricks the device (esp8266/Arduino 7570).
+    /// It works unsigned. If it is signed, the boot loader takes the trailer's last four bytes for the length of the
+    /// content and bricks the device (esp8266/Arduino 7570).
     UnsignedOnly,
     /// It works, signed or not.
     Works,
@@ -34,31 +34,31 @@ pub enum GzipSupport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HomieMd5 {
-    /// Yes.
+    /// It does.
     Checked,
-    /// In builds that check no signature.
+    /// It does in builds that check no signature.
     CheckedUnsigned,
-    /// No: `begin()` forgets it.
+    /// It does not: `begin()` forgets the MD5.
     Void,
-    /// There is no Homie.
+    /// There is no Homie on these devices.
     NotApplicable,
 }
 
-/// One row: what an updater does.
+/// One row: the behaviour of an updater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Behaviour {
-    /// What the row is about, for people.
+    /// The devices of the row, for people.
     pub title: &'static str,
     /// How a signature is checked.
     pub signature: SignatureCheck,
-    /// What becomes of a gzip.
+    /// What it does with a gzip.
     pub gzip: GzipSupport,
-    /// Whether byte 2 of a plain image is set to the device's flash mode before the signature is checked.
+    /// Whether the updater sets byte 2 of a plain image to the device's flash mode before it checks the signature.
     pub patches_flash_mode: bool,
-    /// Whether the trailer is read as words, so that the payload's length must be a multiple of 4.
+    /// Whether it reads the trailer as words, so that the payload's length must be a multiple of 4.
     pub needs_aligned_payload: bool,
-    /// Whether error texts are those of core 3.1.0 and later.
+    /// Whether the error texts are those of core 3.1.0 and later.
     pub newer_texts: bool,
     /// Whether Homie over MQTT checks the MD5.
     pub homie_md5: HomieMd5,
@@ -87,10 +87,10 @@ use GzipSupport::{Refused, UnsignedOnly, Works};
 use HomieMd5::{Checked, CheckedUnsigned, NotApplicable, Void};
 use SignatureCheck::{DigestInfo, Legacy, None as Unchecked};
 
-/// The esp8266 cores, each row from its version on to the next row's.
+/// The esp8266 cores. Each row holds from its version up to the next row's.
 ///
-/// Sources: esp8266/Arduino, `cores/esp8266/Updater.cpp` at the tags 2.4.2 to 3.1.2 and at commit `f946290e`;
-/// pull requests 6250 (DigestInfo), 7577 (signed gzip), 9109 (alignment).
+/// Sources: esp8266/Arduino, `cores/esp8266/Updater.cpp` at the tags 2.4.2 to 3.1.2 and at commit `f946290e`; pull
+/// requests 6250 (DigestInfo), 7577 (signed gzip), 9109 (alignment).
 pub const CORES: &[(CoreVersion, Behaviour)] = &[
     (CoreVersion(0, 0, 0), core("esp8266 core up to 2.4.2", Unchecked, Refused, false, false, Checked)),
     (
@@ -116,13 +116,13 @@ pub const PICO: Behaviour = Behaviour {
     ..core("arduino-pico", DigestInfo, Works, false, false, NotApplicable)
 };
 
-/// A device with this project's own verifier: what it does with a payload is its firmware's business.
+/// A device with this project's own verifier. Its firmware decides what to do with a payload.
 pub const OTASEAL_DEVICE: Behaviour = Behaviour {
     patches_flash_mode: false,
     ..core("otaseal-device", DigestInfo, Works, false, false, NotApplicable)
 };
 
-/// The newest release of the esp8266 core, for profiles that name none.
+/// The newest release of the esp8266 core, for profiles without a version.
 pub const NEWEST_CORE: CoreVersion = CoreVersion(3, 1, 2);
 
 /// Version of an esp8266 core: major, minor, patch.
@@ -130,7 +130,7 @@ pub const NEWEST_CORE: CoreVersion = CoreVersion(3, 1, 2);
 pub struct CoreVersion(pub u16, pub u16, pub u16);
 
 impl CoreVersion {
-    /// What the updater of this version does.
+    /// Returns the behaviour of this version's updater.
     pub fn behaviour(self) -> Behaviour {
         let mut found = CORES[0].1;
         for &(first, behaviour) in CORES {
@@ -148,13 +148,13 @@ impl fmt::Display for CoreVersion {
     }
 }
 
-/// What updates a device.
+/// The updater of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Updater {
-    /// The `Update` class of an esp8266 core, as `ESP8266httpUpdate` and `ArduinoOTA` use it.
+    /// The `Update` class of an esp8266 core, which `ESP8266httpUpdate` and `ArduinoOTA` use.
     Esp8266(CoreVersion),
-    /// arduino-pico's, for firmware; it verifies no file system images.
+    /// The updater of arduino-pico, for firmware. It verifies no file system images.
     Pico,
     /// Homie's push over MQTT, on an esp8266 core.
     HomieMqtt(CoreVersion),
@@ -164,18 +164,18 @@ pub enum Updater {
 
 /// A kind of device: its updater, and whether it was built with a public key.
 ///
-/// As text: `esp8266@2.7.4`, `arduino-pico`, `homie-mqtt` (on the newest core) or `homie-mqtt@2.7.4`,
-/// `otaseal-device`; `/unsigned` behind one of the first three stands for a build without a key.
+/// As text: `esp8266@2.7.4`, `arduino-pico`, `homie-mqtt` (on the newest core) or `homie-mqtt@2.7.4`, `otaseal-device`.
+/// For a build without a key, `/unsigned` follows one of the first three.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Profile {
-    /// What updates it.
+    /// Its updater.
     pub updater: Updater,
-    /// Whether it has a public key, and so checks signatures as far as its updater can.
+    /// Whether it has a public key. Then it checks signatures, if its updater can.
     pub has_key: bool,
 }
 
 impl Profile {
-    /// What its updater does.
+    /// Returns the behaviour of its updater.
     pub fn behaviour(&self) -> Behaviour {
         match self.updater {
             Updater::Esp8266(core) | Updater::HomieMqtt(core) => core.behaviour(),
@@ -184,7 +184,7 @@ impl Profile {
         }
     }
 
-    /// Whether it checks signatures.
+    /// Returns whether it checks signatures.
     pub fn verifies(&self) -> bool {
         self.has_key && self.behaviour().signature != SignatureCheck::None
     }
@@ -214,13 +214,13 @@ impl Serialize for Profile {
     }
 }
 
-/// The text is no profile.
+/// A text that is no profile.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no device profile: {why}")]
+#[error("`{text}` is not a device profile: {why}")]
 pub struct UnknownProfile {
     /// The text.
     pub text: String,
-    /// What is wrong with it, and what it should be.
+    /// The fault of the text, and what is expected.
     pub why: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! What a package is made for, and which artefacts its devices take.
+//! Names the devices that a package is made for, and judges which artefacts they accept.
 
 use serde::Serialize;
 
@@ -7,12 +7,12 @@ use crate::key::PublicKey;
 use crate::profile::fit::Flash;
 use crate::profile::{self, Device, Profile, Verdict};
 
-/// The devices that a package is made for. Without profiles, nothing is judged and nothing left out.
+/// The devices that a package is made for. Without profiles, nothing is judged and nothing is left out.
 #[derive(Debug, Clone, Default)]
 pub struct Target {
-    /// Their kinds. One with a key has the key that signs.
+    /// Their kinds. A device with a key has the key that signs.
     pub profiles: Vec<Profile>,
-    /// The flash of the tightest of them.
+    /// The flash of the device with the least room.
     pub flash: Option<Flash>,
     /// The size of its chip in bytes.
     pub flash_bytes: Option<u32>,
@@ -20,7 +20,7 @@ pub struct Target {
     pub flash_mode: Option<FlashMode>,
 }
 
-/// What a kind of device would do with an artefact that it does not accept.
+/// A kind of device that does not accept an artefact.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Refusal {
@@ -31,14 +31,14 @@ pub struct Refusal {
     pub verdict: Verdict,
 }
 
-/// What every kind of device says to one artefact.
+/// The verdicts of all kinds of devices on one artefact.
 pub(crate) struct Verdicts {
     pub(crate) accepted: Vec<Profile>,
     pub(crate) refused: Vec<Refusal>,
 }
 
 impl Verdicts {
-    /// Whether there were devices to ask, and none accepts.
+    /// Returns whether there are devices, and none of them accepts.
     pub(crate) fn nobody_accepts(&self) -> bool {
         self.accepted.is_empty() && !self.refused.is_empty()
     }

@@ -1,4 +1,4 @@
-//! A device as far as it is known, and what it does with an image.
+//! Describes a device, and its verdict on an image.
 
 use std::fmt;
 
@@ -9,14 +9,14 @@ use crate::format::image::esp8266::FlashMode;
 use crate::key::PublicKey;
 use crate::profile::fit::Flash;
 
-/// A device, as far as it is known.
+/// The known facts about a device.
 #[derive(Debug, Clone, Copy)]
 pub struct Device<'k> {
     /// Its kind.
     pub profile: Profile,
     /// The public key in it.
     pub key: Option<&'k PublicKey>,
-    /// Its flash, and what runs from it.
+    /// Its flash, and the image that runs from it.
     pub flash: Option<Flash>,
     /// Size of its flash chip in bytes.
     pub flash_bytes: Option<u32>,
@@ -25,43 +25,43 @@ pub struct Device<'k> {
 }
 
 impl<'k> Device<'k> {
-    /// Of a kind, with a key or not, and nothing else known.
+    /// A device of this kind, with or without a key. Nothing else is known.
     pub fn new(profile: Profile, key: Option<&'k PublicKey>) -> Self {
         Self { profile, key, flash: None, flash_bytes: None, flash_mode: None }
     }
 }
 
-/// What becomes of an image.
+/// What the device does with an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "verdict", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Verdict {
-    /// It is installed.
+    /// It installs the image.
     Accepts,
-    /// The old firmware goes on running.
+    /// It refuses the image, and the old firmware goes on running.
     Refuses {
-        /// The device's number for it, where it has one.
+        /// The device's error number, if it has one.
         #[serde(skip_serializing_if = "Option::is_none")]
         code: Option<u8>,
-        /// What the device prints or publishes.
+        /// The text that the device prints or publishes.
         prints: String,
-        /// What is wrong.
+        /// The reason.
         reason: Reason,
     },
-    /// The updater takes it, and the device does not run, or not as meant, after it.
+    /// The updater accepts the image, and afterwards the device does not run, or not as meant.
     Bricks {
-        /// What happens.
+        /// The reason.
         reason: Reason,
     },
-    /// It depends on what was not said.
+    /// The verdict depends on a fact that is not given.
     Unknown {
-        /// On what.
+        /// The missing fact.
         reason: Reason,
     },
 }
 
 impl Verdict {
-    /// Why it is not accepted.
+    /// Returns why the device does not accept the image.
     pub fn reason(&self) -> Option<&Reason> {
         match self {
             Self::Accepts => None,
@@ -83,15 +83,15 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// A verdict, and how it came about.
+/// A verdict, and how it was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Judgement {
-    /// What becomes of the image.
+    /// What the device does with the image.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// The updater's steps that it passed, in their order.
+    /// The updater's steps that the image passed, in their order.
     pub passed: Vec<&'static str>,
-    /// What was taken for granted because nothing is known of it.
+    /// Facts that are not known, and were assumed.
     pub assumed: Vec<Assumption>,
 }

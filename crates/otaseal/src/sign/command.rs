@@ -1,17 +1,17 @@
-//! A command that signs: the client of a cloud's key service, of a signing server, of any device.
+//! Signs with a command: the client of a cloud's key service, of a signing server, of any device.
 //!
-//! What it is given and what it must give back is one round: a few bytes on standard input, a signature on standard
-//! output. It gets, as environment variables, what a script may want to know:
+//! One run of the command is one signature: a few bytes on standard input, the signature on standard output. The
+//! command gets these environment variables:
 //!
-//! | variable | what |
+//! | variable | value |
 //! |---|---|
 //! | `OTASEAL_SCHEME` | `pkcs1v15-sha256`, or `legacy-bare-hash` for esp8266 core 2.5.0 to 2.5.2 |
-//! | `OTASEAL_INPUT` | what standard input has: `digest-info` or `digest` |
+//! | `OTASEAL_INPUT` | the content of standard input: `digest-info` or `digest` |
 //! | `OTASEAL_DIGEST` | SHA-256 of the payload, 64 hexadecimal digits |
 //! | `OTASEAL_KEY_ID` | key id of the expected key, 64 hexadecimal digits |
 //!
-//! No shell stands between: the words are split as a shell would split them, and nothing else that a shell does is
-//! done. A file name with `;` or `$` in it stays a file name, and the same line works where there is no shell.
+//! otaseal uses no shell. It splits the line into words as a shell would, and does nothing else that a shell does. A
+//! file name with `;` or `$` stays a file name, and the same line works on systems without a shell.
 
 use super::detached::{self, DetachedError, MAX_SIGNATURE_FILE};
 use crate::format::digest::Sha256Digest;
@@ -28,16 +28,16 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Time that a command has when nothing else is said.
+/// Default time limit of a command.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Longest time that it may be given: a day.
+/// Longest time limit, in seconds: a day.
 const MAX_TIMEOUT: u64 = 86_400;
 
-/// Time for a command in seconds, 1 to 86400.
+/// Makes a time limit from seconds, 1 to 86400.
 ///
 /// # Errors
-/// What is expected, for anything else.
+/// The expected range, for any other number.
 pub fn timeout(seconds: u64) -> Result<Duration, &'static str> {
     match seconds {
         1..=MAX_TIMEOUT => Ok(Duration::from_secs(seconds)),
@@ -45,22 +45,22 @@ pub fn timeout(seconds: u64) -> Result<Duration, &'static str> {
     }
 }
 
-/// How much of its standard error is kept, in bytes.
+/// Bytes of its standard error that are kept.
 const MAX_STDERR: usize = 16 * 1024;
 
-/// Secrets that may stand in our own environment and are none of the command's business.
+/// Secrets that may stand in our own environment. The command must not see them.
 const OUR_SECRETS: &[&str] = &["OTASEAL_PKCS11_PIN"];
 
-/// What a command gets on standard input under [`Scheme::Pkcs1v15Sha256`]. Under [`Scheme::Legacy`] it is
-/// the digest always: that form has no DigestInfo.
+/// The standard input of a command under [`Scheme::Pkcs1v15Sha256`]. Under [`Scheme::Legacy`] it is always the digest:
+/// a legacy signature has no DigestInfo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CommandInput {
-    /// The 51 bytes of DigestInfo, for what only pads: `openssl pkeyutl -sign` without `digest`, PKCS#11's
+    /// The 51 bytes of DigestInfo, for a signer that only pads: `openssl pkeyutl -sign` without `digest`, PKCS#11's
     /// `CKM_RSA_PKCS`.
     #[default]
     DigestInfo,
-    /// The 32 bytes of SHA-256, for what makes the DigestInfo by itself: `openssl pkeyutl -sign -pkeyopt
-    /// digest:sha256`, cloud key services.
+    /// The 32 bytes of SHA-256, for a signer that makes the DigestInfo itself:
+    /// `openssl pkeyutl -sign -pkeyopt digest:sha256`, cloud key services.
     Digest,
 }
 
@@ -89,10 +89,10 @@ impl FromStr for CommandInput {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommandError {
-    /// A quotation mark without its other half.
+    /// A quotation mark is not closed.
     #[error("the signer's command has a quotation mark that is not closed")]
     Quotes,
-    /// No word at all.
+    /// The line has no word.
     #[error("the signer's command is empty")]
     Empty,
 }
@@ -102,16 +102,16 @@ pub enum CommandError {
 pub struct SigningCommand {
     program: OsString,
     arguments: Vec<OsString>,
-    /// What it gets on standard input.
+    /// Its standard input.
     pub input: CommandInput,
-    /// How long it may take. Then it is killed.
+    /// Its time limit. A command that takes longer is killed.
     pub timeout: Duration,
-    /// Where it is run; nothing for the current directory.
+    /// The directory in which it runs. If absent, it runs in the current directory.
     directory: Option<PathBuf>,
 }
 
-/// Splits a line into words as a POSIX shell does (blanks, quotation marks, backslashes); no variables, no wildcards,
-/// no pipes.
+/// Splits a line into words as a POSIX shell does: blanks, quotation marks, backslashes. There are no variables,
+/// wildcards or pipes.
 impl FromStr for SigningCommand {
     type Err = CommandError;
 
@@ -125,8 +125,8 @@ impl FromStr for SigningCommand {
 }
 
 impl SigningCommand {
-    /// Runs it in this directory: file names in its words are then relative to it. So is its own name where that is
-    /// more than a name; a bare name is looked up in `PATH`.
+    /// Makes the command run in this directory, so that file names in its words are relative to it. The program's own
+    /// path is too; a bare name is looked up in `PATH`.
     pub(crate) fn run_in(&mut self, directory: &Path) {
         let program = Path::new(&self.program);
         if program.components().count() > 1 {
@@ -136,11 +136,11 @@ impl SigningCommand {
     }
 
     fn name(&self) -> String {
-        // In the settings, where nobody looked at it yet, a key may stand in its place.
+        // Nobody has checked the settings yet: a key may stand in the place of the program.
         material::shown(Path::new(&self.program))
     }
 
-    /// One round: what it said on standard output, and on standard error.
+    /// Runs the command once. Returns its standard output and its standard error.
     fn run(&self, input: &[u8], environment: &[(&str, String)]) -> Result<Answer, Unanswered> {
         let deadline = Instant::now() + self.timeout;
         let mut command = Command::new(&self.program);
@@ -156,7 +156,7 @@ impl SigningCommand {
         let output = collect(running.child.stdout.take(), MAX_SIGNATURE_FILE, Rest::Stop);
         let errors = collect(running.child.stderr.take(), MAX_STDERR, Rest::Discard);
         if let Some(mut stdin) = running.child.stdin.take() {
-            // A few bytes fit into any pipe: this cannot block. A command that wants none of them closes it.
+            // A few bytes fit into any pipe, so this cannot block. A command that does not want them closes the pipe.
             let _ = stdin.write_all(input);
         }
         let left = || deadline.saturating_duration_since(Instant::now());
@@ -164,7 +164,7 @@ impl SigningCommand {
             Ok(output) if output.len() > MAX_SIGNATURE_FILE => CommandFailure::TooMuch,
             Ok(output) => match running.wait(deadline, self.timeout) {
                 Ok(status) => {
-                    // Whatever of its own is still running may hold standard error open.
+                    // A child of the command may still be running and hold standard error open.
                     let errors = errors.recv_timeout(left().min(Duration::from_secs(1))).unwrap_or_default();
                     return Ok(Answer { output, errors, status });
                 }
@@ -178,14 +178,14 @@ impl SigningCommand {
     }
 }
 
-/// What a command that came to its end left.
+/// The output of a command that ended.
 struct Answer {
     output: Vec<u8>,
     errors: Vec<u8>,
     status: ExitStatus,
 }
 
-/// Why there is no answer, and what the command had said on standard error before it was killed.
+/// Why there is no answer, and the command's standard error until it was killed.
 struct Unanswered {
     failure: CommandFailure,
     errors: Vec<u8>,
@@ -204,30 +204,30 @@ pub enum CommandFailure {
     /// The system did not start it.
     #[error("could not be started: {0}")]
     Start(io::Error),
-    /// The system does not say how it ended.
-    #[error("was lost: {0}")]
+    /// The system cannot tell how it ended.
+    #[error("ended in an unknown way: {0}")]
     Lost(io::Error),
     /// It took longer than it may.
-    #[error("did not finish in {} s and was killed", .0.as_secs_f32())]
+    #[error("did not finish within {} s, and otaseal killed it", .0.as_secs_f32())]
     TimeOut(Duration),
     /// It wrote more than a signature.
-    #[error("wrote more than {MAX_SIGNATURE_FILE} bytes and was killed")]
+    #[error("wrote more than {MAX_SIGNATURE_FILE} bytes, and otaseal killed it")]
     TooMuch,
-    /// It says that it failed.
+    /// It reports a failure.
     #[error("failed ({0})")]
     Failed(ExitStatus),
-    /// It says that it succeeded, and wrote something else than a signature.
+    /// It reports success, but it wrote no signature.
     #[error("gave no signature: {error}{}", begins.as_ref().map_or_else(String::new, |start| format!("; it begins: {start}")))]
     NoSignature {
-        /// What is wrong with it.
+        /// Why the output is no signature.
         error: DetachedError,
         /// Its first characters, if they are text and no key.
         begins: Option<String>,
     },
 }
 
-/// A running command. Without a terminal it has a process group of its own, so that what it started can be killed
-/// with it. At a terminal it stays in ours: it may ask for a PIN there, and Ctrl-C must reach it.
+/// A running command. Without a terminal, it has a process group of its own, so that its children can be killed with
+/// it. At a terminal it stays in our group: it may ask for a PIN there, and Ctrl-C must reach it.
 struct Running {
     child: Child,
     #[cfg(unix)]
@@ -251,7 +251,7 @@ impl Running {
         Ok(Self { child: command.spawn()? })
     }
 
-    /// Waits until `deadline`. Its standard output is closed already, so that it seldom takes a second look.
+    /// Waits until `deadline`. The standard output is closed already, so that a second look is seldom needed.
     fn wait(&mut self, deadline: Instant, timeout: Duration) -> Result<ExitStatus, CommandFailure> {
         let mut pause = Duration::from_micros(200);
         loop {
@@ -269,7 +269,7 @@ impl Running {
     fn kill(&mut self) {
         #[cfg(unix)]
         if self.grouped {
-            // The child is not waited for yet, so that its number is still its own.
+            // Nobody has waited for the child yet, so that its number is still its own.
             if let Some(group) = rustix::process::Pid::from_raw(self.child.id().cast_signed()) {
                 let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
             }
@@ -279,23 +279,23 @@ impl Running {
     }
 }
 
-/// What to do with more than was asked for.
+/// What to do with output beyond the limit.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rest {
     /// Stop reading.
     Stop,
-    /// Go on, so that the command is not held up, and forget it.
+    /// Go on reading and forget the bytes, so that the command is not held up.
     Discard,
 }
 
-/// Reads a pipe in a thread of its own: at most one byte more than `limit` is kept, which shows the excess. The thread
-/// is left to itself when nobody waits for it any more; it ends with the pipe.
+/// Reads a pipe in a thread of its own. It keeps at most one byte more than `limit`, which shows that there was more.
+/// If nobody waits for the thread any more, it goes on alone and ends with the pipe.
 fn collect(pipe: Option<impl Read + Send + 'static>, limit: usize, rest: Rest) -> mpsc::Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut bytes = Vec::new();
         if let Some(mut pipe) = pipe {
-            // What was read before an error counts.
+            // Bytes that were read before an error count.
             let _ = pipe.by_ref().take(limit as u64 + 1).read_to_end(&mut bytes);
             if rest == Rest::Discard {
                 let _ = io::copy(&mut pipe, &mut io::sink());
@@ -306,7 +306,7 @@ fn collect(pipe: Option<impl Read + Send + 'static>, limit: usize, rest: Rest) -
     receiver
 }
 
-/// Signs through a command, and knows the key that it must use by its public half.
+/// Signs with a command, and knows the public half of the key that the command must use.
 #[derive(Debug)]
 pub struct CommandSigner {
     command: SigningCommand,
@@ -315,7 +315,7 @@ pub struct CommandSigner {
 }
 
 impl CommandSigner {
-    /// A signer for this key.
+    /// Makes a signer for this key.
     pub fn new(command: SigningCommand, public: PublicKey) -> Self {
         Self { command, public, remarks: Mutex::default() }
     }
@@ -358,7 +358,7 @@ impl Signer for CommandSigner {
         if let Some(said) = said::said(&answer.errors) {
             let mut remarks = self.remarks.lock().unwrap_or_else(PoisonError::into_inner);
             let remark = format!("{} {said}", self.command.name());
-            // A batch hears the same a thousand times.
+            // A batch gets the same remark a thousand times.
             if remarks.len() < 20 && !remarks.contains(&remark) {
                 remarks.push(remark);
             }

@@ -1,4 +1,4 @@
-//! A signature that was made elsewhere.
+//! Reads a signature that was made elsewhere.
 
 use crate::format::digest::Sha256Digest;
 use crate::key::material;
@@ -6,28 +6,28 @@ use crate::key::{KeySize, PublicKey};
 use crate::sign::{Scheme, SignError, Signer};
 use base64ct::{Base64Unpadded, Encoding};
 
-/// Longest text or file that is read as a signature: 512 bytes as hexadecimal with a separator after each, or as
-/// base64 in short lines, with room to spare.
+/// Longest text or file that is read as a signature. It has room for 512 bytes as hexadecimal with a separator after
+/// each, or as base64 in short lines.
 pub const MAX_SIGNATURE_FILE: usize = 4096;
 
 /// Why bytes are no signature.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DetachedError {
-    /// Nothing.
+    /// There are no bytes.
     #[error("it is empty")]
     Empty,
-    /// Longer than any signature is in any form.
-    #[error("it is longer than any signature ({MAX_SIGNATURE_FILE} bytes are read)")]
+    /// It is longer than any signature in any form.
+    #[error("it is longer than any signature ({MAX_SIGNATURE_FILE} bytes)")]
     TooLong,
-    /// Neither raw bytes of the right number nor their hexadecimal or base64 text.
-    #[error("{found} bytes are no signature by a key of {} bits: raw it has {expected}{}", expected * 8, is(kind))]
+    /// It is neither the right number of raw bytes, nor their hexadecimal or base64 text.
+    #[error("{found} bytes are not a signature by a key of {} bits, which has {expected} bytes{}", expected * 8, is(kind))]
     NotASignature {
-        /// Length of what was found, in bytes; of what it decodes to, where it is text.
+        /// Length in bytes. If it is text, the length of the bytes that it decodes to.
         found: usize,
         /// Length of a signature by the expected key, in bytes.
         expected: usize,
-        /// What it is, where it does not decode. Nothing of it: who names the wrong file may name a private key.
+        /// Its kind, if it does not decode. None of its bytes are shown: a wrong file may be a private key.
         kind: Option<String>,
     },
 }
@@ -36,12 +36,12 @@ fn is(kind: &Option<String>) -> String {
     kind.as_ref().map_or_else(String::new, |kind| format!("; it is {kind}"))
 }
 
-/// Reads a signature by a key of this size: raw, or as hexadecimal (with or without `:`, a `0x` before it, or what
-/// `openssl dgst -hex` writes before it) or base64 (also in the alphabet for URLs) with any white space. Nothing is
-/// verified here.
+/// Reads a signature by a key of this size. It may be raw. It may be hexadecimal (with or without `:`, with `0x` or the
+/// words of `openssl dgst -hex` before it). It may be base64 (also in the alphabet for URLs). White space does not
+/// matter. This does not verify the signature.
 ///
 /// # Errors
-/// [`DetachedError`]; [`DetachedError::NotASignature`] also when the text is of a signature of another size.
+/// [`DetachedError`]. [`DetachedError::NotASignature`] also if the text is a signature of another size.
 pub fn decode(bytes: &[u8], size: KeySize) -> Result<Vec<u8>, DetachedError> {
     let expected = size.bytes();
     if bytes.len() == expected {
@@ -63,15 +63,15 @@ pub fn decode(bytes: &[u8], size: KeySize) -> Result<Vec<u8>, DetachedError> {
     };
     match decoded {
         Some(decoded) if decoded.len() == expected => Ok(decoded),
-        // A single word is base64 by chance: what is shorter than any signature counts as it came.
+        // A single word is base64 by chance: for text shorter than any signature, the original length counts.
         Some(decoded) if decoded.len() >= 128 => {
             Err(DetachedError::NotASignature { found: decoded.len(), expected, kind: None })
         }
         _ => {
             let (length, ends) = (bytes.len(), |end: &[u8]| bytes.ends_with(end));
             let kind = Some(match length.wrapping_sub(expected) {
-                1 if ends(b"\n") => "as long as one with a line end behind it".into(),
-                2 if ends(b"\r\n") => "as long as one with a line end behind it".into(),
+                1 if ends(b"\n") => "as long as a signature with a line end behind it".into(),
+                2 if ends(b"\r\n") => "as long as a signature with a line end behind it".into(),
                 _ => material::kind(bytes),
             });
             Err(DetachedError::NotASignature { found: bytes.len(), expected, kind })
@@ -79,7 +79,7 @@ pub fn decode(bytes: &[u8], size: KeySize) -> Result<Vec<u8>, DetachedError> {
     }
 }
 
-/// What follows `RSA-SHA2-256(FILE)= ` on the line that `openssl dgst -hex` writes.
+/// Returns the digits after `RSA-SHA2-256(FILE)= ` on the line that `openssl dgst -hex` writes.
 fn after_dgst(bytes: &[u8]) -> Option<&[u8]> {
     const MARK: &[u8] = b")= ";
     let name = bytes.iter().position(|&byte| byte == b'(')?;
@@ -110,8 +110,8 @@ fn base64(text: &[u8]) -> Option<Vec<u8>> {
     Base64Unpadded::decode_vec(&text.iter().map(standard).collect::<String>()).ok()
 }
 
-/// A key that has signed already: it has one signature and gives it for whatever it is asked to sign. Whether it is
-/// good is found out as with every other signer, by the device verifier.
+/// A key that has signed already. It has one signature and returns it for everything it is asked to sign. The device
+/// verifier then judges it, as with every other signer.
 #[derive(Debug)]
 pub struct Detached {
     public: PublicKey,
@@ -190,8 +190,8 @@ mod tests {
             (&b"AccessDenied: not for you!\n"[..], "text"),
             (b"Denied", "text"),
             (&[0xFF; 40], "binary"),
-            (&[&[0xFF; 256][..], b"\n"].concat(), "as long as one with a line end behind it"),
-            (&[&[0xFF; 256][..], b"\r\n"].concat(), "as long as one with a line end behind it"),
+            (&[&[0xFF; 256][..], b"\n"].concat(), "as long as a signature with a line end behind it"),
+            (&[&[0xFF; 256][..], b"\r\n"].concat(), "as long as a signature with a line end behind it"),
             (&[0xFF; 257], "binary"),
             (b"RSA-SHA2-256(a)= no digits", "text"),
             (b"-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\n", "a PEM block (PRIVATE KEY)"),

@@ -1,6 +1,6 @@
-//! What is likely wrong with an image that was rejected.
+//! Guesses why an image was rejected.
 //!
-//! A hint for people, never a verdict: [`crate::sign::verify`] has judged before this is asked, and nothing here can
+//! The guess is a hint for people, never a verdict. [`crate::sign::verify`] has judged before, and nothing here can
 //! turn a rejection into anything else.
 
 mod signature;
@@ -24,7 +24,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 pub enum Cause {
     /// The image does not end in a signature of any size.
     NotSigned,
-    /// The signature is of a key of another size.
+    /// A key of another size made the signature.
     OtherKeySize(u32),
     /// The signature is good under the other scheme.
     OtherScheme(Scheme),
@@ -38,16 +38,16 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotSigned => f.write_str("the image is not signed, or its end was cut off"),
-            Self::OtherKeySize(bits) => write!(f, "the signature is of a {bits}-bit key"),
+            Self::OtherKeySize(bits) => write!(f, "a key of {bits} bits made the signature"),
             Self::OtherScheme(Scheme::Legacy) => {
                 f.write_str("it is a good legacy signature, which only esp8266 core 2.5.0 to 2.5.2 accepts")
             }
             Self::OtherScheme(Scheme::Pkcs1v15Sha256) => {
                 f.write_str("it is a good signature in the current form, not a legacy signature")
             }
-            Self::PayloadChanged => f.write_str(
-                "this key made the signature, but over other bytes: the payload has changed since",
-            ),
+            Self::PayloadChanged => {
+                f.write_str("this key made the signature, but over other bytes: the payload was changed")
+            }
             Self::OtherKey => f.write_str("another key made the signature, or the signature is damaged"),
         }
     }
@@ -81,15 +81,15 @@ pub fn cause<R: Read + Seek>(image: &mut R, key: &PublicKey, scheme: Scheme) -> 
     Ok(if opens(&signature, key) { Cause::PayloadChanged } else { Cause::OtherKey })
 }
 
-/// Whether the key's public operation on the signature gives a PKCS#1 type-1 block (RFC 8017 9.2): by chance that
-/// happens to one signature of another key in 2^80 and fewer.
+/// Tells whether the key's public operation on the signature gives a PKCS#1 type-1 block (RFC 8017 9.2). By chance,
+/// that happens to fewer than one in 2^80 signatures of other keys.
 fn opens(signature: &[u8], key: &PublicKey) -> bool {
     open(signature, key)
         .is_some_and(|block| block.starts_with(&[0x00, 0x01, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]))
 }
 
-/// The public operation (RFC 8017 5.2.2): the block that was signed, as long as the modulus. Nothing for what is no
-/// signature of this key by its size alone.
+/// Performs the public operation (RFC 8017 5.2.2). Returns the signed block, as long as the modulus. Returns nothing if
+/// the size alone shows that it is no signature of this key.
 fn open(signature: &[u8], key: &PublicKey) -> Option<Vec<u8>> {
     let bits = key.size().bits();
     let number = |bytes: &[u8]| BoxedUint::from_be_slice(bytes, bits).ok();
@@ -134,7 +134,7 @@ mod tests {
         let mut damaged = good.clone();
         damaged[20] ^= 1;
         assert_eq!(ask(damaged, current), Cause::OtherKey);
-        // A signature above the modulus cannot even be opened.
+        // The public operation is not possible on a signature above the modulus.
         let mut above = good;
         above[9..9 + 256].fill(0xFF);
         assert_eq!(ask(above, current), Cause::OtherKey);

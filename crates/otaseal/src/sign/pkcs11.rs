@@ -1,7 +1,7 @@
-//! Keys in tokens: hardware security modules, cards and sticks, by way of PKCS#11.
+//! Signs with keys in tokens: hardware security modules, cards and sticks, through PKCS#11.
 //!
-//! The token's maker supplies a module, a shared library that is loaded when a key is opened; this program is linked
-//! with none. The private key never leaves the token: what goes in is a DigestInfo, what comes out is a signature.
+//! The token's maker supplies a module, which is a shared library. otaseal loads it when it opens a key, and links with
+//! none. The private key never leaves the token: a DigestInfo goes in, and a signature comes out.
 
 mod error;
 #[cfg(feature = "pkcs11")]

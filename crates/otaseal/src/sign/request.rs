@@ -1,7 +1,7 @@
-//! A request for an offline signature: the key is on another machine than the image.
+//! Writes and reads signing requests: the key is on another machine, and the image does not go there.
 //!
-//! The request is a small JSON file that describes the image. The signer sees what to sign. The signature that comes
-//! back goes on exactly that image.
+//! A request is a small JSON file that describes what to sign. So the signer can see what it is, and otaseal puts the
+//! signature on the very image that it was asked for.
 
 use crate::format::digest::{Sha256Digest, from_hex};
 use crate::format::homie::Tokens;
@@ -11,13 +11,13 @@ use crate::sign::{Scheme, digest_info};
 use otaseal_device::KeyId;
 use serde::{Deserialize, Serialize};
 
-/// Version of the request's format. It grows when a field changes its meaning or goes away, not when a field joins.
+/// Version of the request's form. It grows if a field changes its meaning or goes away, not if a field is added.
 pub const SCHEMA: u32 = 1;
 
-/// Largest request that otaseal reads, in bytes.
+/// Longest request that otaseal reads, in bytes.
 pub const MAX_REQUEST: usize = 64 * 1024;
 
-/// A request for a signature.
+/// A request for one signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SigningRequest {
@@ -25,24 +25,24 @@ pub struct SigningRequest {
     pub schema: u32,
     /// `otaseal` and its version.
     pub tool: String,
-    /// The image: exactly these bytes will stand before the signature.
+    /// The image: the bytes before the signature.
     pub image: RequestedImage,
-    /// Homie firmware name, where the image has one.
+    /// Homie firmware name, if the image has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Homie firmware version, where the image has one.
+    /// Homie firmware version, if the image has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Homie brand, where the image has one.
+    /// Homie brand, if the image has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub brand: Option<String>,
     /// The form of the signature.
     pub signature: Scheme,
-    /// DigestInfo of the digest (RFC 8017 9.2), DER in hexadecimal, for a signer that only pads. The legacy signature
-    /// has none.
+    /// DigestInfo of the digest (RFC 8017 9.2), DER in hexadecimal, for a signer that only pads. Absent for a legacy
+    /// signature, which has no DigestInfo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest_info: Option<String>,
-    /// The key that must sign, if the request names one.
+    /// The key that must sign, if it was named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<RequestedKey>,
 }
@@ -51,16 +51,16 @@ pub struct SigningRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RequestedImage {
-    /// Its name without directories. It is for people: never open it as a path.
+    /// Its name without directories: for people, never a path to open.
     pub file: String,
     /// Its size in bytes.
     pub size_bytes: u64,
-    /// Its SHA-256, which the signer signs.
+    /// Its SHA-256, which is signed.
     pub sha256: Sha256Digest,
 }
 
 impl RequestedImage {
-    /// An image by its name, its size in bytes and its SHA-256.
+    /// Makes one from its name, its size in bytes and its SHA-256.
     pub fn new(file: impl Into<String>, size_bytes: u64, sha256: Sha256Digest) -> Self {
         Self { file: file.into(), size_bytes, sha256 }
     }
@@ -78,34 +78,34 @@ pub struct RequestedKey {
     pub size: KeySize,
 }
 
-/// Why otaseal cannot use a request.
+/// Why a request cannot be used, or is not met.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// Longer than [`MAX_REQUEST`].
+    /// It is longer than [`MAX_REQUEST`].
     #[error("it is larger than any signing request")]
     TooLarge,
-    /// Not JSON, or not the fields of a request.
+    /// It is not JSON, or does not have the fields of a request.
     #[error("it is not a signing request: {0}")]
     Invalid(String),
-    /// The request of a newer otaseal.
-    #[error("its schema is {0}, this otaseal knows {SCHEMA}")]
+    /// A newer otaseal wrote it.
+    #[error("its schema is {0}, but this otaseal knows {SCHEMA}")]
     Schema(u32),
-    /// Its parts contradict each other.
-    #[error("it was changed: its {0}")]
+    /// Its fields contradict each other.
+    #[error("somebody changed it: its {0}")]
     Inconsistent(&'static str),
-    /// The key at hand is not the one that it names.
-    #[error("it asks for the key {expected}, this is {found}")]
+    /// It names another key than the given one.
+    #[error("it asks for the key {expected}, but this is {found}")]
     OtherKey {
         /// Key id in the request.
         expected: KeyId,
-        /// Key id at hand.
+        /// Key id of the given key.
         found: KeyId,
     },
 }
 
 impl SigningRequest {
-    /// A request for an image's signature.
+    /// Makes a request for an image's signature.
     pub fn new(image: RequestedImage, tokens: &Tokens, scheme: Scheme, key: Option<&PublicKey>) -> Self {
         let digest_info = (scheme == Scheme::Pkcs1v15Sha256).then(|| hex(&digest_info(&image.sha256)));
         Self {
@@ -121,12 +121,12 @@ impl SigningRequest {
         }
     }
 
-    /// Writes the request as JSON with a final newline. The same request gives the same bytes.
+    /// Returns JSON with a final newline. The same request gives the same bytes.
     pub fn to_json(&self) -> String {
         pretty_json(self)
     }
 
-    /// Reads a request and checks that its parts agree.
+    /// Reads a request and checks that its fields agree.
     ///
     /// # Errors
     /// [`RequestError`], all but [`RequestError::OtherKey`].
@@ -149,12 +149,12 @@ impl SigningRequest {
         match (&request.digest_info, expected) {
             (None, None) => {}
             (Some(text), Some(expected)) if from_hex::<51>(text) == Some(expected) => {}
-            _ => return Err(RequestError::Inconsistent("DigestInfo is not that of its SHA-256")),
+            _ => return Err(RequestError::Inconsistent("DigestInfo does not belong to its SHA-256")),
         }
         Ok(request)
     }
 
-    /// Checks the key that the signature will be verified with.
+    /// Checks the key that will verify the signature.
     ///
     /// # Errors
     /// [`RequestError::OtherKey`]. A request that names no key accepts any.
@@ -178,7 +178,7 @@ mod tests {
     use crate::key::{KeySize, PrivateKey};
 
     fn request(scheme: Scheme, key: Option<&PublicKey>) -> SigningRequest {
-        let image = RequestedImage { file: "f.bin".into(), size_bytes: 3, sha256: sha256(b"abc") };
+        let image = RequestedImage::new("f.bin", 3, sha256(b"abc"));
         SigningRequest::new(image, &Tokens::default(), scheme, key)
     }
 

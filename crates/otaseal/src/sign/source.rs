@@ -1,4 +1,4 @@
-//! Where a key is: what `--key` names, and how it becomes a [`Signer`].
+//! Finds a private key by its name, and makes a [`Signer`] of it.
 
 use super::command::{CommandSigner, SigningCommand};
 use super::pkcs11::Pkcs11Error;
@@ -14,7 +14,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
-/// Where the bytes of a key file are.
+/// The place of a key file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyPlace {
     /// A file.
@@ -39,7 +39,7 @@ impl From<&Path> for KeyPlace {
 }
 
 impl KeyPlace {
-    /// What is there, at most a little more than the largest key file. Wiped on drop.
+    /// Reads the file, at most a little more than the largest key file. Wiped on drop.
     ///
     /// # Errors
     /// [`SourceError::Read`], [`SourceError::NotAName`] and [`SourceError::InToken`].
@@ -56,7 +56,8 @@ impl KeyPlace {
         }
         let read = match self {
             Self::Stdin => key_file::read(io::stdin().lock()),
-            // A directory, which opens well on Unix and fails at the first read, fails alike everywhere.
+            // On Unix a directory opens, and fails at the first read. This makes it fail in the same way on all
+            // systems.
             Self::Path(path) => File::open(path).and_then(|file| match file.metadata()?.is_dir() {
                 true => Err(io::ErrorKind::IsADirectory.into()),
                 false => key_file::read(file),
@@ -65,7 +66,7 @@ impl KeyPlace {
         read.map_err(|source| SourceError::Read { place: self.clone(), source })
     }
 
-    /// The public key that is there: SPKI or PKCS#1, PEM or DER.
+    /// Reads the public key: SPKI or PKCS#1, PEM or DER.
     ///
     /// # Errors
     /// As [`Self::bytes`], and [`SourceError::Key`].
@@ -73,7 +74,7 @@ impl KeyPlace {
         PublicKey::from_bytes(&self.bytes()?).map_err(|error| self.refused(error))
     }
 
-    /// A signer with the private key that is there.
+    /// Makes a signer with the private key.
     fn signer(&self, secrets: &dyn Secrets) -> Result<Box<dyn Signer>, SourceError> {
         let bytes = self.bytes()?;
         let key = PrivateKey::from_bytes_with(&bytes, self, secrets).map_err(|error| self.refused(error))?;
@@ -92,15 +93,15 @@ impl KeyPlace {
     }
 }
 
-/// Where a private key is.
+/// The place of a private key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeySource {
     /// A file: PKCS#8 or PKCS#1, PEM or DER.
     File(KeyPlace),
-    /// A command that signs, and the public key that belongs to the key it uses.
+    /// A command that signs, and the public half of its key.
     Command {
-        /// What is run.
+        /// The command.
         command: SigningCommand,
         /// SPKI or PKCS#1, PEM or DER.
         public: KeyPlace,
@@ -109,7 +110,7 @@ pub enum KeySource {
     Pkcs11 {
         /// Its name.
         uri: Box<Pkcs11Uri>,
-        /// The token's library, where the URI names none.
+        /// The token's library, if the URI does not name it.
         module: Option<PathBuf>,
     },
 }
@@ -118,37 +119,37 @@ pub enum KeySource {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// The text that names a key is none of a file. It is not shown: it may be the key.
-    #[error("{}", if *is_key { material::IS_KEY } else { "what names the key cannot be the name of a file" })]
+    /// The text cannot be the name of a file. It is not shown: it may be the key.
+    #[error("{}", if *is_key { material::IS_KEY } else { "this cannot be the name of a key file" })]
     NotAName {
         /// Whether it looks like a key.
         is_key: bool,
     },
-    /// A key in a token, where a file is read. Its URI is not shown: there may be a PIN in it.
-    #[error("this names a key in a token (pkcs11:…), and a key file is needed here")]
+    /// The text names a key in a token, but a file is needed. The URI is not shown: it may contain a PIN.
+    #[error("this names a key in a token (pkcs11:…), but a key file is needed here")]
     InToken,
     /// The file could not be read.
     #[error("{place} could not be read: {source}")]
     Read {
         /// The file.
         place: KeyPlace,
-        /// What the system said.
+        /// The system's words.
         source: io::Error,
     },
-    /// The public key that the signatures of a command are judged by could not be read.
-    #[error("{place} could not be read, which has the public key of the command's key: {source}")]
+    /// The public key of a command could not be read. Its signatures are judged with it.
+    #[error("{place}, the public key of the command, could not be read: {source}")]
     CommandsKey {
         /// The file.
         place: KeyPlace,
-        /// What the system said.
+        /// The system's words.
         source: io::Error,
     },
-    /// The file holds no key that is of use here.
+    /// The file holds no key that can be used here.
     #[error("{place}: {source}")]
     Key {
         /// The file.
         place: KeyPlace,
-        /// What it holds instead.
+        /// Why not.
         source: KeyError,
     },
     /// The token gave no key.
@@ -157,8 +158,8 @@ pub enum SourceError {
 }
 
 impl KeySource {
-    /// The source that a name stands for: a PKCS#11 URI, or else a file. `module` is the token's library, where the URI
-    /// names none.
+    /// Returns the source with this name: a PKCS#11 URI, or else a file. `module` is the token's library, if the URI
+    /// does not name it.
     ///
     /// # Errors
     /// [`UriError`].
@@ -169,8 +170,8 @@ impl KeySource {
         })
     }
 
-    /// Opens the source: a signer that holds the key, or reaches what holds it. `secrets` is asked when the key
-    /// turns out to need a passphrase.
+    /// Opens the source. The signer holds the key, or reaches its holder. If the key needs a passphrase, this asks
+    /// `secrets`.
     ///
     /// # Errors
     /// [`SourceError`].
@@ -193,7 +194,7 @@ impl KeySource {
         }
     }
 
-    /// What is read: the private key, or the public one where a command signs.
+    /// Returns the file that is read: the private key, or the public key of a command.
     pub fn place(&self) -> Option<&KeyPlace> {
         match self {
             Self::File(place) | Self::Command { public: place, .. } => Some(place),
@@ -201,7 +202,7 @@ impl KeySource {
         }
     }
 
-    /// The file of the private key, where it has one: who may read it matters.
+    /// Returns the file of the private key, if there is one: it matters who can read it.
     pub fn private_file(&self) -> Option<&Path> {
         match self {
             Self::File(KeyPlace::Path(path)) => Some(path),

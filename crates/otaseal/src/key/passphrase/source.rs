@@ -1,4 +1,4 @@
-//! The places that hold passphrases and PINs: files, descriptors, environment variables.
+//! Reads passphrases and PINs from files, descriptors and environment variables.
 
 use super::{MAX_PASSPHRASE, Passphrase, SecretError, SecretKind, Secrets};
 use crate::key::material;
@@ -9,24 +9,25 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use zeroize::Zeroizing;
 
-/// A place that holds a passphrase. None of them is a command line, which every user of a machine can read.
+/// A place that holds a passphrase. The command line is not one of them: every user of a machine can read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PassphraseSource {
     /// A file. One line end at its end is no part of the passphrase.
     File(PathBuf),
-    /// An open file descriptor, Unix only; 0 is standard input. One line end at its end is no part of it.
+    /// An open file descriptor, on Unix only; 0 is standard input. One line end at its end is no part of the
+    /// passphrase.
     Descriptor(u32),
-    /// An environment variable, as it is.
+    /// An environment variable. Its whole value counts.
     Environment(String),
 }
 
-/// A place that a secret comes from, as messages may call it. A place that could not be read is not called by its
-/// name: somebody may have given the secret itself by mistake, and must not find it in a log.
+/// A place of a secret, named for a message. If otaseal could not read the place, it does not repeat the name: it may
+/// be the secret itself, given by mistake, and must not get into a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SecretPlace {
-    /// A file that was read: its name is a name.
+    /// A file that was read, so that its name is a name.
     File(PathBuf),
     /// A file that could not be read.
     UnnamedFile,
@@ -63,7 +64,7 @@ impl fmt::Display for SecretPlace {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotASource {
-    /// It is no number.
+    /// It is not a number.
     #[error("expected the number of an open file descriptor")]
     Descriptor,
     /// It cannot be the name of a variable.
@@ -91,7 +92,7 @@ impl PassphraseSource {
     /// Reads the secret.
     ///
     /// # Errors
-    /// [`SecretError::Unreadable`] and [`SecretError::Unset`] when there is none, [`SecretError::TooLong`] for more than
+    /// [`SecretError::Unreadable`] and [`SecretError::Unset`] if there is none, [`SecretError::TooLong`] for more than
     /// [`MAX_PASSPHRASE`] bytes, [`SecretError::Empty`].
     pub fn read(&self, kind: SecretKind) -> Result<Passphrase, SecretError> {
         let unreadable = |error: &io::Error| SecretError::Unreadable {
@@ -109,13 +110,13 @@ impl PassphraseSource {
             Self::Descriptor(0) => read(standard_input()).map_err(|error| unreadable(&error))?,
             Self::Descriptor(number) => {
                 read(descriptor(*number)).map_err(|error| match error.raw_os_error() {
-                    // EBADF of what is open.
+                    // EBADF, although the descriptor is open.
                     Some(9) => unreadable(&io::Error::new(error.kind(), "it is not open for reading")),
                     _ => unreadable(&error),
                 })?
             }
         };
-        // What could be read is a file, and no secret.
+        // The file could be read, so its name is not the secret.
         let place = || match self {
             Self::File(path) if material::is_name(path.as_os_str()) => SecretPlace::File(path.clone()),
             _ => self.unread(),
@@ -142,14 +143,14 @@ impl PassphraseSource {
     }
 }
 
-/// What a command line named; without a name nobody knows.
+/// Reads the place that the command line names. Without a name, there is nobody to ask.
 impl Secrets for Option<PassphraseSource> {
     fn secret(&self, kind: SecretKind, _: &str) -> Result<Passphrase, SecretError> {
         self.as_ref().map_or(Err(SecretError::NoneGiven(kind)), |source| source.read(kind))
     }
 }
 
-/// One buffer that never moves: a vector that grows would leave copies of the passphrase in freed memory.
+/// Reads into one buffer that never moves: a vector that grows would leave copies of the passphrase in freed memory.
 fn read(from: io::Result<impl Read>) -> io::Result<Zeroizing<Vec<u8>>> {
     let limit = MAX_PASSPHRASE + 3;
     let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 32));
@@ -157,7 +158,7 @@ fn read(from: io::Result<impl Read>) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
-/// Without the buffer of the standard library, which is never wiped.
+/// Opens standard input without the buffer of the standard library, which is never wiped.
 #[cfg(unix)]
 fn standard_input() -> io::Result<File> {
     use std::os::fd::AsFd;
@@ -169,11 +170,11 @@ fn standard_input() -> io::Result<io::StdinLock<'static>> {
     Ok(io::stdin().lock())
 }
 
-/// What the shell opened.
+/// Opens a descriptor that the shell opened.
 #[cfg(target_os = "linux")]
 fn descriptor(number: u32) -> io::Result<File> {
     let number = i32::try_from(number).map_err(|_| not_open())?;
-    // What this program opened by itself is closed in those that it starts; what it was given is not.
+    // A descriptor that this program opened itself closes in its child programs. One that it was given does not.
     let own = || {
         let information = information(number).ok()?;
         let flags = information.lines().find_map(|line| line.strip_prefix("flags:"))?;
@@ -196,8 +197,8 @@ fn information(number: i32) -> io::Result<String> {
     std::fs::read_to_string(format!("/proc/self/fdinfo/{number}"))
 }
 
-/// A descriptor as it is: a socket, or a file behind what was read of it already. To take a number that came from outside
-/// for a descriptor is `unsafe`; a copy of it can be had without.
+/// Copies a descriptor: it may be a socket, or a file of which a part was read already. Using a number from outside as
+/// a descriptor is `unsafe`; copying it is not.
 #[cfg(target_os = "linux")]
 fn copied(number: i32) -> io::Result<File> {
     use rustix::io::Errno;
@@ -210,13 +211,13 @@ fn copied(number: i32) -> io::Result<File> {
     match pidfd_getfd(process, number, PidfdGetfdFlags::empty()) {
         Ok(copy) => Ok(File::from(copy)),
         Err(Errno::BADF) => Err(not_open()),
-        // Linux before 5.6, and containers that forbid it for what it can do to other processes.
+        // Linux before 5.6 cannot copy it, and some containers forbid it.
         Err(_) => reopened(number),
     }
 }
 
-/// The file behind a descriptor opened once more, at the place where the descriptor is. What cannot be opened again by
-/// its name, such as a socket, is an error.
+/// Opens the file behind a descriptor once more, at the same position. Files without a name, such as sockets, are an
+/// error.
 #[cfg(target_os = "linux")]
 fn reopened(number: i32) -> io::Result<File> {
     use std::io::{Seek, SeekFrom};
@@ -239,7 +240,8 @@ fn reopened(number: i32) -> io::Result<File> {
     Ok(file)
 }
 
-/// What the shell opened. To open its name is to copy the descriptor, here; see `fd(4)` of the BSDs and macOS.
+/// Opens a descriptor that the shell opened. Opening its name copies the descriptor here: see `fd(4)` of the BSDs and
+/// macOS.
 #[cfg(all(unix, not(target_os = "linux")))]
 fn descriptor(number: u32) -> io::Result<File> {
     File::open(format!("/dev/fd/{number}"))
@@ -299,7 +301,7 @@ mod tests {
         }
     }
 
-    /// What a shell gives is a number. Where no copy of it can be had, its file is opened again.
+    /// The shell gives a number. If it cannot be copied, otaseal opens its file again.
     #[cfg(target_os = "linux")]
     #[test]
     fn a_descriptor_is_read_from_where_it_is() {
@@ -322,7 +324,7 @@ mod tests {
         theirs.write_all(b"secret").unwrap();
         drop(theirs);
         assert_eq!(text(copied(ours.as_raw_fd())), "secret");
-        // Nobody meant what this program opened by itself.
+        // A file that this program opened itself is not meant.
         let own = tempfile::tempfile().unwrap();
         assert_eq!(descriptor(own.as_raw_fd() as u32).unwrap_err().to_string(), "it is not open");
     }

@@ -1,19 +1,19 @@
-//! Flash layouts of the ESP8266 Arduino core: where the file system begins.
+//! Lists the flash layouts of the ESP8266 Arduino core: where the file system begins.
 
 use std::str::FromStr;
 
 use super::{SECTOR, round_up};
 
-/// How a flash chip is divided.
+/// The division of a flash chip.
 ///
-/// The sketch begins at 0, an update is staged right below the file system, and the file system begins at
-/// `fs_start`. Source: esp8266/Arduino `boards.txt` (`spiffs_start`) and `tools/sdk/ld/eagle.flash.*.ld`
-/// (`_FS_start`), the same from core 2.5.1 to 3.1.2. A layout without a file system ends five sectors before the
-/// chip does: EEPROM, RF calibration and three of the SDK.
+/// The sketch begins at 0, an update is staged right below the file system, and the file system begins at `fs_start`.
+/// Source: esp8266/Arduino `boards.txt` (`spiffs_start`) and `tools/sdk/ld/eagle.flash.*.ld` (`_FS_start`), the same
+/// from core 2.5.1 to 3.1.2. A layout without a file system ends five sectors before the chip does: EEPROM, RF
+/// calibration and three sectors of the SDK.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct FlashLayout {
-    /// As the linker script is called: chip, then file system, such as `4m1m`.
+    /// Name of the linker script: chip, then file system, such as `4m1m`.
     pub name: &'static str,
     /// Size of the chip in bytes.
     pub flash_bytes: u32,
@@ -55,7 +55,7 @@ pub const LAYOUTS: &[FlashLayout] = &[
     layout("16m15m", 16_384, 0x10_0000),
 ];
 
-/// The name is none of [`LAYOUTS`].
+/// The name of no layout in [`LAYOUTS`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a flash layout: expected one of {names}", names = names())]
 pub struct UnknownLayout(pub String);
@@ -67,7 +67,7 @@ fn names() -> String {
 impl FromStr for FlashLayout {
     type Err = UnknownLayout;
 
-    /// By name, in any case: `4m1m`, `4M1M`.
+    /// Reads a name in upper or lower case: `4m1m`, `4M1M`.
     fn from_str(name: &str) -> Result<Self, UnknownLayout> {
         LAYOUTS
             .iter()
@@ -77,9 +77,9 @@ impl FromStr for FlashLayout {
     }
 }
 
-/// What a device reports does not describe a flash chip.
+/// A report of a device that describes no flash chip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{free} bytes free beside a sketch of {sketch} bytes is no layout of a flash chip")]
+#[error("{free} free bytes beside a sketch of {sketch} bytes fit no layout of a flash chip")]
 pub struct ImpossibleReport {
     /// Free space, in bytes.
     pub free: u32,
@@ -87,14 +87,14 @@ pub struct ImpossibleReport {
     pub sketch: u32,
 }
 
-/// Where the file system of a device begins, from what it reports with every request:
+/// Returns the offset at which the file system of a device begins. The device reports two numbers with every request:
 /// `x-ESP8266-free-space` and `x-ESP8266-sketch-size`.
 ///
-/// The device computes `free = fs_start - sketch`, the sketch rounded up to a sector (esp8266/Arduino
-/// `Esp.cpp`, `getFreeSketchSpace`), so the sum gives the layout back.
+/// It computes `free = fs_start - sketch`, with the sketch rounded up to a sector (esp8266/Arduino `Esp.cpp`,
+/// `getFreeSketchSpace`). So the sum gives the layout back.
 ///
 /// # Errors
-/// [`ImpossibleReport`] when the sum is not a whole number of sectors or more than 16 MiB.
+/// [`ImpossibleReport`] if the sum is not a whole number of sectors, or more than 16 MiB.
 pub fn fs_start_of_device(free: u32, sketch: u32) -> Result<u32, ImpossibleReport> {
     const LARGEST: u64 = 16 << 20;
     let fs_start = u64::from(free) + round_up(u64::from(sketch));
@@ -127,9 +127,9 @@ mod tests {
 
     #[test]
     fn a_device_tells_its_layout() {
-        // A 4M1M device: the request that the ESP8266 sends has these two numbers.
+        // The ESP8266's request of a 4M1M device has these two numbers.
         assert_eq!(fs_start_of_device(0x30_0000 - 376_832, 373_952), Ok(0x30_0000));
-        // Free space that is no multiple of a sector, no sketch, more than any chip.
+        // Free space that is not a multiple of a sector, no sketch, more than any chip.
         for (free, sketch) in [(671_745, 373_952), (671_744, 0), (u32::MAX, 373_952), (0, u32::MAX)] {
             assert!(fs_start_of_device(free, sketch).is_err(), "{free} {sketch}");
         }

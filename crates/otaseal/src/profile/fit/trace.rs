@@ -1,17 +1,17 @@
-//! How far an inflater that reads bit by bit has read when each sector of its output is full.
+//! Finds out how far an inflater that reads bit by bit has read when each sector of its output is full.
 //!
-//! The content is not wanted, only the lengths, so nothing is copied: a DEFLATE stream (RFC 1951) is walked
-//! symbol by symbol, and a match of n bytes is the number n.
+//! Only the lengths matter, so nothing is copied. A DEFLATE stream (RFC 1951) is walked symbol by symbol, and a match
+//! of n bytes is the number n.
 
-/// The stream is no DEFLATE stream, or ends early.
+/// It is not a DEFLATE stream, or it ends early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Broken;
 
-/// Bytes of `stream` that have been touched when the output is `step`, `2 * step`, … and at last `total` bytes
-/// long; a byte counts from its first bit on.
+/// Returns how many bytes of `stream` were touched when the output is `step`, `2 * step`, … and at last `total` bytes
+/// long. A byte counts from its first bit on.
 ///
-/// uzlib, which eboot and the pico boot loader use, takes the bytes in exactly this way: one at a time, when it
-/// needs the next bit, and it looks whether the output is full after every symbol (pfalcon/uzlib `tinflate.c`).
+/// uzlib, which eboot and the pico boot loader use, reads in exactly this way. It takes one byte when it needs the next
+/// bit, and checks after every symbol whether the output is full (pfalcon/uzlib `tinflate.c`).
 pub(super) fn consumption(stream: &[u8], step: usize, total: usize) -> Result<Vec<usize>, Broken> {
     let mut marks = Marks { step, total, produced: 0, next: step.min(total), taken: Vec::new() };
     if total == 0 {
@@ -51,7 +51,7 @@ struct Marks {
 }
 
 impl Marks {
-    /// Counts `len` bytes of output, for which `taken` bytes of input were needed. Whether it was the last.
+    /// Counts `len` bytes of output that needed `taken` bytes of input. Returns whether they were the last.
     fn produce(&mut self, len: usize, taken: usize) -> bool {
         self.produced += len;
         while self.produced >= self.next {
@@ -77,7 +77,7 @@ fn stored(bits: &mut Bits<'_>, marks: &mut Marks) -> Result<bool, Broken> {
         return Err(Broken);
     }
     while at < end {
-        // Up to the next mark at once; one byte of input is one of output.
+        // It goes to the next mark at once: one byte of input is one of output.
         let len = (marks.next - marks.produced).min(end - at);
         at += len;
         if marks.produce(len, at) {
@@ -123,7 +123,7 @@ struct Bits<'a> {
 }
 
 impl Bits<'_> {
-    /// At least 56 bits, as long as there are any: more than the longest symbol with its extra bits (48).
+    /// Fills up to at least 56 bits, if the stream has them: more than the longest symbol with its extra bits (48).
     fn refill(&mut self) {
         while self.held <= 56 {
             let Some(&byte) = self.data.get(self.next) else { return };
@@ -145,7 +145,7 @@ impl Bits<'_> {
         Ok(value as u32)
     }
 
-    /// Bytes whose first bit was taken.
+    /// Returns the bytes whose first bit was taken.
     fn taken(&self) -> usize {
         self.next - (self.held / 8) as usize
     }
@@ -157,16 +157,16 @@ impl Bits<'_> {
     }
 }
 
-/// A prefix code as one table that is indexed by the longest code's number of bits.
+/// A prefix code as one table. The index has as many bits as the longest code.
 #[derive(Default)]
 struct Code {
     bits: u32,
-    /// `symbol << 4 | length`; 0 where there is no code.
+    /// `symbol << 4 | length`; 0 if there is no code.
     table: Vec<u16>,
 }
 
 impl Code {
-    /// RFC 1951, 3.2.2. A code may have holes; reading one is an error.
+    /// RFC 1951, 3.2.2. A code may have holes. Reading a hole is an error.
     fn build(&mut self, lengths: &[u8]) -> Result<(), Broken> {
         let mut count = [0u32; 16];
         lengths.iter().for_each(|len| count[usize::from(*len)] += 1);
@@ -187,7 +187,7 @@ impl Code {
             let len = u32::from(len);
             let code = next[len as usize];
             next[len as usize] += 1;
-            // Codes stand in the stream with their first bit lowest.
+            // In the stream, the first bit of a code is the lowest.
             let first = (code.reverse_bits() >> (32 - len)) as usize;
             for slot in self.table[first..].iter_mut().step_by(1 << len) {
                 *slot = (symbol as u16) << 4 | len as u16;

@@ -1,4 +1,4 @@
-//! What is wrong with a signature that somebody else made.
+//! Guesses what is wrong with a signature that another program made.
 
 use super::open;
 use crate::format::digest::Sha256Digest;
@@ -7,7 +7,7 @@ use crate::sign::{DIGEST_INFO_PREFIX, Scheme, digest_info};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use std::fmt;
 
-/// What a signature is instead of the one that was asked for.
+/// The fault of a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mismatch {
@@ -18,35 +18,35 @@ pub enum Mismatch {
         /// Bytes of the modulus.
         expected: usize,
     },
-    /// The number 0 or 1, which every key opens and no key makes.
+    /// It is the number 0 or 1, which every key opens and no key makes.
     Trivial,
     /// The key does not open it: another key made it, or it is damaged.
     OtherKey,
     /// The key opens it with its bytes in reverse order.
     Reversed,
-    /// The right digest in the padding of the other scheme.
+    /// It has the right digest in the padding of the other scheme.
     OtherScheme(Scheme),
-    /// The right padding and hash, over other bytes.
+    /// It has the right padding and hash, over other bytes.
     OtherBytes,
-    /// The digest was taken for the message and hashed once more.
+    /// The signer took the digest for the message, and hashed it once more.
     HashedAgain,
-    /// The DigestInfo was taken for the message and hashed.
+    /// The signer took the DigestInfo for the message, and hashed it.
     HashedDigestInfo,
-    /// The DigestInfo was wrapped into a second one.
+    /// The signer wrapped the DigestInfo into a second one.
     WrappedTwice,
-    /// The hexadecimal text of the digest was signed.
+    /// The signer signed the hexadecimal text of the digest.
     HexadecimalText,
-    /// PKCS#1 v1.5 with another hash.
+    /// It is PKCS#1 v1.5 with another hash.
     OtherHash(&'static str),
-    /// DigestInfo without the NULL parameters that devices expect.
+    /// Its DigestInfo lacks the NULL parameters that devices expect.
     NoNull,
-    /// RSASSA-PSS.
+    /// It is RSASSA-PSS, with this hash.
     Pss(&'static str),
-    /// The bare RSA operation: no padding at all.
+    /// It is the bare RSA operation, without padding.
     NoPadding,
-    /// PKCS#1 v1.5 padding around something unknown.
+    /// It has PKCS#1 v1.5 padding around unknown bytes.
     Unknown {
-        /// Length of what is inside, in bytes.
+        /// Length of these bytes.
         length: usize,
     },
 }
@@ -55,7 +55,7 @@ impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Length { found, expected } => {
-                write!(f, "it has {found} bytes, this key's have {expected}")?;
+                write!(f, "it has {found} bytes, but the signatures of this key have {expected}")?;
                 match u32::try_from(found * 8).ok().and_then(KeySize::from_bits) {
                     Some(size) => write!(f, ": a key of {} bits made it", size.bits()),
                     None => Ok(()),
@@ -65,20 +65,20 @@ impl fmt::Display for Mismatch {
             Self::OtherKey => f.write_str("another key made it, or it is damaged"),
             Self::Reversed => f.write_str("its bytes are in reverse order"),
             Self::OtherScheme(Scheme::Legacy) => f.write_str(
-                "it is of the bare digest, without DigestInfo: the form of esp8266 core 2.5.0 to 2.5.2",
+                "it is a legacy signature, without DigestInfo: the form of esp8266 core 2.5.0 to 2.5.2",
             ),
             Self::OtherScheme(Scheme::Pkcs1v15Sha256) => {
-                f.write_str("it is in the current form, with DigestInfo; the legacy form has none")
+                f.write_str("it is in the current form, with DigestInfo, but a legacy signature has none")
             }
             Self::OtherBytes => f.write_str("this key made it, in the right form, but over other bytes"),
-            Self::HashedAgain => f.write_str("the digest was hashed once more before it was signed"),
-            Self::HashedDigestInfo => f.write_str("the DigestInfo was hashed before it was signed"),
-            Self::WrappedTwice => f.write_str("the DigestInfo was wrapped into a second one"),
-            Self::HexadecimalText => f.write_str("the hexadecimal text was signed, not the bytes"),
-            Self::OtherHash(name) => write!(f, "this key made it, but with {name} in place of SHA-256"),
+            Self::HashedAgain => f.write_str("the signer hashed the digest once more"),
+            Self::HashedDigestInfo => f.write_str("the signer hashed the DigestInfo"),
+            Self::WrappedTwice => f.write_str("the signer wrapped the DigestInfo into a second one"),
+            Self::HexadecimalText => f.write_str("the signer signed the hexadecimal text, not the bytes"),
+            Self::OtherHash(name) => write!(f, "this key made it, but with {name} instead of SHA-256"),
             Self::NoNull => f.write_str("its DigestInfo lacks the NULL parameters"),
             Self::Pss(hash) => {
-                write!(f, "this key made it, but with PSS padding ({hash}) in place of PKCS#1 v1.5")
+                write!(f, "this key made it, but with PSS padding ({hash}) instead of PKCS#1 v1.5")
             }
             Self::NoPadding => f.write_str("this key made it, but without any padding"),
             Self::Unknown { length } => {
@@ -88,8 +88,8 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// Says what is wrong with a signature of `digest`; nothing when nothing is. For people: the device verifier has
-/// rejected the image before this is asked.
+/// Returns the fault of a signature of `digest`, if it has one. This is for people: the device verifier has rejected
+/// the image before.
 pub fn mismatch(
     signature: &[u8],
     key: &PublicKey,
@@ -113,7 +113,7 @@ pub fn mismatch(
     }
 }
 
-/// What a block holds: nothing known at all, or what is wrong with it, if anything.
+/// Looks into a block. Returns nothing if the content is unknown; else the fault, if there is one.
 fn in_block(block: &[u8], scheme: Scheme, digest: &Sha256Digest) -> Option<Option<Mismatch>> {
     if let Some(content) = unpad(block) {
         return Some(in_content(content, scheme, digest));
@@ -121,11 +121,11 @@ fn in_block(block: &[u8], scheme: Scheme, digest: &Sha256Digest) -> Option<Optio
     if let Some(hash) = pss(block, &digest.0) {
         return Some(Some(Mismatch::Pss(hash)));
     }
-    // A number so small is not chance: 16 bytes of zeros turn up once in 2^128.
+    // Such a small number is not chance: 16 bytes of zeros turn up once in 2^128.
     block.starts_with(&[0; 16]).then_some(Some(Mismatch::NoPadding))
 }
 
-/// What follows the type-1 padding (RFC 8017 9.2).
+/// Returns the bytes behind the type-1 padding (RFC 8017 9.2).
 fn unpad(block: &[u8]) -> Option<&[u8]> {
     let padded = block.strip_prefix(&[0x00, 0x01])?;
     let filled = padded.iter().take_while(|&&byte| byte == 0xFF).count();
@@ -169,13 +169,13 @@ fn in_content(content: &[u8], scheme: Scheme, digest: &Sha256Digest) -> Option<M
     let other = HASHES.iter().find(|(_, prefix)| content.starts_with(prefix));
     Some(match other {
         Some((name, _)) => Mismatch::OtherHash(name),
-        // A bare digest of something else, where bare digests are what is expected.
+        // The digest of other bytes, where a bare digest is expected.
         None if scheme == legacy && content.len() == digest.len() => Mismatch::OtherBytes,
         None => Mismatch::Unknown { length: content.len() },
     })
 }
 
-/// DigestInfo up to the digest (RFC 8017 9.2 note 1; SHA-3 by NIST's register of algorithms, 2.16.840.1.101.3.4.2).
+/// DigestInfo up to the digest (RFC 8017 9.2 note 1). SHA-3: NIST's register of algorithms, 2.16.840.1.101.3.4.2.
 const HASHES: &[(&str, &[u8])] = &[
     (
         "MD5",
@@ -188,10 +188,10 @@ const HASHES: &[(&str, &[u8])] = &[
     ("SHA3-256", &[0x30, 0x31, 0x30, 0x0D, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x08]),
 ];
 
-/// The hash of a PSS block (RFC 8017 9.1). For SHA-256 the digest proves it. For another hash, and another image,
-/// the mask must come off to zeros, 01 and the salt; the longer the zeros, the less is it chance.
+/// Returns the hash of a PSS block (RFC 8017 9.1). For SHA-256 the digest proves it. For another hash or another image,
+/// the unmasked block must be zeros, 01 and the salt. The more zeros, the less likely is chance.
 fn pss(block: &[u8], digest: &[u8; 32]) -> Option<&'static str> {
-    /// What the mask comes off to, and what was masked with.
+    /// Takes the mask off. Returns the result, and the bytes that the mask was made from.
     fn unmask<D: Digest>(block: &[u8]) -> Option<(Vec<u8>, &[u8])> {
         let (_, body) = block.split_last().filter(|(last, _)| **last == 0xBC)?;
         let (masked, seed) = body.split_at(body.len().checked_sub(<D as Digest>::output_size())?);
@@ -203,7 +203,7 @@ fn pss(block: &[u8], digest: &[u8; 32]) -> Option<&'static str> {
         *data.first_mut()? &= 0x7F;
         Some((data, seed))
     }
-    /// Zeros before the 01. OpenSSL takes the longest salt that fits, which leaves none.
+    /// Counts the zeros before the 01. OpenSSL uses the longest salt that fits, so there are none.
     fn zeros(data: &[u8]) -> Option<usize> {
         let zeros = data.iter().take_while(|&&byte| byte == 0).count();
         (data.get(zeros) == Some(&1)).then_some(zeros)
@@ -217,8 +217,8 @@ fn pss(block: &[u8], digest: &[u8; 32]) -> Option<&'static str> {
             return Some("SHA-256");
         }
     }
-    // Without zeros it is chance once in 128 for each, and in 2^15 for a block that is no PSS: little enough for a
-    // hint. The last of equals counts.
+    // Without zeros, each hash matches by chance once in 128, and a block that is not PSS once in 2^15. That is good
+    // enough for a hint. Of equal matches, the last one counts.
     let found = [
         ("SHA-256", unmask::<Sha256>(block)),
         ("SHA-512", unmask::<Sha512>(block)),

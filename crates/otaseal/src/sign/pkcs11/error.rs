@@ -1,4 +1,4 @@
-//! Why a key in a token cannot be used.
+//! Says why a key in a token cannot be used.
 
 use crate::key::KeyError;
 use crate::key::passphrase::SecretError;
@@ -8,10 +8,10 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Pkcs11Error {
-    /// Nobody says which module, and p11-kit is not here.
+    /// No module is named, and p11-kit is not installed.
     #[error("no PKCS#11 module is named")]
     NoModule,
-    /// The module that is named is in none of the usual places.
+    /// The named module is in none of the usual directories.
     #[error("there is no PKCS#11 module `{0}`")]
     UnknownModule(String),
     /// The module cannot be loaded.
@@ -19,26 +19,26 @@ pub enum Pkcs11Error {
     Load {
         /// The module.
         path: PathBuf,
-        /// What the loader said.
+        /// The loader's words.
         why: String,
     },
     /// This program was built without PKCS#11.
     #[error("this program was built without PKCS#11")]
     NotBuilt,
-    /// The module has no token at all, or none that matches.
+    /// The module has no token, or none that matches.
     #[error("no token matches {uri}: {}", list("the module has", found))]
     NoToken {
-        /// What was looked for.
+        /// The name that was looked for.
         uri: String,
-        /// The tokens that are there.
+        /// The tokens of the module.
         found: Vec<String>,
     },
     /// More than one token matches.
     #[error("{} tokens match {uri}: {}", found.len(), found.join("; "))]
     Tokens {
-        /// What was looked for.
+        /// The name that was looked for.
         uri: String,
-        /// Those that match.
+        /// The tokens that match.
         found: Vec<String>,
     },
     /// The token has no private key, or none that matches.
@@ -46,9 +46,9 @@ pub enum Pkcs11Error {
     NoKey {
         /// The token.
         token: String,
-        /// What was looked for.
+        /// The name that was looked for.
         uri: String,
-        /// The private keys that are there.
+        /// The private keys of the token.
         found: Vec<String>,
     },
     /// More than one private key matches.
@@ -56,69 +56,69 @@ pub enum Pkcs11Error {
     Keys {
         /// The token.
         token: String,
-        /// What was looked for.
+        /// The name that was looked for.
         uri: String,
-        /// Those that match.
+        /// The private keys that match.
         found: Vec<String>,
     },
-    /// There is a key of that name already.
-    #[error("{token} has a key of that name already: {}", found.join("; "))]
+    /// The token has a key of that name already.
+    #[error("{token} already has a key of that name: {}", found.join("; "))]
     Exists {
         /// The token.
         token: String,
         /// The objects that have the name.
         found: Vec<String>,
     },
-    /// A new key without a name could not be found again.
+    /// The new key has no name, so that nobody could find it again.
     #[error("the new key has no name: the URI has no `object`")]
     NoName,
-    /// The PIN is not the token's.
-    #[error("the PIN is not that of {token}{}", if *last { ": one more wrong one locks it" } else { "" })]
+    /// The PIN is wrong.
+    #[error("the PIN is wrong for {token}{}", if *last { ": one more wrong PIN locks it" } else { "" })]
     WrongPin {
         /// The token.
         token: String,
         /// Whether the token says that one more wrong PIN locks it.
         last: bool,
     },
-    /// Too many wrong PINs.
+    /// The token is locked after too many wrong PINs.
     #[error("the PIN of {token} is locked")]
     Locked {
         /// The token.
         token: String,
     },
-    /// No PIN could be had.
+    /// There is no PIN.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// The PIN is no text.
-    #[error("the PIN is no UTF-8 text")]
+    /// The PIN is not text.
+    #[error("the PIN is not UTF-8 text")]
     PinText,
-    /// The token does not tell the public half.
-    #[error("{token} does not tell the public half of {key}")]
+    /// The token does not give the public half.
+    #[error("{token} does not give the public half of {key}")]
     NoPublicKey {
         /// The token.
         token: String,
         /// The private key.
         key: String,
     },
-    /// The key is none that devices verify.
+    /// Devices do not verify signatures of this key.
     #[error("{key} in {token}: {source}")]
     Key {
         /// The token.
         token: String,
         /// The private key.
         key: String,
-        /// What is wrong with it.
+        /// The reason.
         source: KeyError,
     },
-    /// The key is no RSA key.
-    #[error("{key} in {token} is no RSA key")]
+    /// The key is not an RSA key.
+    #[error("{key} in {token} is not an RSA key")]
     NotRsa {
         /// The token.
         token: String,
         /// The private key.
         key: String,
     },
-    /// The token cannot make such signatures.
+    /// The token cannot make signatures that devices verify.
     #[error("{token} offers neither CKM_RSA_PKCS nor CKM_SHA256_RSA_PKCS for {key}")]
     NoMechanism {
         /// The token.
@@ -126,22 +126,22 @@ pub enum Pkcs11Error {
         /// The private key.
         key: String,
     },
-    /// The new key does not have the attributes that it was to have.
-    #[error("{token} made a key that is {what}, and it was removed again")]
+    /// The new key lacks an attribute that it must have.
+    #[error("{token} made a key that is {what}; otaseal removed it again")]
     Weak {
         /// The token.
         token: String,
-        /// What it is.
+        /// The fault.
         what: &'static str,
     },
     /// The module refused something else.
     #[error("{what}: {why}")]
     Module {
-        /// What was tried.
+        /// The step that failed.
         what: String,
-        /// The function and its return value, as PKCS#11 calls them.
+        /// The function and its return value, in the words of PKCS#11.
         why: String,
-        /// What is known about it.
+        /// The known cause.
         state: ModuleState,
     },
 }
@@ -157,20 +157,20 @@ pub enum TokenFailure {
     /// The module reports an error.
     #[error("{why}")]
     Module {
-        /// The error, as PKCS#11 calls it.
+        /// The error, in the words of PKCS#11.
         why: String,
-        /// What is known about it.
+        /// The known cause.
         state: ModuleState,
     },
-    /// The token takes messages only, and a digest is to be signed.
+    /// The token takes only messages, and a digest should be signed.
     #[error("this token hashes by itself (CKM_SHA256_RSA_PKCS) and cannot sign a digest")]
     HashesMessages,
-    /// The token always writes a DigestInfo, and the legacy signature has none.
-    #[error("this token writes a DigestInfo always (CKM_SHA256_RSA_PKCS), which the legacy form has not")]
+    /// The token always writes a DigestInfo, and a legacy signature has none.
+    #[error("this token always writes a DigestInfo (CKM_SHA256_RSA_PKCS), and a legacy signature has none")]
     WritesDigestInfo,
 }
 
-/// What is known about an error of a module.
+/// The cause of a module's error, if otaseal knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ModuleState {
@@ -180,6 +180,6 @@ pub enum ModuleState {
     TokenRemoved,
     /// The system gave no random numbers.
     NoRandomNumbers,
-    /// Nothing more.
+    /// An unknown cause.
     Unknown,
 }

@@ -1,4 +1,4 @@
-//! A new key that is made inside a token and never leaves it.
+//! Makes a new key inside a token. The key never leaves it.
 
 use super::token::{Access, Token, failed};
 use super::{ModuleState, Pkcs11Error, Pkcs11Signer};
@@ -11,12 +11,12 @@ use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
 use cryptoki::types::Ulong;
 use std::path::Path;
 
-/// Makes an RSA key inside the token that the URI names, under its `object` (which it must have) and its `id` (random
-/// where it has none): sensitive, not extractable, for signing only, e = 65537. The key has signed something that the
-/// device verifier accepts before this returns; where it cannot, it is removed again.
+/// Makes an RSA key inside the token that the URI names: sensitive, not extractable, for signing only, e = 65537. The
+/// URI must have an `object`, the key's name. The key gets the URI's `id`, or a random one. The new key signs a test
+/// message, and the device verifier judges the signature. If it rejects it, the key is removed again.
 ///
 /// # Errors
-/// [`Pkcs11Error`]: [`Pkcs11Error::Exists`] when there is an object of that name, which is never replaced.
+/// [`Pkcs11Error`]. [`Pkcs11Error::Exists`] if the token has an object of that name: it is never replaced.
 pub fn generate(
     uri: &Pkcs11Uri,
     module: Option<&Path>,
@@ -81,19 +81,19 @@ pub fn generate(
     Ok(signer.public_key().clone())
 }
 
-/// Signs something that is thrown away. The device verifier judges it, as everything that is signed.
+/// Signs a message that is thrown away. The device verifier judges the signature, as it judges every signature.
 fn prove(signer: &Pkcs11Signer) -> Result<(), String> {
     let proof = b"The first thing that a new key signs is thrown away.";
     let signed = sign_in_memory(proof, Scheme::Pkcs1v15Sha256, signer);
     signed.map(drop).map_err(|error| error.to_string())
 }
 
-/// What a key that can leave its token is called.
+/// Names the fault of a key that can leave its token.
 fn weakness(attributes: &[Attribute]) -> Option<&'static str> {
     attributes.iter().find_map(|attribute| match attribute {
         Attribute::Sensitive(false) => Some("not sensitive"),
         Attribute::Extractable(true) => Some("extractable"),
-        Attribute::KeyType(kind) if *kind != KeyType::RSA => Some("no RSA key"),
+        Attribute::KeyType(kind) if *kind != KeyType::RSA => Some("not an RSA key"),
         _ => None,
     })
 }

@@ -1,10 +1,10 @@
-//! Which module: the library by which a token is reached.
+//! Finds the module: the library that reaches the tokens.
 
 use super::Pkcs11Error;
 use crate::key::uri::{MODULE_VARIABLE, Pkcs11Uri};
 use std::path::{Path, PathBuf};
 
-/// Directories that modules are installed in. A `*` is the directory of an architecture (Debian's multiarch).
+/// Directories for modules. A `*` stands for the directory of an architecture (Debian's multiarch).
 const DIRECTORIES: &[&str] = &[
     "/usr/lib/*",
     "/usr/lib/*/pkcs11",
@@ -22,8 +22,8 @@ const DIRECTORIES: &[&str] = &[
     "/opt/homebrew/lib/softhsm",
 ];
 
-/// The module of a key: the one that the URI names, else the caller's, else the environment's, else p11-kit's proxy,
-/// which stands for every module that the system has been told of.
+/// Returns the module of a key. The URI's comes first, then the caller's, then the environment's. The last is p11-kit's
+/// proxy, which stands for every module that is registered on the system.
 pub(super) fn find(uri: &Pkcs11Uri, named: Option<&Path>) -> Result<PathBuf, Pkcs11Error> {
     if let Some(path) = &uri.module_path {
         return Ok(path.clone());
@@ -40,7 +40,7 @@ pub(super) fn find(uri: &Pkcs11Uri, named: Option<&Path>) -> Result<PathBuf, Pkc
     by_name("p11-kit-proxy").ok_or(Pkcs11Error::NoModule)
 }
 
-/// RFC 7512 2.3: the name without `lib`, without ending.
+/// Finds a module by its name, without `lib` and without ending (RFC 7512 2.3).
 fn by_name(name: &str) -> Option<PathBuf> {
     let directories = DIRECTORIES.iter().flat_map(|directory| match directory.split_once('*') {
         None => vec![PathBuf::from(directory)],
@@ -58,7 +58,7 @@ fn by_name(name: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// Directories as `x86_64-linux-gnu`.
+/// Lists directories such as `x86_64-linux-gnu`.
 fn architectures(parent: &Path, below: &str) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(parent) else { return Vec::new() };
     let names = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().contains("-linux-"));

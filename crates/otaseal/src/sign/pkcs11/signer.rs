@@ -1,4 +1,4 @@
-//! Signing with a key in a token, from many threads.
+//! Signs with a key in a token, from many threads.
 
 use super::token::{Access, Key, Token, Way, in_short, state};
 use super::{Pkcs11Error, TokenFailure};
@@ -17,7 +17,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::{Condvar, Mutex, PoisonError};
 
-/// A key in a token. Threads that sign at once get a session each, as long as the token has some.
+/// A key in a token. Threads that sign at the same time get a session each, as long as the token has free ones.
 pub struct Pkcs11Signer {
     token: Mutex<Token>,
     sessions: Sessions,
@@ -35,9 +35,10 @@ impl fmt::Debug for Pkcs11Signer {
 }
 
 impl Pkcs11Signer {
-    /// Opens the key that the URI names: loads the module (the URI's, else this one, else that of
-    /// [`super::MODULE_VARIABLE`], else p11-kit's), logs in with the PIN (of the URI's `pin-source`, else of
-    /// [`super::PIN_VARIABLE`], else what `secrets` says), and reads the public half.
+    /// Opens the key that the URI names, and reads its public half.
+    ///
+    /// - The module is the URI's, or else `module`, or else that of [`super::MODULE_VARIABLE`], or else p11-kit's.
+    /// - The PIN is that of the URI's `pin-source`, or else of [`super::PIN_VARIABLE`], or else that of `secrets`.
     ///
     /// # Errors
     /// [`Pkcs11Error`]. A wrong PIN is tried once.
@@ -49,13 +50,13 @@ impl Pkcs11Signer {
 
     pub(super) fn of(mut token: Token, key: Key) -> Self {
         let Key { object, name, public, way } = key;
-        // The PIN is kept only where it is needed again.
+        // The PIN is kept only if it is needed again.
         let pin = token.pin.take().filter(|_| way == Way::Hashing { pin_each_time: true });
         let name = format!("{name} in {}", token.name);
         Self { sessions: Sessions::default(), token: Mutex::new(token), name, pin, key: object, way, public }
     }
 
-    /// Removes objects from the token, as far as it lets them go.
+    /// Removes objects from the token, if it allows that.
     pub(super) fn remove(&self, objects: [ObjectHandle; 2]) {
         self.token.lock().unwrap_or_else(PoisonError::into_inner).remove(objects);
     }
@@ -70,7 +71,7 @@ impl Pkcs11Signer {
             token.context.open_ro_session(token.slot)
         };
         let Some(session) = self.sessions.get(open).map_err(|error| self.unsigned(&error))? else {
-            // A token with one session only: that of the login.
+            // The token has only one session: that of the login.
             return work(&self.token.lock().unwrap_or_else(PoisonError::into_inner).session);
         };
         match work(&session) {
@@ -79,7 +80,7 @@ impl Pkcs11Signer {
                 Ok(done)
             }
             Err(error) => {
-                // A half-made signature would stand in the way of the next.
+                // A half-made signature would block the next.
                 drop(session);
                 self.sessions.put(None);
                 Err(error)
@@ -148,8 +149,7 @@ impl Signer for Pkcs11Signer {
     }
 }
 
-/// Sessions that nobody uses at the moment. More are opened on demand; where the token has no more, a thread waits for
-/// another's.
+/// Free sessions. New ones are opened on demand. If the token has no more, a thread waits for another thread's session.
 #[derive(Default)]
 struct Sessions {
     state: Mutex<Idle>,
@@ -163,7 +163,7 @@ struct Idle {
 }
 
 impl Sessions {
-    /// None when the token has no session beside that of the login.
+    /// Returns a session, or nothing if the token has no session beside that of the login.
     fn get(&self, open: impl Fn() -> Result<Session, Error>) -> Result<Option<Session>, Error> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {

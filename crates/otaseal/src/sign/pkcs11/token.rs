@@ -1,4 +1,4 @@
-//! A key in a token, opened.
+//! Opens a token, and finds a key in it.
 
 use super::{ModuleState, Pkcs11Error, module};
 use crate::key::PublicKey;
@@ -17,15 +17,15 @@ use cryptoki::types::AuthPin;
 use std::fmt;
 use std::path::Path;
 
-/// A token: found, and its user logged in.
+/// A token. Its user is logged in.
 pub(super) struct Token {
     pub(super) context: Pkcs11,
     pub(super) slot: Slot,
-    /// What messages call it.
+    /// Its name in messages.
     pub(super) name: String,
     pub(super) uri: String,
     pub(super) pin: Option<AuthPin>,
-    /// Holds the login, which ends with an application's last session.
+    /// Holds the login, which ends with the last session of the application.
     pub(super) session: Session,
 }
 
@@ -37,14 +37,14 @@ pub(super) struct Key {
     pub(super) way: Way,
 }
 
-/// What kind of session.
+/// The kind of a session.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
     Use,
     Change,
 }
 
-/// What a key or a token is called in messages.
+/// The name of a key or a token in messages.
 pub(super) struct Named<'a> {
     pub(super) label: &'a str,
     pub(super) id: &'a [u8],
@@ -63,7 +63,7 @@ impl fmt::Display for Named<'_> {
 }
 
 impl Token {
-    /// Loads the module, finds the token, logs in.
+    /// Loads the module, finds the token, and logs in.
     pub(super) fn open(
         uri: &Pkcs11Uri,
         module: Option<&Path>,
@@ -78,13 +78,13 @@ impl Token {
         let context = Pkcs11::new(&path).map_err(|error| {
             let why = match error {
                 Error::LibraryLoading(error) => error.to_string(),
-                Error::MissingSymbol(name) => format!("it has no {name}: it is no PKCS#11 module"),
+                Error::MissingSymbol(name) => format!("it has no {name}, so it is not a PKCS#11 module"),
                 error => in_short(&error),
             };
             Pkcs11Error::Load { path: path.clone(), why }
         })?;
         match context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
-            // Two keys of one module are opened by one process.
+            // One process may open two keys of one module.
             Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
             Err(error) => return Err(failed("the module could not be started", &error)),
         }
@@ -113,7 +113,7 @@ impl Token {
         if info.user_pin_locked() {
             return Err(Pkcs11Error::Locked { token: token() });
         }
-        // A reader with a keypad of its own asks by itself.
+        // A reader with its own keypad asks for the PIN itself.
         if !info.protected_authentication_path() {
             let pin = pin(uri, &self.name, secrets)?;
             let text = std::str::from_utf8(pin.expose()).map_err(|_| Pkcs11Error::PinText)?;
@@ -130,11 +130,11 @@ impl Token {
                 let last = now.is_some_and(|now| now.user_pin_final_try());
                 Err(Pkcs11Error::WrongPin { token: token(), last })
             }
-            Err(error) => Err(failed(&format!("{} let nobody in", self.name), &error)),
+            Err(error) => Err(failed(&format!("{} refused the login", self.name), &error)),
         }
     }
 
-    /// Objects of a class that the URI names, with what messages call them.
+    /// Returns the objects of a class that the URI names, with their names in messages.
     pub(super) fn find(
         &self,
         class: ObjectClass,
@@ -160,12 +160,12 @@ impl Token {
         Named { label: &label, id: &id }.to_string()
     }
 
-    /// Attributes that the token tells; those that it does not tell are left out.
+    /// Returns the attributes that the token gives, and omits the others.
     pub(super) fn attributes(&self, object: ObjectHandle, wanted: &[AttributeType]) -> Vec<Attribute> {
         self.session.get_attributes(object, wanted).unwrap_or_default()
     }
 
-    /// The private key that the URI names, and what is to be known of it.
+    /// Returns the private key that the URI names, and the facts about it.
     pub(super) fn key(&self, uri: &Pkcs11Uri) -> Result<Key, Pkcs11Error> {
         let (object, name) = self.private_key(uri)?;
         let public = self.public_key(object, &name)?;
@@ -175,7 +175,7 @@ impl Token {
 
     pub(super) fn remove(&self, objects: [ObjectHandle; 2]) {
         for object in objects {
-            // What cannot be removed stays; the caller says that the key is not to be used.
+            // An object that cannot be removed stays. The caller reports that the key must not be used.
             let _ = self.session.destroy_object(object);
         }
     }
@@ -195,8 +195,8 @@ impl Token {
         }
     }
 
-    /// The public half, from the private object (every RSA key knows its modulus, and most tell it) or from the public
-    /// object with the same identifier.
+    /// Returns the public half: from the private object, because every RSA key knows its modulus and most give it, or
+    /// from the public object with the same identifier.
     fn public_key(&self, private: ObjectHandle, key: &str) -> Result<PublicKey, Pkcs11Error> {
         let (mut numbers, mut id) = (Numbers::default(), Vec::new());
         let wanted = [
@@ -236,7 +236,7 @@ impl Token {
         let offered = self
             .context
             .get_mechanism_list(self.slot)
-            .map_err(|error| failed(&format!("{} does not say what it can", self.name), &error))?;
+            .map_err(|error| failed(&format!("{} does not list its mechanisms", self.name), &error))?;
         let wanted = [AttributeType::AlwaysAuthenticate, AttributeType::AllowedMechanisms];
         let (mut allowed, mut always) = (None, false);
         for attribute in self.attributes(private, &wanted) {
@@ -249,8 +249,7 @@ impl Token {
         let can = |mechanism: &MechanismType| {
             offered.contains(mechanism) && allowed.as_ref().is_none_or(|list| list.contains(mechanism))
         };
-        // A key that wants its PIN for every signature wants it between two calls that the crate makes as one for
-        // CKM_RSA_PKCS.
+        // Such a key wants its PIN between two calls. For CKM_RSA_PKCS, the crate makes both in one.
         if can(&MechanismType::RSA_PKCS) && !always {
             return Ok(Way::Padding);
         }
@@ -282,13 +281,14 @@ impl Numbers {
     }
 }
 
-/// Some tokens write a leading zero.
+/// Takes off the leading zero that some tokens write.
 fn trimmed(number: &[u8]) -> &[u8] {
     &number[number.iter().take_while(|&&byte| byte == 0).count()..]
 }
 
-/// The PIN: the URI's file, the environment variable, or whoever knows. One that is empty is refused, whatever else
-/// there is: a variable that is set and empty is a secret that did not arrive, and no wish for another source.
+/// Returns the PIN: from the URI's file, or the environment variable, or `secrets`. An empty PIN is refused, even if
+/// there is another place. A variable that is set and empty is a secret that did not arrive, and does not mean that
+/// another place is wanted.
 fn pin(uri: &Pkcs11Uri, token: &str, secrets: &dyn Secrets) -> Result<Passphrase, Pkcs11Error> {
     Ok(match &uri.pin_source {
         Some(path) => {
@@ -310,7 +310,7 @@ fn find_slot(context: &Pkcs11, uri: &Pkcs11Uri) -> Result<(Slot, TokenInfo), Pkc
     let unlisted = |error| failed("the module does not list its tokens", &error);
     let (mut matching, mut all) = (Vec::new(), Vec::new());
     for slot in context.get_slots_with_token().map_err(unlisted)? {
-        // A token that was pulled out in between.
+        // Somebody took the token out in the meantime.
         let Ok(info) = context.get_token_info(slot) else { continue };
         if !info.token_initialized() {
             continue;
@@ -357,7 +357,7 @@ pub(super) fn failed(what: &str, error: &Error) -> Pkcs11Error {
     Pkcs11Error::Module { what: what.into(), why: in_short(error), state: state(error) }
 }
 
-/// Returns what is known about an error of the module.
+/// Returns the known cause of a module's error.
 pub(super) fn state(error: &Error) -> ModuleState {
     match error {
         Error::Pkcs11(RvError::SessionCount, _) => ModuleState::SessionsInUse,
@@ -366,7 +366,7 @@ pub(super) fn state(error: &Error) -> ModuleState {
     }
 }
 
-/// As PKCS#11 calls it, without the paragraph that the crate adds.
+/// Returns the error in the words of PKCS#11, without the paragraph that the crate adds.
 pub(super) fn in_short(error: &Error) -> String {
     match error {
         Error::Pkcs11(value, function) => format!("{value:?} in C_{function:?}"),
@@ -374,14 +374,14 @@ pub(super) fn in_short(error: &Error) -> String {
     }
 }
 
-/// How a token signs.
+/// The way in which a token signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
-    /// It pads what it is given: `CKM_RSA_PKCS`.
+    /// It pads its input: `CKM_RSA_PKCS`.
     Padding,
-    /// It must be given the whole message: `CKM_SHA256_RSA_PKCS`.
+    /// It takes only the whole message: `CKM_SHA256_RSA_PKCS`.
     Hashing {
-        /// Whether the PIN is wanted for every signature (`CKA_ALWAYS_AUTHENTICATE`).
+        /// Whether it wants the PIN for every signature (`CKA_ALWAYS_AUTHENTICATE`).
         pin_each_time: bool,
     },
 }
