@@ -7,7 +7,11 @@
 //! test looks for them.
 
 #![cfg(target_os = "linux")]
-#![allow(clippy::print_stdout, reason = "two processes talk")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "two processes talk, and a skipped test says so"
+)]
 
 #[path = "../../../tests/common/memory.rs"]
 mod memory;

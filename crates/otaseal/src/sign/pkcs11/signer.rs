@@ -37,8 +37,10 @@ impl fmt::Debug for Pkcs11Signer {
 impl Pkcs11Signer {
     /// Opens the key that the URI names, and reads its public half.
     ///
-    /// - The module is the URI's, or else `module`, or else that of [`super::MODULE_VARIABLE`], or else p11-kit's.
-    /// - The PIN is that of the URI's `pin-source`, or else of [`super::PIN_VARIABLE`], or else that of `secrets`.
+    /// - The module is the URI's, or else `module`, or else that of [`MODULE_VARIABLE`](crate::key::uri::MODULE_VARIABLE),
+    ///   or else p11-kit's.
+    /// - The PIN is that of the URI's `pin-source`, or else of [`PIN_VARIABLE`](crate::key::uri::PIN_VARIABLE), or else
+    ///   that of `secrets`.
     ///
     /// # Errors
     /// [`Pkcs11Error`]. A wrong PIN is tried once.
