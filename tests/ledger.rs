@@ -183,7 +183,7 @@ fn a_batch_without_its_ledger_signs_nothing() {
     let output = sign_many(&bench, "out").arg("--keep-going").stdout(Stdio::piped()).output().unwrap();
     assert_eq!(output.status.code(), Some(3));
     let report = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(report.lines().filter(|line| line.contains("is no ledger")).count(), MANY, "{report}");
+    assert_eq!(report.lines().filter(|line| line.contains("is not a ledger")).count(), MANY, "{report}");
     assert!(signed_in(&bench, "out").is_empty());
     assert_eq!(bench.read("ledger.jsonl"), b"a list of something else\n");
 }

@@ -270,7 +270,7 @@ fn a_token_that_hashes_by_itself_is_given_the_image() {
     tokens.ok(&["sign", "long.bin", "-o", "long.signed", "--key", key]);
     bench.ok(&["verify", "long.signed", "--key", "public.pem"]);
     let legacy = tokens.otaseal(&["sign", "image.bin", "-o", "out", "--legacy", "out.legacy", "--key", key]);
-    says(&bench, key, &legacy, 3, &["writes a DigestInfo always"]);
+    says(&bench, key, &legacy, 3, &["always writes a DigestInfo"]);
     tokens.configure("slots.mechanisms = CKM_SHA512_RSA_PKCS");
     refused(&bench, &tokens, key, &["offers neither CKM_RSA_PKCS nor CKM_SHA256_RSA_PKCS"]);
 }

@@ -209,11 +209,11 @@ fn what_a_command_does_wrong_is_refused_on_every_road() {
     for road in &ROADS {
         for (command, public, said) in [
             ("sh -c 'echo no such key >&2; exit 4'", "public.pem", "(exit status: 4); it said: no such key"),
-            ("sleep 1000", "public.pem", "did not finish in 1 s and was killed"),
+            ("sleep 1000", "public.pem", "did not finish within 1 s, and otaseal killed it"),
             (&*other, "public.pem", "another key made it"),
             ("missing-program", "public.pem", "missing-program could not be started"),
             ("echo nothing", "public.pem", "gave no signature"),
-            (PADS, "missing.pem", "which has the public key of the command's key"),
+            (PADS, "missing.pem", "the public key of the command"),
             (PADS, "key.pem", "key.pem"),
             (PADS, "image.bin", "image.bin"),
         ] {
@@ -245,7 +245,8 @@ fn a_key_that_is_named_signs_in_place_of_the_command_in_the_settings() {
     let output = with(&[]);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(
-        output.status.code() == Some(3) && errors.contains("keys/public.pem could not be read"),
+        output.status.code() == Some(3)
+            && errors.contains("keys/public.pem, the public key of the command, could not be read"),
         "{errors}"
     );
     fs::create_dir(bench.path("keys")).unwrap();

@@ -66,7 +66,7 @@ fn each_fault_is_exit_code_3_with_its_name_and_no_file() {
         ("locks", &["the PIN of", token, "is locked", "security officer"]),
         (
             "last-try",
-            &["the PIN is not that of", token, "one more wrong one locks it", "nothing was tried again"],
+            &["the PIN is wrong for", token, "one more wrong PIN locks it", "nothing was tried again"],
         ),
         ("sessions:0", &[token, "SessionCount in C_OpenSession", "end the other programs"]),
         ("removed-before", &[token, "DeviceRemoved in C_OpenSession", "put it in again"]),
@@ -84,7 +84,7 @@ fn each_fault_is_exit_code_3_with_its_name_and_no_file() {
             ],
         ),
         ("flipped", &["the signature is not good: another key made it, or it is damaged"]),
-        ("short", &["the signature is not good: it has 255 bytes, this key's have 256"]),
+        ("short", &["the signature is not good: it has 255 bytes, but the signatures of this key have 256"]),
         ("empty", &["the signature is not good: it has 0 bytes"]),
         ("zeros", &["the signature is not good: it is a number that no key makes", "its own tool"]),
     ] {

@@ -21,7 +21,7 @@ pub enum DetachedError {
     #[error("it is longer than any signature ({MAX_SIGNATURE_FILE} bytes)")]
     TooLong,
     /// It is neither the right number of raw bytes, nor their hexadecimal or base64 text.
-    #[error("{found} bytes are not a signature by a key of {} bits, which has {expected} bytes{}", expected * 8, is(kind))]
+    #[error("{found} bytes are not a signature: a key of {} bits makes {expected} bytes{}", expected * 8, is(kind))]
     NotASignature {
         /// Length in bytes. If it is text, the length of the bytes that it decodes to.
         found: usize,
@@ -197,7 +197,7 @@ mod tests {
             (b"-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\n", "a PEM block (PRIVATE KEY)"),
         ] {
             let error = decode(bytes, size).unwrap_err().to_string();
-            assert!(error.ends_with(&format!("raw it has 256; it is {kind}")), "{error}");
+            assert!(error.ends_with(&format!("makes 256 bytes; it is {kind}")), "{error}");
         }
         for odd in [&b"abc:"[..], b"====", b"A===", b"\xFF\x00\x01", b"{\"sig\": 1}"] {
             assert!(decode(odd, size).is_err(), "{odd:?}");

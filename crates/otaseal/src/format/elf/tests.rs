@@ -230,7 +230,10 @@ fn no_cut_and_no_bit_makes_it_panic() {
 fn a_cut_file_says_how_much_is_missing() {
     let elf = without_sections(two());
     let error = flatten(&elf[..52 + 64 + 6], 12).unwrap_err();
-    assert_eq!(error.to_string(), "the ELF is cut off: segment 1 ends at file offset 124, the file at 122");
+    assert_eq!(
+        error.to_string(),
+        "the ELF is cut off: segment 1 ends at file offset 124, but the file has 122 bytes"
+    );
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn the_device_crate_reads_what_is_written_here() {
         }
         assert_eq!(summary(&tail, &tail).unwrap().unwrap().board.as_deref(), Some("d1-mini"));
         assert!(summary(&packed, &plain).unwrap().is_some());
-        assert_eq!(summary(&packed, b"another").unwrap_err(), "the metadata are of another image");
+        assert_eq!(summary(&packed, b"another").unwrap_err(), "the metadata belong to another image");
     }
     assert_eq!(without_tail(b"no tail"), b"no tail");
     assert_eq!(summary(b"no tail", b"no tail"), Ok(None));

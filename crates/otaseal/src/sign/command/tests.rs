@@ -106,9 +106,9 @@ fn commands_that_do_not_sign_are_told_apart() {
         ("sh -c 'kill -9 $$'", &["failed (signal: 9"]),
         ("true", &["gave no signature: it is empty"]),
         ("printf 'AccessDenied for you'", &["gave no signature", "it begins: AccessDenied for you"]),
-        ("head -c 255 /dev/zero", &["255 bytes are no signature by a key of 2048 bits: raw it has 256"]),
+        ("head -c 255 /dev/zero", &["255 bytes are not a signature: a key of 2048 bits makes 256 bytes"]),
         ("head -c 257 /dev/zero", &["257 bytes"]),
-        ("yes", &["wrote more than 4096 bytes and was killed"]),
+        ("yes", &["wrote more than 4096 bytes, and otaseal killed it"]),
         ("sh -c 'head -c 100000 /dev/zero | tr \"\\0\" x >&2; exit 1'", &["failed", "it said: xxx", "…"]),
     ] {
         let refusal = bench.refusal(line);
@@ -155,7 +155,10 @@ fn a_command_that_hangs_is_killed_with_all_it_started() {
         let start = Instant::now();
         let error = signer.sign_digest(Scheme::Pkcs1v15Sha256, &DIGEST).unwrap_err();
         assert!(start.elapsed() < Duration::from_secs(10), "{script}");
-        assert!(error.to_string().contains("did not finish in 0.5 s and was killed"), "{script}: {error}");
+        assert!(
+            error.to_string().contains("did not finish within 0.5 s, and otaseal killed it"),
+            "{script}: {error}"
+        );
         assert!(error.to_string().contains("it said: waiting"), "{script}: {error}");
         if !io::stdin().is_terminal() && !io::stderr().is_terminal() {
             thread::sleep(Duration::from_millis(100));

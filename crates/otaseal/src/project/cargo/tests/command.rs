@@ -114,10 +114,10 @@ fn what_a_command_does_wrong_is_refused() {
     let other = PADS.replace("safe/key", &example);
     for (command, public, says) in [
         ("sh -c 'echo no such key >&2; exit 4'", "keys/public.pem", "(exit status: 4); it said: no such key"),
-        ("sleep 1000", "keys/public.pem", "did not finish in 1 s"),
+        ("sleep 1000", "keys/public.pem", "did not finish within 1 s"),
         (&*other, "keys/public.pem", "another key made it"),
         ("missing-program", "keys/public.pem", "could not be started"),
-        (PADS, "missing.pem", "which has the public key of the command's key"),
+        (PADS, "missing.pem", "the public key of the command"),
         (PADS, "safe/key", "a public key is needed"),
         (PADS, "lamp.bin", "lamp.bin"),
     ] {
