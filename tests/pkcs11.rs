@@ -54,9 +54,9 @@ fn what_cannot_be_used_is_told_apart() {
         key,
         &with_pin(Some("tulip-2719"), key, &[]),
         3,
-        &["the PIN is not that of token `Release`"],
+        &["the PIN is wrong for token `Release`"],
     );
-    says(&bench, key, &with_pin(Some("1"), key, &[]), 3, &["the PIN is not that of token `Release`"]);
+    says(&bench, key, &with_pin(Some("1"), key, &[]), 3, &["the PIN is wrong for token `Release`"]);
     says(
         &bench,
         key,
@@ -103,7 +103,7 @@ fn what_cannot_be_used_is_told_apart() {
     refused(&bench, &tokens, "pkcs11:token=Release;id=%A1", &["no private key"]);
     refused(&bench, &tokens, &format!("{key}?module-path=missing.so"), &["missing.so could not be loaded"]);
     refused(&bench, &tokens, &format!("{key}?module-path=image.bin"), &["image.bin could not be loaded"]);
-    refused(&bench, &tokens, &format!("{key}?module-path=libm.so.6"), &["it is no PKCS#11 module"]);
+    refused(&bench, &tokens, &format!("{key}?module-path=libm.so.6"), &["it is not a PKCS#11 module"]);
     refused(
         &bench,
         &tokens,
@@ -113,7 +113,7 @@ fn what_cannot_be_used_is_told_apart() {
     let twice = format!("{key};object=x");
     says(&bench, key, &with_pin(Some(PIN), &twice, &[]), 2, &["`object` stands twice"]);
     let unknown = format!("{key};colour=red");
-    says(&bench, key, &with_pin(Some(PIN), &unknown, &[]), 2, &["`colour`, which is not known"]);
+    says(&bench, key, &with_pin(Some(PIN), &unknown, &[]), 2, &["the unknown attribute `colour`"]);
 
     // Two of a name; one that is no RSA key; one that devices do not verify; one that tells nothing of its public half.
     bench.openssl("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out other.pem");
@@ -135,7 +135,7 @@ fn what_cannot_be_used_is_told_apart() {
     ]);
     tokens
         .tool("Release", &["--keypairgen", "--key-type", "EC:prime256v1", "--label", "curve", "--id", "C1"]);
-    refused(&bench, &tokens, "pkcs11:token=Release;object=curve", &["`curve` (id %C1)", "is no RSA key"]);
+    refused(&bench, &tokens, "pkcs11:token=Release;object=curve", &["`curve` (id %C1)", "is not an RSA key"]);
     tokens.tool("Release", &["--keypairgen", "--key-type", "rsa:1024", "--label", "small", "--id", "C2"]);
     refused(&bench, &tokens, "pkcs11:token=Release;object=small", &["`small` (id %C2)", "1024 bits"]);
     // Two tokens of a name.
@@ -237,7 +237,7 @@ fn a_key_is_made_inside_the_token_and_never_leaves_it() {
 
     // Nothing is ever replaced, in the token or beside it.
     let again = tokens.otaseal(&["keygen", "--key", key, "--public", "out"]);
-    says(&bench, key, &again, 3, &["has a key of that name already", "`fleet 2`"]);
+    says(&bench, key, &again, 3, &["already has a key of that name", "`fleet 2`"]);
     let other = "pkcs11:token=Release;object=other";
     let taken = tokens.otaseal(&["keygen", "--key", other, "--public", "new.pem"]);
     says(&bench, key, &taken, 3, &["new.pem exists already"]);

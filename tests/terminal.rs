@@ -52,7 +52,7 @@ fn escape_sequences_in_files_do_not_reach_the_terminal() {
         ]
     };
     for (args, said) in [
-        (&["ledger", "verify", "form.jsonl"][..], "it is no record"),
+        (&["ledger", "verify", "form.jsonl"][..], "it is not a record"),
         (&["ledger", "show", "names.jsonl"], "lamp.bin"),
         (&plan("name.json"), "gone"),
         (&plan("form.json"), "gone"),
