@@ -49,13 +49,7 @@ fn what_cannot_be_used_is_told_apart() {
     };
     let key = "pkcs11:token=Release;object=firmware";
 
-    says(
-        &bench,
-        key,
-        &with_pin(Some("tulip-2719"), key, &[]),
-        3,
-        &["the PIN is wrong for token `Release`"],
-    );
+    says(&bench, key, &with_pin(Some("tulip-2719"), key, &[]), 3, &["the PIN is wrong for token `Release`"]);
     says(&bench, key, &with_pin(Some("1"), key, &[]), 3, &["the PIN is wrong for token `Release`"]);
     says(
         &bench,
