@@ -12,6 +12,7 @@ use crate::format::gzip::{self, lint as gzip_lint};
 use crate::format::layers::{Encoding, MAX_IMAGE, Payload};
 use crate::ledger::{Appended, Entry, LedgerError, NamedDigest};
 use crate::sign::{self, AlreadySigned, Output, Scheme, SignError, Signed, SignedImage, Signer, check_input};
+use otaseal_device::PayloadKind;
 use otaseal_device::layout::LENGTH_FIELD_LEN;
 use otaseal_device::metadata::MetadataBlock;
 use std::borrow::Cow;
@@ -153,7 +154,7 @@ impl<'a> Gate<'a> {
         let Candidate { bytes, build, every_key } = candidate;
         let payload = match bytes {
             Bytes::Memory(payload) => payload,
-            Bytes::Stream(_) => return self.judge_stream(bytes),
+            Bytes::Stream(stream) => return self.judge_stream(stream),
         };
         check_input(tail(&payload), payload.len() as u64, self.policy.already_signed)?;
         if self.policy.expect.sha256.is_some() {
@@ -183,13 +184,15 @@ impl<'a> Gate<'a> {
         Ok(Permit { gate: self, bytes: Bytes::Memory(payload), continuity, gzip })
     }
 
-    /// A stream is too large for firmware, so nothing can be expected of its content.
-    fn judge_stream<'c>(&'c self, bytes: Bytes<'c>) -> Result<Permit<'c>, PolicyError> {
+    /// A stream is too large for firmware, so nothing can be expected of its content. A boot loader reads the start of a
+    /// gzip all the same.
+    fn judge_stream<'c>(&'c self, mut stream: Box<dyn ReadSeek + 'c>) -> Result<Permit<'c>, PolicyError> {
         if self.policy.expect.flash_mode.is_some() {
             return Err(GuardError::NoFlashMode.into());
         }
         self.unsearched("larger than any firmware")?;
-        Ok(Permit { gate: self, bytes, continuity: None, gzip: None })
+        let gzip = lint_gzip(&start(&mut stream).map_err(SignError::Read)?)?;
+        Ok(Permit { gate: self, bytes: Bytes::Stream(stream), continuity: None, gzip })
     }
 
     /// Refuses a release whose keys otaseal cannot look at.
@@ -220,9 +223,20 @@ fn tail(bytes: &[u8]) -> &[u8] {
     &bytes[bytes.len().saturating_sub(LENGTH_FIELD_LEN)..]
 }
 
+/// Returns as much of a gzip as a boot loader could take, or else the first bytes. The stream stands at its start again.
+fn start(stream: &mut dyn ReadSeek) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    stream.take(2).read_to_end(&mut bytes)?;
+    if PayloadKind::of(&bytes) == PayloadKind::Gzip {
+        stream.take(MAX_IMAGE as u64).read_to_end(&mut bytes)?;
+    }
+    stream.rewind()?;
+    Ok(bytes)
+}
+
 /// What some cores have against a gzip.
 fn lint_gzip(payload: &[u8]) -> Result<Option<gzip_lint::Finding>, PolicyError> {
-    if !payload.starts_with(&[0x1F, 0x8B]) {
+    if PayloadKind::of(payload) != PayloadKind::Gzip {
         return Ok(None);
     }
     match gzip_lint::lint(payload).objection() {

@@ -125,6 +125,25 @@ fn nothing_can_be_expected_of_a_stream_but_its_digest() {
     assert!(matches!(refused, Err(PolicyError::Guard(GuardError::NoFlashMode))));
 }
 
+/// A boot loader reads the start of a file, however long the file is.
+#[test]
+fn a_gzip_that_bricks_is_refused_in_a_stream_too() {
+    let policy = Policy::default();
+    let gate = policy.open(None).unwrap();
+    let judge = |start: &[u8]| {
+        let mut stream = stream();
+        stream.get_mut()[..start.len()].copy_from_slice(start);
+        gate.judge(Candidate::read(stream).unwrap()).map(drop)
+    };
+    let whole = firmware(b"a plain image that has no format").gzip(Effort::Fast).unwrap();
+    for bricks in [whole.bytes(), b"\x1f\x8b\x08 no gzip", b"\x1f\x8b"] {
+        assert!(matches!(judge(bricks), Err(PolicyError::Gzip(_))), "{bricks:x?}");
+    }
+    for other in [&b""[..], b"\x1f", b"\x8b\x1f"] {
+        assert!(judge(other).is_ok(), "{other:x?}");
+    }
+}
+
 #[test]
 fn the_digest_of_the_build_counts_where_the_image_was_taken_out_of_one() {
     let key = key();
