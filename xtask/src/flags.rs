@@ -2,7 +2,7 @@
 //!
 //! A service that uses the library has users who know neither. The room `project` is the one that may name flags.
 
-use crate::Result;
+use crate::{Result, sources};
 use std::fs;
 use std::path::Path;
 
@@ -34,37 +34,23 @@ pub(crate) fn check(root: &Path) -> Result<String> {
     }
     let (mut wrong, mut files) = (Vec::new(), 0);
     for library in LIBRARIES {
-        walk(root, &root.join(library), &mut |name, text| {
-            files += 1;
-            for (line, what) in named(text, &commands) {
-                wrong.push(format!("{name}: line {line}: a string names `{what}`"));
+        for (path, text) in sources::read(root, library)? {
+            let path = Path::new(library).join(path);
+            if path.starts_with(EXEMPT) {
+                continue;
             }
-        })?;
+            files += 1;
+            for (line, what) in named(&text, &commands) {
+                wrong.push(format!("{}: line {line}: a string names `{what}`", path.display()));
+            }
+        }
     }
     if wrong.is_empty() { Ok(format!("{files} files")) } else { Err(wrong.join("\n").into()) }
 }
 
-/// Gives every source that is no test and not exempt, with its name.
-fn walk(root: &Path, directory: &Path, found: &mut dyn FnMut(&str, &str)) -> Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        if path == root.join(EXEMPT) || ["tests", "testing"].contains(&&*stem) {
-            continue;
-        }
-        if path.is_dir() {
-            walk(root, &path, found)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
-            found(&name, &fs::read_to_string(&path)?);
-        }
-    }
-    Ok(())
-}
-
 /// Returns the flags and commands in the strings of a source, each with its line. Tests end a file.
 fn named(text: &str, commands: &[String]) -> Vec<(usize, String)> {
-    let code = text.split("\n#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let code = sources::without_tests(text);
     let mut found = Vec::new();
     for (line, string) in strings(code) {
         let is_word = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);

@@ -3,7 +3,7 @@
 //! The check reads paths that begin with `crate::`, `super::` or `self::` as text. Tests may import what they like, and
 //! a module and its parent belong together.
 
-use crate::Result;
+use crate::{Result, sources};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -24,8 +24,8 @@ type Module = Vec<String>;
 ///
 /// Every import that is wrong, as an arrow, and a page that shows another list.
 pub(crate) fn check(root: &Path) -> Result<String> {
-    let mut sources = BTreeMap::new();
-    read(&root.join("crates/otaseal/src"), &mut Vec::new(), &mut sources)?;
+    let sources = sources::read(root, "crates/otaseal/src")?;
+    let sources = sources.into_iter().map(|(path, text)| (module(&path), text)).collect::<BTreeMap<_, _>>();
     let mut wrong = arrows(&sources);
     let list = ROOMS.join(" < ");
     if !fs::read_to_string(root.join(PAGE))?.lines().any(|line| line == list) {
@@ -34,27 +34,12 @@ pub(crate) fn check(root: &Path) -> Result<String> {
     if wrong.is_empty() { Ok(format!("{} modules", sources.len())) } else { Err(wrong.join("\n").into()) }
 }
 
-/// Reads every module that is no test.
-fn read(directory: &Path, at: &mut Module, sources: &mut BTreeMap<Module, String>) -> Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        if ["tests", "testing"].contains(&&*stem) {
-            continue;
-        }
-        if path.is_dir() {
-            at.push(stem);
-            read(&path, at, sources)?;
-            at.pop();
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let mut module = at.clone();
-            if !["mod", "lib"].contains(&&*stem) {
-                module.push(stem);
-            }
-            sources.insert(module, fs::read_to_string(path)?);
-        }
-    }
-    Ok(())
+/// The module that a file holds.
+fn module(path: &Path) -> Module {
+    let path = path.with_extension("");
+    let mut module: Module = path.iter().map(|name| name.to_string_lossy().into_owned()).collect();
+    module.pop_if(|last| ["mod", "lib"].contains(&&**last));
+    module
 }
 
 /// Every import that is wrong, as an arrow.
@@ -110,7 +95,7 @@ fn absolute(module: &Module, path: &[String]) -> Option<Module> {
 /// Every path in the code that begins with `crate`, `super` or `self`, braces taken apart. What follows
 /// `#[cfg(test)]` is not looked at: tests end a file.
 fn paths(text: &str) -> Vec<Module> {
-    let code = text.split("\n#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let code = sources::without_tests(text);
     let code: String =
         code.lines().map(|line| line.split("//").next().unwrap_or_default().to_owned() + "\n").collect();
     let mut found = Vec::new();

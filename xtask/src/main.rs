@@ -8,6 +8,7 @@ mod fuzz;
 mod interop;
 mod layers;
 mod settings;
+mod sources;
 mod test;
 mod tools;
 

@@ -3,6 +3,7 @@
 use crate::error::Failure;
 use otaseal::key::{PublicKey, material};
 use otaseal::output::{Access, Overwrite, Pending, same_place};
+use otaseal::policy::Candidate;
 use otaseal::sign::ReadWriteSeek;
 use otaseal::sign::source::KeyPlace;
 use std::ffi::OsString;
@@ -105,6 +106,12 @@ impl Place {
         let length = io::copy(&mut self.open()?, &mut spool).map_err(failed)?;
         spool.rewind().map_err(failed)?;
         Ok((spool, length))
+    }
+
+    /// The file as bytes that somebody wants a signature for.
+    pub(crate) fn candidate(&self) -> Result<Candidate<'static>, Failure> {
+        let (file, _) = self.open_seekable()?;
+        Candidate::read(file).map_err(|error| Failure::read(self, &error))
     }
 
     pub(crate) fn public_key(&self) -> Result<PublicKey, Failure> {

@@ -1,7 +1,7 @@
 //! The ledger that the settings name, and what a report says of it.
 
 use crate::error::{Exit, Failure};
-use otaseal::ledger::{Ledger, LedgerError, Origin, Recovered};
+use otaseal::ledger::{Appended, Ledger, LedgerError, Origin, Recovered};
 use otaseal::project::settings::Settings;
 use serde::Serialize;
 use std::fmt;
@@ -33,13 +33,11 @@ pub(crate) struct Entered {
 }
 
 impl Entered {
-    pub(crate) fn new(ledger: &Ledger, appended: otaseal::ledger::Appended) -> Self {
-        Self {
-            file: ledger.path().display().to_string(),
-            seq: appended.head.records,
-            sha256: appended.head.sha256.to_string(),
-            recovered: appended.recovered,
-        }
+    /// What was entered into a ledger, where there is one and it got a line.
+    pub(crate) fn of(ledger: Option<&Ledger>, appended: Option<Appended>) -> Option<Self> {
+        let (ledger, Appended { head, recovered, .. }) = ledger.zip(appended)?;
+        let file = ledger.path().display().to_string();
+        Some(Self { file, seq: head.records, sha256: head.sha256.to_string(), recovered })
     }
 
     pub(crate) fn warning(&self) -> Option<String> {

@@ -9,7 +9,7 @@ use clap::Args;
 use otaseal::format::digest::Sha256Digest;
 use otaseal::key::PublicKey;
 use otaseal::policy::guard::GuardError;
-use otaseal::policy::{Candidate, PolicyError, SignedOutputs};
+use otaseal::policy::{PolicyError, SignedOutputs};
 use otaseal::project::advice::{Advice, Speaker};
 use otaseal::project::settings::Command;
 use otaseal::sign::detached::{Detached, MAX_SIGNATURE_FILE};
@@ -132,9 +132,7 @@ pub(crate) fn run(args: &Attach) -> Result<BySettings<Attached>, Failure> {
         }
         _ => Failure::policy(&args.input, error),
     };
-    let (file, _) = args.input.open_seekable()?;
-    let candidate = Candidate::read(file).map_err(|error| Failure::read(&args.input, &error))?;
-    let mut permit = gate.judge(candidate).map_err(refused)?;
+    let mut permit = gate.judge(args.input.candidate()?).map_err(refused)?;
     let mut sink = Sink::create(&args.output, Content::Binary)?;
     let output = Output { scheme: form, name: args.output.name(), file: sink.target() };
     let done = permit.sign(&args.input.name(), &mut [output]);
@@ -152,7 +150,7 @@ pub(crate) fn run(args: &Attach) -> Result<BySettings<Attached>, Failure> {
         size_bytes: signed.output_len(),
         payload_bytes: signed.payload_len,
         payload_sha256: signed.sha256,
-        ledger: policy.ledger.as_ref().zip(entered).map(|(ledger, appended)| Entered::new(ledger, appended)),
+        ledger: Entered::of(policy.ledger.as_ref(), entered),
         warnings,
     }))
 }

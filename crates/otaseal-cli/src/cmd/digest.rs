@@ -8,7 +8,6 @@ use clap::{Args, ValueEnum};
 use otaseal::format::digest::{Sha256Digest, sha256};
 use otaseal::format::homie;
 use otaseal::format::layers::unpack;
-use otaseal::policy::Candidate;
 use otaseal::project::settings::Command;
 use otaseal::sign::request::{RequestedImage, SigningRequest};
 use otaseal::sign::{Scheme, digest_info};
@@ -108,9 +107,7 @@ pub(crate) fn run(args: &Digest) -> Result<BySettings<Asked>, Failure> {
     let mut policy = args.policy.policy(&chosen.settings, None, args.input.path())?;
     args.force.apply(&mut policy);
     let gate = policy.open(key.as_ref().map(|key| key as _))?;
-    let (file, _) = args.input.open_seekable()?;
-    let candidate = Candidate::read(file).map_err(|error| Failure::read(&args.input, &error))?;
-    let permit = gate.judge(candidate).map_err(|error| Failure::policy(&args.input, error))?;
+    let permit = gate.judge(args.input.candidate()?).map_err(|error| Failure::policy(&args.input, error))?;
     let mut warnings = policy::warnings(&args.input, &permit);
     warnings.extend(policy::key_warnings(gate.findings()));
     let Some(bytes) = permit.payload() else {

@@ -151,8 +151,7 @@ pub(crate) fn run(args: &Package, reporter: &Reporter) -> Result<BySettings<OneO
 
 fn one(options: &Options, signer: &dyn Signer) -> Result<Packaged, Failure> {
     let report = package(options, signer)?;
-    let entered = options.policy.ledger.as_ref().zip(report.ledger.clone());
-    let entered = entered.map(|(ledger, appended)| Entered::new(ledger, appended));
+    let entered = Entered::of(options.policy.ledger.as_ref(), report.ledger.clone());
     let support = report.support_doubts(options.timestamp);
     let key = KeyInfo::of(signer.public_key());
     let remarks = key_warnings(&report.key_findings).into_iter().chain(signer.remarks()).collect();

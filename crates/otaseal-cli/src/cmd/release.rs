@@ -132,7 +132,7 @@ pub(crate) fn run(args: &Release, reporter: &Reporter) -> Result<BySettings<Rele
     let mut request = BundleRequest::new(&args.directory, out, ledger, firmware_key);
     request.next_key = next.as_ref();
     let bundle = bundle::make(request, &*signer)?;
-    let entered = bundle.entered.clone().map(|appended| Entered::new(ledger, appended));
+    let entered = Entered::of(Some(ledger), bundle.entered.clone());
     let remarks = key_warnings(gate.findings()).into_iter().chain(signer.remarks()).collect();
     Ok(chosen.report(Released { bundle, ledger: entered, checked: false, remarks }))
 }

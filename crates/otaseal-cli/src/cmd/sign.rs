@@ -11,7 +11,7 @@ use clap::Args;
 use otaseal::format::digest::Sha256Digest;
 use otaseal::ledger::Ledger;
 use otaseal::policy::continuity::Continuity;
-use otaseal::policy::{Candidate, Gate, Policy, PolicyError, SignedOutputs};
+use otaseal::policy::{Gate, Policy, PolicyError, SignedOutputs};
 use otaseal::project::settings::{Command, SigningKey};
 use otaseal::sign::{self, Scheme, SignError, Signer};
 use serde::Serialize;
@@ -215,9 +215,7 @@ pub(super) fn sign(
     signer: &dyn Signer,
     ledger: Option<&Ledger>,
 ) -> Result<Signed, Failure> {
-    let (file, _) = input.open_seekable()?;
-    let candidate = Candidate::read(file).map_err(|error| Failure::read(input, &error))?;
-    let mut permit = gate.judge(candidate).map_err(|error| Failure::policy(input, error))?;
+    let mut permit = gate.judge(input.candidate()?).map_err(|error| Failure::policy(input, error))?;
     let mut sinks = Vec::new();
     for (scheme, place) in outputs {
         sinks.push((*scheme, place.name(), Sink::create(place, Content::Binary)?));
@@ -242,7 +240,7 @@ pub(super) fn sign(
         key: KeyInfo::of(signer.public_key()),
         warnings: policy::warnings(input, &permit),
         continuity: permit.continuity().cloned(),
-        ledger: ledger.zip(entered).map(|(ledger, appended)| Entered::new(ledger, appended)),
+        ledger: Entered::of(ledger, entered),
         remarks: policy::key_warnings(gate.findings()).into_iter().chain(signer.remarks()).collect(),
         payload_bytes: signed.payload_len,
         payload_sha256: signed.sha256,

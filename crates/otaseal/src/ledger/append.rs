@@ -22,6 +22,14 @@ pub struct Appended {
     pub recovered: Option<Recovered>,
 }
 
+/// Enters signatures, where there is a ledger and a signature. See [`Ledger::append`].
+pub(crate) fn enter(ledger: Option<&Ledger>, entries: &[Entry]) -> Result<Option<Appended>, LedgerError> {
+    match ledger {
+        Some(ledger) if !entries.is_empty() => ledger.append(entries).map(Some),
+        _ => Ok(None),
+    }
+}
+
 impl Ledger {
     /// Enters signatures. When this returns, they are on the disk. Only then may the signed files get their names.
     /// Several processes and threads may do this at once. Processes take turns. Threads with this ledger or a clone of

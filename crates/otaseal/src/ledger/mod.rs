@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use self::append::Appended;
+pub(crate) use self::append::enter;
 use self::group::Group;
 pub use self::origin::Origin;
 

@@ -194,14 +194,6 @@ impl Firmware {
         Ok(firmware)
     }
 
-    /// Checks the image's flash mode against the device's.
-    ///
-    /// # Errors
-    /// [`FirmwareError::Guard`]: the image has another mode, or none.
-    pub fn expect_flash_mode(&self, mode: FlashMode) -> Result<(), FirmwareError> {
-        self.guarded(guard::expect_flash_mode(&self.bytes, mode))
-    }
-
     /// Sets the image's flash mode and the CRC that covers it.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Writes a package into a directory: first under temporary names, then all at once, in place of the earlier package.
 
 use super::{ArtefactKind, Package, PackageError, sbom_name};
-use crate::ledger::{Appended, Ledger};
+use crate::ledger::{self, Appended, Ledger};
 use crate::output::{Access, OutputError, Overwrite, Pending, same_file, same_place};
 use crate::package::contents::PackageFile;
 use crate::package::manifest::{self, Manifest};
@@ -82,11 +82,8 @@ impl<'a> Place<'a> {
             return Err(PackageError::Overlap(path));
         }
         let last = pending(&path, [package.manifest_json().as_bytes(), &[]])?;
-        let entries = package.ledger_entries();
-        let ledger = match self.to.ledger {
-            Some(ledger) if !entries.is_empty() => Some(ledger.append(&entries).map_err(PolicyError::from)?),
-            _ => None,
-        };
+        let entered = ledger::enter(self.to.ledger, &package.ledger_entries());
+        let ledger = entered.map_err(PolicyError::from)?;
         let removed = self.stale(package);
         remove(&path)?;
         for name in &removed {

@@ -10,7 +10,7 @@ use super::{Damaged, Policy, Purpose};
 use crate::format::digest::{Sha256Digest, sha256};
 use crate::format::gzip::{self, lint as gzip_lint};
 use crate::format::layers::{Encoding, MAX_IMAGE, Payload};
-use crate::ledger::{Appended, Entry, LedgerError, NamedDigest};
+use crate::ledger::{self, Appended, Entry, LedgerError, NamedDigest};
 use crate::sign::{self, AlreadySigned, Output, Scheme, SignError, Signed, SignedImage, Signer, check_input};
 use otaseal_device::PayloadKind;
 use otaseal_device::layout::LENGTH_FIELD_LEN;
@@ -203,17 +203,6 @@ impl<'a> Gate<'a> {
         }
     }
 
-    /// Enters signatures into the ledger, where the policy has one, before their files get a name.
-    ///
-    /// # Errors
-    /// [`PolicyError::Ledger`].
-    pub(crate) fn enter(&self, entries: &[Entry]) -> Result<Option<Appended>, PolicyError> {
-        match &self.policy.ledger {
-            Some(ledger) if !entries.is_empty() => Ok(Some(ledger.append(entries)?)),
-            _ => Ok(None),
-        }
-    }
-
     fn signer(&self) -> Result<&'a dyn Signer, PolicyError> {
         self.signer.ok_or(PolicyError::NoSigner)
     }
@@ -308,7 +297,7 @@ impl Permit<'_> {
                 key_id: signer.public_key().id(),
             })
             .collect();
-        let entered = self.gate.enter(&entries)?;
+        let entered = ledger::enter(policy.ledger.as_ref(), &entries)?;
         Ok(SignedOutputs { signed, entered })
     }
 

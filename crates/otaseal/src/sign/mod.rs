@@ -22,7 +22,7 @@ use self::pkcs11::TokenFailure;
 use self::verify::JudgeError;
 use crate::format::digest::{Sha256Digest, each_chunk};
 use crate::format::image;
-use otaseal_device::{HashedPayload, KeyId, PayloadKind, Reject, layout};
+use otaseal_device::{HashedPayload, PayloadKind, Reject, layout};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -129,30 +129,12 @@ pub struct SignedImage<'p> {
     payload: &'p [u8],
     /// Signature, then its length as u32 LE.
     trailer: Vec<u8>,
-    scheme: Scheme,
-    key_id: KeyId,
 }
 
 impl SignedImage<'_> {
     /// The bytes in order, in two pieces: the payload is not copied.
     pub fn parts(&self) -> [&[u8]; 2] {
         [self.payload, &self.trailer]
-    }
-
-    /// Length of the whole image in bytes.
-    #[expect(clippy::len_without_is_empty, reason = "a signed image is never empty")]
-    pub fn len(&self) -> usize {
-        self.payload.len() + self.trailer.len()
-    }
-
-    /// The form of the signature.
-    pub fn scheme(&self) -> Scheme {
-        self.scheme
-    }
-
-    /// The key that signed.
-    pub fn key_id(&self) -> KeyId {
-        self.key_id
     }
 }
 
@@ -203,7 +185,7 @@ pub(crate) fn sign_in_memory<'p>(
     signer: &dyn Signer,
 ) -> Result<SignedImage<'p>, SignError> {
     let trailer = seal(signer, scheme, &hashed(payload), &mut &*payload)?;
-    Ok(SignedImage { payload, trailer, scheme, key_id: signer.public_key().id() })
+    Ok(SignedImage { payload, trailer })
 }
 
 /// Signs a payload in memory into each output: otaseal writes it, reads it back and compares.
