@@ -211,7 +211,7 @@ impl Sink {
     /// What to say of an error while writing.
     pub(crate) fn failed(&self, error: &io::Error) -> Failure {
         match self {
-            Self::File(pending) => Failure::write(pending.target(), error),
+            Self::File(pending) => Failure::write(pending.destination(), error),
             Self::Stdout(_) => spool_failed(error),
         }
     }

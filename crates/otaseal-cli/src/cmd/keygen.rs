@@ -211,7 +211,7 @@ fn key_failed(error: &KeyError) -> Failure {
 }
 
 fn fill(mut file: Pending, bytes: &[u8]) -> Result<(), Failure> {
-    file.write_all(bytes).map_err(|error| Failure::write(file.target(), &error))?;
+    file.write_all(bytes).map_err(|error| Failure::write(file.destination(), &error))?;
     Ok(file.commit()?)
 }
 

@@ -22,7 +22,7 @@ pub(crate) mod verify;
 mod verify_as;
 
 use otaseal::key::PublicKey;
-use otaseal::policy::known_keys;
+use otaseal::policy::published_keys;
 use serde::Serialize;
 use std::fmt;
 
@@ -41,7 +41,7 @@ impl KeyInfo {
         Self {
             id: key.id().to_string(),
             bits: key.size().bits(),
-            published_at: known_keys::published_at(key.id()),
+            published_at: published_keys::published_at(key.id()),
         }
     }
 

@@ -195,7 +195,7 @@ fn options(args: &Package, chosen: &Chosen, key: &SigningKey, firmware: PathBuf)
     settings.apply(&mut options);
     options.timestamp = args.timestamp;
     if let (Some(flash), flash_bytes) = args.flash.flash(settings)? {
-        (options.target.flash, options.target.flash_bytes) = (Some(flash), flash_bytes);
+        (options.devices.flash, options.devices.flash_bytes) = (Some(flash), flash_bytes);
     }
     Ok(options)
 }

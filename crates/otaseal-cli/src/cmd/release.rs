@@ -10,8 +10,8 @@ use otaseal::Purpose;
 use otaseal::key::PublicKey;
 use otaseal::package::evidence::{SupportDoubt, support_doubts};
 use otaseal::package::manifest;
-use otaseal::policy::known_keys;
 use otaseal::policy::lint::{self, Finding};
+use otaseal::policy::published_keys;
 use otaseal::policy::{Policy, PolicyError};
 use otaseal::project::settings::Command;
 use otaseal::release::bundle::{self, Bundle, BundleError, BundleRequest, BundledFirmware, Keys};
@@ -148,7 +148,7 @@ fn doubts(evidence: &PublicKey, firmware: Option<&PublicKey>, bundle: &Bundle) -
         None if bundle.firmware_key => Vec::new(),
         // Of a key that is not at hand, its id tells whether it is published.
         None => {
-            let at = known_keys::published_at(bundle.firmware.key_id);
+            let at = published_keys::published_at(bundle.firmware.key_id);
             at.map(|at| Finding::Published { at }).into_iter().collect()
         }
     };

@@ -10,7 +10,7 @@ use otaseal::format::elf::DEFAULT_MAX_GAP;
 use otaseal::format::layers::MAX_IMAGE;
 use otaseal::key::PublicKey;
 use otaseal::package::firmware::Firmware;
-use otaseal::policy::guard::{self, Content, Origin};
+use otaseal::policy::guard::{self, BuildMatch, Content};
 use otaseal::project::settings::Command;
 use otaseal::sign::Scheme;
 use otaseal::sign::diagnose::{self, Cause};
@@ -102,7 +102,7 @@ pub(crate) struct Judged {
 #[derive(Debug, Serialize)]
 struct Build {
     file: String,
-    origin: Origin,
+    origin: BuildMatch,
 }
 
 #[derive(Debug, Serialize)]
@@ -126,7 +126,7 @@ pub(super) enum Verdict {
 impl Outcome for Judged {
     fn exit(&self) -> Exit {
         match &self.build {
-            Some(Build { origin: Origin::Other, .. }) => Exit::Rejected,
+            Some(Build { origin: BuildMatch::Other, .. }) => Exit::Rejected,
             _ => self.verdict.exit(),
         }
     }
@@ -141,8 +141,8 @@ impl fmt::Display for Judged {
         self.verdict.fmt(f)?;
         let Some(Build { file, origin }) = &self.build else { return Ok(()) };
         match origin {
-            Origin::Same => writeln!(f, "build    made from {file}"),
-            Origin::OtherFlashMode => writeln!(f, "build    made from {file}, in another flash mode"),
+            BuildMatch::Same => writeln!(f, "build    made from {file}"),
+            BuildMatch::OtherFlashMode => writeln!(f, "build    made from {file}, in another flash mode"),
             _ => {
                 writeln!(f, "rejected: not made from {file}: the image is stale, or of another build")?;
                 writeln!(f, "hint: package or sign the build again")
@@ -218,7 +218,7 @@ fn compare(image: &mut File, place: &Place, path: &Path, max_gap: usize) -> Resu
     let limit = MAX_IMAGE as u64 + 4096;
     let read = image.rewind().and_then(|()| image.by_ref().take(limit).read_to_end(&mut bytes));
     read.map_err(|error| Failure::read(place, &error))?;
-    let origin = guard::origin(&bytes, build.bytes()).map_err(|error| {
+    let origin = guard::build_match(&bytes, build.bytes()).map_err(|error| {
         Failure::new(format_args!("{place}: {error}"), "compress the build again with `otaseal compress`")
     })?;
     Ok(Build { file: path.display().to_string(), origin })
@@ -234,7 +234,7 @@ fn stale(image: &mut File, place: &Place, max_gap: usize) -> Option<String> {
     if !build.is_file() {
         return None;
     }
-    let Build { file, origin: Origin::Other } = compare(image, place, &build, max_gap).ok()? else {
+    let Build { file, origin: BuildMatch::Other } = compare(image, place, &build, max_gap).ok()? else {
         return None;
     };
     Some(format!("{place} was not made from {file}, which lies beside it: one of them is stale"))

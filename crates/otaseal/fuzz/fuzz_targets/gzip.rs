@@ -2,14 +2,14 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use otaseal::format::gzip::lint::{MAX_CONTENT, Severity, lint};
+use otaseal::format::gzip::lint::{GzipSeverity, MAX_CONTENT, lint};
 use otaseal::profile::fit::{self, Flash};
 use otaseal::profile::{Device, judge};
 
 fuzz_target!(|data: &[u8]| {
     let report = lint(data);
     // Either there is content, or something that bricks a device is said to be wrong.
-    let bad = report.findings.iter().any(|finding| finding.severity() == Severity::Bricks);
+    let bad = report.findings.iter().any(|finding| finding.severity() == GzipSeverity::Bricks);
     assert!(report.content.is_some() || bad);
     if let Some(content) = &report.content {
         assert!(content.len() <= MAX_CONTENT);

@@ -20,7 +20,7 @@ use object::elf::{
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 use object::{LittleEndian, SectionIndex};
 
-pub use self::error::{ElfError, Place};
+pub use self::error::{ElfError, ElfPlace};
 
 /// The largest gap between two pieces that is filled by default, in bytes.
 ///
@@ -127,14 +127,14 @@ pub fn flatten(elf: &[u8], max_gap: usize) -> Result<Flat, ElfError> {
 
 /// Bytes of the file and their load address.
 struct Piece<'a> {
-    place: Place,
+    place: ElfPlace,
     bytes: &'a [u8],
 }
 
 impl<'a> Piece<'a> {
     fn new(name: String, start: u64, bytes: &'a [u8]) -> Result<Self, ElfError> {
         match start.checked_add(bytes.len() as u64) {
-            Some(end) => Ok(Self { place: Place { name, start, end }, bytes }),
+            Some(end) => Ok(Self { place: ElfPlace { name, start, end }, bytes }),
             None => Err(ElfError::AddressOverflow { name }),
         }
     }

@@ -31,12 +31,12 @@ pub struct PairFiles {
 }
 
 impl PairFiles {
-    /// Opens temporary files beside the two targets. Only the owner can read the private one, from the moment it
+    /// Opens temporary files beside the two destinations. Only the owner can read the private one, from the moment it
     /// exists.
     ///
     /// # Errors
-    /// [`PairError::OneName`]. [`PairError::Output`] if a target exists and may not be replaced, or if its directory is
-    /// missing or not writable.
+    /// [`PairError::OneName`]. [`PairError::Output`] if a destination exists and may not be replaced, or if its
+    /// directory is missing or not writable.
     pub fn stage(private: &Path, public: &Path, overwrite: Overwrite) -> Result<Self, PairError> {
         if private == public {
             return Err(PairError::OneName(private.into()));
@@ -56,7 +56,7 @@ impl PairFiles {
     /// name has changed.
     pub fn commit(self, key: &PrivateKey, protection: Protection<'_>) -> Result<(), PairError> {
         let Self { mut private, mut public, overwrite } = self;
-        let public_path = public.target().to_owned();
+        let public_path = public.destination().to_owned();
         fill(&mut private, key.to_pem(protection)?.as_bytes())?;
         fill(&mut public, key.public().to_spki_pem().as_bytes())?;
         // The slow steps come before the first name changes: if otaseal is killed between the two names, half a pair is
@@ -80,7 +80,7 @@ impl PairFiles {
 }
 
 fn fill(file: &mut Pending, bytes: &[u8]) -> Result<(), OutputError> {
-    file.write_all(bytes).map_err(|source| OutputError::Io { path: file.target().into(), source })
+    file.write_all(bytes).map_err(|source| OutputError::Io { path: file.destination().into(), source })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Writes files so that they appear whole or not at all.
 //!
-//! otaseal writes to a temporary file in the target's own directory. A rename then gives it its name, which file
-//! systems do in one step. So after a crash, a full disk or `kill -9`, the target is the old file or the new one.
+//! otaseal writes to a temporary file in the destination's own directory. A rename then gives it its name, which file
+//! systems do in one step. So after a crash, a full disk or `kill -9`, the destination is the old file or the new one.
 //! `kill -9` can leave a file named `.otaseal-*` beside it; nothing reads that file.
 
 use std::fs::{self, File};
@@ -9,10 +9,10 @@ use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
-/// Says what happens if the target exists already.
+/// Says what happens if the destination exists already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overwrite {
-    /// An error. The target stays as it is.
+    /// An error. The destination stays as it is.
     Refuse,
     /// The new file replaces it in one step.
     Replace,
@@ -32,16 +32,16 @@ pub enum Access {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OutputError {
-    /// The target exists, and otaseal may not replace it.
+    /// The destination exists, and otaseal may not replace it.
     #[error("{} exists already", .0.display())]
     Exists(PathBuf),
-    /// The target is a directory, a device or a pipe. A rename would replace it by a file.
+    /// The destination is a directory, a device or a pipe. A rename would replace it by a file.
     #[error("{} is not a regular file", .0.display())]
     NotAFile(PathBuf),
     /// The system refused.
     #[error("{} could not be written: {source}", path.display())]
     Io {
-        /// The target.
+        /// The destination.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -52,58 +52,58 @@ pub enum OutputError {
 #[derive(Debug)]
 pub struct Pending {
     temporary: NamedTempFile,
-    target: PathBuf,
+    destination: PathBuf,
     overwrite: Overwrite,
     access: Access,
 }
 
 impl Pending {
-    /// Opens a temporary file beside `target`.
+    /// Opens a temporary file beside `destination`.
     ///
     /// # Errors
     /// [`OutputError::Exists`] and [`OutputError::NotAFile`], as their names say. [`OutputError::Io`] if the directory
     /// is missing or not writable.
-    pub fn create(target: &Path, overwrite: Overwrite, access: Access) -> Result<Self, OutputError> {
-        match fs::metadata(target) {
-            Ok(found) if !found.is_file() => return Err(OutputError::NotAFile(target.into())),
-            Ok(_) if overwrite == Overwrite::Refuse => return Err(OutputError::Exists(target.into())),
+    pub fn create(destination: &Path, overwrite: Overwrite, access: Access) -> Result<Self, OutputError> {
+        match fs::metadata(destination) {
+            Ok(found) if !found.is_file() => return Err(OutputError::NotAFile(destination.into())),
+            Ok(_) if overwrite == Overwrite::Refuse => return Err(OutputError::Exists(destination.into())),
             _ => {}
         }
-        let directory = match target.parent() {
+        let directory = match destination.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
         // This call is for its error alone: the error of the temporary file has lost the system's words.
-        fs::metadata(directory).map_err(|source| OutputError::Io { path: target.into(), source })?;
+        fs::metadata(directory).map_err(|source| OutputError::Io { path: destination.into(), source })?;
         let mut builder = tempfile::Builder::new();
         builder.prefix(".otaseal-");
         restrict(&mut builder, access);
         let temporary = builder
             .tempfile_in(directory)
-            .map_err(|source| OutputError::Io { path: target.into(), source: without_path(source) })?;
-        Ok(Self { temporary, target: target.into(), overwrite, access })
+            .map_err(|source| OutputError::Io { path: destination.into(), source: without_path(source) })?;
+        Ok(Self { temporary, destination: destination.into(), overwrite, access })
     }
 
     /// Returns the path that the file will have.
-    pub fn target(&self) -> &Path {
-        &self.target
+    pub fn destination(&self) -> &Path {
+        &self.destination
     }
 
     /// Waits until the bytes have reached the disk.
     pub(crate) fn sync(&self) -> Result<(), OutputError> {
         let synced = self.temporary.as_file().sync_all();
-        synced.map_err(|source| OutputError::Io { path: self.target.clone(), source })
+        synced.map_err(|source| OutputError::Io { path: self.destination.clone(), source })
     }
 
     /// Gives the file its name. A private file is a key, and nobody can make it again: so this waits until its bytes
     /// are on the disk.
     ///
     /// # Errors
-    /// [`OutputError::Io`] if the disk or the rename fails. [`OutputError::Exists`] if another process made the target
-    /// in the meantime, and otaseal may not replace it. The target is then as it was.
+    /// [`OutputError::Io`] if the disk or the rename fails. [`OutputError::Exists`] if another process made the
+    /// destination in the meantime, and otaseal may not replace it. The destination is then as it was.
     pub fn commit(self) -> Result<(), OutputError> {
-        let Self { temporary, target, overwrite, access } = self;
-        let failed = |source| OutputError::Io { path: target.clone(), source };
+        let Self { temporary, destination, overwrite, access } = self;
+        let failed = |source| OutputError::Io { path: destination.clone(), source };
         // Without this, a power cut soon after the rename could leave the name on an empty file. For files that can be
         // made again, that loss is not worth the wait, which is longer than signing takes. Every verifier rejects an
         // image without its bytes.
@@ -111,13 +111,15 @@ impl Pending {
             temporary.as_file().sync_all().map_err(failed)?;
         }
         match overwrite {
-            Overwrite::Replace => temporary.persist(&target).map(drop).map_err(|error| failed(error.error)),
-            Overwrite::Refuse => {
-                temporary.persist_noclobber(&target).map(drop).map_err(|error| match error.error.kind() {
-                    io::ErrorKind::AlreadyExists => OutputError::Exists(target.clone()),
-                    _ => failed(error.error),
-                })
+            Overwrite::Replace => {
+                temporary.persist(&destination).map(drop).map_err(|error| failed(error.error))
             }
+            Overwrite::Refuse => temporary.persist_noclobber(&destination).map(drop).map_err(|error| {
+                match error.error.kind() {
+                    io::ErrorKind::AlreadyExists => OutputError::Exists(destination.clone()),
+                    _ => failed(error.error),
+                }
+            }),
         }
     }
 }

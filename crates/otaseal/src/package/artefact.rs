@@ -2,7 +2,7 @@
 
 use crate::format::layers::Encoding;
 use crate::profile::Profile;
-use crate::profile::target::Refusal;
+use crate::profile::devices::Refusal;
 use crate::sign::Scheme;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;

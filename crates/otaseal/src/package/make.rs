@@ -12,7 +12,7 @@ use crate::package::firmware::{Firmware, FirmwareError};
 use crate::package::manifest::{self, Artefact, Installed, Manifest};
 use crate::policy::continuity::Continuity;
 use crate::policy::lint::Finding;
-use crate::policy::{Candidate, known_keys};
+use crate::policy::{Candidate, published_keys};
 use crate::sign::Signer;
 use std::sync::Arc;
 
@@ -95,7 +95,7 @@ pub(super) fn make_for<P>(
                 Some(signed) => signed.parts(),
                 None => [payload.bytes(), &[]],
             };
-            let verdicts = options.target.judge(parts, key);
+            let verdicts = options.devices.judge(parts, key);
             if !verdicts.nobody_accepts() {
                 let mut hasher = Hasher::default();
                 parts.iter().for_each(|part| hasher.update(part));
@@ -116,7 +116,7 @@ pub(super) fn make_for<P>(
             file.payload = shared.clone();
         }
     }
-    for profile in &options.target.profiles {
+    for profile in &options.devices.profiles {
         if !made.iter().any(|file| file.artefact.accepted_by.contains(profile)) {
             let reasons = refusals.iter().filter_map(|artefact| artefact.reason(*profile)).collect();
             return Err(PackageError::NothingFor { profile: *profile, reasons });
@@ -171,7 +171,7 @@ fn manifest_of(
         source: firmware.source().clone(),
         installed: Installed::of(firmware.bytes()),
         key: manifest::Key { id: key.id(), size: key.size() },
-        example_key: known_keys::published_at(key.id()).is_some(),
+        example_key: published_keys::published_at(key.id()).is_some(),
         carries: Some(continuity.keys().iter().map(|key| key.key_id).collect()),
         timestamp: options.timestamp,
         support_until: options.evidence.support_until,

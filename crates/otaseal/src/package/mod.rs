@@ -30,7 +30,7 @@ use crate::ledger::Appended;
 use crate::policy::Policy;
 use crate::policy::continuity::Continuity;
 use crate::policy::lint::Finding;
-use crate::profile::target::Target;
+use crate::profile::devices::Devices;
 use crate::sign::Signer;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -60,7 +60,7 @@ pub struct Options {
     /// Support, security and origin of the build, for the manifest. A bill of materials is copied into the package.
     pub evidence: Evidence,
     /// The devices that the package is for. An artefact that none of them accepts is left out.
-    pub target: Target,
+    pub devices: Devices,
     /// Metadata for the payloads, inside the signed bytes. The plain artefact is not signed and stays as the build made
     /// it.
     pub metadata: Option<metadata::Labels>,
@@ -80,7 +80,7 @@ impl Options {
             policy: Policy::default(),
             set_flash_mode: None,
             evidence: Evidence::default(),
-            target: Target::default(),
+            devices: Devices::default(),
             metadata: None,
         }
     }

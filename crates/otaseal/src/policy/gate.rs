@@ -39,7 +39,7 @@ pub enum PolicyError {
     Continuity(#[from] ContinuityError),
     /// A boot loader that inflates this gzip bricks the device.
     #[error("{0}")]
-    Gzip(gzip_lint::Finding),
+    Gzip(gzip_lint::GzipFinding),
     /// The payload does not hold the image that was judged.
     #[error("the payload holds another image than the one that was judged")]
     OtherPayload,
@@ -224,12 +224,14 @@ fn start(stream: &mut dyn ReadSeek) -> io::Result<Vec<u8>> {
 }
 
 /// What some cores have against a gzip.
-fn lint_gzip(payload: &[u8]) -> Result<Option<gzip_lint::Finding>, PolicyError> {
+fn lint_gzip(payload: &[u8]) -> Result<Option<gzip_lint::GzipFinding>, PolicyError> {
     if PayloadKind::of(payload) != PayloadKind::Gzip {
         return Ok(None);
     }
     match gzip_lint::lint(payload).objection() {
-        Some(finding) if finding.severity() == gzip_lint::Severity::Bricks => Err(PolicyError::Gzip(finding)),
+        Some(finding) if finding.severity() == gzip_lint::GzipSeverity::Bricks => {
+            Err(PolicyError::Gzip(finding))
+        }
         objection => Ok(objection),
     }
 }
@@ -239,7 +241,7 @@ pub struct Permit<'g> {
     gate: &'g Gate<'g>,
     bytes: Bytes<'g>,
     continuity: Option<Continuity>,
-    gzip: Option<gzip_lint::Finding>,
+    gzip: Option<gzip_lint::GzipFinding>,
 }
 
 /// What [`Permit::sign`] did.
@@ -267,7 +269,7 @@ impl Permit<'_> {
     }
 
     /// Why some cores refuse the gzip.
-    pub fn gzip_finding(&self) -> Option<&gzip_lint::Finding> {
+    pub fn gzip_finding(&self) -> Option<&gzip_lint::GzipFinding> {
         self.gzip.as_ref()
     }
 

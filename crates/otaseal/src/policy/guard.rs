@@ -232,7 +232,7 @@ pub(crate) fn check_plain(
 /// How an image relates to a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Origin {
+pub enum BuildMatch {
     /// It is that build.
     Same,
     /// It is that build in another flash mode.
@@ -245,20 +245,20 @@ pub enum Origin {
 ///
 /// # Errors
 /// [`GunzipError`] where the image cannot be inflated.
-pub fn origin(image: &[u8], build: &[u8]) -> Result<Origin, GunzipError> {
+pub fn build_match(image: &[u8], build: &[u8]) -> Result<BuildMatch, GunzipError> {
     let layers = layers::unpack(image)?;
     let plain = without_metadata(&layers.plain);
     if plain == build {
-        return Ok(Origin::Same);
+        return Ok(BuildMatch::Same);
     }
     let mode = plain.get(2).copied().and_then(FlashMode::from_byte);
     if let Some(mode) = mode.filter(|_| plain.len() == build.len()) {
         let mut patched = build.to_vec();
         if set_flash_mode(&mut patched, mode).is_some() && plain == patched {
-            return Ok(Origin::OtherFlashMode);
+            return Ok(BuildMatch::OtherFlashMode);
         }
     }
-    Ok(Origin::Other)
+    Ok(BuildMatch::Other)
 }
 
 /// A raw image may end in a metadata block, which says how long the image is without it.

@@ -10,7 +10,7 @@ use self::git::tracked_by_git;
 use crate::key::encryption::Encryption;
 use crate::key::{KeyError, KeySize, PublicKey};
 use crate::policy::Purpose;
-use crate::policy::known_keys;
+use crate::policy::published_keys;
 use crate::sign::{Kept, KeyFile};
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -158,7 +158,7 @@ fn octal<S: Serializer>(mode: &u32, serializer: S) -> Result<S::Ok, S::Error> {
 /// Looks at the numbers of a public key, and whether its private half is published. A published key has that one
 /// finding: nothing else matters then.
 pub fn public_key(key: &PublicKey) -> Vec<Finding> {
-    if let Some(at) = known_keys::published_at(key.id()) {
+    if let Some(at) = published_keys::published_at(key.id()) {
         return vec![Finding::Published { at }];
     }
     let mut findings = modulus::lint(key.modulus());

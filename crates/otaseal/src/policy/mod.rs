@@ -6,8 +6,8 @@
 pub mod continuity;
 mod gate;
 pub mod guard;
-pub mod known_keys;
 pub mod lint;
+pub mod published_keys;
 mod purpose;
 
 pub use self::gate::{Candidate, Gate, Permit, PolicyError, SignedOutputs};

@@ -15,10 +15,10 @@
 //! [`judge`] runs the updater's own steps, in its order. A device without a key (`/unsigned`) checks no signature, and
 //! takes a trailer for part of the file. That is harmless behind a plain image, and deadly behind a gzip.
 
+pub mod devices;
 pub mod fit;
 mod reason;
 mod table;
-pub mod target;
 mod verdict;
 
 pub use reason::{Assumption, Reason};
@@ -34,7 +34,7 @@ use otaseal_device::{MetadataBlock, Reject, layout};
 
 use self::fit::Misfit;
 use crate::format::gzip;
-use crate::format::gzip::lint::{self as gzip_lint, Finding, Severity};
+use crate::format::gzip::lint::{self as gzip_lint, GzipFinding, GzipSeverity};
 use crate::format::image::{self, Esp8266File, Kind, esp8266::FlashMode};
 use crate::key::PublicKey;
 use crate::sign::Scheme;
@@ -252,10 +252,10 @@ impl<'a> Course<'a> {
         let report = gzip_lint::lint(stored);
         match report.objection() {
             // uzlib has written nothing at this point.
-            Some(finding @ Finding::Header { .. }) => {
+            Some(finding @ GzipFinding::Header { .. }) => {
                 Err(Verdict::Refuses { code: None, prints: "cp:5".into(), reason: Reason::Gzip(finding) })
             }
-            Some(finding) if finding.severity() == Severity::Bricks => bricks(Reason::Gzip(finding)),
+            Some(finding) if finding.severity() == GzipSeverity::Bricks => bricks(Reason::Gzip(finding)),
             _ => match report.content {
                 Some(content) => Ok(content),
                 None => unreachable!("what has no content has an objection that bricks"),

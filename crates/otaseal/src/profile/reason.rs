@@ -6,7 +6,7 @@ use otaseal_device::{MetadataError, Reject};
 use serde::{Serialize, Serializer};
 
 use super::fit::Misfit;
-use crate::format::gzip::lint::Finding;
+use crate::format::gzip::lint::GzipFinding;
 use crate::format::image::esp8266::FlashMode;
 use crate::sign::Scheme;
 
@@ -68,7 +68,7 @@ pub enum Reason {
         written: usize,
     },
     /// The boot loader and this gzip do not go together.
-    Gzip(Finding),
+    Gzip(GzipFinding),
     /// The image starts in another flash mode than the one that the device is wired for.
     FlashMode {
         /// The image's.

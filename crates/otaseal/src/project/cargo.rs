@@ -31,7 +31,7 @@ pub use error::CargoError;
 pub use keygen::{Keygen, NewKey, keygen};
 pub use note::Note;
 pub use render::run;
-pub use tasks::{Pubkey, Request, Signed, VerifiedFile, Verify, pubkey, sign, verify};
+pub use tasks::{Pubkey, Request, SignedBuild, VerifiedFile, Verify, pubkey, sign, verify};
 
 #[cfg(test)]
 mod tests;

@@ -249,13 +249,14 @@ impl Settings {
 
     fn apply_devices(&self, options: &mut Options) {
         if let Some(devices) = &self.devices {
-            options.target.profiles.clone_from(devices);
+            options.devices.profiles.clone_from(devices);
         }
         if let Some(layout) = self.flash_layout {
-            options.target.flash = Some(Flash { fs_start: layout.fs_start, installed: None });
-            options.target.flash_bytes = Some(layout.flash_bytes);
+            options.devices.flash = Some(Flash { fs_start: layout.fs_start, installed: None });
+            options.devices.flash_bytes = Some(layout.flash_bytes);
         }
-        options.target.flash_mode = self.flash_mode.or(self.expect_flash_mode).or(options.target.flash_mode);
+        options.devices.flash_mode =
+            self.flash_mode.or(self.expect_flash_mode).or(options.devices.flash_mode);
         let expect = &mut options.policy.expect;
         expect.flash_mode = self.expect_flash_mode.or(expect.flash_mode);
         options.set_flash_mode = self.set_flash_mode.or(options.set_flash_mode);

@@ -4,7 +4,7 @@ use super::MAX_FLAT_LEN;
 
 /// A piece of the image and its load addresses, for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct ElfPlace {
     /// The section's name, or `segment N` if there is no section table.
     pub name: String,
     /// Load address of the first byte.
@@ -13,7 +13,7 @@ pub struct Place {
     pub end: u64,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ElfPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({:#010x}..{:#010x})", self.name, self.start, self.end)
     }
@@ -87,17 +87,17 @@ pub enum ElfError {
     #[error("{first} and {second} overlap")]
     Overlap {
         /// The piece that starts first.
-        first: Place,
+        first: ElfPlace,
         /// The piece that starts inside it.
-        second: Place,
+        second: ElfPlace,
     },
     /// Two neighbours are further apart than the limit.
     #[error("a gap of {gap} bytes between {before} and {after}; the limit is {limit}")]
     GapTooLarge {
         /// The piece before the gap.
-        before: Place,
+        before: ElfPlace,
         /// The piece after the gap.
-        after: Place,
+        after: ElfPlace,
         /// Size of the gap in bytes.
         gap: u64,
         /// The limit in bytes.
@@ -107,9 +107,9 @@ pub enum ElfError {
     #[error("the flat image from {first} to {last} would be {len} bytes; the limit is {MAX_FLAT_LEN}")]
     TooLarge {
         /// The piece at the lowest address.
-        first: Place,
+        first: ElfPlace,
         /// The piece at the highest address.
-        last: Place,
+        last: ElfPlace,
         /// Size of the image in bytes.
         len: u64,
     },

@@ -23,7 +23,7 @@ const FNAME: u8 = 1 << 3;
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Severity {
+pub enum GzipSeverity {
     /// It works on every device, and is untidy.
     Note,
     /// Some devices refuse it.
@@ -36,7 +36,7 @@ pub enum Severity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "finding", rename_all = "kebab-case")]
 #[non_exhaustive]
-pub enum Finding {
+pub enum GzipFinding {
     /// Another member follows the first. A device unpacks only the first, to the length in the last.
     SecondMember {
         /// Offset in bytes at which it begins.
@@ -93,9 +93,9 @@ pub enum Finding {
     },
 }
 
-impl Finding {
+impl GzipFinding {
     /// Returns how bad it is.
-    pub fn severity(&self) -> Severity {
+    pub fn severity(&self) -> GzipSeverity {
         match self {
             Self::SecondMember { .. }
             | Self::TrailingBytes { .. }
@@ -104,14 +104,14 @@ impl Finding {
             | Self::TooLong
             | Self::Empty
             | Self::Corrupt { .. }
-            | Self::Header { .. } => Severity::Bricks,
-            Self::Unaligned { .. } => Severity::Refused,
-            Self::Time { .. } | Self::FileName | Self::Text | Self::System { .. } => Severity::Note,
+            | Self::Header { .. } => GzipSeverity::Bricks,
+            Self::Unaligned { .. } => GzipSeverity::Refused,
+            Self::Time { .. } | Self::FileName | Self::Text | Self::System { .. } => GzipSeverity::Note,
         }
     }
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for GzipFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SecondMember { offset } => write!(
@@ -158,15 +158,15 @@ fn as_text<S: serde::Serializer>(error: &GunzipError, serializer: S) -> Result<S
 #[non_exhaustive]
 pub struct Report {
     /// The findings.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<GzipFinding>,
     /// The plain image, if no finding hides it.
     pub content: Option<Vec<u8>>,
 }
 
 impl Report {
     /// Returns the worst finding, unless it is only a note.
-    pub fn objection(&self) -> Option<Finding> {
-        self.findings.first().copied().filter(|finding| finding.severity() > Severity::Note)
+    pub fn objection(&self) -> Option<GzipFinding> {
+        self.findings.first().copied().filter(|finding| finding.severity() > GzipSeverity::Note)
     }
 }
 
@@ -179,7 +179,7 @@ pub fn lint(gzip: &[u8]) -> Report {
     let content = match gzip::gunzip(gzip, MAX_CONTENT) {
         Ok(content) => {
             if content.is_empty() {
-                findings.push(Finding::Empty);
+                findings.push(GzipFinding::Empty);
             }
             Some(content)
         }
@@ -190,45 +190,45 @@ pub fn lint(gzip: &[u8]) -> Report {
     };
     match gzip.len() % 4 {
         0 => {}
-        remainder => findings.push(Finding::Unaligned { remainder }),
+        remainder => findings.push(GzipFinding::Unaligned { remainder }),
     }
     if let Some(&[_, _, _, flags, t0, t1, t2, t3, _, system]) = gzip.first_chunk::<10>() {
         match u32::from_le_bytes([t0, t1, t2, t3]) {
             0 => {}
-            seconds => findings.push(Finding::Time { seconds }),
+            seconds => findings.push(GzipFinding::Time { seconds }),
         }
         if flags & FNAME != 0 {
-            findings.push(Finding::FileName);
+            findings.push(GzipFinding::FileName);
         }
         if flags & FTEXT != 0 {
-            findings.push(Finding::Text);
+            findings.push(GzipFinding::Text);
         }
         if system != 255 {
-            findings.push(Finding::System { number: system });
+            findings.push(GzipFinding::System { number: system });
         }
     }
     Report { findings, content }
 }
 
 /// Translates an error of the strict reader into its effect on a device.
-fn objection(gzip: &[u8], error: GunzipError) -> Finding {
+fn objection(gzip: &[u8], error: GunzipError) -> GzipFinding {
     match error {
         GunzipError::NotGzip
         | GunzipError::Method(_)
         | GunzipError::ReservedFlags(_)
-        | GunzipError::HeaderTruncated => Finding::Header { error },
+        | GunzipError::HeaderTruncated => GzipFinding::Header { error },
         GunzipError::Trailing { len } => {
             let offset = gzip.len().saturating_sub(len);
             match gzip.get(offset..) {
-                Some([0x1f, 0x8b, ..]) => Finding::SecondMember { offset },
-                _ => Finding::TrailingBytes { count: len },
+                Some([0x1f, 0x8b, ..]) => GzipFinding::SecondMember { offset },
+                _ => GzipFinding::TrailingBytes { count: len },
             }
         }
-        GunzipError::Crc { .. } => Finding::WrongCrc,
-        GunzipError::Size { stated, actual } => Finding::WrongLength { stated, actual },
-        GunzipError::TooLong { .. } => Finding::TooLong,
+        GunzipError::Crc { .. } => GzipFinding::WrongCrc,
+        GunzipError::Size { stated, actual } => GzipFinding::WrongLength { stated, actual },
+        GunzipError::TooLong { .. } => GzipFinding::TooLong,
         GunzipError::HeaderCrc { .. } | GunzipError::Corrupt { .. } | GunzipError::Truncated => {
-            Finding::Corrupt { error }
+            GzipFinding::Corrupt { error }
         }
     }
 }

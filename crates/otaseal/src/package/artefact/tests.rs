@@ -35,7 +35,7 @@ impl Bench {
         let mut options = Options::new(self.dir.path().join("fw.bin"), self.dir.path().join("dist"));
         options.artefacts = ArtefactKind::ALL.to_vec();
         options.policy.continuity.without_key = WithoutKey::Allow;
-        options.target.profiles = profiles.iter().map(|profile| profile.parse().unwrap()).collect();
+        options.devices.profiles = profiles.iter().map(|profile| profile.parse().unwrap()).collect();
         change(&mut options);
         package(&options, &self.key)
     }
@@ -90,7 +90,7 @@ fn a_device_that_accepts_nothing_fails_the_package() {
     assert!(matches!(error, PackageError::NothingFor { .. }), "{error}");
     assert!(error.to_string().starts_with("esp8266@2.7.4 accepts none"), "{error}");
     let full = |options: &mut Options| {
-        options.target.flash = Some(Flash { fs_start: 0x2_0000, installed: Some(0x2_0000) });
+        options.devices.flash = Some(Flash { fs_start: 0x2_0000, installed: Some(0x2_0000) });
     };
     let error = bench.package(&["esp8266@3.1.2"], full).unwrap_err();
     assert!(error.to_string().contains("Not Enough Space"), "{error}");

@@ -81,17 +81,17 @@ fn an_image_is_told_from_another_build_through_its_layers() {
     let mut in_qio = build.clone();
     in_qio.set_flash_mode(FlashMode::Qio).unwrap();
     for (firmware, expected) in
-        [(&build, Origin::Same), (&other, Origin::Other), (&in_qio, Origin::OtherFlashMode)]
+        [(&build, BuildMatch::Same), (&other, BuildMatch::Other), (&in_qio, BuildMatch::OtherFlashMode)]
     {
         for payload in [firmware.plain(), firmware.gzip(Effort::Fast).unwrap()] {
-            assert_eq!(origin(payload.bytes(), build.bytes()).unwrap(), expected);
+            assert_eq!(build_match(payload.bytes(), build.bytes()).unwrap(), expected);
             let signed = crate::testing::signed(payload.bytes(), &key, Scheme::Pkcs1v15Sha256);
-            assert_eq!(origin(&signed, build.bytes()).unwrap(), expected);
+            assert_eq!(build_match(&signed, build.bytes()).unwrap(), expected);
         }
     }
     let longer = [build.bytes(), b"more"].concat();
-    assert_eq!(origin(&longer, build.bytes()).unwrap(), Origin::Other);
-    assert!(origin(b"\x1f\x8b\x08 no gzip", build.bytes()).is_err());
+    assert_eq!(build_match(&longer, build.bytes()).unwrap(), BuildMatch::Other);
+    assert!(build_match(b"\x1f\x8b\x08 no gzip", build.bytes()).is_err());
 }
 
 #[test]

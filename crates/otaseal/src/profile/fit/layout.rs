@@ -6,7 +6,7 @@ use super::{SECTOR, round_up};
 
 /// The division of a flash chip.
 ///
-/// The sketch begins at 0, an update is staged right below the file system, and the file system begins at `fs_start`.
+/// The image begins at 0, an update is staged right below the file system, and the file system begins at `fs_start`.
 /// Source: esp8266/Arduino `boards.txt` (`spiffs_start`) and `tools/sdk/ld/eagle.flash.*.ld` (`_FS_start`), the same
 /// from core 2.5.1 to 3.1.2. A layout without a file system ends five sectors before the chip does: EEPROM, RF
 /// calibration and three sectors of the SDK.
@@ -79,28 +79,28 @@ impl FromStr for FlashLayout {
 
 /// A report of a device that describes no flash chip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{free} free bytes beside a sketch of {sketch} bytes fit no layout of a flash chip")]
+#[error("{free} free bytes beside an image of {image} bytes fit no layout of a flash chip")]
 pub struct ImpossibleReport {
     /// Free space, in bytes.
     pub free: u32,
-    /// Size of the sketch, in bytes.
-    pub sketch: u32,
+    /// Size of the image, in bytes.
+    pub image: u32,
 }
 
 /// Returns the offset at which the file system of a device begins. The device reports two numbers with every request:
 /// `x-ESP8266-free-space` and `x-ESP8266-sketch-size`.
 ///
-/// It computes `free = fs_start - sketch`, with the sketch rounded up to a sector (esp8266/Arduino `Esp.cpp`,
+/// It computes `free = fs_start - image`, with the image rounded up to a sector (esp8266/Arduino `Esp.cpp`,
 /// `getFreeSketchSpace`). So the sum gives the layout back.
 ///
 /// # Errors
 /// [`ImpossibleReport`] if the sum is not a whole number of sectors, or more than 16 MiB.
-pub fn fs_start_of_device(free: u32, sketch: u32) -> Result<u32, ImpossibleReport> {
+pub fn fs_start_of_device(free: u32, image: u32) -> Result<u32, ImpossibleReport> {
     const LARGEST: u64 = 16 << 20;
-    let fs_start = u64::from(free) + round_up(u64::from(sketch));
+    let fs_start = u64::from(free) + round_up(u64::from(image));
     match u32::try_from(fs_start) {
-        Ok(start) if fs_start.is_multiple_of(SECTOR) && fs_start <= LARGEST && sketch > 0 => Ok(start),
-        _ => Err(ImpossibleReport { free, sketch }),
+        Ok(start) if fs_start.is_multiple_of(SECTOR) && fs_start <= LARGEST && image > 0 => Ok(start),
+        _ => Err(ImpossibleReport { free, image }),
     }
 }
 
@@ -129,9 +129,9 @@ mod tests {
     fn a_device_tells_its_layout() {
         // The ESP8266's request of a 4M1M device has these two numbers.
         assert_eq!(fs_start_of_device(0x30_0000 - 376_832, 373_952), Ok(0x30_0000));
-        // Free space that is not a multiple of a sector, no sketch, more than any chip.
-        for (free, sketch) in [(671_745, 373_952), (671_744, 0), (u32::MAX, 373_952), (0, u32::MAX)] {
-            assert!(fs_start_of_device(free, sketch).is_err(), "{free} {sketch}");
+        // Free space that is not a multiple of a sector, no image, more than any chip.
+        for (free, image) in [(671_745, 373_952), (671_744, 0), (u32::MAX, 373_952), (0, u32::MAX)] {
+            assert!(fs_start_of_device(free, image).is_err(), "{free} {image}");
         }
     }
 }

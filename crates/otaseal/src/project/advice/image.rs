@@ -2,7 +2,7 @@
 
 use super::{Advice, Speaker};
 use crate::format::elf::ElfError;
-use crate::format::gzip::lint::Finding as GzipFinding;
+use crate::format::gzip::lint::GzipFinding;
 use crate::format::homie::TokenError;
 use crate::format::image::esp8266::Damage;
 use crate::format::image::uf2::Uf2Error;

@@ -5,7 +5,7 @@ use super::args::{Task, parse};
 use super::build::Build;
 use super::keygen::{self, NewKey};
 use super::note::Note;
-use super::tasks::{self, Signed, VerifiedFile};
+use super::tasks::{self, SignedBuild, VerifiedFile};
 use crate::key::material;
 use crate::output::Written;
 use crate::project::advice::{Advice, Speaker};
@@ -88,7 +88,7 @@ fn words(note: &Note) -> String {
     }
 }
 
-fn signed(signed: &Signed, out: &mut dyn Write) -> io::Result<()> {
+fn signed(signed: &SignedBuild, out: &mut dyn Write) -> io::Result<()> {
     let (manifest, out_dir) = (&signed.report.manifest, &signed.report.out_dir);
     let from = match &signed.build {
         Build::Built(path) => format!("built {}", short(path)),

@@ -43,7 +43,7 @@ pub struct Request {
 /// What [`sign`] made.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Signed {
+pub struct SignedBuild {
     /// What was packaged.
     pub build: Build,
     /// The package.
@@ -74,7 +74,7 @@ pub struct VerifiedFile {
 ///
 /// # Errors
 /// [`CargoError`]; there is no package then, or the earlier one is still there.
-pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<Signed, CargoError> {
+pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<SignedBuild, CargoError> {
     let project = Project::load(request.manifest_path.as_deref(), &request.settings)?;
     let out_dir = project.out_dir()?;
     let base_name = project.base_name()?;
@@ -117,7 +117,7 @@ pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<Signed, Car
     let verified = signed
         .map(|(file, scheme)| verify_file(&report.out_dir.join(file), &public, scheme))
         .collect::<Result<_, _>>()?;
-    Ok(Signed { build, report, key: keys.name, verified_with, verified })
+    Ok(SignedBuild { build, report, key: keys.name, verified_with, verified })
 }
 
 /// Makes the bill of materials beside the packages; only a firmware that Cargo builds has one.

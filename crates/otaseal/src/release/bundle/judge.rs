@@ -16,7 +16,7 @@ use crate::package::firmware::Source;
 use crate::package::manifest::{self, Artefact, Installed, Manifest, ManifestError};
 use crate::package::{ArtefactKind, Package, PartsError, same, wrong};
 use crate::policy::continuity::{self, Form, Located, search};
-use crate::profile::target::Target;
+use crate::profile::devices::Devices;
 use crate::sign::Scheme;
 use crate::sign::verify::judge_bytes;
 use otaseal_device::KeyId;
@@ -264,8 +264,8 @@ fn carries(
 /// against a small flash.
 fn accepted(artefact: &Judging<'_>, index: usize, key: &PublicKey) -> Result<(), PartsError> {
     let said = artefact.said;
-    let target = Target { profiles: said.accepted_by.clone(), ..Target::default() };
-    let refused = target.judge([artefact.bytes, &[]], key).refused;
+    let devices = Devices { profiles: said.accepted_by.clone(), ..Devices::default() };
+    let refused = devices.judge([artefact.bytes, &[]], key).refused;
     match refused.first() {
         Some(refusal) => {
             let what =

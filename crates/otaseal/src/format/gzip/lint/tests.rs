@@ -18,8 +18,9 @@ fn findings(gzip: &[u8]) -> Vec<String> {
             .all(|finding| !finding.advice(Speaker::Program).is_empty() && !finding.to_string().is_empty())
     );
     assert!(findings.is_sorted_by(|a, b| a.severity() >= b.severity()), "the worst first: {findings:?}");
-    let name =
-        |finding: &Finding| serde_json::to_value(finding).unwrap()["finding"].as_str().unwrap().to_owned();
+    let name = |finding: &GzipFinding| {
+        serde_json::to_value(finding).unwrap()["finding"].as_str().unwrap().to_owned()
+    };
     findings.iter().map(name).collect()
 }
 
@@ -80,8 +81,11 @@ fn an_objection_is_more_than_a_note() {
     timed[4] = 1;
     assert_eq!(lint(&timed).objection(), None);
     let unaligned = lint(&unaligned()).objection().unwrap();
-    assert_eq!((unaligned, unaligned.severity()), (Finding::Unaligned { remainder: 1 }, Severity::Refused));
-    assert_eq!(lint(&good[..12]).objection().map(|finding| finding.severity()), Some(Severity::Bricks));
+    assert_eq!(
+        (unaligned, unaligned.severity()),
+        (GzipFinding::Unaligned { remainder: 1 }, GzipSeverity::Refused)
+    );
+    assert_eq!(lint(&good[..12]).objection().map(|finding| finding.severity()), Some(GzipSeverity::Bricks));
 }
 
 /// A gzip with an extra field of such a length that the file's is one more than a multiple of 4.
@@ -141,7 +145,7 @@ sys.exit(0 if stream.eof and not stream.unused_data else 1)";
     for at in (0..good.len()).step_by(7) {
         let mut gzip = good.clone();
         gzip[at] ^= 0x10;
-        let bad = lint(&gzip).findings.iter().any(|finding| finding.severity() == Severity::Bricks);
+        let bad = lint(&gzip).findings.iter().any(|finding| finding.severity() == GzipSeverity::Bricks);
         assert!(bad || zlib_accepts(&gzip), "byte {at}");
     }
 }

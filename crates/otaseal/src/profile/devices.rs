@@ -9,7 +9,7 @@ use crate::profile::{self, Device, Profile, Verdict};
 
 /// The devices that a package is made for. Without profiles, nothing is judged and nothing is left out.
 #[derive(Debug, Clone, Default)]
-pub struct Target {
+pub struct Devices {
     /// Their kinds. A device with a key has the key that signs.
     pub profiles: Vec<Profile>,
     /// The flash of the device with the least room.
@@ -44,7 +44,7 @@ impl Verdicts {
     }
 }
 
-impl Target {
+impl Devices {
     /// Judges an artefact, given in its two parts, for every profile.
     pub(crate) fn judge(&self, parts: [&[u8]; 2], key: &PublicKey) -> Verdicts {
         let mut verdicts = Verdicts { accepted: Vec::new(), refused: Vec::new() };
