@@ -1,6 +1,7 @@
 //! Files and the standard streams: what a `-` means, and what may be written where.
 
 use crate::error::Failure;
+use otaseal::format::secret::SecretBytes;
 use otaseal::key::{PublicKey, material};
 use otaseal::output::{Access, Overwrite, Pending, same_place};
 use otaseal::policy::Candidate;
@@ -11,7 +12,6 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use zeroize::Zeroizing;
 
 /// A file named on the command line; `-` is standard input or output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,7 +118,7 @@ impl Place {
         Ok(KeyPlace::from(self).public_key()?)
     }
 
-    pub(crate) fn key_bytes(&self) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    pub(crate) fn key_bytes(&self) -> Result<SecretBytes, Failure> {
         Ok(KeyPlace::from(self).bytes()?)
     }
 }

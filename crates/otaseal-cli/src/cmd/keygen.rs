@@ -4,6 +4,7 @@ use crate::io::{Place, check_places};
 use crate::passphrase::PassphraseArgs;
 use crate::report::{Outcome, Reporter};
 use clap::{ArgGroup, Args};
+use otaseal::format::secret::SecretBytes;
 use otaseal::key::encryption::{Derivation, Protection};
 use otaseal::key::pair::{PairError, PairFiles};
 use otaseal::key::passphrase::Passphrase;
@@ -15,7 +16,6 @@ use serde::Serialize;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
-use zeroize::Zeroizing;
 
 /// Make an RSA key pair
 ///
@@ -137,7 +137,7 @@ pub(crate) fn run(args: &Keygen, reporter: &Reporter) -> Result<Made, Failure> {
             let file = Pending::create(public, overwrite, Access::Public)?;
             let passphrase = passphrase()?;
             let key = generate()?;
-            to_stdout(args.pem(&key, passphrase.as_ref())?.as_bytes())?;
+            to_stdout(&args.pem(&key, passphrase.as_ref())?)?;
             fill(file, key.public().to_spki_pem().as_bytes())?;
             key
         }
@@ -145,7 +145,7 @@ pub(crate) fn run(args: &Keygen, reporter: &Reporter) -> Result<Made, Failure> {
             let file = Pending::create(private, overwrite, Access::OwnerOnly)?;
             let passphrase = passphrase()?;
             let key = generate()?;
-            fill(file, args.pem(&key, passphrase.as_ref())?.as_bytes())?;
+            fill(file, &args.pem(&key, passphrase.as_ref())?)?;
             to_stdout(key.public().to_spki_pem().as_bytes())?;
             key
         }
@@ -160,7 +160,7 @@ impl Keygen {
         passphrase.map_or(Protection::None, |passphrase| Protection::Passphrase(passphrase, derivation))
     }
 
-    fn pem(&self, key: &PrivateKey, passphrase: Option<&Passphrase>) -> Result<Zeroizing<String>, Failure> {
+    fn pem(&self, key: &PrivateKey, passphrase: Option<&Passphrase>) -> Result<SecretBytes, Failure> {
         key.to_pem(self.protection(passphrase)).map_err(|error| key_failed(&error))
     }
 }

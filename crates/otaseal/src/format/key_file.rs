@@ -3,6 +3,7 @@
 //! One function, `classify`, looks at the bytes and names the container. The loaders of [`crate::key`] and the
 //! `inspect` command both ask it, so that a file has the same name everywhere.
 
+use super::secret::SecretBytes;
 use rsa::pkcs1::{RsaPrivateKeyRef, RsaPublicKeyRef};
 use rsa::pkcs8::der::asn1::{AnyRef, BitStringRef, ObjectIdentifier};
 use rsa::pkcs8::der::{Decode, Encode, Reader, SliceReader, Tag, Tagged, pem};
@@ -108,7 +109,7 @@ impl KeyFileKind {
 ///
 /// # Errors
 /// Any error of the reader.
-pub fn read(mut reader: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
+pub fn read(mut reader: impl Read) -> io::Result<SecretBytes> {
     /// More bytes than a usual key file has.
     const USUAL: usize = 8 * 1024;
     let mut bytes = Zeroizing::new(Vec::with_capacity(USUAL + SPARE));
@@ -119,7 +120,7 @@ pub fn read(mut reader: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
         reader.take((MAX_KEY_FILE + 1 - USUAL) as u64).read_to_end(&mut larger)?;
         bytes = larger;
     }
-    Ok(bytes)
+    Ok(SecretBytes::new(bytes))
 }
 
 /// Free bytes that `read_to_end` wants when it has read everything. Without them it grows the vector.

@@ -8,3 +8,4 @@ pub mod image;
 pub mod key_file;
 pub mod layers;
 pub mod metadata;
+pub mod secret;

@@ -15,6 +15,7 @@ use super::KeyError;
 use super::passphrase::{Passphrase, SecretError, SecretKind, Secrets, ask};
 use super::stack;
 use crate::format::key_file::{KeyFile, KeyFileKind};
+use crate::format::secret::SecretBytes;
 use pkcs8::pkcs5::pbes2;
 use pkcs8::pkcs5::scrypt;
 use rsa::pkcs1::RsaPrivateKeyRef;
@@ -409,12 +410,12 @@ impl super::PrivateKey {
     ///
     /// # Errors
     /// As [`Self::to_encrypted_der`] and [`Self::to_pkcs8_pem`].
-    pub fn to_pem(&self, protection: Protection<'_>) -> Result<Zeroizing<String>, KeyError> {
+    pub fn to_pem(&self, protection: Protection<'_>) -> Result<SecretBytes, KeyError> {
         match protection {
             Protection::None => self.to_pkcs8_pem(),
             Protection::Passphrase(passphrase, derivation) => {
                 let der = self.to_encrypted_der(passphrase, derivation)?;
-                Ok(Zeroizing::new(super::pem("ENCRYPTED PRIVATE KEY", &der)?))
+                Ok(super::pem("ENCRYPTED PRIVATE KEY", &der)?.into_bytes().into())
             }
         }
     }

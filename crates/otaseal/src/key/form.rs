@@ -3,7 +3,7 @@
 use super::encryption::Protection;
 use super::{KeyError, PrivateKey, PublicKey, pem};
 use crate::format::key_file::{self, Armor};
-use zeroize::Zeroizing;
+use crate::format::secret::SecretBytes;
 
 /// The form of a private key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,11 +28,11 @@ impl PrivateKey {
     ///
     /// # Errors
     /// As [`Self::to_encrypted_der`] and [`Self::to_pkcs8_pem`].
-    pub fn encode(&self, form: PrivateForm<'_>, armor: Armor) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    pub fn encode(&self, form: PrivateForm<'_>, armor: Armor) -> Result<SecretBytes, KeyError> {
         let der = match form {
             PrivateForm::Pkcs8(Protection::None) => self.to_pkcs8_der()?,
             PrivateForm::Pkcs8(Protection::Passphrase(passphrase, derivation)) => {
-                Zeroizing::new(self.to_encrypted_der(passphrase, derivation)?)
+                self.to_encrypted_der(passphrase, derivation)?.into()
             }
             PrivateForm::Pkcs1 => self.to_pkcs1_der()?,
         };
@@ -43,7 +43,7 @@ impl PrivateKey {
         };
         match armor {
             Armor::Der => Ok(der),
-            Armor::Pem => Ok(Zeroizing::new(pem(label, &der)?.into_bytes())),
+            Armor::Pem => Ok(pem(label, &der)?.into_bytes().into()),
         }
     }
 }
@@ -80,7 +80,7 @@ mod tests {
     fn every_form_is_that_of_openssl() {
         let dir = tempfile::tempdir().unwrap();
         let key = PrivateKey::generate(KeySize::Rsa2048).unwrap();
-        fs::write(dir.path().join("key.pem"), key.to_pkcs8_pem().unwrap().as_bytes()).unwrap();
+        fs::write(dir.path().join("key.pem"), key.to_pkcs8_pem().unwrap()).unwrap();
         let made = |command: &str| {
             openssl(dir.path(), &format!("{command} -in key.pem -out made"));
             fs::read(dir.path().join("made")).unwrap()

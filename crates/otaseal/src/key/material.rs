@@ -226,6 +226,7 @@ mod tests {
     fn a_key_is_known_in_every_form_in_which_it_is_pasted() {
         let key = PrivateKey::generate(KeySize::Rsa2048).unwrap();
         let (pem, der) = (key.to_pkcs8_pem().unwrap(), key.to_pkcs8_der().unwrap());
+        let pem = std::str::from_utf8(&pem).unwrap();
         let pkcs1 = key.to_pkcs1_der().unwrap();
         let hex: String = der.iter().map(|byte| format!("{byte:02x}")).collect();
         let body = Base64::encode_string(&der);

@@ -19,6 +19,7 @@ pub mod uri;
 pub use self::id::parse_key_id;
 use crate::format::key_file;
 use crate::format::key_file::{Bad, KeyFile, KeyFileKind};
+use crate::format::secret::SecretBytes;
 use crate::key::encryption::EncryptionError;
 use crate::key::passphrase::{NoSecrets, SecretError, Secrets};
 use memchr::memmem;
@@ -31,6 +32,7 @@ use rsa::traits::{PrivateKeyParts, PublicKeyParts};
 use rsa::{BoxedUint, RsaPrivateKey, RsaPublicKey};
 use sha2::{Digest, Sha256};
 use std::fmt;
+use std::mem;
 use zeroize::Zeroizing;
 
 /// The only public exponent that otaseal makes or accepts. The device verifier is built for it, and no low-exponent
@@ -340,24 +342,25 @@ impl PrivateKey {
     ///
     /// # Errors
     /// [`KeyError::Inconsistent`] if the key cannot be encoded. A key that was checked always can.
-    pub fn to_pkcs8_pem(&self) -> Result<Zeroizing<String>, KeyError> {
-        self.inner.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::Inconsistent)
+    pub fn to_pkcs8_pem(&self) -> Result<SecretBytes, KeyError> {
+        let mut pem = self.inner.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::Inconsistent)?;
+        Ok(mem::take(&mut *pem).into_bytes().into())
     }
 
     /// Returns unencrypted PKCS#8 DER (RFC 5958 section 2), wiped on drop.
     ///
     /// # Errors
     /// As [`Self::to_pkcs8_pem`].
-    pub fn to_pkcs8_der(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        Ok(self.inner.to_pkcs8_der().map_err(|_| KeyError::Inconsistent)?.to_bytes())
+    pub fn to_pkcs8_der(&self) -> Result<SecretBytes, KeyError> {
+        Ok(SecretBytes::new(self.inner.to_pkcs8_der().map_err(|_| KeyError::Inconsistent)?.to_bytes()))
     }
 
     /// Returns unencrypted PKCS#1 DER (RFC 8017 A.1.2), wiped on drop.
     ///
     /// # Errors
     /// As [`Self::to_pkcs8_pem`].
-    pub fn to_pkcs1_der(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        Ok(self.inner.to_pkcs1_der().map_err(|_| KeyError::Inconsistent)?.to_bytes())
+    pub fn to_pkcs1_der(&self) -> Result<SecretBytes, KeyError> {
+        Ok(SecretBytes::new(self.inner.to_pkcs1_der().map_err(|_| KeyError::Inconsistent)?.to_bytes()))
     }
 
     /// Finds a prime or the private exponent in these bytes, in either byte order, and returns its offset. Signing

@@ -57,7 +57,7 @@ impl PairFiles {
     pub fn commit(self, key: &PrivateKey, protection: Protection<'_>) -> Result<(), PairError> {
         let Self { mut private, mut public, overwrite } = self;
         let public_path = public.destination().to_owned();
-        fill(&mut private, key.to_pem(protection)?.as_bytes())?;
+        fill(&mut private, &key.to_pem(protection)?)?;
         fill(&mut public, key.public().to_spki_pem().as_bytes())?;
         // The slow steps come before the first name changes: if otaseal is killed between the two names, half a pair is
         // left.

@@ -104,7 +104,7 @@ fn every_artefact_is_what_openssl_and_gzip_make_of_it() {
     assert_eq!(bench.out("fw.bin.gz").len() % 4, 0, "cores up to 3.1.2 misread an unaligned trailer");
 
     let pem = bench.key.to_pkcs8_pem().unwrap();
-    fs::write(bench.path("key.pem"), pem.as_bytes()).unwrap();
+    fs::write(bench.path("key.pem"), &pem).unwrap();
     for (payload, signed) in [("fw.bin", "fw.bin.signed"), ("fw.bin.gz", "fw.bin.gz.signed")] {
         openssl(bench.dir.path(), &format!("dgst -sha256 -sign key.pem -out sig dist/{payload}"));
         let expected = [bench.out(payload), fs::read(bench.path("sig")).unwrap(), vec![0, 1, 0, 0]].concat();

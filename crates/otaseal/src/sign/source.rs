@@ -3,6 +3,7 @@
 use super::command::{CommandSigner, SigningCommand};
 use super::pkcs11::Pkcs11Error;
 use crate::format::key_file;
+use crate::format::secret::SecretBytes;
 use crate::key::passphrase::Secrets;
 use crate::key::uri::{Pkcs11Uri, UriError};
 use crate::key::{KeyError, PrivateKey, PublicKey, encryption, material};
@@ -12,7 +13,6 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use zeroize::Zeroizing;
 
 /// The place of a key file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl KeyPlace {
     ///
     /// # Errors
     /// [`SourceError::Read`], [`SourceError::NotAName`] and [`SourceError::InToken`].
-    pub fn bytes(&self) -> Result<Zeroizing<Vec<u8>>, SourceError> {
+    pub fn bytes(&self) -> Result<SecretBytes, SourceError> {
         if let Self::Path(path) = self {
             if !material::is_name(path.as_os_str()) {
                 return Err(SourceError::NotAName {

@@ -55,7 +55,7 @@ fn both_forms_are_openssls_bytes_for_every_size_and_either_sides_key() {
             &format!("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:{} -out theirs.pem", size.bits()),
         );
         let ours = PrivateKey::generate(size).unwrap();
-        fs::write(dir.join("ours.pem"), ours.to_pkcs8_pem().unwrap().as_bytes()).unwrap();
+        fs::write(dir.join("ours.pem"), ours.to_pkcs8_pem().unwrap()).unwrap();
         for name in ["ours.pem", "theirs.pem"] {
             let key = PrivateKey::from_bytes(&fs::read(dir.join(name)).unwrap()).unwrap();
             let (mut current, mut legacy) = (Cursor::new(Vec::new()), Cursor::new(Vec::new()));

@@ -160,7 +160,7 @@ fn openssl_opens_what_we_write() {
         let start = Instant::now();
         let pem = key.to_pem(Protection::Passphrase(&passphrase, derivation)).unwrap();
         assert!(start.elapsed() < Duration::from_secs(5), "{derivation:?}");
-        fs::write(dir.path().join("ours.pem"), pem.as_bytes()).unwrap();
+        fs::write(dir.path().join("ours.pem"), &pem).unwrap();
         fs::write(dir.path().join("ours.der"), key.to_encrypted_der(&passphrase, derivation).unwrap())
             .unwrap();
         for (name, form) in [("ours.pem", "PEM"), ("ours.der", "DER")] {
@@ -168,7 +168,7 @@ fn openssl_opens_what_we_write() {
             let read = format!("pkey -in {name} -inform {form} -passin pass:{PASSPHRASE} -out again.pem");
             openssl(dir.path(), &read);
             assert_eq!(
-                fs::read_to_string(dir.path().join("again.pem")).unwrap(),
+                fs::read(dir.path().join("again.pem")).unwrap(),
                 *key.to_pkcs8_pem().unwrap(),
                 "{name}"
             );

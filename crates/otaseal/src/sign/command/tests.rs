@@ -19,7 +19,7 @@ impl Bench {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let key = PrivateKey::generate(KeySize::Rsa2048).unwrap();
-        fs::write(dir.path().join("a key.pem"), key.to_pkcs8_pem().unwrap().as_bytes()).unwrap();
+        fs::write(dir.path().join("a key.pem"), key.to_pkcs8_pem().unwrap()).unwrap();
         Self { public: key.public().clone(), dir }
     }
 
