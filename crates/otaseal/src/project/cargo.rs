@@ -1,6 +1,6 @@
-//! `cargo xtask sign` for any project: build the firmware, find it, package it.
+//! Runs `cargo xtask sign` for any project: builds the firmware, finds the ELF, packages it.
 //!
-//! A project's xtask is one call:
+//! The xtask of a project is one call:
 //!
 //! ```no_run
 //! use std::io::{stderr, stdout};
@@ -11,9 +11,9 @@
 //! }
 //! ```
 //!
-//! [`run`] reads the arguments and writes its report to what it is given; [`sign`], [`keygen`], [`pubkey`] and
-//! [`verify`] are the same without words, for a program that has its own. What to build, with which key and
-//! into what is said once, in the project's `Cargo.toml`: see [`crate::project::settings`].
+//! [`run`] reads the arguments and writes its report to the two writers. [`sign`], [`keygen`], [`pubkey`] and
+//! [`verify`] do the same tasks and write no report, for a program that writes its own. The project's `Cargo.toml` has
+//! the settings: see [`crate::project::settings`].
 
 mod args;
 mod build;

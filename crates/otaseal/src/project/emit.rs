@@ -1,8 +1,8 @@
-//! The public key as source code for the device build.
+//! Writes the public key as source code for the firmware.
 //!
-//! Two forms: Rust that any `no_std` firmware can include, and the C header that the Arduino cores look for.
-//! Both are made from a [`PublicKey`], which cannot hold a private number, and both are the same text for the
-//! same key, so that a build which did not change does not start again.
+//! There are two forms: Rust that any `no_std` firmware can include, and the C header that the Arduino cores look for.
+//! Both come from a [`PublicKey`], which cannot hold a private number. The same key gives the same text, so an
+//! unchanged key starts no new build.
 
 use crate::key::{EXPONENT, KeyError, PublicKey};
 use crate::output::{self, OutputError, Written};
@@ -11,17 +11,17 @@ use otaseal_device::SELF_TEST_MESSAGE;
 use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// A name that is legal, and no keyword, in Rust, C and C++.
+/// A name that is legal in Rust, C and C++, and a keyword in none of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identifier(String);
 
-/// Why a text is no [`Identifier`].
+/// Why a text is not an [`Identifier`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdentifierError {
     /// Wrong characters or length.
     #[error("`{0}` is not a legal identifier")]
     Illegal(String),
-    /// A word of the language.
+    /// A keyword of Rust, C or C++.
     #[error("`{0}` is a keyword")]
     Keyword(String),
 }
@@ -33,7 +33,7 @@ impl std::str::FromStr for Identifier {
         let legal = |(index, byte): (usize, u8)| {
             byte == b'_' || byte.is_ascii_alphabetic() || (index > 0 && byte.is_ascii_digit())
         };
-        // `_` alone names nothing in Rust; a leading `__` belongs to the C compiler.
+        // `_` alone is not a name in Rust. C reserves names that start with `__` for the compiler.
         if text.is_empty()
             || text == "_"
             || text.starts_with("__")
@@ -55,7 +55,7 @@ impl fmt::Display for Identifier {
     }
 }
 
-/// What the Rust source is for.
+/// The contents of the Rust source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RustForm {
     /// Constants only, without any dependency.
@@ -64,10 +64,10 @@ pub enum RustForm {
     Device,
 }
 
-/// How the Rust source is written.
+/// Options for [`rust_source`].
 #[derive(Debug, Clone)]
 pub struct RustOptions {
-    /// What it is for.
+    /// The contents.
     pub form: RustForm,
     /// Wraps everything in `pub mod NAME`, so that several keys fit in one crate.
     pub module: Option<Identifier>,
@@ -79,10 +79,10 @@ pub struct RustOptions {
 #[derive(Debug, Clone)]
 pub struct SelfTest(Vec<u8>);
 
-/// Makes the self-test vector for [`RustOptions`].
+/// Makes the self-test signature for [`RustOptions`].
 ///
 /// # Errors
-/// What the signer says.
+/// The signer's error.
 pub fn self_test(signer: &dyn Signer) -> Result<SelfTest, SignError> {
     let message = SELF_TEST_MESSAGE;
     let mut trailer = sign::seal(signer, Scheme::Pkcs1v15Sha256, &sign::hashed(message), &mut &message[..])?;
@@ -90,8 +90,7 @@ pub fn self_test(signer: &dyn Signer) -> Result<SelfTest, SignError> {
     Ok(SelfTest(trailer))
 }
 
-/// The key as Rust source, formatted as `rustfmt` would not touch it needlessly (arrays are marked to be
-/// skipped).
+/// Returns the key as Rust source. It is formatted: `rustfmt` skips the arrays and leaves the rest as it is.
 pub fn rust_source(key: &PublicKey, options: &RustOptions) -> String {
     let words: Vec<u32> = key
         .modulus()
@@ -159,10 +158,10 @@ pub fn rust_source(key: &PublicKey, options: &RustOptions) -> String {
     }
 }
 
-/// The header that the Arduino cores of ESP8266 and RP2040 include as `Updater_Signing.h`.
+/// Returns the header that the Arduino cores of ESP8266 and RP2040 include as `Updater_Signing.h`.
 ///
-/// The array holds the PEM text and a terminating zero: the core takes its length with `strlen_P`, and the
-/// header that the cores' own script makes lacks the zero.
+/// The array holds the PEM text and a terminating zero, because the core takes its length with `strlen_P`. The header
+/// that the cores' own script makes lacks the zero.
 pub fn c_header(key: &PublicKey, array: &Identifier) -> String {
     let pem = key.to_spki_pem();
     let bytes = pem.bytes().chain([0]).map(|byte| format!("{byte:#04x}"));
@@ -178,44 +177,44 @@ pub fn c_header(key: &PublicKey, array: &Identifier) -> String {
     )
 }
 
-/// The name by which the Arduino cores know the array of [`c_header`].
+/// Returns the name that the Arduino cores give to the array of [`c_header`].
 pub fn arduino_array() -> Identifier {
     Identifier("signing_pubkey".into())
 }
 
-/// Why emitted source is not in place.
+/// Why the source file does not hold the key.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmitError {
-    /// `--check` found something else, or nothing.
-    #[error("{} is not what the key gives", path.display())]
+    /// Under [`Mode::Check`]: the file is missing, or has other contents.
+    #[error("{} is missing, or does not hold this key", path.display())]
     OutOfDate {
         /// The file.
         path: PathBuf,
         /// The command that fixes it.
         command: String,
     },
-    /// The key cannot be used.
+    /// otaseal cannot use the key.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The file could not be written.
+    /// otaseal could not write the file.
     #[error(transparent)]
     Output(#[from] OutputError),
 }
 
-/// Whether to write or only to look.
+/// Whether to write or only to check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Write when it differs.
+    /// Writes the file if its contents differ.
     Write,
-    /// Never write: differing is an error.
+    /// Writes nothing. It is an error if the contents differ.
     Check,
 }
 
-/// Puts emitted source in its place. `command` is what the user would type to put it there.
+/// Writes source code to its file, or checks the file. `command` is the command that writes it, for the error.
 ///
 /// # Errors
-/// [`EmitError::OutOfDate`] under [`Mode::Check`], [`EmitError::Output`] when writing fails.
+/// [`EmitError::OutOfDate`] under [`Mode::Check`], [`EmitError::Output`] if writing fails.
 pub fn place(
     path: &Path,
     contents: impl AsRef<[u8]>,
@@ -230,7 +229,7 @@ pub fn place(
     }
 }
 
-/// Array elements, some on a line, each line indented and ended.
+/// Returns array elements, `per_row` on a line. Each line is indented and ends with a line feed.
 fn rows(elements: impl Iterator<Item = String>, per_row: usize) -> String {
     let elements: Vec<String> = elements.collect();
     elements.chunks(per_row).map(|row| format!("    {},\n", row.join(", "))).collect()

@@ -1,13 +1,13 @@
-//! What a project says once about its packages, so that nobody types it again.
+//! Reads the settings of a project, so that you need not type them for every command.
 //!
 //! A Cargo project writes `[package.metadata.otaseal]` in the firmware's `Cargo.toml`, or
-//! `[workspace.metadata.otaseal]` in the workspace's; any other project writes the same fields at the top of an
-//! `otaseal.toml`. A package's own settings win over its workspace's, field by field. Paths are relative to the
-//! file they stand in. [`SETTINGS`] lists every setting; it is declared there, and nowhere else.
+//! `[workspace.metadata.otaseal]` in the workspace's. Any other project writes the same fields at the top of an
+//! `otaseal.toml`. The package's settings win over the workspace's, field by field. Paths are relative to the
+//! file that names them. [`SETTINGS`] declares every setting, and is the only place that does.
 //!
 //! ```toml
-//! key = "keys/private.pem"          # signs; `keys/private.pem` when nothing is said
-//! target = "thumbv6m-none-eabi"     # what the firmware is built for
+//! key = "keys/private.pem"          # the key that signs; this is the default
+//! target = "thumbv6m-none-eabi"     # the target that Cargo builds for
 //! effort = "max"                    # fast, default or max
 //! legacy = true                     # also for esp8266 core 2.5.0 to 2.5.2
 //! emit = [{ path = "src/ota_key.rs", kind = "rust-device" }]
@@ -37,45 +37,45 @@ pub use self::table::{SETTINGS, Settings};
 /// Name of the settings file of a project that is not built by Cargo.
 pub const FILE_NAME: &str = "otaseal.toml";
 
-/// Largest settings file that is read, in bytes.
+/// Largest settings file that otaseal reads, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
 
-/// A second way to build, for machines without the target: `core` from source by `-Zbuild-std`.
+/// A second way to build, for machines without the target: it builds `core` from source with `-Zbuild-std`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Fallback {
-    /// Another cargo, such as a distribution's. The running one when nothing is said.
+    /// Another cargo, such as a distribution's. The default is the running one.
     pub cargo: Option<PathBuf>,
     /// The rustc that belongs to it.
     pub rustc: Option<PathBuf>,
-    /// What to build from source, such as `["core"]`. It needs that compiler's `rust-src` and sets
+    /// The crates to build from source, such as `["core"]`. This needs the compiler's `rust-src` and sets
     /// `RUSTC_BOOTSTRAP=1` for this one build.
     #[serde(deserialize_with = "values::words")]
     pub build_std: Option<Vec<String>>,
-    /// A linker to use there: such toolchains seldom have `rust-lld`.
+    /// The linker to use with it: such toolchains seldom have `rust-lld`.
     pub linker: Option<String>,
 }
 
 /// Every name that [`Fallback`] knows.
 const FALLBACK_FIELDS: &[&str] = &["cargo", "rustc", "build-std", "linker"];
 
-/// One file that the public key is written into.
+/// One file that gets the public key.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Emit {
     /// The file.
     pub path: PathBuf,
-    /// What it is.
+    /// The kind of file.
     pub kind: EmitKind,
-    /// For Rust: the name of a module around it.
+    /// For Rust: the name of a module around the constants.
     #[serde(default, deserialize_with = "values::parsed")]
     pub module: Option<Identifier>,
-    /// For the C header: the name of the array, `signing_pubkey` when nothing is said.
+    /// For the C header: the name of the array. The default is `signing_pubkey`.
     #[serde(default, deserialize_with = "values::parsed")]
     pub array: Option<Identifier>,
-    /// For Rust: whether a signature for the device's self-test joins. It needs the private key.
+    /// For Rust: whether to add a signature for the device's self-test. It needs the private key.
     #[serde(default)]
     pub self_test: bool,
 }
@@ -89,9 +89,9 @@ const EMIT_FIELDS: &[&str] = &["path", "kind", "module", "array", "self-test"];
 pub enum EmitKind {
     /// Rust constants without any dependency.
     Rust,
-    /// The same and an `otaseal_device::PublicKey`.
+    /// The same, and an `otaseal_device::PublicKey`.
     RustDevice,
-    /// The header of the Arduino cores.
+    /// The header that the Arduino cores include.
     CHeader,
     /// SPKI, PEM.
     Pem,
@@ -114,49 +114,49 @@ impl fmt::Display for Place {
     }
 }
 
-/// Why settings cannot be used.
+/// Why otaseal cannot use the settings.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SettingsError {
-    /// The file could not be read.
+    /// otaseal could not read the file.
     #[error("{} could not be read: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The file is no TOML, or a value is not what its field takes.
+    /// The file is not TOML, or a field does not take its value.
     #[error("{place}: {message}")]
     Invalid {
-        /// Where.
+        /// The line.
         place: Place,
-        /// What is wrong with it.
+        /// The fault.
         message: String,
     },
     /// A file of another user names a command that signs.
     #[error(
-        "{} names a command that signs (`signer-cmd`), and belongs to another user: number {owner}, you are {user}",
+        "{} names a command that signs (`signer-cmd`), and belongs to user {owner}; you are user {user}",
         path.display()
     )]
     Stranger {
         /// The file.
         path: PathBuf,
-        /// The number of its owner.
+        /// The user id of its owner.
         owner: u32,
-        /// The number of the user who runs otaseal.
+        /// The user id of the user who runs otaseal.
         user: u32,
     },
     /// A field that does not exist.
     #[error("{place}: there is no setting `{field}`")]
     Unknown {
-        /// Where.
+        /// The line.
         place: Place,
-        /// What was written.
+        /// The name in the file.
         field: String,
-        /// What exists, the nearest name first where one is near.
+        /// The names that exist; if one is near, it comes first.
         valid: Vec<&'static str>,
-        /// Whether the first of `valid` is near enough to be what was meant.
+        /// Whether the first of `valid` is so near that you probably meant it.
         near: bool,
     },
 }
@@ -165,19 +165,19 @@ impl Settings {
     /// Reads an `otaseal.toml`.
     ///
     /// # Errors
-    /// [`SettingsError`]; [`SettingsError::Stranger`] for a command that signs in a file of another user, who could run
-    /// any program by it.
+    /// [`SettingsError`]. [`SettingsError::Stranger`] if the file belongs to another user and names a command that signs:
+    /// that user could run any program with your rights.
     pub fn from_file(path: &Path) -> Result<Self, SettingsError> {
         read::settings(path, &[])
     }
 
-    /// Finds the `otaseal.toml` for work in this directory, whose path is absolute: the nearest one up to the top of its
-    /// repository. Outside of a repository only the directory itself counts.
+    /// Finds the `otaseal.toml` for work in this directory: the nearest one, up to the top of its repository. Outside a
+    /// repository, only the directory itself counts. Its path must be absolute.
     pub fn find(directory: &Path) -> Option<PathBuf> {
         read::find(directory)
     }
 
-    /// Reads `[package.metadata.otaseal]` of a `Cargo.toml`; empty when there is none.
+    /// Reads `[package.metadata.otaseal]` of a `Cargo.toml`. Without such a table the settings are empty.
     ///
     /// # Errors
     /// [`SettingsError`].
@@ -185,7 +185,7 @@ impl Settings {
         read::settings(manifest, &["package", "metadata", "otaseal"])
     }
 
-    /// Reads `[workspace.metadata.otaseal]` of a `Cargo.toml`; empty when there is none.
+    /// Reads `[workspace.metadata.otaseal]` of a `Cargo.toml`. Without such a table the settings are empty.
     ///
     /// # Errors
     /// [`SettingsError`].
@@ -193,20 +193,20 @@ impl Settings {
         read::settings(manifest, &["workspace", "metadata", "otaseal"])
     }
 
-    /// The first setting that has no meaning beside the others, and why.
+    /// Returns the first setting that does not fit the others, and why.
     pub fn misfit(&self) -> Option<(&'static str, &'static str)> {
         if self.key.is_some() && self.signer_cmd.is_some() {
             return Some((
                 "signer-cmd",
-                "`key` says already what signs; `public-key` names the public key of a command",
+                "`key` already names the key that signs; with a command, use `public-key` for its public key",
             ));
         }
         let mut said = SETTINGS.iter().filter(|setting| self.has(setting.name));
         let alone = said.find(|setting| setting.belongs_to.is_some_and(|name| !self.has(name)))?;
-        Some((alone.name, "this belongs to `signer-cmd`, which is not set"))
+        Some((alone.name, "this setting needs `signer-cmd`, which is not set"))
     }
 
-    /// The command that signs, if one does, with all that is said of it.
+    /// Returns the command that signs, if there is one, with its own settings.
     pub fn signing_command(&self) -> Option<SigningCommand> {
         let mut command = self.signer_cmd.clone()?;
         command.input = self.signer_cmd_input.unwrap_or(command.input);
@@ -214,7 +214,7 @@ impl Settings {
         Some(command)
     }
 
-    /// Puts what these settings say of a package into its options; what they do not say stays as it is.
+    /// Writes these settings into the options of a package. A missing setting changes no option.
     pub fn apply(&self, options: &mut Options) {
         if let Some(out_dir) = &self.out_dir {
             options.out_dir.clone_from(out_dir);
@@ -224,7 +224,7 @@ impl Settings {
         }
         match (&self.artefacts, &self.devices) {
             (Some(artefacts), _) => options.artefacts.clone_from(artefacts),
-            // Everything is tried, and what no device accepts is left out.
+            // otaseal tries every kind, and omits an artefact that no device accepts.
             (None, Some(_)) => options.artefacts = ArtefactKind::ALL.to_vec(),
             (None, None) => {}
         }

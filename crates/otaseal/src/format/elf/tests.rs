@@ -122,7 +122,7 @@ fn a_gap_above_the_limit_names_both_sides() {
         error.advice(Speaker::Program)
     );
     assert!(
-        error.advice(Speaker::Program).contains("gaps of 12 bytes"),
+        error.advice(Speaker::Program).contains("--max-gap 12"),
         "{}",
         error.advice(Speaker::Program)
     );

@@ -1,4 +1,4 @@
-//! What to do about builds, images and what is found in them.
+//! Advice on errors in builds and images, and on findings in them.
 
 use super::{Advice, Speaker};
 use crate::format::elf::ElfError;
@@ -16,18 +16,18 @@ use crate::sign::Scheme;
 impl Advice for ElfError {
     fn advice(&self, _: Speaker) -> String {
         match self {
-            Self::NotElf => "pass the .elf the linker made, or the .bin as it is".to_owned(),
+            Self::NotElf => "give the .elf that the linker made, or the .bin as it is".to_owned(),
             Self::UnknownClass(_) | Self::Malformed { .. } | Self::Truncated { .. } | Self::TooMany { .. } => {
-                "build it again; if the file was copied or downloaded, copy it again".to_owned()
+                "build it again; if you copied or downloaded the file, copy it again".to_owned()
             }
-            Self::BigEndian(_) => "check the build's target: this is not an ELF for a supported device".to_owned(),
-            Self::Xtensa => "pass the .bin made by elf2bin (Arduino's build folder has it beside the .elf) or by \
-                             esptool elf2image"
+            Self::BigEndian(_) => "check the build's target: otaseal supports no big-endian device".to_owned(),
+            Self::Xtensa => "give the .bin that elf2bin made (Arduino's build folder has it beside the .elf), or make \
+                             one with esptool elf2image"
                 .to_owned(),
             Self::NotExecutable(_) => {
-                "link with the firmware's linker script and without -pie or -shared, and pass the result".to_owned()
+                "link it again, with the firmware's linker script and without -pie or -shared".to_owned()
             }
-            Self::NothingToLoad => "check the linker script: no output section has contents that are loaded".to_owned(),
+            Self::NothingToLoad => "check the linker script: it loads no section that has contents".to_owned(),
             Self::Unloaded { name, .. } => format!(
                 "assign {name} to a PT_LOAD segment in the linker script, or remove it with objcopy \
                  --remove-section={name}"
@@ -36,12 +36,12 @@ impl Advice for ElfError {
                 "check the load addresses (AT and AT> in the linker script; readelf -lS shows them)".to_owned()
             }
             Self::GapTooLarge { after, gap, .. } => format!(
-                "data that runs in RAM needs a load address in flash (AT> in the linker script); what is not meant \
-                 for this flash can go with objcopy --remove-section={}; if the gap is meant, allow gaps of {gap} bytes",
+                "give data for the RAM a load address in flash (AT> in the linker script); remove a section that is \
+                 not for this flash with objcopy --remove-section={}; if you want the gap, use --max-gap {gap}",
                 after.name
             ),
             Self::TooLarge { .. } => {
-                "check the load addresses (readelf -lS shows them), or make the .bin of one region with objcopy \
+                "check the load addresses (readelf -lS shows them), or make a .bin of one region with objcopy \
                  --only-section"
                     .to_owned()
             }
@@ -56,17 +56,17 @@ impl Advice for Uf2Error {
                 "copy the file again, or give the .bin or .elf of the same build"
             }
             Self::Families { .. } => "give the .bin or .elf of the build for one chip",
-            Self::UnknownFamily { .. } => "only RP2040 and RP2350 are updated from such files",
+            Self::UnknownFamily { .. } => "give a UF2 file for RP2040 or RP2350, or the .bin of the build",
             Self::FileContainer { .. } | Self::Nothing => "give the .bin or .elf of the build",
             Self::Conflict { .. } => {
-                "give the .bin or .elf of the same build: what the flash will hold is not clear"
+                "give the .bin or .elf of the same build: otaseal cannot tell which bytes the flash should hold"
             }
-            Self::Gap { .. } => "check the linker script, or allow larger holes with --max-gap",
+            Self::Gap { .. } => "check the linker script, or allow larger gaps with --max-gap",
             Self::TooLarge { .. } => {
                 "give the .bin or .elf of the same build; no supported flash is that large"
             }
             Self::NotAtStart { .. } => {
-                "an update replaces the flash from its start: give a build that begins there"
+                "give a build that begins at the start of the flash: an update replaces the flash from there"
             }
         };
         text.into()
@@ -76,18 +76,18 @@ impl Advice for Uf2Error {
 impl Advice for Damage {
     fn advice(&self, _: Speaker) -> String {
         let text = match self {
-            Self::NoSegments { .. } => "link a program into it; this header alone starts nothing",
+            Self::NoSegments { .. } => "link a program into it: a device cannot start a header alone",
             Self::CutOff { .. } | Self::NoApplication => {
-                "the build was interrupted or the copy is not complete: build it again, copy it again. An ESP32 \
-                 image looks like this too, and is not supported"
+                "build it again, or copy it again: the build or the copy stopped early. An ESP32 image looks like this \
+                 too; otaseal does not support it"
             }
-            Self::Checksum { .. } => "a byte has changed since the build: take the file that the build made",
+            Self::Checksum { .. } => "give the file that the build made: a byte of this one has changed",
             Self::AddressRange { .. } | Self::Overlap { .. } => {
-                "the linker script puts two things in one place; correct it and build again"
+                "correct the linker script, which puts two things in one place, and build again"
             }
             Self::Length { .. } | Self::Crc { .. } => {
-                "the file was changed after elf2bin.py wrote these words: build it again, and change the flash \
-                 mode with --set-flash-mode, which keeps them right"
+                "build it again: something changed the file after elf2bin.py wrote these words. To change the flash \
+                 mode, use --set-flash-mode, which also corrects them"
             }
         };
         text.into()
@@ -97,7 +97,7 @@ impl Advice for Damage {
 impl Advice for GzipFinding {
     fn advice(&self, _: Speaker) -> String {
         let text = match self {
-            Self::TooLong | Self::Empty => "this is no firmware; check what was compressed",
+            Self::TooLong | Self::Empty => "check which file you compressed: this is no firmware",
             _ => "compress the plain image again with `otaseal compress`",
         };
         text.into()
@@ -108,15 +108,15 @@ impl Advice for TokenError {
     fn advice(&self, _: Speaker) -> String {
         let text = match self {
             Self::Nested { .. } => {
-                "the image is damaged or the macro was given a token as its value: build it again"
+                "check that no value in the source is a token itself, and build it again; the image may be damaged"
             }
             Self::Invalid { .. } => {
-                "use letters, digits and - _ . + only, and no leading dot or dash; name up to 32 bytes, version up to \
-                 16, brand up to 21"
+                "use only letters, digits and - _ . + and do not start with a dot or a dash; name up to 32 bytes, \
+                 version up to 16, brand up to 21"
             }
             Self::Unterminated { .. } => {
-                "shorten the value (name up to 32 bytes, version up to 16, brand up to 21); if it is short, the image \
-                 is damaged: build it again"
+                "shorten the value (name up to 32 bytes, version up to 16, brand up to 21); if it is short already, \
+                 build it again: the image is damaged"
             }
             Self::Conflict { .. } => {
                 "set name, version and brand in one place of the firmware, and build from clean"
@@ -133,17 +133,17 @@ impl Advice for Misfit {
     fn advice(&self, _: Speaker) -> String {
         match self {
             Self::NoSpace { needed, free } => format!(
-                "make the image smaller, send it compressed where the device takes gzip, or use a layout whose \
-                 file system begins at least {} bytes later",
+                "make the image smaller, send a gzip of it if the device takes gzip, or use a layout whose \
+                 filesystem begins at least {} bytes later",
                 needed - free
             ),
             Self::Gzip(_) => "compress the plain image with `otaseal compress`".into(),
             Self::Overtaken { short_by, .. } => format!(
-                "send it uncompressed if it fits, make the image smaller, or use a layout whose file system \
+                "send the plain image if it fits, make the image smaller, or use a layout whose filesystem \
                  begins at least {short_by} bytes later"
             ),
             Self::BeyondFileSystem { raw, fs_start } => format!(
-                "make the image at least {} bytes smaller, or use a layout with a smaller file system",
+                "make the image at least {} bytes smaller, or use a layout with a smaller filesystem",
                 round_up(*raw) - fs_start
             ),
         }
@@ -155,14 +155,14 @@ impl Advice for FirmwareError {
         match self {
             Self::Read { .. } => "check that the file is there and that you may read it".into(),
             Self::TooLarge { .. } => {
-                "no supported device has that much flash; is this the right file?".into()
+                "check that this is the right file: no supported device has that much flash".into()
             }
             Self::Empty { .. } => "check that the build step before this one ran".into(),
             Self::Elf { source, .. } => source.advice(speaker),
             Self::NotPlain { found, .. } => match found {
-                NotPlain::Signed => "give the unsigned image; `otaseal strip` takes a signature off".into(),
+                NotPlain::Signed => "give the unsigned image; `otaseal strip` removes a signature".into(),
                 NotPlain::Compressed => {
-                    "give the plain image: its gzip is made here, and tokens are read in it".into()
+                    "give the plain image: otaseal reads its tokens and makes the gzip itself".into()
                 }
                 NotPlain::IntelHex => "give the .bin or .elf of the same build".into(),
                 NotPlain::Key => "give the build first and the key with --key".into(),
@@ -178,30 +178,31 @@ impl Advice for GuardError {
         match self {
             Self::Damaged(damage) => damage.advice(speaker),
             Self::FilesystemCutOff { .. } => {
-                "the rest would be whatever the flash held before: make the image again, copy it again".into()
+                "make the image again, or copy it again: this one would leave old bytes in the flash".into()
             }
             Self::IsFilesystem { .. } => {
-                "a device that takes it for its program does not start again; if it is meant for the filesystem, \
-                 say --as-kind filesystem"
+                "if the image is for the filesystem, add --as-kind filesystem; a device that installs it as its \
+                 program does not start again"
                     .into()
             }
-            Self::IsFirmware { .. } => "leave --as-kind filesystem away, or give the filesystem image".into(),
+            Self::IsFirmware { .. } => "omit --as-kind filesystem, or give the filesystem image".into(),
             Self::FlashMode { expected, .. } => format!(
-                "a device in another mode answers a signed raw image with error 12 and starts a compressed one in \
-                 the wrong mode: build for {expected}, or package with --set-flash-mode {}",
+                "build for {expected}, or package with --set-flash-mode {}; a device in another mode refuses a signed \
+                 plain image (error 12) and starts a compressed one in the wrong mode",
                 expected.to_string().to_lowercase()
             ),
-            Self::NoFlashMode => "leave the flash mode options away for other chips".into(),
+            Self::NoFlashMode => "omit the flash mode options: only ESP8266 images have a flash mode".into(),
             Self::OtherKeyId { .. } => {
-                "nothing was signed: give the key that belongs to this id (`otaseal pubkey --fingerprint` shows one's)"
+                "otaseal signed nothing; give the key with this id (`otaseal pubkey --fingerprint` shows a key's id)"
                     .into()
             }
             Self::OtherBuild { .. } => {
-                "nothing was signed: take the file from the build whose digest was expected, or find out who changed it"
+                "otaseal signed nothing; give the file of the build that has this digest, or find out who changed it"
                     .into()
             }
             Self::OtherKey { .. } => {
-                "devices would refuse the result: give the other key, or the public key that belongs to this one"
+                "give the private key of this public key, or the public key of this private key: devices would reject \
+                 the signed image"
                     .into()
             }
         }
@@ -212,34 +213,32 @@ impl Advice for ContinuityError {
     fn advice(&self, _: Speaker) -> String {
         match self {
             Self::PrivateKey(_) => {
-                "whoever has the image, or one device, has that key: take it out of the build, and if it signs \
-                 anything, replace it"
+                "remove the private key from the build, and replace that key if it signs anything: everyone with the \
+                 image can read it"
                     .into()
             }
-            Self::NoKey { .. } => "build it with the key in (`otaseal pubkey` writes it into the sources); if you \
-                 mean it, say --allow-no-key"
+            Self::NoKey { .. } => "build the firmware with the public key (`otaseal pubkey` writes it into the \
+                 sources); if you want no key in it, add --allow-no-key"
                 .into(),
             Self::OtherKey { found, .. } => match found.as_slice() {
                 [only] => format!(
-                    "devices that run it take no more updates from this key; if they shall, build it with this key \
-                     in, and if the key is being replaced, say --rotate-to {}",
+                    "build the firmware with the public key of this key; if you are replacing the key, add \
+                     --rotate-to {}: devices that run this firmware take no more updates from this key",
                     only.key_id
                 ),
-                _ => "devices that run it take no more updates from this key; if the key is being replaced, name \
-                      the next one with --rotate-to KEYID"
+                _ => "build the firmware with the public key of this key; if you are replacing the key, name the next \
+                      one with --rotate-to KEYID: devices that run this firmware take no more updates from this key"
                     .into(),
             },
             Self::UnfitKey { .. } => {
-                "no release may bring it to a device: whoever has its private half signs what the device takes; build \
-                 it without that key"
-                    .into()
+                "build it without that key: anybody with its private half could sign updates for the devices".into()
             }
-            Self::UnnamedKeys { .. } => "its devices would trust them too: build it without, or name each with a \
-                 --rotate-to of its own"
+            Self::UnnamedKeys { .. } => "build it without these keys, or name each one with --rotate-to: its devices \
+                 would trust them too"
                 .into(),
             Self::NextKeyMissing { .. } => {
-                "build it with that key in; a bare modulus is found only when --rotate-to is given the public key's \
-                 file"
+                "build it with that key; if the firmware has only the modulus, give --rotate-to the file of the public \
+                 key, not the key id"
                     .into()
             }
         }
@@ -249,16 +248,16 @@ impl Advice for ContinuityError {
 impl Advice for Reason {
     fn advice(&self, speaker: Speaker) -> String {
         let text = match self {
-            Self::Empty => "check the step that makes the file",
+            Self::Empty => "check the build step that makes the file",
             Self::NoGzip => "send the plain image",
-            Self::FirstByte | Self::Magic | Self::NotEsp8266 { .. } => "is this the right file?",
+            Self::FirstByte | Self::Magic | Self::NotEsp8266 { .. } => "check that this is the right file",
             Self::Misfit(misfit) => return misfit.advice(speaker),
-            Self::NotSigned { key_given: false } => "sign it, or say /unsigned for a device without a key",
+            Self::NotSigned { key_given: false } => "sign it, or add /unsigned if the device has no key",
             Self::NotSigned { key_given: true } | Self::HomieFirstByte => {
-                "make what this device takes with `otaseal package --for`"
+                "make an image that this device accepts with `otaseal package --for`"
             }
             Self::KeyNotGiven { may_check_nothing: true } => {
-                "give the public key with --key, or say /unsigned for a device without one"
+                "give the public key with --key, or add /unsigned if the device has no key"
             }
             Self::KeyNotGiven { may_check_nothing: false } => "give the public key with --key",
             Self::Misaligned { .. } => "compress with `otaseal compress`, which pads in the gzip header",
@@ -267,7 +266,7 @@ impl Advice for Reason {
             }
             Self::OtherScheme { expected: Scheme::Legacy } => "sign with --legacy",
             Self::OtherScheme { expected: Scheme::Pkcs1v15Sha256 } => "sign without --legacy",
-            Self::Rejected(_) => "sign it with the key that belongs to the device's",
+            Self::Rejected(_) => "sign it with the private key of the public key that the device has",
             Self::ChipSize { .. } => "build the image for the device's flash size",
             Self::TrailerBehindGzip { verifies: true, .. } => "send the plain image, signed",
             Self::TrailerBehindGzip { verifies: false, .. } => "send the gzip without a signature",
@@ -275,7 +274,7 @@ impl Advice for Reason {
             Self::FlashMode { .. } => "build the image for the device's flash mode",
             Self::HomieBase64 => "send the plain image as it is",
             Self::NotFlashContents { .. } | Self::ForEsp8266 => "send the .bin of the build",
-            Self::Damaged { .. } => "build it again; check every step between the linker and here",
+            Self::Damaged { .. } => "build it again, and check every build step after the linker",
             Self::Metadata(_) => "package it again",
         };
         text.into()
@@ -285,11 +284,11 @@ impl Advice for Reason {
 impl Advice for Assumption {
     fn advice(&self, _: Speaker) -> String {
         let text = match self {
-            Self::Space => "say --flash-layout and --installed-size to have it checked",
-            Self::SpaceBesideInstalled => "say --installed-size to have it checked",
-            Self::FlashModeOfImage(_) | Self::FlashMode(_) => "say --flash-mode",
-            Self::Unpacking => "say --flash-layout to have it simulated",
-            Self::FileSystem => "compare its size with that of the device's file system",
+            Self::Space => "add --flash-layout and --installed-size, and otaseal checks it",
+            Self::SpaceBesideInstalled => "add --installed-size, and otaseal checks it",
+            Self::FlashModeOfImage(_) | Self::FlashMode(_) => "add --flash-mode",
+            Self::Unpacking => "add --flash-layout, and otaseal simulates it",
+            Self::FileSystem => "compare its size with the size of the device's filesystem",
         };
         text.into()
     }

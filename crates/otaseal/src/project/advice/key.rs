@@ -1,4 +1,4 @@
-//! What to do about keys, passphrases and the names of keys in tokens.
+//! Advice on errors in keys, passphrases and PKCS#11 URIs.
 
 use super::{Advice, Speaker};
 use crate::format::key_file::KeyFileKind;
@@ -18,51 +18,49 @@ impl Advice for KeyError {
             Self::NotAKey | Self::TooLarge => {
                 format!("give an RSA key as PEM or DER (PKCS#8, PKCS#1 or SPKI); `{keygen}` makes one")
             }
-            Self::DamagedPem => "copy the file again, whole, from -----BEGIN to -----END, with its line ends: secrets of \
-                                 CI systems often lose them; keep it in a variable of the type file, or as base64 and \
-                                 undo that with `base64 -d`"
+            Self::DamagedPem => "copy the whole file again, from -----BEGIN to -----END, with its line ends; CI secrets \
+                                 often lose them: use a secret of the type file, or store base64 and decode it with \
+                                 `base64 -d`"
                 .into(),
-            Self::Ambiguous => "leave only the key that is meant in the file: which of them that is cannot be told".into(),
+            Self::Ambiguous => "leave one key in the file and remove the others: otaseal does not choose".into(),
             Self::Inconsistent | Self::EvenModulus => {
                 "restore the key from its backup; `openssl rsa -check -in KEY` shows what is wrong".into()
             }
             Self::NotPrivate(KeyFileKind::SpkiPublic | KeyFileKind::Pkcs1Public) => {
-                format!("signing needs the private half: the file that `{keygen}` wrote as private.pem")
+                format!("give the private key: the file that `{keygen}` wrote as private.pem")
             }
             Self::NotPrivate(KeyFileKind::OpensshPrivate) => {
                 format!("convert a copy with `ssh-keygen -p -m PEM -f COPY`, or make a key for signing: `{keygen}`")
             }
-            Self::PrivateOffered(_) => "never hand out the private key; make its public half with \
-                 `otaseal pubkey --private-key FILE --pem -o public.pem`"
+            Self::PrivateOffered(_) => "make the public key with `otaseal pubkey --private-key FILE --pem -o public.pem`; \
+                 never give the private key away"
                 .into(),
             Self::NotPublic(KeyFileKind::Certificate) => {
-                "take the key out of it: openssl x509 -in CERT -pubkey -noout -out public.pem".into()
+                "extract the key: openssl x509 -in CERT -pubkey -noout -out public.pem".into()
             }
             Self::NotPublic(KeyFileKind::OpensshPublic) => {
                 "convert it: ssh-keygen -e -m PKCS8 -f KEY.pub > public.pem".into()
             }
             Self::NotPrivate(kind) | Self::NotPublic(kind) => match kind {
                 KeyFileKind::EcPrivate | KeyFileKind::EcPublic => {
-                    format!("devices with this format check RSA only: an EC signature can never verify there; \
-                     make an RSA key with `{keygen}`")
+                    format!("make an RSA key with `{keygen}`: the devices verify no EC signatures")
                 }
-                KeyFileKind::RsaPss => format!("the format is PKCS#1 v1.5, which this key forbids; make a key with \
-                     `{keygen}`"),
+                KeyFileKind::RsaPss => format!("make a key with `{keygen}`: devices verify PKCS#1 v1.5, which this key \
+                     forbids"),
                 _ => format!("give an RSA key as PEM or DER; `{keygen}` makes one"),
             },
             Self::Encrypted(_) => SecretError::NoneGiven(SecretKind::Passphrase).advice(speaker),
             Self::WrongPassphrase => {
-                "check where the passphrase comes from; the same message is given when the encrypted bytes are damaged"
-                    .into()
+                "check the passphrase; if it is right, the encrypted bytes are damaged: copy the file again".into()
             }
             Self::Encryption(error) => error.advice(speaker),
             Self::Secret(error) => error.advice(speaker),
             Self::Size { bits } if *bits < 2048 => {
-                format!("keys under 2048 bits can be broken; make a new one with `{keygen}`")
+                format!("make a new key with `{keygen}`: attackers can break keys under 2048 bits")
             }
-            Self::Size { .. } => format!("2048, 3072 and 4096 bits are supported; make one with `{keygen}`"),
+            Self::Size { .. } => format!("make a key of 2048, 3072 or 4096 bits with `{keygen}`"),
             Self::Exponent(_) | Self::MultiPrime => {
-                format!("devices verify with e = 65537 and two primes; make a new key with `{keygen}`")
+                format!("make a new key with `{keygen}`: otaseal takes keys with e = 65537 and two primes")
             }
             Self::Generate(_) => "check that the system's random number source works, then try again".into(),
         }
@@ -74,13 +72,13 @@ impl Advice for EncryptionError {
         match self {
             Self::Damaged => "copy the file again, whole, or restore the key from its backup".into(),
             Self::Unsupported(_) => {
-                "convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out NEW.pem (old \
-                 ciphers need `-provider legacy -provider default` as well)"
+                "convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out NEW.pem (for old \
+                 ciphers add `-provider legacy -provider default`)"
                     .into()
             }
             Self::TooExpensive { .. } => {
-                "no tool writes such parameters by itself; if they are meant, convert a \
-                 copy: openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out NEW.pem"
+                "if you chose these parameters, convert a copy: openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out \
+                 NEW.pem; no tool writes them by default"
                     .into()
             }
         }
@@ -90,7 +88,7 @@ impl Advice for EncryptionError {
 impl Advice for PairError {
     fn advice(&self, speaker: Speaker) -> String {
         match self {
-            Self::OneName(_) => "give the private and the public half their own names".into(),
+            Self::OneName(_) => "give the private key and the public key two different names".into(),
             Self::Output(error) => error.advice(speaker),
             Self::Key(error) => error.advice(speaker),
         }
@@ -102,18 +100,18 @@ impl Advice for SecretError {
         match self {
             Self::NoneGiven(kind) | Self::Terminal { kind, .. } => give(*kind).into(),
             Self::Empty { kind, .. } => {
-                let unset = "so is a secret of a CI system that is not set, or not for this job";
+                let unset = "in CI, check that the secret is set for this job";
                 match kind {
                     SecretKind::Passphrase => format!(
-                        "{unset}; an empty passphrase is never tried: where it is the right one, take it off with \
+                        "{unset}; otaseal never tries an empty passphrase: if the key has one, remove it with \
                          `openssl pkey -in KEY -passin pass: -out NEW`"
                     ),
-                    SecretKind::NewPassphrase => {
-                        format!("{unset}; choose one of a single line that is hard to guess; nothing was written")
-                    }
+                    SecretKind::NewPassphrase => format!(
+                        "{unset}; choose a passphrase of one line that is hard to guess; otaseal wrote nothing"
+                    ),
                     SecretKind::Pin => format!(
-                        "{unset}; nothing was tried, for a token locks after a few wrong ones: give the PIN, or unset \
-                         OTASEAL_PKCS11_PIN where it comes from somewhere else"
+                        "{unset}; give the PIN, or unset OTASEAL_PKCS11_PIN if the PIN comes from another place; \
+                         otaseal never tries an empty PIN, because tokens lock after a few failures"
                     ),
                 }
             }
@@ -123,33 +121,33 @@ impl Advice for SecretError {
                 SecretPlace::Descriptor(_) => {
                     "open it for this program, as in `--passphrase-fd 3 3< FILE`".into()
                 }
-                _ => "check that the file is there and that you may read it; the option takes its name, not what is in \
-                      it"
-                .into(),
+                _ => "check that the file is there and that you may read it; the option takes the name of a file, not \
+                      the secret"
+                    .into(),
             },
             Self::Unset { .. } => {
-                "set it, and export it; the option takes the variable's name, not what is in it".into()
+                "set and export it; the option takes the name of a variable, not the secret".into()
             }
-            Self::TooLong { kind, .. } => format!("name what holds the {} and nothing else", kind.noun()),
+            Self::TooLong { kind, .. } => format!("name a place that holds the {} and nothing else", kind.noun()),
             Self::Refused(_) => {
-                "choose one of a single line that is hard to guess; nothing was written".into()
+                "choose a passphrase of one line that is hard to guess; otaseal wrote nothing".into()
             }
         }
     }
 }
 
-/// How to give a secret that is not there.
+/// Returns how to give a secret that is missing.
 fn give(kind: SecretKind) -> &'static str {
     match kind {
         SecretKind::Passphrase => {
             "give it with --passphrase-file, --passphrase-fd or --passphrase-env, or run this in a terminal"
         }
         SecretKind::NewPassphrase => {
-            "give it with --passphrase-file, --passphrase-fd or --passphrase-env; nothing was written"
+            "give it with --passphrase-file, --passphrase-fd or --passphrase-env; otaseal wrote nothing"
         }
         SecretKind::Pin => {
-            "put the PIN into a file and say pin-source=file:/path in the URI, or into the environment variable \
-             OTASEAL_PKCS11_PIN, or give it with --passphrase-file, -fd or -env, or run this in a terminal"
+            "put the PIN into a file and add pin-source=file:/path to the URI, set the environment variable \
+             OTASEAL_PKCS11_PIN, use --passphrase-file, -fd or -env, or run this in a terminal"
         }
     }
 }
@@ -158,11 +156,11 @@ impl Advice for NotASource {
     fn advice(&self, _: Speaker) -> String {
         let text = match self {
             Self::Descriptor => {
-                "open it for this program and give its number, as in `--passphrase-fd 3 3< FILE`; never the passphrase \
-                 itself"
+                "open it for this program and give its number, as in `--passphrase-fd 3 3< FILE`; never give the \
+                 passphrase itself"
             }
             Self::Variable => {
-                "write the name alone, without $: what is in the variable is read by otaseal, and never stands on the \
+                "give the name alone, without $: otaseal reads the variable, and the secret never stands on the \
                  command line, which every user of this machine can read"
             }
         };
@@ -170,9 +168,9 @@ impl Advice for NotASource {
     }
 }
 
-/// What to do about a key in the place of its name.
-pub(super) const KEY_GIVEN: &str = "write it to a file and give its name, or a private key to standard input and say \
-                                    --key -: every user of this machine can read a command line";
+/// Advice for a key that the user typed where the name of its file belongs.
+pub(super) const KEY_GIVEN: &str = "write the key to a file and give the file's name, or pipe a private key to \
+                                    --key -; every user of this machine can read a command line";
 
 impl Advice for KeyOnCommandLine {
     fn advice(&self, _: Speaker) -> String {
@@ -184,15 +182,15 @@ impl Advice for UriError {
     fn advice(&self, _: Speaker) -> String {
         let text = match self {
             Self::Character { .. } | Self::Percent(_) => {
-                "write every character that is no letter, digit or one of -._~ as % and two hexadecimal digits: a \
-                 blank is %20"
+                "write each character that is not a letter, a digit or one of -._~ as % and two hexadecimal digits: a \
+                 space is %20"
             }
             Self::PinValue | Self::PinCommand => {
-                "leave it away: put the PIN into a file that only you can read and say pin-source=file:/path, or into \
-                 the environment variable OTASEAL_PKCS11_PIN, or type it when asked"
+                "omit it; put the PIN into a file that only you can read and add pin-source=file:/path, set the \
+                 environment variable OTASEAL_PKCS11_PIN, or type the PIN when otaseal asks"
             }
             Self::Unknown(_) => {
-                "a key is named by token, serial, model, manufacturer, slot-id, object and id; `p11tool --list-all` \
+                "name the key by token, serial, model, manufacturer, slot-id, object and id; `p11tool --list-all` \
                  and `pkcs11-tool -O` show them"
             }
             _ => {
@@ -214,17 +212,19 @@ impl Advice for KeyFinding {
             Self::ReadableByOthers { path, .. } => format!("chmod 600 {}", path.display()),
             Self::TrackedByGit { .. } => {
                 format!(
-                    "whoever has a clone has the key: make a new one with `{keygen}`, \
-                 outside the repository or in a directory that git ignores"
+                    "make a new key with `{keygen}`, outside the repository or in a directory that git ignores: \
+                     every clone contains this one"
                 )
             }
             Self::GitUnknown { .. } => {
-                "keep the key outside of the repository; or have `git ls-files` answer there \
-                 (git must be installed, and the repository its user's or a safe.directory)"
+                "keep the key outside the repository, or make `git ls-files` work there: install git, and own the \
+                 repository or list it as a safe.directory"
                     .into()
             }
-            Self::WeakEncryption { .. } => "give it a better one: `otaseal key passwd KEY`".into(),
-            Self::GoodThrough2030 => format!("for devices that live longer: `{keygen} --bits 3072`"),
+            Self::WeakEncryption { .. } => "encrypt it again: `otaseal key passwd KEY`".into(),
+            Self::GoodThrough2030 => {
+                format!("for devices that live longer, make a larger key: `{keygen} --bits 3072`")
+            }
             Self::NotChecked { .. } => "check it by hand".into(),
         }
     }
@@ -243,8 +243,7 @@ impl Advice for KeysRefused {
         match self {
             Self::New(refused) => refused.advice(speaker),
             Self::Old(_) => {
-                "plan with --compromised: whoever has the old key can send a bridge to a key of their own"
-                    .into()
+                "add --compromised: an attacker who has the old key can send a bridge to his own key".into()
             }
         }
     }

@@ -1,7 +1,7 @@
-//! Says what a user can do about an error: the one place of the library that tells anybody what to type.
+//! Says what a user can do about an error. No other module of the library tells you what to type.
 //!
-//! The errors of the other rooms say what is wrong and carry the facts, and no more: a service that uses this library
-//! has other words for its users than a program has. The program `otaseal` and `cargo xtask` share the words here.
+//! The errors of the other rooms say what is wrong and carry the facts. They give no advice, because a service that
+//! uses this library gives its users other advice than a program does. `otaseal` and `cargo xtask` share this advice.
 
 mod image;
 mod key;
@@ -9,7 +9,7 @@ mod package;
 mod project;
 mod sign;
 
-/// Who gives the advice: its own commands are named where there is a choice.
+/// The program that gives the advice. Where both programs have a command for a task, the advice names its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Speaker {
@@ -29,9 +29,9 @@ impl Speaker {
     }
 }
 
-/// An error, or something that was found, about which the user can do something.
+/// An error or a finding, with advice for the user.
 pub trait Advice {
-    /// Returns what the user can do about it: one line, lower case, no full stop.
+    /// Returns the advice: one line, lower case, no full stop.
     fn advice(&self, speaker: Speaker) -> String;
 }
 

@@ -1,4 +1,4 @@
-//! What to do about packages, release bundles, the ledger and files that are written.
+//! Advice on errors in packages, release bundles, the ledger and output files.
 
 use super::{Advice, Speaker};
 use crate::ledger::{Break, LedgerError};
@@ -16,13 +16,13 @@ impl Advice for PackageError {
             Self::Firmware(error) => error.advice(speaker),
             Self::Policy(source) | Self::Image { source, .. } => source.advice(speaker),
             Self::Tokens { source, .. } => source.advice(speaker),
-            Self::Compress(_) => "no device has that much flash; is this the right file?".into(),
+            Self::Compress(_) => "check that this is the right file: no device has that much flash".into(),
             Self::Output(error) => error.advice(speaker),
             Self::Sbom(error) => error.advice(speaker),
-            Self::BaseName(_) => "use letters, digits and - _ . +, not starting with a dot".into(),
-            Self::Occupied { .. } => "one directory holds one package: choose another --out-dir".into(),
+            Self::BaseName(_) => "use only letters, digits and - _ . + and do not start with a dot".into(),
+            Self::Occupied { .. } => "choose another --out-dir: one directory holds one package".into(),
             Self::NothingFor { .. } => {
-                "ask for other artefacts with --artefacts, or do what `otaseal verify --as` says of one"
+                "ask for other artefacts with --artefacts; `otaseal verify --as` gives advice on one artefact"
                     .into()
             }
             Self::NothingToMake => "name at least one of plain, gz, signed, gz-signed, legacy-sig".into(),
@@ -37,15 +37,14 @@ impl Advice for PolicyError {
     fn advice(&self, speaker: Speaker) -> String {
         match self {
             Self::NoLedger => {
-                "name it with --ledger FILE, or once for all in the settings: ledger = \"ledger.jsonl\""
-                    .into()
+                "add --ledger FILE, or this line in the settings: ledger = \"ledger.jsonl\"".into()
             }
             Self::Ledger(error) => error.advice(speaker),
             Self::KeyRefused(refused) => refused.advice(speaker),
             Self::Guard(error) => error.advice(speaker),
             Self::Continuity(error) => error.advice(speaker),
             Self::Gzip(finding) => finding.advice(speaker),
-            Self::OtherPayload | Self::NoSigner => "this should not happen; nothing was signed".into(),
+            Self::OtherPayload | Self::NoSigner => "report this bug; otaseal signed nothing".into(),
             Self::Sign(error) => error.advice(speaker),
         }
     }
@@ -55,7 +54,7 @@ impl Advice for SbomError {
     fn advice(&self, _: Speaker) -> String {
         let text = match self {
             Self::Read { .. } => "check that the file is there and that you may read it",
-            Self::TooLarge(_) | Self::Form { .. } => "give CycloneDX or SPDX 2 in JSON",
+            Self::TooLarge(_) | Self::Form { .. } => "give a CycloneDX or SPDX 2 file in JSON",
         };
         text.into()
     }
@@ -66,15 +65,15 @@ impl Advice for BundleError {
         let text = match self {
             Self::Read { .. } => "check that it is there and that you may read it",
             Self::Write { .. } => {
-                "nothing was made; free some space or choose another place, then run it again"
+                "free some space or choose another place, then run it again; otaseal made nothing"
             }
-            Self::Exists(_) => "one directory holds one release: choose another name",
+            Self::Exists(_) => "choose another name: one directory holds one release",
             Self::Manifest { .. } | Self::NothingSigned(_) => {
-                "give the directory of a package, as `otaseal package` makes it"
+                "give a package directory that `otaseal package` made"
             }
-            Self::OtherKey { .. } => "name the public key that signed the package with --firmware-key",
+            Self::OtherKey { .. } => "give the public key of the package's signatures with --firmware-key",
             Self::KeyRefused { refused, .. } => return refused.advice(speaker),
-            Self::NotInLedger(_) => "package it again with --ledger, and name that ledger here",
+            Self::NotInLedger(_) => "package it again with --ledger, and give the same ledger here",
             Self::Ledger(error) => return error.advice(speaker),
             Self::Sign(error) => return error.advice(speaker),
             Self::Changed { .. }
@@ -83,7 +82,7 @@ impl Advice for BundleError {
             | Self::Unlisted(_)
             | Self::Rejected { .. }
             | Self::Signature(_)
-            | Self::Index { .. } => "do not believe it: compare with the release as it was made",
+            | Self::Index { .. } => "do not trust it; compare it with the original release",
         };
         text.into()
     }
@@ -94,7 +93,7 @@ impl Advice for ReadError {
         let text = match self {
             Self::Read { .. } => "check that the file is there and that you may read it",
             Self::TooLarge(_) | Self::Gzip { .. } | Self::Key(_) | Self::Manifest { .. } => {
-                "give the images that devices run, signed or not, or the manifest.json of their packages"
+                "give the images that the devices run, signed or not, or the manifest.json of their packages"
             }
         };
         text.into()
@@ -106,25 +105,29 @@ impl Advice for LedgerError {
         let text = match self {
             Self::Io { source, action, .. } => match source.kind() {
                 io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput => {
-                    "a ledger is a file: name one that otaseal made, or one that is not there yet"
+                    "give a file: a ledger that otaseal made, or a name that does not exist yet"
                 }
                 io::ErrorKind::NotFound => "make its directory first, or check the name",
                 _ if *action == "read" => "check that it is there and that you may read it",
-                io::ErrorKind::PermissionDenied => "check who may write to it",
+                io::ErrorKind::PermissionDenied => "check that you may write to it",
                 _ => {
-                    "nothing was signed that is not in it; free some space or mend the disk, then run it again"
+                    "free some space or check the disk, then run it again; every signature that otaseal gave out is \
+                     in the ledger"
                 }
             },
             Self::NotALedger(_) => {
-                "nothing was changed; name a file that otaseal made, or one that is not there yet"
+                "give a ledger that otaseal made, or a name that does not exist yet; otaseal changed nothing"
             }
             Self::Broken { what: Break::Torn, .. } => {
-                "somebody was interrupted while writing it; the next signature moves it aside and says so"
+                "sign again: otaseal then moves this line to another file and warns you; a run stopped while it wrote \
+                 the line"
             }
             Self::Broken { .. } => {
-                "this line, or the one before it, was changed, taken out or put in: compare with a copy"
+                "compare with a copy: somebody changed, removed or inserted this line or the one before it"
             }
-            Self::Missing { .. } => "lines were cut off, or the ledger was begun again: compare with a copy",
+            Self::Missing { .. } => {
+                "compare with a copy: somebody removed lines from the end, or started a new ledger"
+            }
         };
         text.into()
     }
@@ -133,15 +136,15 @@ impl Advice for LedgerError {
 impl Advice for OutputError {
     fn advice(&self, _: Speaker) -> String {
         let text = match self {
-            Self::Exists(_) => "choose another name, or pass --force to replace it",
+            Self::Exists(_) => "choose another name, or add --force to replace it",
             Self::NotAFile(_) => "choose a file name, or - for standard output",
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::NotFound => "make the directory first",
                 io::ErrorKind::PermissionDenied => "choose a directory that you may write to",
                 io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
-                    "a file has the name of the directory: choose another name"
+                    "choose another name: a file has the name of the directory"
                 }
-                _ => "nothing was changed; free some space or choose another place, then run it again",
+                _ => "free some space or choose another place, then run it again; otaseal changed nothing",
             },
         };
         text.into()

@@ -1,4 +1,4 @@
-//! What to do about signers and signatures.
+//! Advice on errors of signers and in signatures.
 
 use super::key::KEY_GIVEN;
 use super::{Advice, Speaker};
@@ -14,25 +14,23 @@ use std::io;
 impl Advice for SignError {
     fn advice(&self, speaker: Speaker) -> String {
         let text = match self {
-            Self::Empty => {
-                "give the image that the build made; check that the build step before this one ran"
-            }
+            Self::Empty => "give the image that the build made; check that the build ran",
             Self::AlreadySigned { .. } => {
-                "sign the unsigned image; `otaseal strip` takes a signature off, and `otaseal sign --force` signs \
-                 bytes that only look like one"
+                "sign the unsigned image: `otaseal strip` removes a signature; if these bytes only look signed, use \
+                 `otaseal sign --force`"
             }
             Self::Read(_) => "check that the file is there and that you may read it",
             Self::Write(_) => {
-                "nothing was changed; free some space or choose another place, then run it again"
+                "free some space or choose another place, then run it again; otaseal changed nothing"
             }
             Self::NotAsWritten => {
-                "nothing was changed; check the disk, and that nobody else writes there, then run it again"
+                "check the disk, and that no other program writes there, then run it again; otaseal changed nothing"
             }
             Self::Command { failure, .. } => return failure.advice(speaker),
             Self::Token { failure, .. } => return failure.advice(speaker),
             Self::Mismatch(mismatch) => return mismatch.advice(speaker),
             Self::Backend(_) | Self::SelfCheck(_) => {
-                "nothing was written; check the key, and if it is good, the machine's memory"
+                "check the key, and if it is good, the machine's memory; otaseal wrote nothing"
             }
         };
         text.into()
@@ -43,17 +41,17 @@ impl Advice for CommandFailure {
     fn advice(&self, _: Speaker) -> String {
         let text = match self {
             Self::Start(_) => {
-                "check that it is installed and in PATH; no shell is used: for a pipe or a variable say sh -c '…'"
+                "check that it is installed and in PATH; otaseal uses no shell: for a pipe or a variable write sh -c '…'"
             }
             Self::Lost(_) => "run it again",
-            Self::TimeOut(_) => "see what it waits for; --signer-timeout gives it more time",
-            Self::TooMuch => "it must write the signature to standard output and nothing else",
+            Self::TimeOut(_) => "check why it waits, or give it more time with --signer-timeout",
+            Self::TooMuch => "make it write the signature to standard output and nothing else",
             Self::Failed(_) => {
-                "nothing was written; run the command by hand: it gets the DigestInfo on standard input, and `otaseal \
-                 digest IMAGE --raw digest-info` makes the same bytes"
+                "run the command by hand and give it the DigestInfo on standard input: `otaseal digest IMAGE --raw \
+                 digest-info` makes the same bytes; otaseal wrote nothing"
             }
             Self::NoSignature { .. } => {
-                "it must write the signature to standard output: raw, hexadecimal or base64"
+                "make it write the signature to standard output: raw, hexadecimal or base64"
             }
         };
         text.into()
@@ -63,10 +61,10 @@ impl Advice for CommandFailure {
 impl Advice for TokenFailure {
     fn advice(&self, _: Speaker) -> String {
         match self {
-            Self::Module { state, .. } => format!("nothing was written; {}", about_module(*state)),
-            Self::HashesMessages => "give it the image: `otaseal sign` and `otaseal package` do".into(),
+            Self::Module { state, .. } => format!("{}; otaseal wrote nothing", about_module(*state)),
+            Self::HashesMessages => "use `otaseal sign` or `otaseal package`, which give it the image".into(),
             Self::WritesDigestInfo => {
-                "leave the legacy form away, or sign it with a key that offers CKM_RSA_PKCS".into()
+                "omit the legacy signature, or make it with a key that offers CKM_RSA_PKCS".into()
             }
         }
     }
@@ -75,9 +73,9 @@ impl Advice for TokenFailure {
 fn about_module(state: ModuleState) -> &'static str {
     match state {
         ModuleState::SessionsInUse => {
-            "all of its sessions are in use: end the other programs that use the token"
+            "end the other programs that use the token: they use all of its sessions"
         }
-        ModuleState::TokenRemoved => "the token was taken out: put it in again and start anew",
+        ModuleState::TokenRemoved => "put the token in again, then run it again",
         ModuleState::NoRandomNumbers => "check that the system's random number source works, then try again",
         ModuleState::Unknown => "check the token with its own tool, or with `pkcs11-tool --test --login`",
     }
@@ -86,34 +84,41 @@ fn about_module(state: ModuleState) -> &'static str {
 impl Advice for Mismatch {
     fn advice(&self, _: Speaker) -> String {
         let text = match self {
-            Self::Length { .. } => "give the signature alone, of the key that is expected",
-            Self::Trivial => "the signer made no signature, and did not say so: check it with its own tool",
-            Self::OtherKey => "check which key signs: its public half is the key to name",
-            Self::Reversed => "some interfaces give the number with its lowest byte first: reverse it",
+            Self::Length { .. } => "give only the signature, made with the private key of this public key",
+            Self::Trivial => {
+                "check the signer with its own tool: it made no signature, and reported no error"
+            }
+            Self::OtherKey => "check which key signs, and give its public key",
+            Self::Reversed => "reverse the bytes: some interfaces give the lowest byte first",
             Self::OtherScheme(Scheme::Legacy) => {
                 "let the signer add the DigestInfo (openssl: -pkeyopt digest:sha256), or give it the DigestInfo; \
-                 --legacy is for devices with core 2.5.0 to 2.5.2 alone"
+                 use --legacy only for devices with core 2.5.0 to 2.5.2"
             }
             Self::OtherScheme(Scheme::Pkcs1v15Sha256) => {
-                "sign the bare digest with PKCS#1 padding alone (openssl: no `digest` option), or leave --legacy away"
+                "sign the bare digest with PKCS#1 padding and nothing else (openssl: no `digest` option), or omit \
+                 --legacy"
             }
-            Self::OtherBytes => "check that it was made for this very image: sign this one's digest again",
+            Self::OtherBytes => "sign the digest of this image again: the signature is for another image",
             Self::HashedAgain => {
-                "the signer hashes what it is given: use its mode for a ready digest (openssl: pkeyutl, not dgst)"
+                "use the signer's mode for a ready digest (openssl: pkeyutl, not dgst): it hashed its input again"
             }
             Self::HashedDigestInfo | Self::WrappedTwice => {
-                "the signer makes the DigestInfo by itself: give it the bare digest (--signer-cmd-input digest), or \
-                 use its mode that only pads (openssl: no `digest` option)"
+                "give the signer the bare digest (--signer-cmd-input digest), or use its mode that only pads (openssl: \
+                 no `digest` option): it makes the DigestInfo itself"
             }
-            Self::HexadecimalText => "give the signer the 32 bytes, not the 64 digits",
-            Self::OtherHash(_) => "devices check SHA-256 only: choose it where the signature is made",
-            Self::NoNull => "use a signer that writes DigestInfo as RFC 8017 does, or give it ready-made",
+            Self::HexadecimalText => {
+                "give the signer the 32 bytes of the digest, not the 64 hexadecimal digits"
+            }
+            Self::OtherHash(_) => "choose SHA-256 in the signer: devices check nothing else",
+            Self::NoNull => {
+                "use a signer that writes the DigestInfo as RFC 8017 does, or give it the DigestInfo"
+            }
             Self::Pss(_) => {
-                "devices check PKCS#1 v1.5 only: choose that padding (openssl: -pkeyopt rsa_padding_mode:pkcs1; \
+                "choose PKCS#1 v1.5 padding: devices check nothing else (openssl: -pkeyopt rsa_padding_mode:pkcs1; \
                  AWS: RSASSA_PKCS1_V1_5_SHA_256)"
             }
             Self::NoPadding => "choose PKCS#1 v1.5 padding (openssl: -pkeyopt rsa_padding_mode:pkcs1)",
-            Self::Unknown { .. } => "sign what `otaseal digest` gives and nothing else",
+            Self::Unknown { .. } => "sign the output of `otaseal digest` and nothing else",
         };
         text.into()
     }
@@ -121,7 +126,7 @@ impl Advice for Mismatch {
 
 impl Advice for DetachedError {
     fn advice(&self, _: Speaker) -> String {
-        "give the signature alone: raw bytes, or their hexadecimal or base64 text".into()
+        "give only the signature: raw bytes, or their hexadecimal or base64 text".into()
     }
 }
 
@@ -132,7 +137,7 @@ impl Advice for RequestError {
                 "give the file that `otaseal digest` wrote, unchanged"
             }
             Self::Schema(_) => "use the otaseal that wrote it, or a newer one",
-            Self::OtherKey { .. } => "give the public key that the request was made for",
+            Self::OtherKey { .. } => "give the public key that you gave to `otaseal digest`",
         };
         text.into()
     }
@@ -147,13 +152,14 @@ impl Advice for SourceError {
             }
             Self::NotAName { .. } => KEY_GIVEN.into(),
             Self::InToken => {
-                "write its public half to a file and name that: otaseal pubkey --private-key 'pkcs11:…' --pem -o public.pem"
+                "write its public key to a file and give that file: otaseal pubkey --private-key 'pkcs11:…' --pem -o \
+                 public.pem"
                     .into()
             }
             Self::Read { .. } => "check that the file is there and that you may read it".into(),
             Self::CommandsKey { .. } => {
-                "fetch the public key from where the key is kept, and put it there: what the \
-                                         command signs is judged by it"
+                "get the public key from the key service, and put it there: otaseal verifies the command's \
+                 signatures with it"
                     .into()
             }
             Self::Key { source, .. } => source.advice(speaker),
@@ -167,50 +173,53 @@ impl Advice for Pkcs11Error {
         let keygen = speaker.keygen();
         match self {
             Self::NoModule | Self::UnknownModule(_) => {
-                "name the library that came with the token: ?module-path=/…/module.so in the URI, --pkcs11-module, or \
+                "give the library that came with the token: ?module-path=/…/module.so in the URI, --pkcs11-module, or \
                  the environment variable OTASEAL_PKCS11_MODULE"
                     .into()
             }
             Self::Load { .. } => {
                 "check the name, and that it is the token's PKCS#11 library for this kind of processor".into()
             }
-            Self::NotBuilt => "build it with the feature `pkcs11`".into(),
+            Self::NotBuilt => "build otaseal with the feature `pkcs11`".into(),
             Self::NoToken { .. } => {
-                "check that it is plugged in and what it is called: `pkcs11-tool --module MODULE -L` lists the tokens"
+                "check that the token is plugged in, and check its name: `pkcs11-tool --module MODULE -L` lists the \
+                 tokens"
                     .into()
             }
-            Self::Tokens { .. } => "say which: add serial= or slot-id= to the URI".into(),
-            Self::NoKey { .. } => "object= is its label, id= its identifier with % before every byte".into(),
-            Self::Keys { .. } => "say which: add id= to the URI".into(),
+            Self::Tokens { .. } => "choose one: add serial= or slot-id= to the URI".into(),
+            Self::NoKey { .. } => {
+                "check object= (the key's label) and id= (its identifier, with % before every byte)".into()
+            }
+            Self::Keys { .. } => "choose one: add id= to the URI".into(),
             Self::Exists { .. } => {
-                "a key in a token is never replaced: choose another object=, or remove the old one with the token's \
-                 own tool"
+                "choose another object=, or remove the old key with the token's own tool: otaseal never replaces a key \
+                 in a token"
                     .into()
             }
             Self::NoName => "add object=NAME to the URI".into(),
             Self::WrongPin { .. } => {
-                "nothing was tried again, for a token locks after a few wrong ones; check the PIN's source (pin-source \
-                 in the URI, OTASEAL_PKCS11_PIN, --passphrase-file, -fd, -env)"
+                "check the PIN's source (pin-source in the URI, OTASEAL_PKCS11_PIN, --passphrase-file, -fd, -env); \
+                 otaseal tries a PIN once, because tokens lock after a few failures"
                     .into()
             }
             Self::Locked { .. } => {
-                "its security officer unlocks it, as in `pkcs11-tool --init-pin --login --login-type so`".into()
+                "let its security officer unlock it, as in `pkcs11-tool --init-pin --login --login-type so`".into()
             }
             Self::Secret(error) => error.advice(speaker),
             Self::PinText => "check the PIN's source".into(),
             Self::NoPublicKey { .. } => {
-                "store the public key beside it with the same id, as in `pkcs11-tool --write-object public.der --type \
-                 pubkey --id …`"
+                "store the public key in the token with the same id, as in `pkcs11-tool --write-object public.der \
+                 --type pubkey --id …`"
                     .into()
             }
             Self::Key { source, .. } => source.advice(speaker),
             Self::NotRsa { .. } => {
-                format!("devices with this format verify RSA only; make a key with `{keygen} --key pkcs11:…`")
+                format!("make an RSA key with `{keygen} --key pkcs11:…`: the devices verify nothing else")
             }
             Self::NoMechanism { .. } => {
-                "see what the token offers with `pkcs11-tool -M`; it may forbid this key to sign".into()
+                "check the token's mechanisms with `pkcs11-tool -M`, and whether this key may sign".into()
             }
-            Self::Weak { .. } => "this token cannot keep a key to itself; use another".into(),
+            Self::Weak { .. } => "use another token: this one makes keys that can leave it".into(),
             Self::Module { state, .. } => about_module(*state).into(),
         }
     }

@@ -1,4 +1,4 @@
-//! The command line of `cargo xtask sign|keygen|pubkey|verify`.
+//! Parses the command line of `cargo xtask sign|keygen|pubkey|verify`, and writes its help.
 
 use super::CargoError;
 use super::keygen::Keygen;
@@ -17,7 +17,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// A command line that was understood.
+/// A parsed command line.
 pub(super) enum Task {
     Help(String),
     Sign(Request),
@@ -27,20 +27,20 @@ pub(super) enum Task {
 }
 
 const HELP: &str = "\
-cargo xtask TASK: from this project's firmware to a signed package
+cargo xtask TASK: build, sign and verify this project's firmware
 
 Tasks:
-  sign     build the firmware, package it, verify what was signed
+  sign     build the firmware, package it, verify every signed image
   keygen   make the key pair: keys/private.pem and keys/public.pem
-  pubkey   write the public key into the sources that the settings name
+  pubkey   write the public key into the source files of the setting `emit`
   verify   judge the package, or any image, with the public key
 
-`cargo xtask TASK --help` lists what a task takes. Settings are read from [workspace.metadata.otaseal] and
-[package.metadata.otaseal] of Cargo.toml.
+Type `cargo xtask TASK --help` to see the options of a task. The tasks read their settings from
+[workspace.metadata.otaseal] and [package.metadata.otaseal] in Cargo.toml.
 Exit codes: 0 done or accepted, 1 judged and rejected, 2 usage, 3 could not do it.
 ";
 
-/// The help of one task. The options for settings come from their table.
+/// Returns the help of one task. The options for settings come from the table of settings.
 fn help(task: Command, title: &str, own: &[Own]) -> Task {
     let mut text = format!("cargo xtask {}\n\n", title);
     for setting in task.options() {
@@ -57,10 +57,10 @@ fn help(task: Command, title: &str, own: &[Own]) -> Task {
     Task::Help(text)
 }
 
-/// Columns of an option, and of the text behind it.
+/// Width of the options column, and of the text beside it.
 const COLUMNS: (usize, usize) = (25, 95);
 
-/// An option and its help, wrapped.
+/// Returns an option and its help, wrapped.
 fn entry(option: &str, help: &str) -> String {
     let (margin, width) = COLUMNS;
     let mut lines = vec![String::new()];
@@ -81,47 +81,44 @@ fn entry(option: &str, help: &str) -> String {
     first + &lines.join(&format!("\n{:margin$}", "")) + "\n"
 }
 
-/// Options that are no settings, and their help.
+/// Options that are not settings, and their help.
 type Own = &'static [(&'static str, &'static str)];
 
 const COMMON: Own = &[("--manifest-path FILE", "The project's Cargo.toml")];
 
 const PASSPHRASE: Own = &[(
     "--passphrase-file FILE, --passphrase-fd N, --passphrase-env NAME",
-    "Where the passphrase of an encrypted key is, or the PIN of a token",
+    "Read the passphrase of an encrypted key, or the PIN of a token, from here",
 )];
 
 const SIGN: Own = &[
-    (
-        "--release",
-        "Sign a release, which may leave the desk: it needs a ledger, and a key that is fit for it",
-    ),
+    ("--release", "Sign a release, which may go to devices; it needs a ledger and a key that is fit for it"),
     (
         "--rotate-to KEYID",
-        "The firmware brings this key, and its devices are to trust it from now on; may be repeated",
+        "Let the firmware carry this new key, which its devices then trust; may be repeated",
     ),
     ("--allow-no-key", "Sign firmware that holds no public key: its devices check no further update"),
-    ("--sbom", "Make a bill of materials (CycloneDX) of what Cargo resolved; it joins the package"),
-    ("--build-id ID", "Name of the build in the ledger [the name that the CI system gives it]"),
-    ("--as-kind KIND", "What the build is for: firmware or filesystem [firmware]"),
+    ("--sbom", "Make a bill of materials (CycloneDX) of the Cargo packages, and put it into the package"),
+    ("--build-id ID", "Name of the build in the ledger [the name from the CI system]"),
+    ("--as-kind KIND", "Kind of the image: firmware or filesystem [firmware]"),
     ("--expect-public FILE", "Refuse a key that does not belong to this public key, which the devices have"),
-    ("--expect-sha256 HEX", "Refuse a build of another SHA-256"),
-    ("--expect-key-id HEX", "Refuse a key of another key id"),
-    ("--timestamp SECONDS", "Time for the manifest, since 1970; also from SOURCE_DATE_EPOCH"),
+    ("--expect-sha256 HEX", "Refuse a build with another SHA-256"),
+    ("--expect-key-id HEX", "Refuse a key with another key id"),
+    ("--timestamp SECONDS", "Time for the manifest, in seconds since 1970 [SOURCE_DATE_EPOCH]"),
 ];
 
 const KEYGEN: Own = &[
     ("--bits 2048|3072|4096", "Size of the key [2048]"),
     ("--encrypt", "Encrypt the private key under a passphrase (AES-256-CBC)"),
-    ("--kdf scrypt|pbkdf2", "How the passphrase becomes a key [scrypt]"),
-    ("--force", "Replace a key that is there: devices that trust it take no more updates"),
+    ("--kdf scrypt|pbkdf2", "Function that derives the encryption key from the passphrase [scrypt]"),
+    ("--force", "Replace an existing key: devices that trust it then take no more updates"),
 ];
 
-const PUBKEY: Own = &[("--check", "Write nothing; exit 3 when a file is not up to date")];
+const PUBKEY: Own = &[("--check", "Write nothing, and exit with 3 if a file is not up to date")];
 
-const VERIFY: Own = &[("--legacy", "The images are in the form of esp8266 core 2.5.0 to 2.5.2")];
+const VERIFY: Own = &[("--legacy", "Judge legacy signatures, of esp8266 core 2.5.0 to 2.5.2")];
 
-/// Understands a command line, the program's name left out.
+/// Parses a command line. It does not start with the program's name.
 pub(super) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Task, CargoError> {
     let arguments: Vec<_> = arguments.collect();
     if let Err(error) = material::check_command_line(arguments.iter().cloned()) {
@@ -149,7 +146,7 @@ fn sign(mut parser: Parser) -> Result<Task, CargoError> {
     while let Some(argument) = next(&mut parser)? {
         match argument.name.as_str() {
             "--help" => {
-                let title = "sign [OPTIONS]: build the firmware, package it, verify what was signed";
+                let title = "sign [OPTIONS]: build the firmware, package it, verify every signed image";
                 return Ok(help(Command::XtaskSign, title, &[SIGN, PASSPHRASE, COMMON]));
             }
             name if name.starts_with("--passphrase-") => passphrase(name, &mut parser, &mut request)?,
@@ -202,7 +199,7 @@ fn keygen(mut parser: Parser) -> Result<Task, CargoError> {
     }
     finish(&mut task.request)?;
     if derivation.is_some() && !encrypt {
-        return Err(CargoError::Usage("--kdf belongs to --encrypt, which was not given".into()));
+        return Err(CargoError::Usage("--kdf needs --encrypt".into()));
     }
     task.encrypt = encrypt.then(|| derivation.unwrap_or_default());
     Ok(Task::Keygen(task))
@@ -214,7 +211,7 @@ fn pubkey(mut parser: Parser) -> Result<Task, CargoError> {
         match argument.name.as_str() {
             "--help" => {
                 let title =
-                    "pubkey [OPTIONS]: write the public key into the sources that the settings name (`emit`)";
+                    "pubkey [OPTIONS]: write the public key into the source files of the setting `emit`";
                 return Ok(help(Command::XtaskPubkey, title, &[PUBKEY, PASSPHRASE, COMMON]));
             }
             "--check" => task.mode = Mode::Check,
@@ -244,10 +241,10 @@ fn verify(mut parser: Parser) -> Result<Task, CargoError> {
     Ok(Task::Verify(task))
 }
 
-/// Name of an argument that is no option.
+/// Name of an argument that is not an option.
 const VALUE: &str = "";
 
-/// One argument, owned, so that its value can be taken from the parser.
+/// One argument. It is owned, so that the caller can take its value from the parser.
 struct Argument {
     name: String,
     value: OsString,
@@ -263,7 +260,7 @@ fn next(parser: &mut Parser) -> Result<Option<Argument>, CargoError> {
     }))
 }
 
-/// Where a passphrase is: one place, and never the command line itself.
+/// Reads the option that says where the passphrase is. A passphrase never stands on the command line itself.
 fn passphrase(name: &str, parser: &mut Parser, request: &mut Request) -> Result<(), CargoError> {
     let source = match name {
         "--passphrase-file" => PassphraseSource::File(path(parser)?),
@@ -277,7 +274,7 @@ fn passphrase(name: &str, parser: &mut Parser, request: &mut Request) -> Result<
     }
 }
 
-/// Reads a value that is not repeated where it is none.
+/// Reads a value, and does not show a wrong one: it may be the secret itself.
 fn unshown<T>(
     option: &str,
     parser: &mut Parser,
@@ -287,7 +284,7 @@ fn unshown<T>(
     read(value.to_str().unwrap_or_default()).map_err(|error| CargoError::Usage(format!("{option}: {error}")))
 }
 
-/// The options that every task has, and those for settings.
+/// Reads an option that every task has, or one for a setting.
 fn common(
     task: Command,
     argument: Argument,
@@ -302,8 +299,8 @@ fn common(
     let mut options = task.options();
     let Some(setting) = options.find(|setting| name.strip_prefix("--") == Some(setting.option(task))) else {
         return Err(CargoError::Usage(match name {
-            VALUE => format!("there is no use for `{}` here", argument.value.to_string_lossy()),
-            name => format!("there is no option `{name}` here"),
+            VALUE => format!("this task takes no argument `{}`", argument.value.to_string_lossy()),
+            name => format!("this task has no option `{name}`"),
         }));
     };
     let value = match setting.is_switch() {
@@ -314,7 +311,7 @@ fn common(
     request.settings.set(setting.name, &value).map_err(wrong)
 }
 
-/// Makes paths relative to the directory in which somebody typed them, and refuses settings that do not fit together.
+/// Makes paths relative to the current directory, and refuses settings that do not fit together.
 fn finish(request: &mut Request) -> Result<(), CargoError> {
     if let Some((name, why)) = request.settings.misfit() {
         return Err(CargoError::Usage(format!("--{name}: {why}")));
@@ -331,7 +328,7 @@ fn source_date_epoch() -> Result<Option<u64>, CargoError> {
 }
 
 fn path(parser: &mut Parser) -> Result<PathBuf, CargoError> {
-    // Relative to where the command was typed, not to where a build is run.
+    // A path belongs to the directory in which you typed it. The build runs in another one.
     let given = parser.value().map_err(usage)?;
     std::path::absolute(&given).map_err(|_| CargoError::Usage("a path is empty".into()))
 }

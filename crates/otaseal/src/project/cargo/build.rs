@@ -1,4 +1,5 @@
-//! The firmware build: with the project's own toolchain, else with its second one, else not at all.
+//! Builds the firmware with the running toolchain, or with the fallback of the settings. If neither can build for the
+//! target, it takes the prebuilt image.
 
 use super::CargoError;
 use super::note::Note;
@@ -15,7 +16,7 @@ use std::process::{Command, Stdio};
 pub enum Build {
     /// Cargo built it now.
     Built(PathBuf),
-    /// The target cannot be built for here: this is the project's prebuilt image.
+    /// The project's prebuilt image, because no toolchain here can build for the target.
     Prebuilt(PathBuf),
     /// Another tool made it.
     Given(PathBuf),
@@ -47,7 +48,7 @@ pub(super) fn build(project: &Project, note: &mut dyn FnMut(Note)) -> Result<Bui
                 note(Note::Prebuilt { why, path: path.clone() });
                 return Ok(Build::Prebuilt(path.clone()));
             }
-            // Cargo's own words say best what is missing.
+            // Cargo's own error says best what is missing.
             None => Toolchain::default(),
         },
     };
@@ -62,7 +63,7 @@ pub(super) fn build(project: &Project, note: &mut dyn FnMut(Note)) -> Result<Bui
         command.args(["--features", &features.join(",")]);
     }
     toolchain.arguments(&mut command, settings.target.as_deref());
-    // `.cargo/config.toml` and `rust-toolchain.toml` of the firmware count, wherever the task was called.
+    // Cargo then reads the firmware's `.cargo/config.toml` and `rust-toolchain.toml`, wherever you called the task.
     command.current_dir(&package.directory);
     let shown = shown(&command);
     note(Note::Building { command: shown.clone() });
@@ -70,8 +71,8 @@ pub(super) fn build(project: &Project, note: &mut dyn FnMut(Note)) -> Result<Bui
     executable.map(Build::Built).ok_or(CargoError::NoExecutable { command: shown, bin })
 }
 
-/// Runs the build and takes the executable's path from what Cargo reports: guessing it from the target directory
-/// would miss `CARGO_TARGET_DIR`, `build.target` and profiles with their own directory.
+/// Runs the build and takes the executable's path from Cargo's messages. A guess from the target directory would miss
+/// `CARGO_TARGET_DIR`, `build.target` and profiles with their own directory.
 fn run(
     mut command: Command,
     shown: &str,
@@ -87,7 +88,7 @@ fn run(
         .map_err(|error| start(&command, error))?;
     let mut executable = None;
     if let Some(stdout) = child.stdout.take() {
-        // Not a message: a build script or a macro that prints. It is nobody's business here.
+        // A line that is not a message comes from a macro or a build script that prints. It does not matter here.
         for message in Message::parse_stream(BufReader::new(stdout)).map_while(Result::ok) {
             if let Message::CompilerArtifact(artifact) = message
                 && artifact.package_id == package.id
@@ -105,7 +106,7 @@ fn run(
     }
 }
 
-/// What builds.
+/// The toolchain that builds. Missing fields stand for the running one.
 #[derive(Default)]
 struct Toolchain {
     cargo: Option<PathBuf>,
@@ -115,8 +116,8 @@ struct Toolchain {
 }
 
 impl Toolchain {
-    /// The running toolchain where it has the target's `core`; else the project's fallback, where that has it or
-    /// its source. The error says in one line why neither can.
+    /// Returns the running toolchain if it has the target's `core`. Otherwise it returns the project's fallback, if that
+    /// has `core` or its source. The error says in one line why neither can build.
     fn choose(project: &Project, package: &FirmwarePackage) -> Result<Self, String> {
         let Some(target) = project.settings.target.as_deref() else { return Ok(Self::default()) };
         let own = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
@@ -124,7 +125,7 @@ impl Toolchain {
             return Ok(Self::default());
         }
         let missing =
-            format!("`core` for {target} is not installed (`rustup target add {target}` brings it)");
+            format!("`core` for {target} is not installed (`rustup target add {target}` installs it)");
         let Some(fallback) = &project.settings.fallback else { return Err(missing) };
         let rustc = fallback.rustc.clone().unwrap_or_else(|| own.into());
         let has_core = has_core(&rustc, target, &package.directory);
@@ -135,7 +136,7 @@ impl Toolchain {
         if let Some(linker) = &fallback.linker
             && !in_path(linker)
         {
-            return Err(format!("{missing}, and there is no `{linker}` to build it without"));
+            return Err(format!("{missing}, and the fallback's linker `{linker}` is not installed"));
         }
         let (cargo, rustc) = (fallback.cargo.clone(), fallback.rustc.clone());
         Ok(Self { cargo, rustc, linker: fallback.linker.clone(), build_std })
@@ -154,7 +155,7 @@ impl Toolchain {
         }
         if !self.build_std.is_empty() {
             command.arg(format!("-Zbuild-std={}", self.build_std.join(",")));
-            // `-Z` flags are for nightly; this says "for this one build, I know".
+            // A stable compiler refuses `-Z` flags. This variable allows them, for this one build.
             command.env("RUSTC_BOOTSTRAP", "1");
         }
         if let (Some(linker), Some(target)) = (&self.linker, target) {
@@ -164,7 +165,7 @@ impl Toolchain {
     }
 }
 
-/// Whether a compiler has a compiled `core` for a target.
+/// Returns whether a compiler has a compiled `core` for a target.
 fn has_core(rustc: &Path, target: &str, directory: &Path) -> bool {
     let Some(libraries) = print(rustc, &["--print", "target-libdir", "--target", target], directory) else {
         return false;
@@ -173,7 +174,7 @@ fn has_core(rustc: &Path, target: &str, directory: &Path) -> bool {
     entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"))
 }
 
-/// Whether a compiler has the source of `core`.
+/// Returns whether a compiler has the source of `core`.
 fn has_source(rustc: &Path, directory: &Path) -> bool {
     print(rustc, &["--print", "sysroot"], directory)
         .is_some_and(|sysroot| sysroot.join("lib/rustlib/src/rust/library/core/Cargo.toml").exists())
@@ -194,12 +195,12 @@ fn in_path(program: &str) -> bool {
     std::env::split_paths(&path).any(|directory| directory.join(&name).is_file())
 }
 
-/// The command as one could type it.
+/// Returns the command as you could type it.
 fn shown(command: &Command) -> String {
     let variables = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
     let mut words: Vec<String> =
         variables.map(|(name, value)| format!("{}={}", name.display(), quoted(value.to_owned()))).collect();
-    // The full path of rustup's cargo helps nobody.
+    // The full path of rustup's cargo would only make the line longer.
     let program = Path::new(command.get_program());
     words.push(match std::env::var_os("CARGO").is_some_and(|cargo| Path::new(&cargo) == program) {
         true => "cargo".into(),
@@ -209,7 +210,7 @@ fn shown(command: &Command) -> String {
     words.join(" ")
 }
 
-/// A word for a POSIX shell.
+/// Returns a word with quotes for a POSIX shell, if it needs them.
 pub(super) fn quoted(word: OsString) -> String {
     let word = word.to_string_lossy();
     let plain = |c: char| c.is_alphanumeric() || "-_./:=,+@%".contains(c);

@@ -1,4 +1,4 @@
-//! Why a task of [`crate::project::cargo`] did not end well.
+//! The errors of the tasks in [`crate::project::cargo`].
 
 use crate::key::material::{self, KeyOnCommandLine};
 use crate::key::passphrase::SecretError;
@@ -16,39 +16,39 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
-/// Why there is no result.
+/// Why a task has no result.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CargoError {
     /// The command line is wrong.
     #[error("{0}")]
     Usage(String),
-    /// The command line has a key on it. Nothing of it is shown.
+    /// The command line has a key on it. The message does not show it.
     #[error(transparent)]
     KeyGiven(#[from] KeyOnCommandLine),
     /// The settings are wrong.
     #[error(transparent)]
     Settings(#[from] SettingsError),
     /// Cargo does not know the project.
-    #[error("cargo does not understand this project: {0}")]
+    #[error("cargo cannot read this project: {0}")]
     Metadata(String),
     /// There is no such package in the workspace.
     #[error("{} has no package `{package}` with a binary", manifest.display())]
     NoSuchPackage {
-        /// The workspace.
+        /// The workspace's `Cargo.toml`.
         manifest: PathBuf,
-        /// What was asked for.
+        /// The package that the user named.
         package: String,
         /// The packages with a binary.
         candidates: Vec<String>,
     },
-    /// Nothing says which package is the firmware.
+    /// No setting says which package is the firmware.
     #[error("which package is the firmware? {}", list(candidates, "none has a binary"))]
     WhichPackage {
         /// The packages with a binary.
         candidates: Vec<String>,
     },
-    /// Nothing says which binary is the firmware.
+    /// No setting says which binary is the firmware.
     #[error("which binary of `{package}` is the firmware? {}", list(candidates, "it has none"))]
     WhichBinary {
         /// The package.
@@ -56,66 +56,66 @@ pub enum CargoError {
         /// Its binaries.
         candidates: Vec<String>,
     },
-    /// A program could not be started.
+    /// The system could not start a program.
     #[error("{} could not be started: {source}", program.display())]
     Start {
         /// The program.
         program: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The build failed; the compiler has said why.
+    /// The build failed. The compiler has shown why.
     #[error("the build failed ({status}): {command}")]
     Build {
-        /// What was run.
+        /// The command that built.
         command: String,
-        /// How it ended.
+        /// Its exit status.
         status: ExitStatus,
     },
-    /// The build went well, and made no executable of this name.
+    /// The build succeeded, and made no executable of this name.
     #[error("the build made no executable `{bin}`: {command}")]
     NoExecutable {
-        /// What was run.
+        /// The command that built.
         command: String,
-        /// The binary that was expected.
+        /// The binary that it should have made.
         bin: String,
     },
-    /// There is no key, and no example key to stand in.
+    /// There is no private key, and no example key either.
     #[error("there is no private key: {} does not exist", material::shown(.0))]
     NoKey(PathBuf),
-    /// An image could not be read.
+    /// otaseal could not read an image.
     #[error("{} could not be read: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// There is no key to be had where one should be.
+    /// otaseal could not open the key.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The key is kept by a command, which signs and does nothing else.
-    #[error("the settings have a command sign (`signer-cmd`): its key cannot be made here")]
+    /// A command signs. It cannot make a key.
+    #[error("a command signs in this project (`signer-cmd`): otaseal cannot make its key")]
     KeyOfCommand {
-        /// Where the public key belongs.
+        /// The path of the public key.
         public: PathBuf,
     },
-    /// The key's name is no PKCS#11 URI that can be used.
+    /// The key's PKCS#11 URI is wrong.
     #[error(transparent)]
     Uri(#[from] UriError),
     /// The key or the ledger does not pass the policy.
     #[error(transparent)]
     Policy(#[from] PolicyError),
-    /// No key could be made.
+    /// otaseal could not make a key.
     #[error(transparent)]
     Keygen(KeyError),
-    /// There is no passphrase for the new key, or none that it could have.
+    /// There is no passphrase for the new key, or otaseal refuses it.
     #[error(transparent)]
     Passphrase(#[from] SecretError),
-    /// The new key could not be written: neither half of it.
+    /// otaseal could not write the new key pair. It wrote neither file.
     #[error(transparent)]
     Pair(#[from] PairError),
-    /// The public key at hand is another key's.
+    /// The public key belongs to another private key.
     #[error("{} is not the public half of {}", public.display(), private.display())]
     KeyPair {
         /// The public key file.
@@ -127,36 +127,36 @@ pub enum CargoError {
         /// Key id of the private one.
         private_id: KeyId,
     },
-    /// No package.
+    /// otaseal made no package.
     #[error(transparent)]
     Package(#[from] PackageError),
-    /// Nothing was signed.
+    /// otaseal signed nothing.
     #[error(transparent)]
     Sign(#[from] SignError),
-    /// The public key is not in its place.
+    /// The public key is not in its source file.
     #[error(transparent)]
     Emit(#[from] EmitError),
-    /// A file was not written.
+    /// otaseal could not write a file.
     #[error(transparent)]
     Output(#[from] OutputError),
     /// The settings name no file for the public key.
-    #[error("no setting says where the public key goes")]
+    #[error("the setting `emit` names no file for the public key")]
     NoEmit,
-    /// The C header or the module name does not fit the kind of file.
+    /// A field of `emit` does not fit the kind of file.
     #[error("{}: {what}", path.display())]
     EmitSetting {
         /// The file.
         path: PathBuf,
-        /// What does not fit.
+        /// The fault.
         what: &'static str,
     },
-    /// A bill of materials of what Cargo does not build.
-    #[error("only a firmware that Cargo builds has a bill of materials that can be made here")]
+    /// The user asked for a bill of materials of firmware that Cargo does not build.
+    #[error("otaseal can make a bill of materials only of firmware that Cargo builds")]
     NoSbom,
-    /// There is nothing to verify.
+    /// There is no signed image to verify.
     #[error("{} has no signed package", .0.display())]
     NothingSigned(PathBuf),
-    /// Judged, and rejected.
+    /// The device's code rejects an image.
     #[error("{} is rejected: {reject}", path.display())]
     Rejected {
         /// The image.
@@ -164,13 +164,13 @@ pub enum CargoError {
         /// The first check that failed.
         reject: Reject,
     },
-    /// The report could not be written.
+    /// The task succeeded, and its report could not be written.
     #[error("the report could not be written: {0}")]
     Report(io::Error),
 }
 
 impl CargoError {
-    /// 1 judged and rejected, 2 usage, 3 could not do it.
+    /// Returns the exit code: 1 judged and rejected, 2 usage, 3 could not do it.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Rejected { .. } => 1,

@@ -1,4 +1,4 @@
-//! A project's new key pair.
+//! Makes the key pair of a project.
 
 use super::CargoError;
 use super::note::Note;
@@ -15,16 +15,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What [`keygen`] makes.
+/// The task of [`keygen`].
 #[derive(Debug, Clone)]
 pub struct Keygen {
     /// The project and the settings that win. Its passphrase protects the new key, or is the PIN of its token.
     pub request: Request,
     /// Size of the key.
     pub size: KeySize,
-    /// What to do when there is a key already.
+    /// Whether to replace an existing key.
     pub overwrite: Overwrite,
-    /// Whether the private half is encrypted, and how the passphrase becomes a key then.
+    /// Whether to encrypt the private key, and the function that derives the encryption key from the passphrase.
     pub encrypt: Option<Derivation>,
 }
 
@@ -42,11 +42,11 @@ pub struct NewKey {
     pub key: PublicKey,
 }
 
-/// Makes the project's key pair: PKCS#8 and SPKI, PEM; both files or none.
+/// Makes the project's key pair: PKCS#8 and SPKI, PEM. It writes both files or none.
 ///
 /// # Errors
-/// [`CargoError::Pair`] when there is a key already and it may not be replaced, or when writing fails;
-/// [`CargoError::Passphrase`] when the key is to be encrypted and there is none that can be used.
+/// [`CargoError::Pair`] if a key exists and the task does not replace it, or if writing fails.
+/// [`CargoError::Passphrase`] if the task encrypts the key, and has no good passphrase.
 pub fn keygen(task: &Keygen, note: &mut dyn FnMut(Note)) -> Result<NewKey, CargoError> {
     let request = &task.request;
     let project = Project::load_for_keys(request.manifest_path.as_deref(), &request.settings)?;
@@ -57,12 +57,12 @@ pub fn keygen(task: &Keygen, note: &mut dyn FnMut(Note)) -> Result<NewKey, Cargo
     let public = project.settings.public_path(&project.root);
     if let Some(uri) = in_token(&private) {
         if task.encrypt.is_some() {
-            return Err(CargoError::Usage("a key in a token is in no file that could be encrypted".into()));
+            return Err(CargoError::Usage("a key in a token has no file to encrypt".into()));
         }
         let key = new_in_token(uri, &public, task)?;
         return Ok(NewKey { private, encrypted: false, public, key });
     }
-    // Read before anything is made: where it fails, nothing has happened.
+    // This is the first step: if it fails, otaseal has made nothing.
     let passphrase = new_passphrase(task, [&private, &public])?;
     for path in [&private, &public] {
         if let Some(parent) = path.parent() {
@@ -82,14 +82,14 @@ pub fn keygen(task: &Keygen, note: &mut dyn FnMut(Note)) -> Result<NewKey, Cargo
     Ok(NewKey { private, encrypted: passphrase.is_some(), public, key: key.public().clone() })
 }
 
-/// The passphrase that the key gets, if it gets one; nobody is asked for it.
+/// Returns the passphrase for the key, if it gets one. It does not ask on a terminal.
 fn new_passphrase(task: &Keygen, files: [&PathBuf; 2]) -> Result<Option<Passphrase>, CargoError> {
     let source = &task.request.passphrase;
     match (task.encrypt, source) {
         (None, None) => return Ok(None),
         (None, Some(_)) => {
             return Err(CargoError::Usage(
-                "a passphrase without --encrypt: the key would not be encrypted".into(),
+                "a passphrase needs --encrypt: without it the key is not encrypted".into(),
             ));
         }
         (Some(_), None) => {
@@ -110,7 +110,7 @@ fn new_passphrase(task: &Keygen, files: [&PathBuf; 2]) -> Result<Option<Passphra
     Ok(Some(passphrase))
 }
 
-/// Makes the key inside its token, and writes its public half.
+/// Makes the key inside its token, and writes its public key to a file.
 #[cfg(feature = "pkcs11")]
 fn new_in_token(uri: &str, public: &Path, task: &Keygen) -> Result<PublicKey, CargoError> {
     use crate::output::{Access, Pending};
@@ -119,7 +119,7 @@ fn new_in_token(uri: &str, public: &Path, task: &Keygen) -> Result<PublicKey, Ca
     if let Some(parent) = public.parent() {
         fs::create_dir_all(parent).map_err(failed)?;
     }
-    // It is known that the file can be written before the token has a key that nobody knows.
+    // Open the file first. If that failed later, the token would hold a key whose public key is in no file.
     let mut file = Pending::create(public, task.overwrite, Access::Public)?;
     let key = crate::sign::pkcs11::generate(&uri.parse()?, None, &task.request.passphrase, task.size)
         .map_err(SourceError::from)?;
@@ -133,11 +133,11 @@ fn new_in_token(_: &str, _: &Path, _: &Keygen) -> Result<PublicKey, CargoError> 
     Err(SourceError::from(crate::sign::pkcs11::Pkcs11Error::NotBuilt).into())
 }
 
-/// Whether git leaves a file alone: it is ignored, or there is no git here.
+/// Returns whether git cannot commit a file: git ignores it, or there is no repository or no git.
 fn ignored(path: &Path) -> bool {
     let mut git = Command::new("git");
     git.args(["check-ignore", "--quiet"]).arg(path).current_dir(path.parent().unwrap_or(Path::new(".")));
     let status = git.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    // 1 is "not ignored"; 128 "not a repository".
+    // git exits with 1 for "not ignored" and with 128 for "not a repository".
     !status.is_ok_and(|status| status.code() == Some(1))
 }

@@ -1,4 +1,4 @@
-//! The keys of a project, opened.
+//! Opens the keys of a project.
 
 use super::CargoError;
 use super::project::Project;
@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 /// The key that signs, and where it came from.
 pub(super) struct Keys {
     pub(super) signer: Box<dyn Signer>,
-    /// The private key's file, its PKCS#11 URI, or, where a command signs, the public key's file.
+    /// The private key's file or its PKCS#11 URI. If a command signs, the public key's file.
     pub(super) name: PathBuf,
-    /// The public key file beside it, where there is one. It is the private key's other half.
+    /// The file of its public key, if there is one. [`Project::keys`] has compared the two.
     pub(super) public_path: Option<PathBuf>,
 }
 
@@ -27,12 +27,12 @@ impl Project {
         }
     }
 
-    /// The key that signs, with the public half that goes with it.
+    /// Opens the key that signs, and checks that its public key file belongs to it.
     pub(super) fn keys(&self, passphrase: &Option<PassphraseSource>) -> Result<Keys, CargoError> {
         let key = self.signing_key()?;
         if matches!(key.source, KeySource::Command { .. }) {
             if passphrase.is_some() {
-                return Err(CargoError::Usage("a command signs: there is no passphrase to give".into()));
+                return Err(CargoError::Usage("a command signs: it takes no passphrase".into()));
             }
             let signer = key.source.open(&NoSecrets)?;
             return Ok(Keys { signer, name: key.name, public_path: key.public });
@@ -48,7 +48,7 @@ impl Project {
         Ok(Keys { signer, name: key.name, public_path: key.public })
     }
 
-    /// The public key that images are verified with: without need of the private one.
+    /// Returns the public key that verifies images. It opens the private key only if there is no public key file.
     pub(super) fn public_key(&self) -> Result<(PublicKey, PathBuf), CargoError> {
         let own = self.settings.public_path(&self.root);
         if self.settings.public_key.is_some() || self.settings.signer_cmd.is_some() || is_there(&own) {

@@ -1,4 +1,4 @@
-//! What a task tells while it runs.
+//! The notes that a task gives while it runs.
 
 use crate::ledger::Recovered;
 use crate::package::evidence::SupportDoubt;
@@ -6,46 +6,46 @@ use crate::policy::lint::Finding;
 use otaseal_device::KeyId;
 use std::path::PathBuf;
 
-/// What is worth telling while a task runs, and after it.
+/// A note for the user, while a task runs or after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Note {
     /// The build starts.
     Building {
-        /// The command, as one could type it.
+        /// The command, as you could type it.
         command: String,
     },
-    /// The firmware cannot be built here: its prebuilt image is packaged.
+    /// No toolchain here can build the firmware, so otaseal packages the prebuilt image.
     Prebuilt {
-        /// Why.
+        /// The reason.
         why: String,
         /// The image.
         path: PathBuf,
     },
     /// The key that signs is published: the signatures prove nothing.
     PublishedKey {
-        /// The file it was read from.
+        /// The key's file.
         path: PathBuf,
         /// Its key id.
         key_id: KeyId,
-        /// Where it is published.
+        /// The place that published it.
         published_at: &'static str,
     },
-    /// Something else is wrong with the key that signs.
+    /// Another fault of the key that signs.
     Key(Finding),
-    /// The firmware was signed, and what the keys in it say is worth a warning.
+    /// otaseal signed the firmware, and warns about the keys in it.
     Continuity {
         /// A sentence without its full stop.
         warning: String,
     },
-    /// The promise of support cannot be kept, or is over.
+    /// The promised support lasts longer than the key is good, or is over.
     Support(SupportDoubt),
-    /// The ledger ended in an unfinished line, which was moved aside.
+    /// The ledger ended in an unfinished line. otaseal moved the line to another file.
     LedgerRecovered {
-        /// Where it is.
+        /// The file with the line.
         recovered: Recovered,
     },
-    /// Git would take the private key.
+    /// Git does not ignore the private key, and could commit it.
     NotIgnored {
         /// The private key.
         path: PathBuf,

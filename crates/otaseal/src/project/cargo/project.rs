@@ -1,4 +1,4 @@
-//! What Cargo and the settings know of a project.
+//! Reads a project: its Cargo metadata and its settings.
 
 use super::CargoError;
 use crate::ledger::{Ledger, Origin};
@@ -6,19 +6,19 @@ use crate::project::settings::Settings;
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 use std::path::{Path, PathBuf};
 
-/// A project with its settings, before it is known what its firmware is.
+/// A project with its settings.
 pub(super) struct Project {
     /// The workspace's directory.
     pub(super) root: PathBuf,
-    /// Where Cargo puts what it makes.
+    /// Cargo's target directory.
     pub(super) target_directory: PathBuf,
     /// The command line's settings, then the firmware package's, then the workspace's.
     pub(super) settings: Settings,
-    /// The firmware package, where Cargo builds it.
+    /// The firmware package, if Cargo builds the firmware.
     pub(super) firmware: Option<FirmwarePackage>,
 }
 
-/// The package that is built.
+/// The Cargo package of the firmware.
 pub(super) struct FirmwarePackage {
     pub(super) id: cargo_metadata::PackageId,
     pub(super) name: String,
@@ -29,7 +29,7 @@ pub(super) struct FirmwarePackage {
 }
 
 impl Project {
-    /// Reads the project of `manifest_path` (by default of the current directory) with the given settings on top.
+    /// Reads the project of `manifest_path`, by default of the current directory. The `given` settings win.
     pub(super) fn load(manifest_path: Option<&Path>, given: &Settings) -> Result<Self, CargoError> {
         let metadata = metadata(manifest_path)?;
         let root: PathBuf = metadata.workspace_root.clone().into();
@@ -39,7 +39,7 @@ impl Project {
         if base.firmware.is_some() {
             return Ok(Self { root, target_directory, settings: base, firmware: None });
         }
-        // The firmware may live in another workspace, with settings of its own.
+        // The firmware may be in another workspace, which has its own settings.
         let (metadata, base) = match &base.manifest_path {
             Some(other) => {
                 let metadata = self::metadata(Some(other))?;
@@ -56,7 +56,7 @@ impl Project {
         Ok(Self { root, target_directory, settings, firmware: Some(FirmwarePackage::new(package)) })
     }
 
-    /// The same where only keys matter: a project that has no firmware package yet will do.
+    /// Reads a project for a task that needs only keys. The project may have no firmware package yet.
     pub(super) fn load_for_keys(manifest_path: Option<&Path>, given: &Settings) -> Result<Self, CargoError> {
         match Self::load(manifest_path, given) {
             Err(CargoError::WhichPackage { .. }) => {
@@ -70,7 +70,7 @@ impl Project {
         }
     }
 
-    /// Start of every file name in the package.
+    /// Returns the start of every file name in the package.
     pub(super) fn base_name(&self) -> Result<String, CargoError> {
         if let Some(name) = &self.settings.name {
             return Ok(name.clone());
@@ -82,13 +82,13 @@ impl Project {
         Ok(stem.unwrap_or_default().to_string_lossy().into_owned())
     }
 
-    /// Where signatures are entered.
+    /// Returns the ledger, if the settings name one.
     pub(super) fn ledger(&self, build_id: Option<&str>) -> Option<Ledger> {
         let path = self.settings.ledger.as_ref()?;
         Some(Ledger::new(path, Origin::of_environment(&self.root).with_build_id(build_id)))
     }
 
-    /// The directory of the package.
+    /// Returns the directory of the package.
     pub(super) fn out_dir(&self) -> Result<PathBuf, CargoError> {
         match &self.settings.out_dir {
             Some(out_dir) => Ok(out_dir.clone()),
@@ -109,7 +109,7 @@ impl FirmwarePackage {
         }
     }
 
-    /// The binary that is the firmware.
+    /// Returns the binary that is the firmware.
     pub(super) fn binary(&self, asked: Option<&str>) -> Result<String, CargoError> {
         let which =
             || CargoError::WhichBinary { package: self.name.clone(), candidates: self.binaries.clone() };
@@ -128,7 +128,7 @@ fn metadata(manifest_path: Option<&Path>) -> Result<Metadata, CargoError> {
     let mut command = MetadataCommand::new();
     if let Some(path) = manifest_path {
         command.manifest_path(path);
-        // Cargo reads `.cargo/config.toml` from where it runs: that of the firmware is meant.
+        // Cargo reads `.cargo/config.toml` from its current directory. It must read the firmware's.
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             command.current_dir(parent);
             command.manifest_path(std::path::absolute(path).unwrap_or_else(|_| path.into()));
@@ -137,8 +137,8 @@ fn metadata(manifest_path: Option<&Path>) -> Result<Metadata, CargoError> {
     command.no_deps().exec().map_err(|error| CargoError::Metadata(error.to_string()))
 }
 
-/// The firmware package: the one that is named; else the only one with settings of its own; else the only one
-/// with a binary, the xtask itself left out.
+/// Chooses the firmware package: the named one, else the only one with settings, else the only one with a binary. The
+/// xtask itself does not count.
 fn choose<'m>(metadata: &'m Metadata, asked: Option<&str>) -> Result<&'m Package, CargoError> {
     let myself = std::env::var("CARGO_PKG_NAME").unwrap_or_else(|_| "xtask".into());
     let members = metadata.workspace_packages();

@@ -1,4 +1,4 @@
-//! The tasks as a command: arguments in, words and an exit code out.
+//! Runs the tasks as a command: takes arguments, writes a report, returns an exit code.
 
 use super::CargoError;
 use super::args::{Task, parse};
@@ -15,8 +15,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Runs one task from its arguments, the program's name left out. The result goes to `out`, notes and errors to
-/// `err`: this library itself never prints.
+/// Runs one task from its arguments, which do not start with the program's name. It writes the result to `out`, and
+/// notes and errors to `err`: the library itself never prints.
 ///
 /// The exit code is 0 done or accepted, 1 judged and rejected, 2 usage, 3 could not do it.
 pub fn run(
@@ -27,7 +27,7 @@ pub fn run(
     let result = perform(arguments.into_iter(), out, err);
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever reads the output has gone, `| head` for one: nothing is left to say.
+        // The reader of the output has gone, for example `| head`. A message would not reach anybody.
         Err(CargoError::Report(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(3),
         Err(error) => {
             let [what, help] = [error.to_string(), error.advice(Speaker::Hook)].map(material::without_keys);
@@ -42,7 +42,7 @@ fn perform(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<(), CargoError> {
-    // A note that cannot be told does not stop the work.
+    // If a note cannot be written, the task goes on.
     let mut note = |note: Note| drop(writeln!(err, "{}", words(&note)));
     let written = match parse(arguments)? {
         Task::Help(text) => out.write_all(text.as_bytes()),
@@ -68,18 +68,18 @@ fn words(note: &Note) -> String {
         Note::Building { command } => format!("building: {command}"),
         Note::Prebuilt { why, path } => format!("note: {why}; packaging the prebuilt {}", short(path)),
         Note::PublishedKey { path, published_at, .. } => format!(
-            "\n  WARNING: signing with a key that everybody has ({published_at}).\n  \
-             Anybody can sign for a device that trusts it: never ship it. `cargo xtask keygen` makes your own.\n  \
-             The key was read from {}.\n",
+            "\n  WARNING: signing with a published key ({published_at}).\n  \
+             Anybody can sign for a device that trusts it: never ship it. `cargo xtask keygen` makes your own key.\n  \
+             otaseal read the key from {}.\n",
             short(path)
         ),
         Note::Key(finding) => format!("warning: {finding}\n         ({})", finding.advice(Speaker::Hook)),
         Note::Continuity { warning } => {
-            format!("warning: {warning}\n         (`cargo xtask pubkey` puts the key in)")
+            format!("warning: {warning}\n         (`cargo xtask pubkey` writes the key into the sources)")
         }
         Note::Support(doubt) => format!("warning: {doubt}"),
         Note::LedgerRecovered { recovered } => {
-            format!("warning: the ledger ended in an unfinished line; it was moved to {}", recovered.file)
+            format!("warning: the ledger ended in an unfinished line; otaseal moved it to {}", recovered.file)
         }
         Note::NotIgnored { path } => format!(
             "warning: git does not ignore {}: add it to .gitignore before the next commit",
@@ -133,13 +133,13 @@ fn new_key(made: &NewKey, out: &mut dyn Write) -> io::Result<()> {
 fn accepted(file: &VerifiedFile, out: &mut dyn Write) -> io::Result<()> {
     let form = match file.scheme {
         Scheme::Pkcs1v15Sha256 => "",
-        Scheme::Legacy => ", legacy form",
+        Scheme::Legacy => ", legacy signature",
     };
     writeln!(out, "accepted   {} ({} bytes of payload{form})", short(&file.path), file.payload_len)?;
     writeln!(out, "key id     {}", file.key_id)
 }
 
-/// A path as seen from the current directory, where it lies below it.
+/// Returns a path relative to the current directory, if it is below it.
 fn short(path: &Path) -> String {
     let below = std::env::current_dir().ok().and_then(|here| path.strip_prefix(here).ok().map(PathBuf::from));
     below.unwrap_or_else(|| path.into()).display().to_string()

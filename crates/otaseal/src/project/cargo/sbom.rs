@@ -1,6 +1,6 @@
-//! A software bill of materials of a Cargo firmware: CycloneDX 1.5 (ECMA-424), JSON, from what Cargo resolved.
+//! Makes a software bill of materials of a Cargo firmware: CycloneDX 1.5 (ECMA-424), JSON, from Cargo's own resolution.
 //!
-//! The same sources give the same bytes: no serial number, no time but the one that is given, no path of this machine.
+//! The same sources give the same bytes: it has no serial number, no path of this machine, and no time but the caller's.
 
 use super::CargoError;
 use super::project::FirmwarePackage;
@@ -9,7 +9,7 @@ use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand, Packag
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-/// The bill of materials of the firmware, as it is built with these settings.
+/// Returns the bill of materials of the firmware that Cargo builds with these settings.
 pub(super) fn generate(
     firmware: &FirmwarePackage,
     settings: &Settings,
@@ -24,7 +24,7 @@ pub(super) fn generate(
         command.other_options(["--filter-platform".to_owned(), target.clone()]);
     }
     let metadata = command.exec().map_err(|error| CargoError::Metadata(error.to_string()))?;
-    // Strings, numbers and lists of them: always JSON.
+    // The document holds only strings, numbers and lists, so this cannot fail.
     let mut text =
         serde_json::to_string_pretty(&document(&metadata, &firmware.id, timestamp)).unwrap_or_default();
     text.push('\n');
@@ -38,7 +38,7 @@ fn document(metadata: &Metadata, root: &PackageId, timestamp: Option<u64>) -> Va
     let is_macro = |id: &PackageId| {
         packages.get(id).is_some_and(|package| package.targets.iter().any(|target| target.is_proc_macro()))
     };
-    // What ends up in the image, and what only helped to build it.
+    // `shipped` packages end up in the image. The others only help to build it.
     let shipped = edges.reach(root, |kind, to| kind == DependencyKind::Normal && !is_macro(to));
     let all = edges.reach(root, |kind, _| kind != DependencyKind::Development);
     let references = references(all.iter().filter_map(|id| packages.get(id).copied()));
@@ -53,7 +53,7 @@ fn document(metadata: &Metadata, root: &PackageId, timestamp: Option<u64>) -> Va
             "purl": purl(package),
         });
         if let Some(license) = &package.license {
-            // The form with a slash is older than SPDX expressions in Cargo.toml, and is none.
+            // Older crates write `MIT/Apache-2.0`, which is not an SPDX expression.
             component["licenses"] = json!([{ "expression": license.replace('/', " OR ") }]);
         }
         Some((reference.clone(), component))
@@ -93,7 +93,7 @@ fn document(metadata: &Metadata, root: &PackageId, timestamp: Option<u64>) -> Va
     })
 }
 
-/// Who depends on whom, and for what.
+/// The dependencies of each package, with their kinds.
 struct Edges<'m>(HashMap<&'m PackageId, Vec<(DependencyKind, &'m PackageId)>>);
 
 impl<'m> Edges<'m> {
@@ -114,7 +114,7 @@ impl<'m> Edges<'m> {
         self.0.get(id).into_iter().flatten().copied()
     }
 
-    /// Everything that is reached along the edges that count.
+    /// Returns every package that `root` reaches along the edges that `counts` accepts.
     fn reach(
         &self,
         root: &'m PackageId,
@@ -133,7 +133,7 @@ impl<'m> Edges<'m> {
     }
 }
 
-/// A name for every package that no other has: its package URL, with a number where two have the same.
+/// Returns a unique name for every package: its package URL, with a number if another package has the same URL.
 fn references<'m>(packages: impl Iterator<Item = &'m Package>) -> HashMap<&'m PackageId, String> {
     let mut sorted: Vec<_> = packages.collect();
     sorted.sort_by(|a, b| (purl(a), &a.id.repr).cmp(&(purl(b), &b.id.repr)));
@@ -146,7 +146,7 @@ fn references<'m>(packages: impl Iterator<Item = &'m Package>) -> HashMap<&'m Pa
     sorted.into_iter().map(name).collect()
 }
 
-/// Package URL (github.com/package-url/purl-spec), with the repository where the package came from git.
+/// Returns the package URL (github.com/package-url/purl-spec). For a package from git, it has the repository.
 fn purl(package: &Package) -> String {
     let version = package.version.to_string().replace('+', "%2B");
     let git = package.source.as_ref().and_then(|source| source.repr.strip_prefix("git+"));

@@ -1,4 +1,4 @@
-//! The tasks, without a word printed.
+//! Runs the tasks without a report: [`sign`], [`verify`] and [`pubkey`].
 
 use super::CargoError;
 use super::build::{Build, build};
@@ -21,48 +21,48 @@ use otaseal_device::KeyId;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-/// What the tasks have in common.
+/// The part that all tasks have in common.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
     /// The project's `Cargo.toml`; by default that of the current directory.
     pub manifest_path: Option<PathBuf>,
     /// Settings that win over those of the project.
     pub settings: Settings,
-    /// What must hold before anything is signed. Its ledger is the settings'.
+    /// The policy for signing. The settings name its ledger.
     pub policy: Policy,
-    /// Seconds since 1970 for the manifest.
+    /// Time for the manifest, in seconds since 1970.
     pub timestamp: Option<u64>,
-    /// Where the private key's passphrase is, if it has one, or the PIN of its token.
+    /// The place of the private key's passphrase, or of the PIN of its token.
     pub passphrase: Option<PassphraseSource>,
-    /// Whether a bill of materials of a Cargo firmware is made, and joins the package.
+    /// Whether to make a bill of materials of a Cargo firmware, and to put it into the package.
     pub sbom: bool,
-    /// What the build is called in the ledger; by default what the CI system calls it.
+    /// The name of the build in the ledger. The default is the name from the CI system.
     pub build_id: Option<String>,
 }
 
-/// What [`sign`] made.
+/// The result of [`sign`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SignedBuild {
-    /// What was packaged.
+    /// The packaged build.
     pub build: Build,
     /// The package.
     pub report: PackageReport,
-    /// The private key's file, its PKCS#11 URI, or, where a command signs, the public key's file.
+    /// The private key's file or its PKCS#11 URI. If a command signs, the public key's file.
     pub key: PathBuf,
-    /// The file that the signatures were verified with: the public key, where there is one.
+    /// The file with which [`sign`] verified the signatures: the public key's, if there is one.
     pub verified_with: PathBuf,
-    /// Every signed file, verified.
+    /// Every signed file. All are verified.
     pub verified: Vec<VerifiedFile>,
 }
 
-/// A signed file that was accepted.
+/// A signed file that the device's code accepts.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct VerifiedFile {
     /// The file.
     pub path: PathBuf,
-    /// The form of its signature.
+    /// The scheme of its signature.
     pub scheme: Scheme,
     /// Length of its payload in bytes.
     pub payload_len: usize,
@@ -73,12 +73,12 @@ pub struct VerifiedFile {
 /// Builds the firmware, packages it, and verifies every signed file once more, from the disk.
 ///
 /// # Errors
-/// [`CargoError`]; there is no package then, or the earlier one is still there.
+/// [`CargoError`]. There is then no package, or the earlier one is still there.
 pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<SignedBuild, CargoError> {
     let project = Project::load(request.manifest_path.as_deref(), &request.settings)?;
     let out_dir = project.out_dir()?;
     let base_name = project.base_name()?;
-    // Before the build: a missing key need not cost a minute of compiling.
+    // Open the key before the build: if it is missing, you see that at once.
     let keys = project.keys(&request.passphrase)?;
     let public = keys.signer.public_key();
     let key_id = public.id();
@@ -120,7 +120,7 @@ pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<SignedBuild
     Ok(SignedBuild { build, report, key: keys.name, verified_with, verified })
 }
 
-/// Makes the bill of materials beside the packages; only a firmware that Cargo builds has one.
+/// Writes the bill of materials beside the packages. Only a firmware that Cargo builds has one.
 fn bill_of_materials(project: &Project, timestamp: Option<u64>) -> Result<PathBuf, CargoError> {
     let Some(firmware) = &project.firmware else { return Err(CargoError::NoSbom) };
     let directory = project.target_directory.join("otaseal");
@@ -131,21 +131,21 @@ fn bill_of_materials(project: &Project, timestamp: Option<u64>) -> Result<PathBu
     Ok(path)
 }
 
-/// What [`verify`] looks at.
+/// The task of [`verify`].
 #[derive(Debug, Clone, Default)]
 pub struct Verify {
     /// The project and the settings that win.
     pub request: Request,
-    /// The images; the project's package when there are none.
+    /// The images. Without any, the project's package.
     pub images: Vec<PathBuf>,
-    /// Whether the images named are in the legacy form. In a package the file name says it.
+    /// Whether the images have legacy signatures. In a package, the file name says it.
     pub legacy: bool,
 }
 
 /// Verifies images, or the package that [`sign`] made, with the project's public key.
 ///
 /// # Errors
-/// [`CargoError::Rejected`] for the first image that is rejected, the others when there is no verdict.
+/// [`CargoError::Rejected`] for the first image that the device's code rejects, another error if there is no verdict.
 pub fn verify(task: &Verify) -> Result<Vec<VerifiedFile>, CargoError> {
     let request = &task.request;
     if !task.images.is_empty() {
@@ -163,7 +163,7 @@ pub fn verify(task: &Verify) -> Result<Vec<VerifiedFile>, CargoError> {
         (ArtefactKind::LegacySig, Scheme::Legacy),
     ]
     .map(|(kind, scheme)| (out_dir.join(format!("{base}{}", kind.suffix())), scheme));
-    // A directory without a manifest is what a broken-off run left.
+    // A directory without a manifest comes from a run that stopped early.
     let found: Vec<_> = made.into_iter().filter(|(path, _)| path.exists()).collect();
     if found.is_empty() || !out_dir.join(manifest::FILE_NAME).exists() {
         return Err(CargoError::NothingSigned(out_dir));
@@ -182,19 +182,19 @@ fn verify_file(path: &Path, key: &PublicKey, scheme: Scheme) -> Result<VerifiedF
     Ok(VerifiedFile { path: path.into(), scheme, payload_len, key_id })
 }
 
-/// What [`pubkey`] does.
+/// The task of [`pubkey`].
 #[derive(Debug, Clone)]
 pub struct Pubkey {
     /// The project and the settings that win.
     pub request: Request,
-    /// Whether to write or only to look.
+    /// Whether to write or only to check.
     pub mode: Mode,
 }
 
 /// Writes the public key into every file that the settings name.
 ///
 /// # Errors
-/// [`CargoError::NoEmit`] when they name none; [`EmitError::OutOfDate`] under [`Mode::Check`].
+/// [`CargoError::NoEmit`] if they name none, [`EmitError::OutOfDate`] under [`Mode::Check`].
 pub fn pubkey(task: &Pubkey) -> Result<Vec<(PathBuf, Written)>, CargoError> {
     let request = &task.request;
     let project = Project::load_for_keys(request.manifest_path.as_deref(), &request.settings)?;
@@ -251,7 +251,8 @@ fn emitted(
     })
 }
 
-/// The private key of the public key that is emitted: a vector by another key would brick the device's self-test.
+/// Opens the private key of the emitted public key. A self-test signature by another key would make every device fail
+/// its self-test.
 fn self_test_key(
     public: &PublicKey,
     project: &Project,

@@ -15,7 +15,7 @@ fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().into()
 }
 
-/// A project whose firmware another tool built.
+/// A project with a firmware that another tool built.
 struct Project(tempfile::TempDir);
 
 impl Project {
@@ -33,11 +33,11 @@ impl Project {
         self.0.path().join(name)
     }
 
-    /// The project's own key pair, made faster than a new one.
+    /// Gives the project a key pair. It copies a fixture, because making a key takes long.
     fn with_key(self, name: &str, public: &str) -> Self {
         fs::create_dir_all(self.path("keys")).unwrap();
         let private = fs::read(workspace().join("fixtures/keys").join(name)).unwrap();
-        // Git gives everybody leave to read what it checks out, which is a finding.
+        // Git checks files out readable by all users. otaseal would warn about that.
         crate::output::write(&self.path("keys/private.pem"), &private, Overwrite::Replace, Access::OwnerOnly)
             .unwrap();
         let key = fs::read(workspace().join("fixtures/keys").join(public)).unwrap();
@@ -46,7 +46,7 @@ impl Project {
         self
     }
 
-    /// Exit code, output and notes of one task.
+    /// Runs one task, and returns its exit code, output and notes.
     fn run(&self, task: &str) -> (u8, String, String) {
         let manifest = self.path("Cargo.toml");
         let words = task.split_whitespace().map(OsString::from);
@@ -79,7 +79,7 @@ fn a_build_of_another_tool_is_packaged_and_verified() {
     let image = project.path("target/otaseal/lamp/lamp.bin.legacy_sig");
     assert_eq!(project.run(&format!("verify --legacy {}", image.display())).0, 0);
     assert_eq!(project.run(&format!("verify {}", image.display())).0, 1, "the form must be named");
-    // A release adds nothing to a chain that is broken.
+    // A release checks the whole chain, and refuses a broken ledger.
     let edited = fs::read_to_string(&ledger).unwrap().replacen("lamp.bin", "lump.bin", 1);
     fs::write(&ledger, &edited).unwrap();
     let (code, _, err) = project.run(&format!("sign --release --allow-no-key --ledger {}", ledger.display()));
@@ -99,7 +99,7 @@ fn support_is_not_promised_for_longer_than_the_key_is_good() {
     }
 }
 
-/// The hook refuses by the keys in the firmware what the program refuses.
+/// `cargo xtask` judges the keys in the firmware as the program does.
 #[test]
 fn firmware_without_its_key_is_no_package() {
     let project = Project::new("firmware = \"lamp.bin\"").with_key("other.pem", "other.pem");
@@ -198,12 +198,12 @@ fn the_example_key_stands_in_with_a_warning_and_never_for_a_release() {
     let example = workspace().join("keys.example/private.pem").display().to_string();
     let project = Project::new(&format!("firmware = \"lamp.bin\"\nexample-key = '{example}'"));
     let (code, _, err) = project.run("sign");
-    assert!(code == 0 && err.contains("WARNING: signing with a key that everybody has"), "{err}");
+    assert!(code == 0 && err.contains("WARNING: signing with a published key"), "{err}");
     let manifest = fs::read_to_string(project.path("target/otaseal/lamp/manifest.json")).unwrap();
     assert!(manifest.contains("\"example_key\": true"));
     let (code, _, err) = project.run("sign --release");
     assert!(code == 3 && err.contains("is published"), "{err}");
-    // By its fingerprint, whatever the file is called.
+    // otaseal knows the key by its key id, not by its file name.
     fs::create_dir_all(project.path("keys")).unwrap();
     fs::copy(&example, project.path("keys/private.pem")).unwrap();
     assert_eq!(project.run("sign --release").0, 3);
@@ -230,7 +230,7 @@ fn another_key_or_build_than_expected_is_refused() {
 #[test]
 fn a_key_in_a_token_is_no_file() {
     let example = workspace().join("keys.example/private.pem").display().to_string();
-    // The example key never stands in for it.
+    // The example key never replaces a key in a token.
     let settings = "key = \"pkcs11:token=Release;object=firmware?module-path=/missing.so\"";
     let project = Project::new(&format!("firmware = \"lamp.bin\"\n{settings}\nexample-key = '{example}'"));
     let (code, _, err) = project.run("sign");
@@ -342,7 +342,7 @@ fn verify_without_a_package_is_no_acceptance() {
     assert_eq!(project.run("verify nowhere.bin").0, 3);
 }
 
-/// A secret in the place of its name, as `--key "$(cat private.pem)"` puts it there, is not repeated by any task.
+/// `--key "$(cat private.pem)"` puts a key on the command line. No task shows it.
 #[test]
 fn a_secret_in_the_place_of_a_name_is_not_shown() {
     let project = Project::new("firmware = \"lamp.bin\"").with_key("other.pem", "other.pem");
@@ -359,7 +359,7 @@ fn a_secret_in_the_place_of_a_name_is_not_shown() {
                 for arguments in [vec![option.to_owned(), value.clone()], vec![format!("{option}={value}")]] {
                     let mut line: Vec<_> = vec![task.to_owned()];
                     line.extend(arguments);
-                    // A new key, so that the passphrase is asked for.
+                    // A new key, so that the task needs the passphrase.
                     if task == "keygen" && takes_words {
                         line.extend(["--encrypt", "--key"].map(str::to_owned));
                         line.push(project.path("new.pem").display().to_string());
@@ -368,7 +368,7 @@ fn a_secret_in_the_place_of_a_name_is_not_shown() {
                     let (code, out, err) = project.run_words(line.iter().map(OsString::from));
                     let shown = format!("{out}{err}");
                     assert!(!shown.contains(&secret) && !shown.contains("QUARRY"), "{line:?}: {shown}");
-                    // A passphrase that the key does not need is not read.
+                    // otaseal does not read a passphrase that the key does not need.
                     let needless = takes_words && task != "keygen";
                     assert!(
                         code == 2 || (code == 3 && takes_words) || (needless && code != 1),
@@ -380,14 +380,14 @@ fn a_secret_in_the_place_of_a_name_is_not_shown() {
         }
     }
     assert!(runs > 150, "{runs}");
-    // In the settings.
+    // A key in the settings is not shown either.
     let project = Project::new(&format!("firmware = \"lamp.bin\"\nkey = \"\"\"{pem}\"\"\""));
     let (code, out, err) = project.run("sign");
     assert!(code == 2 || code == 3, "{code}");
     assert!(!format!("{out}{err}").contains(&secret), "{out}{err}");
 }
 
-/// Where a public key is needed, a token's key has a file for it.
+/// A task that needs a public key takes a file, not a key in a token.
 #[test]
 fn a_public_key_in_a_token_is_said_to_be_one() {
     let project = Project::new("firmware = \"lamp.bin\"").with_key("other.pem", "other.pem");

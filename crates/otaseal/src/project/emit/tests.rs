@@ -1,4 +1,4 @@
-//! Emitted source is code: it is compiled here, by the compilers that users have.
+//! Tests the emitted source. It is code, so these tests compile it with the compilers that users have.
 
 use super::*;
 use crate::key::{KeySize, PrivateKey};
@@ -77,7 +77,7 @@ fn the_c_header_holds_the_pem_and_a_zero() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    // What the cores' pgmspace.h gives, and what their Updater does with the array.
+    // The part of pgmspace.h that the header needs, and the calls that the cores' Updater makes with the array.
     fs::write(
         dir.path().join("pgmspace.h"),
         "#include <string.h>\n#include <stdio.h>\n#define PROGMEM\n#define strlen_P strlen\n",

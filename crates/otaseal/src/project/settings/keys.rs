@@ -1,4 +1,4 @@
-//! Which key signs by these settings, and which public key goes with it. The program and `cargo xtask` both ask here.
+//! Finds the key that signs and its public key in the settings. The program and `cargo xtask` both call it.
 
 use super::Settings;
 use crate::key::uri::{Pkcs11Uri, UriError};
@@ -12,20 +12,20 @@ use std::path::{Path, PathBuf};
 pub struct SigningKey {
     /// How to open it.
     pub source: KeySource,
-    /// The private key's file or PKCS#11 URI; where a command signs, the file of its public key.
+    /// The private key's file or PKCS#11 URI. If a command signs, the file of its public key.
     pub name: PathBuf,
-    /// Whether the example key stands in for the project's own.
+    /// Whether this is the example key, because the project has no key yet.
     pub is_example: bool,
-    /// The file of its public key, where there is one.
+    /// The file of its public key, if there is one.
     pub public: Option<PathBuf>,
 }
 
 impl Settings {
-    /// The key that signs. `root` is the directory of the project, `module` the library of a token whose URI names
-    /// none.
+    /// Returns the key that signs. `root` is the directory of the project. `module` is the PKCS#11 library of a token
+    /// whose URI names none.
     ///
-    /// The example key stands in only where the file of the project's own key does not exist. A file that is there and
-    /// cannot be read is an error when it is opened: a signature by a published key proves nothing.
+    /// The example key signs only if the file of the project's own key does not exist. If the file exists and otaseal
+    /// cannot read it, opening the key fails: a signature by a published key proves nothing.
     ///
     /// # Errors
     /// [`UriError`].
@@ -39,7 +39,7 @@ impl Settings {
         let example = self.example_key.as_ref().filter(|_| in_token(&own).is_none() && !is_there(&own));
         let (name, is_example) = (example.unwrap_or(&own), example.is_some());
         let public = match &self.public_key {
-            // It belongs to the project's own key.
+            // `public-key` names the public key of the project's own key.
             Some(public) if !is_example => Some(public.clone()),
             _ => Some(beside(name, root)).filter(|public| is_there(public)),
         };
@@ -47,12 +47,12 @@ impl Settings {
         Ok(SigningKey { source, name: name.clone(), is_example, public })
     }
 
-    /// Where the project's own private key is, or will be.
+    /// Returns the path of the project's own private key, whether it exists or not.
     pub fn private_path(&self, root: &Path) -> PathBuf {
         self.key.clone().unwrap_or_else(|| root.join("keys").join("private.pem"))
     }
 
-    /// Where the public key of the project's own key is, or will be.
+    /// Returns the path of the project's own public key, whether it exists or not.
     pub fn public_path(&self, root: &Path) -> PathBuf {
         match &self.public_key {
             Some(public) => public.clone(),
@@ -62,7 +62,7 @@ impl Settings {
     }
 }
 
-/// `public.pem` in the directory of the private key. A token has no directory.
+/// Returns `public.pem` in the directory of the private key. A token has no directory: there it is the default.
 fn beside(private: &Path, root: &Path) -> PathBuf {
     match in_token(private) {
         None => private.with_file_name("public.pem"),
@@ -74,12 +74,13 @@ fn default_public(root: &Path) -> PathBuf {
     root.join("keys").join("public.pem")
 }
 
-/// The PKCS#11 URI that stands in the place of a file.
+/// Returns the PKCS#11 URI, if this is one and not a file name.
 pub(crate) fn in_token(private: &Path) -> Option<&str> {
     private.to_str().filter(|text| Pkcs11Uri::is_one(text))
 }
 
-/// Whether something has this name. Where the system cannot tell, or a link leads nowhere, there is something.
+/// Returns whether something has this name. A link that leads nowhere counts, and so does a name that the system
+/// cannot look up.
 pub(crate) fn is_there(path: &Path) -> bool {
     !path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }

@@ -1,4 +1,4 @@
-//! A settings file, read so that every error can name its line.
+//! Reads a settings file. Every error names its line.
 
 use super::keys::is_there;
 use super::{EMIT_FIELDS, FALLBACK_FIELDS, FILE_NAME, MAX_FILE, Place, SETTINGS, Settings, SettingsError};
@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
-/// Reads the table at `path_in_file` (the whole file when that is empty).
+/// Reads the table at `path_in_file`. An empty path is the whole file.
 pub(super) fn settings(path: &Path, path_in_file: &[&str]) -> Result<Settings, SettingsError> {
     let read = text(path).map_err(|source| SettingsError::Read { path: path.into(), source });
     let (text, stranger) = read?;
@@ -21,9 +21,9 @@ pub(super) fn settings(path: &Path, path_in_file: &[&str]) -> Result<Settings, S
         let span = value.span();
         match value.into_inner() {
             DeValue::Table(inner) => table = inner,
-            // `metadata` belongs to everybody: only our own table must be one.
+            // Other tools may write anything into `metadata`. Only `otaseal` must be a table.
             value if *name == "otaseal" => {
-                let message = format!("`otaseal` must be a table, this is a {}", value.type_str());
+                let message = format!("`otaseal` must be a table, and this is a {}", value.type_str());
                 return Err(SettingsError::Invalid { place: file.place(span), message });
             }
             _ => return Ok(Settings::default()),
@@ -51,11 +51,12 @@ pub(super) fn settings(path: &Path, path_in_file: &[&str]) -> Result<Settings, S
         let span = spans.into_iter().find(|(field, _)| field == name).map_or(0..0, |(_, span)| span);
         return Err(SettingsError::Invalid { place: file.place(span), message: message.into() });
     }
-    // The build of a Cargo project runs the repository's programs anyway.
+    // A settings file of another user could run any program here. In a `Cargo.toml` it gains nothing: building a Cargo
+    // project runs the repository's programs anyway.
     if let (Some((owner, user)), [], true) = (stranger, path_in_file, settings.signer_cmd.is_some()) {
         return Err(SettingsError::Stranger { path: path.into(), owner, user });
     }
-    // An absolute base: a command may be run in another directory than the settings were read from.
+    // The base is absolute, because otaseal may run a command in another directory.
     let base = path.parent().unwrap_or(Path::new(""));
     let base = std::path::absolute(if base.as_os_str().is_empty() { Path::new(".") } else { base })
         .map_err(|source| SettingsError::Read { path: path.into(), source })?;
@@ -63,7 +64,7 @@ pub(super) fn settings(path: &Path, path_in_file: &[&str]) -> Result<Settings, S
     Ok(settings)
 }
 
-/// The text, and where the file belongs to another user, the numbers of its owner and of the user who runs otaseal.
+/// Reads the text. If the file belongs to another user, it also returns the ids of its owner and of the running user.
 fn text(path: &Path) -> io::Result<(String, Option<(u32, u32)>)> {
     let (mut text, file) = (String::new(), File::open(path)?);
     let stranger = stranger(&file)?;
@@ -81,14 +82,14 @@ fn stranger(file: &File) -> io::Result<Option<(u32, u32)>> {
     Ok(Some((owner, user)).filter(|_| owner != user))
 }
 
-/// Other systems have no number for it.
+/// Other systems have no user id.
 #[cfg(not(unix))]
 fn stranger(_: &File) -> io::Result<Option<(u32, u32)>> {
     Ok(None)
 }
 
-/// The settings file for work in this directory: the nearest one up to the top of the repository, which has `.git`.
-/// Outside of a repository only the directory itself counts. A link that leads nowhere is a file that cannot be read.
+/// Finds the settings file for work in this directory: the nearest one, up to the directory that has `.git`. Outside a
+/// repository, only the directory itself counts. It also returns a link that leads nowhere: reading it then fails.
 pub(super) fn find(directory: &Path) -> Option<PathBuf> {
     let top = directory.ancestors().position(|above| is_there(&above.join(".git"))).unwrap_or(0);
     let mut files = directory.ancestors().take(top + 1).map(|above| above.join(FILE_NAME));
@@ -106,11 +107,11 @@ impl SettingsFile<'_> {
         Place { file: self.path.into(), line: 1 + before.filter(|&byte| byte == b'\n').count() }
     }
 
-    /// `span` is the place of the value, for an error without one of its own.
+    /// Makes an error. `span` is the place of the value, for an error that has no place itself.
     fn invalid(&self, error: &toml::de::Error, span: Range<usize>) -> SettingsError {
-        // The message quotes the value.
+        // The parser's message quotes the value, and must not show a key.
         let message = match material::is_key(error.message().as_bytes()) {
-            true => "this is a key itself, and no value that a setting has".into(),
+            true => "this is a key itself, not the value of a setting".into(),
             false => error.message().into(),
         };
         SettingsError::Invalid { place: self.place(error.span().unwrap_or(span)), message }
@@ -122,10 +123,10 @@ impl SettingsFile<'_> {
         let Some(key) = unknown.min_by_key(|key| key.span().start) else { return Ok(()) };
         let field = key.get_ref().to_string();
         if material::is_key(field.as_bytes()) {
-            let message = "this is a key itself, and no name that a setting has".into();
+            let message = "this is a key itself, not the name of a setting".into();
             return Err(SettingsError::Invalid { place: self.place(key.span()), message });
         }
-        // Cargo's other spelling, and a slip of one letter in three.
+        // A name is near if it has `_` in place of `-`, or at most one wrong letter in three.
         let distance = |name: &str| strsim::damerau_levenshtein(&field.replace('_', "-"), name);
         let mut valid = valid.to_vec();
         valid.sort_by_key(|name| distance(name));

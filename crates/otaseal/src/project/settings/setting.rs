@@ -1,4 +1,4 @@
-//! What is known of a setting beside its value.
+//! Describes a setting: its name, help and default, and the commands that read it.
 
 /// One setting, for help and documentation.
 #[derive(Debug, Clone, Copy)]
@@ -8,27 +8,27 @@ pub struct Setting {
     pub name: &'static str,
     /// Its documentation comment.
     pub(super) text: &'static str,
-    /// The placeholder of its value, such as `FILE`; [`Setting::SWITCH`] where the option needs none.
+    /// The placeholder of its value, such as `FILE`. [`Setting::SWITCH`] if the option needs no value.
     pub value: &'static str,
-    /// Whether it is a list; commas separate its items on a command line.
+    /// Whether it is a list. Commas separate the items on a command line.
     pub is_list: bool,
-    /// The default, in words; empty where there is none.
+    /// The default, in words. Empty if there is none.
     pub default: &'static str,
-    /// The default of `cargo xtask`, where that differs.
+    /// The default of `cargo xtask`, if it differs.
     pub xtask_default: Option<&'static str>,
-    /// Its option in `cargo xtask`, where that has another name.
+    /// Its option in `cargo xtask`, if it has another name there.
     pub xtask_option: Option<&'static str>,
-    /// Where the documentation lists it.
+    /// The part of the documentation that lists it.
     pub section: Section,
     /// The commands that read it from a settings file and have an option for it.
     pub both: &'static [Command],
     /// The commands that read it from a settings file and have no option for it.
     pub file_only: &'static [Command],
-    /// The commands that have an option for it and read no settings file for it.
+    /// The commands that have an option for it and do not read it from a settings file.
     pub option_only: &'static [Command],
-    /// Settings of a lower level that do not count where this one is set.
+    /// If this setting is set, these settings of a lower level do not count.
     pub(super) shadows: &'static [&'static str],
-    /// The setting without which this one has no meaning.
+    /// The setting that this one needs.
     pub belongs_to: Option<&'static str>,
 }
 
@@ -36,15 +36,15 @@ pub struct Setting {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Section {
-    /// Who signs.
+    /// The key or command that signs.
     Keys,
-    /// What is built.
+    /// The build of the firmware.
     Build,
-    /// What is made of the build.
+    /// The package that otaseal makes of the build.
     Package,
-    /// The devices that it is made for.
+    /// The devices that the package is for.
     Devices,
-    /// What the package says of itself.
+    /// Facts about the firmware, in its metadata and in the manifest.
     Evidence,
 }
 
@@ -81,7 +81,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// The program, and the name of the command in it.
+    /// Returns the program, and the name of the command in it.
     pub fn name(self) -> (&'static str, &'static str) {
         match self {
             Self::XtaskSign => ("cargo xtask", "sign"),
@@ -104,14 +104,14 @@ impl Command {
         self.name().0 == "cargo xtask"
     }
 
-    /// The settings that this command has an option for.
+    /// Returns the settings that this command has an option for.
     pub fn options(self) -> impl Iterator<Item = &'static Setting> {
         let has =
             move |setting: &&Setting| setting.both.contains(&self) || setting.option_only.contains(&self);
         super::SETTINGS.iter().filter(has)
     }
 
-    /// Whether this command reads a settings file.
+    /// Returns whether this command reads a settings file.
     pub fn reads_file(self) -> bool {
         super::SETTINGS
             .iter()
@@ -120,10 +120,10 @@ impl Command {
 }
 
 impl Setting {
-    /// The value of a setting that is on or off.
+    /// The placeholder of a setting that is on or off.
     pub const SWITCH: &str = "true|false";
 
-    /// What every setting starts from.
+    /// Makes an empty setting, for a table entry to start from.
     pub(super) const fn of(section: Section) -> Self {
         Self {
             name: "",
@@ -147,27 +147,27 @@ impl Setting {
         Self { name, text, ..self }
     }
 
-    /// The name of its option on a command, without the dashes.
+    /// Returns the name of its option on a command, without the dashes.
     pub fn option(&self, command: Command) -> &'static str {
         self.xtask_option.filter(|_| command.is_xtask()).unwrap_or(self.name)
     }
 
-    /// Its default on a command, in words; empty where there is none.
+    /// Returns its default on a command, in words. Empty if there is none.
     pub fn default(&self, command: Command) -> &'static str {
         self.xtask_default.filter(|_| command.is_xtask()).unwrap_or(self.default)
     }
 
-    /// Whether its option needs no value.
+    /// Returns whether its option needs no value.
     pub fn is_switch(&self) -> bool {
         self.value == Self::SWITCH
     }
 
-    /// The line of help: the first paragraph of its documentation comment.
+    /// Returns its help: the first paragraph of its documentation comment.
     pub fn help(&self) -> String {
         self.paragraphs().next().unwrap_or_default()
     }
 
-    /// The help as sentences in Markdown, and all that follows it in the documentation comment.
+    /// Returns the whole documentation comment, as sentences in Markdown.
     pub fn documentation(&self) -> String {
         self.paragraphs()
             .map(|text| text.trim_end_matches('.').to_owned() + ".")

@@ -1,5 +1,5 @@
-//! Every setting, declared once. The help of both programs, the settings file, the precedence and the tables of
-//! docs/settings.md come from here.
+//! Declares every setting, once. The help of both programs, the settings file, the precedence and the tables in
+//! docs/settings.md come from these declarations.
 
 use super::setting::Command::{
     self, Attach, Compress, Digest, Package, Pubkey, Release, Sign, SigningPy, Verify, XtaskKeygen,
@@ -21,11 +21,11 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Declares the settings: documentation comment, name, field, type, the way in which a value is read, and the rest of
-/// its [`Setting`].
+/// Declares the settings. An entry has a documentation comment, a name, a field, a type, the [`Kind`] that reads a value,
+/// and the rest of its [`Setting`].
 macro_rules! settings {
     ($($(#[doc = $doc:literal])+ $name:literal $field:ident: $type:ty as $kind:ident { $($more:tt)* })+) => {
-        /// Settings of one project. Every field may be left out.
+        /// Settings of one project. Every field is optional.
         #[derive(Debug, Clone, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Settings {
@@ -37,10 +37,10 @@ macro_rules! settings {
             &[$(Setting { $($more)* }.named($name, concat!($($doc, "\n"),+))),+];
 
         impl Settings {
-            /// These settings, and `other`'s where these say nothing.
+            /// Returns these settings, with the missing ones taken from `other`.
             ///
-            /// Some settings belong together: where these name a key or a command that signs, all that `other` says of
-            /// either does not count.
+            /// The settings of the signer go together. If these name a key or a command that signs, both kinds of
+            /// signer settings in `other` do not count.
             #[must_use]
             pub fn or(self, mut other: Self) -> Self {
                 let said = SETTINGS.iter().filter(|setting| self.has(setting.name));
@@ -48,7 +48,7 @@ macro_rules! settings {
                 Self { $($field: self.$field.or(other.$field)),+ }
             }
 
-            /// Whether this setting is there.
+            /// Returns whether this setting is set.
             pub fn has(&self, name: &str) -> bool {
                 match name {
                     $($name => self.$field.is_some(),)+
@@ -66,7 +66,7 @@ macro_rules! settings {
             /// Sets one setting from the text of a command line.
             ///
             /// # Errors
-            /// What is wrong with the text, in words.
+            /// A message that says what is wrong with the text.
             pub fn set(&mut self, name: &str, text: &OsStr) -> Result<(), String> {
                 match name {
                     $($name => self.$field = Some(<values::$kind as Kind<$type>>::from_text(text)?),)+
@@ -84,15 +84,15 @@ macro_rules! settings {
                 Ok(())
             }
 
-            /// Takes the directory `here` away from every path that begins with it.
+            /// Removes the directory `here` from the start of every path that begins with it.
             pub fn shorten(&mut self, here: &Path) {
                 $(if let Some(value) = &mut self.$field {
                     <values::$kind as Kind<$type>>::shorten(value, here);
                 })+
             }
 
-            /// Makes every path relative to `base`: the directory of the file, or the one in which a command line was
-            /// typed.
+            /// Makes every path relative to `base`. That is the directory of the settings file, or the current directory
+            /// for a command line.
             pub fn rebase(&mut self, base: &Path) {
                 $(if let Some(value) = &mut self.$field {
                     <values::$kind as Kind<$type>>::rebase(value, base);
@@ -115,7 +115,9 @@ const ONE_COMMAND: &[Command] = &[Pubkey, Release];
 const SIGNERS: &[Command] = &[XtaskSign, Package, Sign, Digest, Attach, SigningPy];
 
 settings! {
-    /// Private key: a file (PKCS#8 or PKCS#1, PEM or DER), or a key in a token (pkcs11:token=NAME;object=NAME)
+    /// Private key: a file, or a key in a token (pkcs11:token=NAME;object=NAME)
+    ///
+    /// The file holds PKCS#8 or PKCS#1, as PEM or DER.
     "key" key: PathBuf as File {
         value: "KEY",
         default: "keys/private.pem",
@@ -125,9 +127,9 @@ settings! {
         shadows: &["example-key", "signer-cmd", "signer-cmd-input", "signer-timeout"],
         ..KEYS
     }
-    /// Public key; with a command that signs, the public half of its key
+    /// Public key of the private key, or of the command that signs
     ///
-    /// Where a token or a command has the private key, the default is `keys/public.pem`.
+    /// If a token or a command has the private key, the default is `keys/public.pem`.
     "public-key" public_key: PathBuf as File {
         value: "FILE",
         default: "public.pem beside the private key",
@@ -135,16 +137,16 @@ settings! {
         file_only: &[Package, Sign, Digest, Attach, Verify, SigningPy],
         ..KEYS
     }
-    /// Published private key that signs, with a warning, while the file of `key` does not exist
+    /// Published private key, which signs as long as the file of `key` does not exist; otaseal warns you
     "example-key" example_key: PathBuf as File {
         value: "FILE",
         file_only: &[XtaskSign, XtaskPubkey, XtaskVerify, Package, Sign, SigningPy],
         ..KEYS
     }
-    /// Command that signs in place of a key, run without a shell: it gets the DigestInfo on standard input and writes the
-    /// signature to standard output (raw, hexadecimal or base64)
+    /// Command that signs: it reads the DigestInfo on standard input and writes the signature to standard output
     ///
-    /// It runs in the directory of the file that names it.
+    /// The signature is raw, hexadecimal or base64. otaseal uses no shell, and runs the command in the directory of the
+    /// file that names it.
     "signer-cmd" signer_cmd: SigningCommand as Command {
         value: "COMMAND",
         both: BY_COMMAND,
@@ -154,7 +156,7 @@ settings! {
         ..KEYS
     }
     /// Input of the command: digest-info (51 bytes, for a signer that only pads) or digest (32 bytes, for a signer that
-    /// makes the DigestInfo by itself)
+    /// makes the DigestInfo itself)
     "signer-cmd-input" signer_cmd_input: CommandInput as Parsed {
         value: "INPUT",
         default: "digest-info",
@@ -163,7 +165,7 @@ settings! {
         belongs_to: Some("signer-cmd"),
         ..KEYS
     }
-    /// Seconds that the command may take, 1 to 86400; then otaseal kills it
+    /// Time limit of the command in seconds, 1 to 86400; otaseal then kills it
     "signer-timeout" signer_timeout: Duration as Seconds {
         value: "SECONDS",
         default: "60",
@@ -205,12 +207,12 @@ settings! {
     "features" features: Vec<String> as Word { value: "A,B", is_list: true, ..BUILD }
     /// Another toolchain, for machines without `core` for the target: a table, see below
     "fallback" fallback: Fallback as Table { both: &[], file_only: &[XtaskSign], ..BUILD }
-    /// Image to package, with a note, on machines that cannot build for the target
+    /// Image to package on machines that cannot build for the target; otaseal tells you
     "prebuilt" prebuilt: PathBuf as File { value: "FILE", both: &[], file_only: &[XtaskSign], ..BUILD }
-    /// Build of another tool to package (.elf or .bin); Cargo builds nothing then
+    /// Firmware that another tool built (.elf or .bin); Cargo then builds nothing
     "firmware" firmware: PathBuf as File { value: "FILE", file_only: &[XtaskVerify, Package], ..BUILD }
 
-    /// Directory of the package; otaseal makes it when it is missing
+    /// Directory of the package; otaseal makes it if it is missing
     ///
     /// One directory holds one package.
     "out-dir" out_dir: PathBuf as File {
@@ -223,7 +225,7 @@ settings! {
     /// Start of every file name
     "name" name: String as Parsed {
         value: "BASE",
-        default: "the build's name without its ending",
+        default: "the build's file name without its extension",
         xtask_default: Some("the binary's name"),
         both: &[XtaskSign, XtaskVerify, Package],
         ..PACKAGE
@@ -236,16 +238,16 @@ settings! {
         shadows: &["legacy"],
         ..PACKAGE
     }
-    /// Whether to make NAME.bin.legacy_sig, for esp8266 core 2.5.0 to 2.5.2, or to omit it
-    "legacy" legacy: bool as Plain { value: Setting::SWITCH, default: "what artefacts says", ..PACKAGE }
-    /// How hard to compress: fast, default or max
+    /// Make NAME.bin.legacy_sig too, for esp8266 core 2.5.0 to 2.5.2
+    "legacy" legacy: bool as Plain { value: Setting::SWITCH, default: "true if artefacts lists legacy-sig", ..PACKAGE }
+    /// Compression effort: fast, default or max
     "effort" effort: Effort as Parsed {
         value: "EFFORT",
         default: "default",
         both: &[XtaskSign, Package, Compress],
         ..PACKAGE
     }
-    /// Largest hole between two ELF sections that otaseal fills with FF, in bytes
+    /// Largest gap between two ELF sections that otaseal fills with FF, in bytes
     "max-gap" max_gap: usize as Plain {
         value: "BYTES",
         default: "262144",
@@ -253,12 +255,12 @@ settings! {
         ..PACKAGE
     }
 
-    /// Devices that the package is for, a list: esp8266@VERSION, arduino-pico, homie-mqtt or otaseal-device; /unsigned
-    /// behind one for a build without a key
+    /// Devices that the package is for, a list: esp8266@VERSION, arduino-pico, homie-mqtt or otaseal-device; add
+    /// /unsigned to one that has no key
     ///
-    /// otaseal makes only the artefacts that one of them accepts, of `artefacts` or else of all.
+    /// otaseal makes an artefact only if one of these devices accepts it. Without `artefacts`, it tries all kinds.
     "for" devices: Vec<Profile> as List { value: "DEVICES", is_list: true, ..DEVICES }
-    /// Flash layout of the devices, as the Arduino core calls it, such as 4m1m
+    /// Flash layout of the devices, by its name in the Arduino core, such as 4m1m
     "flash-layout" flash_layout: FlashLayout as Parsed {
         value: "LAYOUT",
         both: &[XtaskSign, Package, Verify],
@@ -279,30 +281,30 @@ settings! {
         shadows: &["flash-mode"],
         ..DEVICES
     }
-    /// Flash mode to write into an ESP8266 image first: qio, qout, dio or dout
+    /// Flash mode to write into an ESP8266 image before signing: qio, qout, dio or dout
     "set-flash-mode" set_flash_mode: FlashMode as Parsed { value: "MODE", default: "the mode of the build", ..DEVICES }
 
-    /// Say in the signed bytes what the firmware is: name, version, flash mode, length, digest, key id
+    /// Add metadata to the signed bytes: name, version, flash mode, length, digest, key id
     "metadata" metadata: bool as Plain {
         value: Setting::SWITCH,
         default: "true with board or min-base-version",
         ..EVIDENCE
     }
-    /// Say in the signed bytes which board the firmware is for; implies metadata
+    /// Board that the firmware is for, for the metadata; implies metadata
     "board" board: Label as Parsed { value: "BOARD", shadows: &["metadata"], ..EVIDENCE }
-    /// Say in the signed bytes the oldest version that devices may update from; implies metadata
+    /// Oldest version that devices may update from, for the metadata; implies metadata
     "min-base-version" min_base_version: Label as Parsed { value: "VERSION", shadows: &["metadata"], ..EVIDENCE }
     /// Last day of support, for the manifest: YYYY-MM-DD
     "support-until" support_until: SupportDate as Parsed { value: "DAY", ..EVIDENCE }
-    /// Whether the release mends a vulnerability, for the manifest
+    /// Say in the manifest that the release fixes a vulnerability
     "security" security: bool as Plain { value: Setting::SWITCH, ..EVIDENCE }
-    /// Where the vulnerability is described, for the manifest
+    /// Page that describes the vulnerability, for the manifest
     "advisory" advisory: Advisory as Parsed { value: "URL", ..EVIDENCE }
-    /// Software bill of materials (CycloneDX or SPDX, JSON) that joins the package
+    /// Software bill of materials (CycloneDX or SPDX, JSON) to put into the package
     "sbom" sbom: PathBuf as File { value: "FILE", xtask_option: Some("sbom-file"), ..EVIDENCE }
-    /// Ledger: otaseal enters every signature here before the signed file gets its name, and makes it when it is missing
+    /// Ledger that gets a line for every signature; otaseal makes it if it is missing
     ///
-    /// A release needs one.
+    /// otaseal writes the line before the signed file gets its name. A release needs a ledger.
     "ledger" ledger: PathBuf as Ledger {
         value: "FILE",
         both: &[XtaskSign, Package, Sign, Digest, Attach, SigningPy, Release],

@@ -24,7 +24,7 @@ fn error(text: &str) -> SettingsError {
     read(FILE_NAME, text).1.unwrap_err()
 }
 
-/// Every field, as the documentation writes it.
+/// Every field, with a value from the documentation.
 const FULL: &str = r#"
 key = "keys/private.pem"
 public-key = "keys/public.pem"
@@ -84,15 +84,15 @@ fn every_field_is_known_and_paths_belong_to_the_file() {
     let emit = settings.emit.unwrap();
     assert_eq!(emit[0].path, dir.path().join("src/ota_key.rs"));
     assert_eq!((emit[0].kind, emit[1].kind), (EmitKind::RustDevice, EmitKind::CHeader));
-    // The lists that unknown names are checked against are complete: nothing above was refused. And they hold
-    // nothing that the types refuse.
+    // The lists of valid names are complete, because nothing above was refused. This checks the other direction: the
+    // types know every name in the lists.
     for field in SETTINGS.iter().map(|setting| setting.name) {
         let text = if field.starts_with("signer-") { BY_COMMAND } else { FULL };
         assert!(text.contains(&format!("{field} = ")) || text.contains(&format!("[{field}]")), "{field}");
     }
 }
 
-/// What stands in the place of `key`.
+/// A command that signs, with all of its settings.
 const BY_COMMAND: &str = r#"
 signer-cmd = "./sign.sh 'lamp key' --pin $PIN"
 signer-cmd-input = "digest"
@@ -122,7 +122,7 @@ fn who_signs_is_said_as_a_whole() {
     let both = command.clone().or(key.clone());
     assert_eq!((both.signing_command(), &both.key), (command.signing_command(), &None));
     assert_eq!(both.public_key, key.public_key, "it belongs to either");
-    // What one file says of its command is not said of another's.
+    // The settings of one file's command do not apply to the command of another file.
     let both = settings("signer-cmd = \"other\"").or(command.clone());
     let other = both.signing_command().unwrap();
     assert_eq!((other.input, other.timeout), (CommandInput::DigestInfo, Duration::from_secs(60)));
@@ -207,7 +207,7 @@ fn an_unknown_field_is_refused_with_its_line_and_the_nearest_name() {
 
 #[test]
 fn a_far_name_gets_the_list() {
-    // A value that is quoted, and a name, may be a key by mistake.
+    // A user may paste a key as a value or as a name. The error quotes both.
     let key = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7";
     for text in [format!("effort = '{key}'"), format!("{key} = 1"), format!("emit = [{{ {key} = 1 }}]")] {
         let error = error(&text).to_string();
@@ -235,8 +235,8 @@ fn a_wrong_value_is_refused_with_its_line() {
         ("legacy = \"yes\"", 1, "boolean"),
         ("key = \"a\"\nkey = \"b\"", 2, "duplicate"),
         ("key = ", 1, ""),
-        ("key = \"a\"\nsigner-cmd = \"b\"", 2, "`key` says already what signs"),
-        ("signer-cmd = \"b\"\n\nkey = \"pkcs11:object=a\"", 1, "`key` says already what signs"),
+        ("key = \"a\"\nsigner-cmd = \"b\"", 2, "`key` already names the key that signs"),
+        ("signer-cmd = \"b\"\n\nkey = \"pkcs11:object=a\"", 1, "`key` already names the key that signs"),
         ("signer-cmd = \"\"", 1, "is empty"),
         ("\nsigner-cmd = \"sh -c 'exit\"", 2, "not closed"),
         ("signer-cmd = [\"sh\"]", 1, "string"),
@@ -245,8 +245,8 @@ fn a_wrong_value_is_refused_with_its_line() {
         ("signer-cmd = \"a\"\nsigner-timeout = 86401", 2, "from 1 to 86400"),
         ("signer-cmd = \"a\"\nsigner-timeout = -1", 2, "-1"),
         ("signer-cmd = \"a\"\nsigner-timeout = \"60\"", 2, "u64"),
-        ("key = \"a\"\nsigner-timeout = 60", 2, "belongs to `signer-cmd`"),
-        ("signer-cmd-input = \"digest\"", 1, "belongs to `signer-cmd`"),
+        ("key = \"a\"\nsigner-timeout = 60", 2, "needs `signer-cmd`"),
+        ("signer-cmd-input = \"digest\"", 1, "needs `signer-cmd`"),
     ] {
         match error(text) {
             SettingsError::Invalid { place, message } => {

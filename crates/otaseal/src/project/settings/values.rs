@@ -1,4 +1,4 @@
-//! How the values of settings are read: from a file, so that an error names the line, and from a command line.
+//! Reads the values of settings from a file, where every error names its line, and from a command line.
 
 use super::{Emit, Fallback};
 use crate::key::uri::Pkcs11Uri;
@@ -25,7 +25,7 @@ pub(super) trait Kind<T> {
     /// Makes the paths in a value relative to this directory.
     fn rebase(_: &mut T, _: &Path) {}
 
-    /// Takes this directory away from a path that begins with it.
+    /// Removes this directory from the start of a path.
     fn shorten(_: &mut T, _: &Path) {}
 }
 
@@ -46,7 +46,7 @@ impl Kind<PathBuf> for File {
     }
 
     fn rebase(path: &mut PathBuf, base: &Path) {
-        // A key in a token is no file.
+        // A PKCS#11 URI is not a path.
         if !path.to_str().is_some_and(Pkcs11Uri::is_one) {
             *path = base.join(&*path);
         }
@@ -59,7 +59,7 @@ impl Kind<PathBuf> for File {
     }
 }
 
-/// A file that otaseal reads before it writes it: it cannot be a stream.
+/// A file that otaseal reads and then writes, so it cannot be a stream.
 pub(super) struct Ledger;
 
 impl Kind<PathBuf> for Ledger {
@@ -76,7 +76,7 @@ impl Kind<PathBuf> for Ledger {
     }
 }
 
-/// What its own type reads.
+/// A value that its own type parses.
 pub(super) struct Parsed;
 
 impl<T: FromStr<Err: Display>> Kind<T> for Parsed {
@@ -85,7 +85,7 @@ impl<T: FromStr<Err: Display>> Kind<T> for Parsed {
     }
 }
 
-/// A list of them; commas separate them on a command line.
+/// A list of such values. Commas separate them on a command line.
 pub(super) struct List;
 
 impl<T: FromStr<Err: Display>> Kind<Vec<T>> for List {
@@ -98,7 +98,7 @@ impl<T: FromStr<Err: Display>> Kind<Vec<T>> for List {
     }
 }
 
-/// One of a list. The visitor parses it, because an error of a visitor names the line of the item.
+/// One item of a list. The visitor parses it, because an error of a visitor names the line of the item.
 struct Item<T>(T);
 
 impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Item<T> {
@@ -119,7 +119,8 @@ impl<T: FromStr<Err: Display>> Visitor<'_> for Item<PhantomData<T>> {
     }
 }
 
-/// A name that becomes an argument of cargo: nobody may take it for an option.
+/// A name that becomes an argument of cargo. It must not look like an option: a settings file could then pass any
+/// option to cargo.
 pub(super) struct Word;
 
 fn word(text: &str) -> Result<String, String> {
@@ -146,12 +147,12 @@ impl Kind<Vec<String>> for Word {
     }
 }
 
-/// The words of [`Fallback`].
+/// Reads a list of words for [`Fallback`].
 pub(super) fn words<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Vec<String>>, D::Error> {
     Word::from_file(value).map(Some)
 }
 
-/// The names of [`Emit`].
+/// Reads a name for [`Emit`].
 pub(super) fn parsed<'de, D, T>(value: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -160,7 +161,7 @@ where
     Parsed::from_file(value).map(Some)
 }
 
-/// A number, or yes or no: a file has a type of its own for it.
+/// A number or a boolean: TOML has its own types for these.
 pub(super) struct Plain;
 
 impl<T: FromStr<Err: Display> + for<'de> Deserialize<'de>> Kind<T> for Plain {
@@ -178,7 +179,7 @@ pub(super) struct Seconds;
 
 impl Kind<Duration> for Seconds {
     fn from_text(text: &OsStr) -> Result<Duration, String> {
-        // Zero stands for text that is no number: the same words refuse it.
+        // Text that is not a number becomes zero, and gets the same message.
         Ok(command::timeout(utf8(text)?.parse().unwrap_or(0))?)
     }
 
@@ -187,7 +188,7 @@ impl Kind<Duration> for Seconds {
     }
 }
 
-/// A command, which runs in the directory of the file that names it.
+/// A command. otaseal runs it in the directory of the file that names it.
 pub(super) struct Command;
 
 impl Kind<SigningCommand> for Command {
@@ -200,12 +201,12 @@ impl Kind<SigningCommand> for Command {
     }
 }
 
-/// Tables, which only a file can hold.
+/// Tables. A command line cannot hold them.
 pub(super) struct Table;
 
 impl Kind<Vec<Emit>> for Table {
     fn from_text(_: &OsStr) -> Result<Vec<Emit>, String> {
-        Err("only a settings file can say this".into())
+        Err("set this in a settings file".into())
     }
 
     fn from_file<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<Emit>, D::Error> {
@@ -221,7 +222,7 @@ impl Kind<Vec<Emit>> for Table {
 
 impl Kind<Fallback> for Table {
     fn from_text(_: &OsStr) -> Result<Fallback, String> {
-        Err("only a settings file can say this".into())
+        Err("set this in a settings file".into())
     }
 
     fn from_file<'de, D: Deserializer<'de>>(value: D) -> Result<Fallback, D::Error> {
@@ -229,7 +230,7 @@ impl Kind<Fallback> for Table {
     }
 
     fn rebase(fallback: &mut Fallback, base: &Path) {
-        // A bare name is looked up in PATH, as everywhere.
+        // The system looks up a bare name in PATH.
         for program in [&mut fallback.cargo, &mut fallback.rustc].into_iter().flatten() {
             if program.components().count() > 1 {
                 *program = base.join(&*program);

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// The bill of materials of this workspace's own program: some hundred packages, macros and build scripts among them.
+/// Returns the bill of materials of this workspace's own program. It has macros and build scripts among its packages.
 fn own(timestamp: Option<u64>) -> Value {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../otaseal-cli/Cargo.toml");
     let metadata = MetadataCommand::new().manifest_path(manifest).exec().unwrap();
@@ -31,7 +31,7 @@ fn it_lists_what_is_in_the_image_and_what_only_builds_it() {
     let names: Vec<_> =
         bom["components"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
     assert!(!names.contains(&"trycmd"), "what tests need is in nothing");
-    // Every reference is declared once, and leads somewhere.
+    // The document declares every reference once, and every reference has a component.
     let declared: Vec<_> =
         bom["components"].as_array().unwrap().iter().chain([&bom["metadata"]["component"]]).collect();
     let references: BTreeSet<_> =
@@ -59,7 +59,7 @@ fn a_package_from_git_says_where() {
     assert_eq!(escaped("https://a.b/c?rev=1#2"), "https%3A%2F%2Fa.b%2Fc%3Frev%3D1%232");
 }
 
-/// The schema of CycloneDX, by its own library.
+/// Validates the document with CycloneDX's own library and schema.
 #[test]
 fn cyclonedx_accepts_it() {
     let script = "import sys\n\

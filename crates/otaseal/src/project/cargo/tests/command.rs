@@ -1,8 +1,8 @@
-//! A command that signs in place of a key file.
+//! Tests a command that signs in place of a key file.
 
 use super::*;
 
-/// OpenSSL signs by the key of [`Project::with_key`], which lies where only the command knows it.
+/// Moves the key of [`Project::with_key`] to a place that only the command knows. OpenSSL signs with it.
 #[cfg(unix)]
 fn by_openssl(project: Project) -> Project {
     fs::create_dir_all(project.path("safe")).unwrap();
@@ -26,7 +26,7 @@ fn a_command_in_the_settings_signs_what_a_file_would() {
     for (line, input) in
         [(PADS.to_owned(), "digest-info"), (format!("{PADS} -pkeyopt digest:sha256"), "digest")]
     {
-        // The command runs where Cargo.toml is, wherever the test runs.
+        // The command runs in the directory of Cargo.toml, and the test in another one.
         let settings = format!(
             "firmware = \"lamp.bin\"\nsigner-cmd = \"{line}\"\nsigner-cmd-input = \"{input}\"\nsigner-timeout = 30\n{emit}"
         );
@@ -38,15 +38,15 @@ fn a_command_in_the_settings_signs_what_a_file_would() {
         assert_eq!(project.run("verify").0, 0);
         assert_eq!(project.run("pubkey").0, 0);
         assert!(fs::read_to_string(project.path("ota_key.rs")).unwrap().contains("SELF_TEST_SIGNATURE"));
-        // There is no file to make a key in, and none is made.
+        // keygen refuses to make a key for a command, and writes no key file.
         let (code, _, err) = project.run("keygen");
         assert!(
             code == 3 && err.contains("a command sign") && !project.path("keys/private.pem").exists(),
             "{err}"
         );
         let (code, _, err) = project.run("sign --passphrase-env NAME");
-        assert!(code == 2 && err.contains("there is no passphrase to give"), "{err}");
-        // Who is named on the command line signs, as a whole.
+        assert!(code == 2 && err.contains("it takes no passphrase"), "{err}");
+        // A key on the command line replaces the command with all of its settings.
         let key = project.path("safe/key");
         assert_eq!(project.run(&format!("sign --key {}", key.display())).0, 0);
     }
@@ -69,14 +69,14 @@ fn a_command_on_the_command_line_signs_where_it_was_typed() {
     };
     let (code, _, err) = run(&["--signer-cmd", &line, "--public-key", public.to_str().unwrap()]);
     assert_eq!(code, 0, "{err}");
-    // The project's own public key, where none is named.
+    // Without --public-key, the project's own public key counts.
     assert_eq!(run(&["--signer-cmd", &line]).0, 0);
     for (wrong, says) in [
-        (&["--signer-cmd", &line, "--key", "k.pem"][..], "`public-key` names"),
+        (&["--signer-cmd", &line, "--key", "k.pem"][..], "use `public-key`"),
         (&["--signer-cmd", ""], "is empty"),
         (&["--signer-cmd", "sh -c 'x"], "not closed"),
-        (&["--signer-timeout", "5"], "belongs to `signer-cmd`"),
-        (&["--signer-cmd-input", "digest"], "belongs to `signer-cmd`"),
+        (&["--signer-timeout", "5"], "needs `signer-cmd`"),
+        (&["--signer-cmd-input", "digest"], "needs `signer-cmd`"),
         (&["--signer-cmd", &line, "--signer-timeout", "0"], "from 1 to 86400"),
         (&["--signer-cmd", &line, "--signer-cmd-input", "md5"], "expected digest-info or digest"),
         (&["--signer-shell", "x"], "--signer-shell"),
@@ -87,7 +87,7 @@ fn a_command_on_the_command_line_signs_where_it_was_typed() {
     }
 }
 
-/// Settings of a stranger's checkout: looking at it runs nothing.
+/// A checkout may come from a stranger. Tasks that do not sign must not run its command.
 #[cfg(unix)]
 #[test]
 fn a_command_runs_only_to_sign() {
@@ -128,7 +128,7 @@ fn what_a_command_does_wrong_is_refused() {
         let (code, _, err) = project.run("sign");
         assert!(code == 3 && err.contains(says), "{command}, {public}: {err}");
         assert!(!project.path("target/otaseal/lamp/manifest.json").exists(), "{command}");
-        // The same from the command line.
+        // A command from the command line gets the same error.
         let project = by_openssl(Project::new("firmware = \"lamp.bin\"").with_key("other.pem", "other.pem"));
         let command = command.replace("safe/key", &project.path("safe/key").display().to_string());
         let (manifest, public) = (project.path("Cargo.toml"), project.path(public));

@@ -60,15 +60,11 @@ fn an_encrypted_key_needs_a_passphrase_that_can_be_one() {
         (format!("--encrypt {}", file("long")), 3, "more than a passphrase"),
         (format!("--encrypt {}", file("missing")), 3, "could not be read from"),
         ("--encrypt --passphrase-env OTASEAL_TEST_NOT_SET".into(), 3, "is not set"),
-        (file("good"), 2, "without --encrypt"),
-        (format!("--kdf scrypt {}", file("good")), 2, "belongs to --encrypt"),
+        (file("good"), 2, "needs --encrypt"),
+        (format!("--kdf scrypt {}", file("good")), 2, "--kdf needs --encrypt"),
         (format!("--encrypt --kdf md5 {}", file("good")), 2, "md5"),
         (format!("--encrypt {} --passphrase-env NAME", file("good")), 2, "one place"),
-        (
-            format!("--encrypt --key pkcs11:token=a;object=b {}", file("good")),
-            2,
-            "no file that could be encrypted",
-        ),
+        (format!("--encrypt --key pkcs11:token=a;object=b {}", file("good")), 2, "has no file to encrypt"),
         (
             format!("--encrypt --key {0} --force --passphrase-file {0}", project.path("good").display()),
             2,

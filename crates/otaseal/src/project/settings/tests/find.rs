@@ -1,4 +1,4 @@
-//! Which file is read.
+//! Tests which settings file otaseal reads.
 
 use super::*;
 
@@ -16,7 +16,7 @@ fn the_nearest_file_up_to_the_top_of_the_repository_counts() {
     put("");
     assert_eq!(found("repo/a/b"), None, "outside of a repository only the directory itself");
     assert_eq!(found(""), Some(String::new()));
-    // A worktree has a file of that name.
+    // In a worktree, `.git` is a file.
     fs::write(root.join("repo/.git"), "gitdir: elsewhere").unwrap();
     assert_eq!(found("repo/a/b"), None, "never above the repository");
     put("repo");
@@ -32,7 +32,7 @@ fn the_nearest_file_up_to_the_top_of_the_repository_counts() {
     }
 }
 
-/// Only root can give a file away.
+/// Changes the owner of a file, so it needs root.
 #[cfg(unix)]
 #[test]
 fn a_command_in_a_file_of_another_user_is_refused() {

@@ -1,4 +1,4 @@
-//! Which setting counts where several could.
+//! Tests which setting wins if two levels have it.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn settings(text: &str) -> Settings {
     read(FILE_NAME, text).1.unwrap()
 }
 
-/// What is made where these settings stand above those.
+/// Returns the artefacts that otaseal makes with `above` over `below`.
 fn made(above: &str, below: &str) -> Vec<ArtefactKind> {
     let mut options = Options::new("x.bin", "dist");
     settings(above).or(settings(below)).apply(&mut options);
@@ -54,7 +54,7 @@ fn each_field_counts_by_itself() {
     assert_eq!((both.name.as_deref(), both.effort), (Some("a"), Some(Effort::Max)));
 }
 
-/// A setting hides those of the levels below that say more of the same.
+/// A setting shadows related settings of the levels below.
 #[test]
 fn settings_that_belong_together_come_from_one_level() {
     let artefacts = settings("artefacts = ['plain']");
@@ -82,7 +82,7 @@ fn settings_that_belong_together_come_from_one_level() {
     }
 }
 
-/// A command line says the same as a file, where it can say it at all.
+/// A command line gives the same settings as a file, except for tables.
 #[test]
 fn the_text_of_a_command_line_is_read_as_a_file_is() {
     let (mut file, mut line) = (settings(FULL), Settings::default());
@@ -116,7 +116,7 @@ fn the_text_of_a_command_line_is_read_as_a_file_is() {
         ("package", "-x", "cannot be a name"),
         ("features", "a,", "cannot be a name"),
         ("signer-timeout", "1m", "from 1 to 86400"),
-        ("emit", "x", "only a settings file"),
+        ("emit", "x", "settings file"),
         ("effrot", "max", "there is no setting"),
     ] {
         let error = Settings::default().set(name, text.as_ref()).unwrap_err();
@@ -137,7 +137,7 @@ fn the_example_key_stands_in_for_a_key_that_is_not_there_and_for_no_other() {
     assert!(chosen("nowhere.pem").is_example && chosen("nowhere/key.pem").is_example);
     assert_eq!(chosen("nowhere.pem").name, root.join("example.pem"));
     assert!(!chosen("own.pem").is_example);
-    // A file in the place of a directory, which nobody can look into, whatever rights he has.
+    // This is a file where the path needs a directory. Even root cannot look into it.
     assert!(!chosen("own.pem/key.pem").is_example);
     #[cfg(unix)]
     for (link, target) in [("circle", "circle"), ("dangling.pem", "unplugged/key.pem")] {
