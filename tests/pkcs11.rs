@@ -224,7 +224,7 @@ fn a_key_is_made_inside_the_token_and_never_leaves_it() {
         let unheard = "pkcs11:token=Release;object=unheard";
         let output = keygen.args(["keygen", "--key", unheard, "--public", "-"]).output().unwrap();
         let said = text(&output);
-        assert!(output.status.code() == Some(3) && said.contains("the token has the key"), "{said}");
+        assert!(output.status.code() == Some(3) && said.contains("the token has the private key"), "{said}");
         let told = tokens.ok(&["pubkey", "--private-key", unheard, "--pem"]);
         assert!(told.stdout.starts_with(b"-----BEGIN PUBLIC KEY-----"));
     }

@@ -1,4 +1,4 @@
-//! The command line as a whole; each subcommand's own part is in its file.
+//! Declares the command line. Each command declares its own arguments, in its own file.
 
 use crate::cmd;
 use crate::error::{Exit, Failure};
@@ -8,7 +8,7 @@ use std::ffi::OsString;
 
 /// Sign, compress, package and verify firmware images for ESP8266 and RP2040 updates.
 ///
-/// Wherever a file is read or written, - means standard input or output.
+/// In place of a file name, - means standard input or output.
 #[derive(Debug, Parser)]
 #[command(name = "otaseal", version, propagate_version = false, max_term_width = 100)]
 #[command(
@@ -21,17 +21,17 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// Refuses a command line with a key on it, as `--key "$(cat private.pem)"` makes one: before anything reads it that
-/// would repeat it.
+/// Refuses a command line with a key on it, such as `--key "$(cat private.pem)"`. This comes first: anything later could
+/// show the key in an error.
 pub(crate) fn key_among(arguments: impl Iterator<Item = OsString>) -> Option<Failure> {
     let error = material::check_command_line(arguments).err()?;
     Some(Failure { exit: Exit::Usage, ..Failure::of(&error) })
 }
 
-/// Flags of every subcommand.
+/// Options of every command.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Print one JSON object instead of text; an error is one JSON object on standard error
+    /// Print one JSON object instead of text; an error is a JSON object on standard error
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Print only warnings and errors

@@ -1,4 +1,4 @@
-//! Many inputs in one run: worked on in parallel, reported a line each, in their order.
+//! Runs a command on many inputs in parallel, and prints a line for each, in the order of the inputs.
 
 use crate::error::{Exit, Failure};
 use crate::io::Place;
@@ -23,19 +23,19 @@ const MAX_LIST: usize = 64 << 20;
 /// Options of the commands that take many inputs.
 #[derive(Debug, Args)]
 pub(crate) struct BatchArgs {
-    /// More inputs: a file with a name on each line, or - for standard input
+    /// Read more inputs from LIST: a file with a name on each line, or - for standard input
     #[arg(long, value_name = "LIST")]
     from_list: Option<Place>,
-    /// With many inputs, go on after one that failed; otherwise no other is started
+    /// Go on with the other inputs after one has failed
     #[arg(long)]
     keep_going: bool,
-    /// Inputs that are worked on at once [default: one for each core; more where they wait for a ledger]
+    /// Work on N inputs at once [default: one for each core; more with a ledger]
     #[arg(long, value_name = "N")]
     jobs: Option<NonZero<usize>>,
 }
 
 impl BatchArgs {
-    /// How many inputs are worked on at once: by default one for each core, and no fewer than `least`.
+    /// Returns the number of inputs to work on at once: by default one for each core, and at least `least`.
     pub(crate) fn jobs(&self, least: usize) -> usize {
         let cores = || thread::available_parallelism().map_or(1, NonZero::get);
         self.jobs.map_or_else(|| cores().max(least), NonZero::get)
@@ -45,7 +45,7 @@ impl BatchArgs {
         self.from_list.as_ref()
     }
 
-    /// The inputs that were named, then those of the list.
+    /// Returns the named inputs, then those of the list.
     pub(crate) fn inputs(&self, named: &[Place]) -> Result<Vec<PathBuf>, Failure> {
         let mut inputs = Vec::with_capacity(named.len());
         for place in named {
@@ -54,7 +54,7 @@ impl BatchArgs {
                 Place::Std => {
                     return Err(Failure::usage(
                         "standard input is one image and has no name",
-                        "sign it alone, with -o; for a list of names, say --from-list -",
+                        "sign it alone, with -o; to read a list of names, use --from-list -",
                     ));
                 }
             }
@@ -67,10 +67,10 @@ impl BatchArgs {
                 return Err(refused("the list is larger than 64 MiB"));
             }
             let text = std::str::from_utf8(&bytes).map_err(|_| refused("the list is not UTF-8 text"))?;
-            // Each line is shown as the name of what could not be read.
+            // An error would show a line as a file name, so no line may be part of a key.
             if material::is_key(&bytes) || !text.lines().all(|line| material::is_name(OsStr::new(line))) {
                 return Err(refused(
-                    "this is no list of names: there is a key in it, or a line that is no name",
+                    "this is not a list of names: it holds a key, or a line that is not a name",
                 ));
             }
             inputs.extend(text.lines().filter(|line| !line.is_empty()).map(PathBuf::from));
@@ -82,7 +82,7 @@ impl BatchArgs {
     }
 }
 
-/// Refuses a batch in which two inputs would make one file, or an output would replace what is read.
+/// Refuses a batch in which two inputs would make one file, or an output would replace an input.
 pub(crate) fn check_outputs<'a>(
     read: impl Iterator<Item = &'a Path>,
     outputs: impl Iterator<Item = &'a Path>,
@@ -92,21 +92,21 @@ pub(crate) fn check_outputs<'a>(
     for output in outputs {
         if !made.insert(output) {
             return Err(Failure::usage(
-                format_args!("two inputs would become {}", output.display()),
-                "sign inputs of the same name into different directories",
+                format_args!("two inputs have the same output, {}", output.display()),
+                "run otaseal once for each directory of inputs, with another --out-dir",
             ));
         }
         if output.canonicalize().is_ok_and(|path| read.contains(&path)) {
             return Err(Failure::usage(
                 format_args!("{} is both input and output", output.display()),
-                "choose another --out-dir: an input is never overwritten",
+                "choose another --out-dir: otaseal never overwrites an input",
             ));
         }
     }
     Ok(())
 }
 
-/// What is said of one input: everything as JSON, or a line.
+/// The report on one input, as JSON.
 #[derive(Serialize)]
 struct Line<'a, T> {
     input: String,
@@ -127,7 +127,7 @@ enum Reported<'a, T> {
     Failed(&'a Failure),
 }
 
-/// How a batch went. Each result has been reported already.
+/// The summary of a batch. Each result has been printed already.
 #[derive(Debug, Serialize)]
 pub(crate) struct Summary {
     what: &'static str,
@@ -161,7 +161,7 @@ impl fmt::Display for Summary {
     }
 }
 
-/// What a command did that takes one input or many.
+/// The result of a command that takes one input or many.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum OneOrMany<T> {
@@ -202,11 +202,11 @@ impl<T: Outcome> fmt::Display for OneOrMany<T> {
     }
 }
 
-/// How long results are gathered before they are printed.
+/// Time to collect results before printing them.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Does `work` for every input, on several threads. `line` is what is printed of a result; the exit code is that of
-/// the worst.
+/// Does `work` for every input, on several threads. `line` returns the line for a result. The exit code is the worst of
+/// all.
 pub(crate) fn run<T: Outcome + Send>(
     what: &'static str,
     args: &BatchArgs,
@@ -231,7 +231,7 @@ pub(crate) fn run<T: Outcome + Send>(
             if bad && !args.keep_going {
                 stop.store(true, Ordering::Relaxed);
             }
-            // Whoever listens has gone only when printing failed; then nothing more is started.
+            // The receiver is gone only if printing failed. Then start nothing more.
             if sender.send((index, result)).is_err() {
                 return;
             }
@@ -247,7 +247,8 @@ pub(crate) fn run<T: Outcome + Send>(
         let mut waiting: Vec<_> = inputs.iter().map(|_| None).collect();
         let mut turn = 0;
         let mut said = HashSet::new();
-        // Moved in, so that a failure to print closes the channel before the scope waits for its threads.
+        // The receiver is moved in here, so that a failure to print closes the channel before the scope waits for its
+        // threads. They would not stop otherwise.
         let receiver = receiver;
         while let Ok(first) = receiver.recv() {
             for (index, result) in iter::once(first).chain(receiver.try_iter()) {
@@ -257,7 +258,7 @@ pub(crate) fn run<T: Outcome + Send>(
                 report(&inputs[turn], result, &mut summary, reporter, &line, &mut said)?;
                 turn += 1;
             }
-            // Each time this wakes up, somebody who works must make room.
+            // Waking up for each result would take time from the workers.
             if turn < inputs.len() {
                 thread::sleep(PAUSE);
             }
@@ -283,7 +284,7 @@ fn report<T: Outcome>(
                 _ => summary.failed += 1,
             }
             summary.exit = summary.exit.max(exit_code);
-            // One key that is published is one warning, not a thousand.
+            // Print a warning once: all inputs of a batch share a published key, for example.
             let new: Vec<_> = warnings.iter().filter(|text| said.insert((*text).clone())).cloned().collect();
             let result = Reported::Done { outcome: &outcome, warnings, exit_code };
             reporter.line(&Line { input, result }, &new, &line(&outcome))
@@ -296,7 +297,7 @@ fn report<T: Outcome>(
         }
         None => {
             summary.not_started += 1;
-            let failure = Failure::new("not started: an earlier input failed", "pass --keep-going to go on");
+            let failure = Failure::new("not started: an earlier input failed", "add --keep-going to go on");
             let result = Reported::<T>::Failed(&failure);
             reporter.json_line(&Line { input, result })
         }

@@ -1,4 +1,4 @@
-//! Failures: what is wrong, what to do, and the exit code.
+//! Failures: the error, the advice, and the exit code.
 
 use crate::io::Place;
 use otaseal::PackageError;
@@ -12,7 +12,7 @@ use std::fmt::Display;
 use std::io;
 use std::path::Path;
 
-/// How the program ends. The numbers are part of the interface.
+/// The exit codes. The numbers are part of the interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Exit {
@@ -20,9 +20,9 @@ pub(crate) enum Exit {
     Done = 0,
     /// Judged and rejected.
     Rejected = 1,
-    /// The command line makes no sense.
+    /// The command line is wrong.
     Usage = 2,
-    /// It could not be done, or not be judged.
+    /// otaseal could not do it, or could not judge.
     Failed = 3,
 }
 
@@ -38,7 +38,7 @@ impl Serialize for Exit {
     }
 }
 
-/// Why nothing was done: the two lines that the user sees, and the exit code.
+/// Why a command failed: the two lines that the user sees, and the exit code.
 #[derive(Debug, Serialize)]
 pub(crate) struct Failure {
     #[serde(rename = "error")]
@@ -54,7 +54,7 @@ impl Failure {
         Self { message, help: material::without_keys(help.to_string()), exit: Exit::Failed }
     }
 
-    /// An error of the library, with the program's own advice on it.
+    /// Makes a failure from an error of the library, with the advice for this program.
     pub(crate) fn of(error: &(impl Display + Advice)) -> Self {
         Self::new(error, error.advice(Speaker::Program))
     }
@@ -63,39 +63,39 @@ impl Failure {
         Self { exit: Exit::Usage, ..Self::new(message, help) }
     }
 
-    /// A key file that cannot be used.
+    /// Makes a failure for a key file that otaseal cannot use.
     pub(crate) fn key(place: &Place, error: &KeyError) -> Self {
         Self::new(format_args!("{place}: {error}"), error.advice(Speaker::Program))
     }
 
-    /// A file that cannot be read.
+    /// Makes a failure for a file that otaseal cannot read.
     pub(crate) fn read(place: &Place, error: &io::Error) -> Self {
         let help = match error.kind() {
-            io::ErrorKind::NotFound => "check the name; the step that makes the file may not have run",
-            io::ErrorKind::PermissionDenied => "check who may read it",
+            io::ErrorKind::NotFound => "check the name, and that the build step that makes the file has run",
+            io::ErrorKind::PermissionDenied => "check that you may read it",
             io::ErrorKind::IsADirectory => "give a file, not a directory",
             _ => "check that the file is there and that you may read it",
         };
         Self::new(format_args!("{place} could not be read: {}", error), help)
     }
 
-    /// A file that cannot be written.
+    /// Makes a failure for a file that otaseal cannot write.
     pub(crate) fn write(path: &Path, error: &io::Error) -> Self {
-        // The library has the words for it; the error itself cannot be copied.
+        // The library has a message for this. An `io::Error` cannot be copied, so make it again.
         let source = error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
         OutputError::Io { path: path.into(), source }.into()
     }
 
-    /// Standard output that cannot be written.
+    /// Makes a failure for standard output that otaseal cannot write.
     pub(crate) fn stdout(error: &io::Error) -> Self {
         Self::new(
             format_args!("standard output could not be written: {}", error),
-            "check where it is redirected to; what was written is not complete",
+            "check where you redirect it to; the output is not complete",
         )
     }
 }
 
-/// The system's words without the number that Rust adds to them: ` (os error 2)`.
+/// Removes the number that Rust adds to the system's message: ` (os error 2)`.
 fn without_numbers(message: &str) -> String {
     let Some((before, rest)) = message.split_once(" (os error ") else { return message.to_owned() };
     match rest.split_once(')') {

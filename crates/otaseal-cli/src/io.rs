@@ -1,4 +1,4 @@
-//! Files and the standard streams: what a `-` means, and what may be written where.
+//! Opens files and the standard streams, for which `-` stands. Refuses outputs that would replace an input.
 
 use crate::error::Failure;
 use otaseal::format::secret::SecretBytes;
@@ -71,7 +71,7 @@ impl Place {
         }
     }
 
-    /// What a report calls it: its path, or `-`. What cannot be a path may be a key, and is not shown.
+    /// Returns its name for a report: its path, or `-`. It does not show text that may be a key.
     pub(crate) fn name(&self) -> String {
         self.path().map_or_else(|| "-".into(), material::shown)
     }
@@ -83,7 +83,8 @@ impl Place {
         })
     }
 
-    /// Reads at most one byte more than `limit`, so that the caller sees the excess and nobody holds it.
+    /// Reads at most one byte more than `limit`. The caller then sees that the file is too large, and it does not fill
+    /// the memory.
     pub(crate) fn read(&self, limit: usize) -> Result<Vec<u8>, Failure> {
         let mut bytes = Vec::new();
         let read = self.open()?.take(limit as u64 + 1).read_to_end(&mut bytes);
@@ -91,8 +92,8 @@ impl Place {
         Ok(bytes)
     }
 
-    /// The file, with its length, to be read more than once. What cannot seek is copied to a temporary file
-    /// that has no name.
+    /// Opens the file to be read more than once, and returns its length in bytes. It copies a stream to a temporary file
+    /// without a name.
     pub(crate) fn open_seekable(&self) -> Result<(File, u64), Failure> {
         let failed = |error| Failure::read(self, &error);
         if let Self::Path(path) = self {
@@ -108,7 +109,7 @@ impl Place {
         Ok((spool, length))
     }
 
-    /// The file as bytes that somebody wants a signature for.
+    /// Reads the file as a candidate for a signature.
     pub(crate) fn candidate(&self) -> Result<Candidate<'static>, Failure> {
         let (file, _) = self.open_seekable()?;
         Candidate::read(file).map_err(|error| Failure::read(self, &error))
@@ -123,7 +124,7 @@ impl Place {
     }
 }
 
-/// Opens a file. A directory opens well on Unix and fails at the first read; here it fails at once.
+/// Opens a file. On Unix, opening a directory succeeds, and only the first read fails. Here it fails at once.
 fn open_file(path: &Path) -> io::Result<File> {
     let file = File::open(path)?;
     if file.metadata()?.is_dir() {
@@ -132,19 +133,19 @@ fn open_file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Refuses a command line on which two names stand for one stream, or an output for an input.
+/// Refuses a command line that names a stream twice, or names an input as output.
 pub(crate) fn check_places(inputs: &[&Place], outputs: &[&Place]) -> Result<(), Failure> {
     let twice = |places: &[&Place]| places.iter().filter(|place| place.is_std()).count() > 1;
     if twice(inputs) {
         return Err(Failure::usage(
             "standard input is named twice",
-            "only one of the inputs can be -: put the other into a file",
+            "put one of the inputs into a file: only one can be -",
         ));
     }
     if twice(outputs) {
         return Err(Failure::usage(
             "standard output is named twice",
-            "only one of the outputs can be -: put the other into a file",
+            "write one of the outputs to a file: only one can be -",
         ));
     }
     for (index, output) in outputs.iter().enumerate() {
@@ -154,7 +155,7 @@ pub(crate) fn check_places(inputs: &[&Place], outputs: &[&Place]) -> Result<(), 
         {
             return Err(Failure::usage(
                 format_args!("{input} is both input and output"),
-                "give the output another name: an input is never overwritten",
+                "give the output another name: otaseal never overwrites an input",
             ));
         }
         if outputs[..index].iter().any(|other| other.path().is_some_and(|other| same_place(path, other))) {
@@ -167,22 +168,23 @@ pub(crate) fn check_places(inputs: &[&Place], outputs: &[&Place]) -> Result<(), 
     Ok(())
 }
 
-/// Whether what goes to standard output could upset a terminal.
+/// Whether an output is text. Binary output could upset a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Content {
     Binary,
     Text,
 }
 
-/// Where an output goes: a file that has no name yet, or a temporary file that is copied to standard output when
-/// it is finished. Either way nobody sees a half.
+/// The destination of an output: a file that has no name yet, or a temporary file whose contents go to standard output
+/// at the end. Neither ever shows half an output.
 pub(crate) enum Sink {
     File(Pending),
     Stdout(File),
 }
 
 impl Sink {
-    /// Outputs can be made again from their inputs, so an old one is replaced. (Keys cannot: see `keygen`.)
+    /// Opens an output. It replaces an old one, because otaseal can make outputs again from their inputs. `keygen` does
+    /// not use this: nobody can make a key again.
     pub(crate) fn create(place: &Place, content: Content) -> Result<Self, Failure> {
         match place {
             Place::Path(path) => Ok(Self::File(Pending::create(path, Overwrite::Replace, Access::Public)?)),
@@ -208,7 +210,7 @@ impl Sink {
         self.commit()
     }
 
-    /// What to say of an error while writing.
+    /// Makes a failure from an error while writing.
     pub(crate) fn failed(&self, error: &io::Error) -> Failure {
         match self {
             Self::File(pending) => Failure::write(pending.destination(), error),

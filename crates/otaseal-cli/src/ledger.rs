@@ -1,4 +1,4 @@
-//! The ledger that the settings name, and what a report says of it.
+//! Opens the ledger of the settings, and shows in reports what was entered.
 
 use crate::error::{Exit, Failure};
 use otaseal::ledger::{Appended, Ledger, LedgerError, Origin, Recovered};
@@ -7,20 +7,20 @@ use serde::Serialize;
 use std::fmt;
 use std::path::Path;
 
-/// Images of a batch that are worked on at once where a ledger is written: most of them wait for the disk, and those who
-/// wait together need it once.
+/// Number of images that a batch with a ledger works on at once. Most of them wait for the disk, and all that wait
+/// together need only one write.
 pub(crate) const WAIT_AT_ONCE: usize = 16;
 
-/// The ledger of the settings; `source` is a file of the tree whose commit it names.
+/// Opens the ledger of the settings. Its lines name the commit of the working tree that holds `source`.
 pub(crate) fn open(settings: &Settings, build_id: Option<&str>, source: Option<&Path>) -> Option<Ledger> {
-    // Only with a ledger: git takes time to name the commit.
+    // Do nothing without a ledger: asking git for the commit takes time.
     let path = settings.ledger.as_ref()?;
     let directory = source.and_then(Path::parent).unwrap_or(Path::new(""));
     let origin = Origin::of_environment(directory).with_build_id(build_id);
     Some(Ledger::new(path, origin))
 }
 
-/// What was entered.
+/// The entry of a signature, for a report.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Entered {
     file: String,
@@ -33,7 +33,7 @@ pub(crate) struct Entered {
 }
 
 impl Entered {
-    /// What was entered into a ledger, where there is one and it got a line.
+    /// Returns the entry, if there is a ledger and it got a line.
     pub(crate) fn of(ledger: Option<&Ledger>, appended: Option<Appended>) -> Option<Self> {
         let (ledger, Appended { head, recovered, .. }) = ledger.zip(appended)?;
         let file = ledger.path().display().to_string();
@@ -43,8 +43,8 @@ impl Entered {
     pub(crate) fn warning(&self) -> Option<String> {
         let Recovered { file, size_bytes, .. } = self.recovered.as_ref()?;
         Some(format!(
-            "the ledger ended in an unfinished line of {size_bytes} bytes: somebody was interrupted while signing; it \
-             was moved to {file}"
+            "the ledger ended in an unfinished line of {size_bytes} bytes, because an earlier run stopped while it \
+             wrote; otaseal moved the line to {file}"
         ))
     }
 }

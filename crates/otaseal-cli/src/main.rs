@@ -1,4 +1,4 @@
-//! The program `otaseal`: parse, call the library, render, exit.
+//! The program `otaseal`: it parses the command line, calls the library, and prints the result.
 //!
 //! Exit codes: 0 done or accepted; 1 judged and rejected; 2 wrong usage; 3 could not do it.
 
@@ -24,7 +24,7 @@ use std::alloc::System;
 use std::process::ExitCode;
 use zeroizing_alloc::ZeroAlloc;
 
-/// Wipes all that is given back: the arithmetic of RSA leaves copies of the private numbers in what it frees.
+/// Wipes all freed memory: the arithmetic of RSA frees memory that holds copies of the private numbers.
 #[global_allocator]
 static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
 
@@ -68,7 +68,7 @@ fn main() -> ExitCode {
 
 fn parse() -> Result<Cli, clap::Error> {
     let mut command = Cli::command();
-    // The help of this one has lines to be copied, which must not be wrapped. The width holds for all of them.
+    // The help of `signing-py` has lines to copy, which must not be wrapped. The width is one for the whole program.
     if std::env::args_os().any(|arg| arg == "signing-py") {
         command = command.term_width(0);
     }

@@ -1,5 +1,5 @@
-//! Where passphrases and PINs come from: an option, or the person at the terminal. Never the command line itself,
-//! which every user of the machine can read.
+//! Gets passphrases and PINs from the place that an option names, or asks for them on the terminal. They never stand on
+//! the command line itself, which every user of the machine can read.
 
 use crate::error::Failure;
 use crate::io::Place;
@@ -15,7 +15,7 @@ use std::ffi::OsStr;
 use std::fmt::Display;
 use std::io::{self, IsTerminal};
 
-/// Where the passphrase of a key comes from. Without any of these the terminal is asked.
+/// Options for the passphrase of a key. Without any of these, otaseal asks on the terminal.
 #[derive(Debug, Default, Args)]
 #[group(id = "passphrase", multiple = false)]
 pub(crate) struct PassphraseArgs {
@@ -30,8 +30,8 @@ pub(crate) struct PassphraseArgs {
     passphrase_env: Option<String>,
 }
 
-/// Reads what says where a passphrase is, and never repeats what it cannot read: that may be the passphrase itself. An
-/// error of `clap` would quote it, also as an option that does not exist, where it begins with a dash.
+/// Reads the value of a passphrase option, and never shows a wrong value: it may be the passphrase itself. An error of
+/// `clap` would quote it. If it begins with a dash, `clap` would also take it for an unknown option and quote it.
 #[derive(Clone, Copy)]
 struct Unshown<T>(fn(&str) -> Result<T, NotASource>);
 
@@ -49,12 +49,12 @@ impl<T: Clone + Send + Sync + 'static> TypedValueParser for Unshown<T> {
             clap::Error::raw(ErrorKind::ValueValidation, format!("--{option}: {error}\n{help}"))
         };
         let text = StringValueParser::new().parse_ref(command, None, value);
-        let text = text.map_err(|_| refused(&"expected a name, and this is no UTF-8 text", "see --help"))?;
+        let text = text.map_err(|_| refused(&"expected a name, and this is not UTF-8 text", "see --help"))?;
         (self.0)(&text).map_err(|error| refused(&error, &error.advice(Speaker::Program)))
     }
 }
 
-/// Where a new passphrase comes from. Without any of these the terminal is asked, twice.
+/// Options for a new passphrase. Without any of these, otaseal asks on the terminal, twice.
 #[derive(Debug, Default, Args)]
 #[group(id = "new_passphrase", multiple = false)]
 pub(crate) struct NewPassphraseArgs {
@@ -74,17 +74,17 @@ impl PassphraseArgs {
         source(&self.passphrase_file, self.passphrase_fd, self.passphrase_env.as_ref())
     }
 
-    /// Whether an option says where the passphrase is.
+    /// Returns whether an option says where the passphrase is.
     pub(crate) fn is_given(&self) -> bool {
         self.source().is_some()
     }
 
-    /// What is read for the passphrase: none of it may be an output, and only one may be standard input.
+    /// Returns the file with the passphrase. No output may replace it, and only one input may be standard input.
     pub(crate) fn input(&self) -> Option<Place> {
         place(self.source()?)
     }
 
-    /// The passphrase that a key gets.
+    /// Returns the passphrase that a key gets.
     pub(crate) fn new_secret(&self, what: &str) -> Result<Passphrase, Failure> {
         new_secret(self.source(), what, "--passphrase")
     }
@@ -109,17 +109,17 @@ impl NewPassphraseArgs {
         source(&self.new_passphrase_file, self.new_passphrase_fd, self.new_passphrase_env.as_ref())
     }
 
-    /// Whether an option says where the new passphrase is.
+    /// Returns whether an option says where the new passphrase is.
     pub(crate) fn is_given(&self) -> bool {
         self.source().is_some()
     }
 
-    /// What is read for the passphrase: none of it may be an output, and only one may be standard input.
+    /// Returns the file with the passphrase. No output may replace it, and only one input may be standard input.
     pub(crate) fn input(&self) -> Option<Place> {
         place(self.source()?)
     }
 
-    /// The passphrase that a key gets.
+    /// Returns the passphrase that a key gets.
     pub(crate) fn new_secret(&self, what: &str) -> Result<Passphrase, Failure> {
         new_secret(self.source(), what, "--new-passphrase")
     }
@@ -160,19 +160,19 @@ fn ask_twice(what: &str, option: &str) -> Result<Passphrase, Failure> {
         ),
         error => error.into(),
     })?;
-    // What is wrong with it is said before it has to be typed again.
+    // Refuse a bad passphrase before the user types it again.
     first.check_new()?;
     if ask(kind, &format!("same again, {kind} of {what}"))? != first {
         return Err(Failure::new(
             "the two passphrases differ",
-            "type the same one twice; nothing was written",
+            "type the same one twice; otaseal wrote nothing",
         ));
     }
     Ok(first)
 }
 
-/// Asks the person at the terminal for what `what` names, as in `passphrase of keys/private.pem`. The terminal is
-/// asked also when standard input is a pipe; where none of the streams is a terminal there is nobody to answer.
+/// Asks on the terminal for `what`, such as `passphrase of keys/private.pem`. It also asks if standard input is a pipe.
+/// It does not ask if neither standard input nor standard error is a terminal: nobody could answer.
 pub(crate) fn ask(kind: SecretKind, what: &str) -> Result<Passphrase, SecretError> {
     if !io::stdin().is_terminal() && !io::stderr().is_terminal() {
         return Err(SecretError::NoneGiven(kind));
@@ -194,8 +194,8 @@ impl From<SecretError> for Failure {
     }
 }
 
-/// Reads a line that the terminal does not show. `rpassword` turns Ctrl-C into SIGINT while the echo is off; ended
-/// there, the program would leave the terminal so. It ends when the echo is back.
+/// Reads a line that the terminal does not show. If Ctrl-C ended the program while the echo is off, the terminal would
+/// stay without echo. So this function turns the echo on again, and then ends the program.
 #[cfg(unix)]
 fn hidden(prompt: &str) -> io::Result<String> {
     use signal_hook::consts::SIGINT;
@@ -224,12 +224,12 @@ fn hidden(prompt: &str) -> io::Result<String> {
     rpassword::prompt_password(prompt)
 }
 
-/// A key is in memory as long as this runs: what is written to the disk when it crashes must not have it.
+/// Forbids core dumps. The program has a key in its memory, and a dump after a crash would write it to the disk.
 #[cfg(unix)]
 pub(crate) fn forbid_core_dumps() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let maximum = getrlimit(Resource::Core).maximum;
-    // Where the system refuses, everything else still works.
+    // If the system refuses this, everything else still works.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum });
 }
 

@@ -1,4 +1,4 @@
-//! What must hold before an image is signed: one group of options for every command that leads to a signature.
+//! Makes the policy from options and settings. Every command that leads to a signature has these options.
 
 use crate::error::{Exit, Failure};
 use crate::io::Place;
@@ -17,41 +17,40 @@ use otaseal::project::settings::{Settings, SigningKey};
 use otaseal::sign::{AlreadySigned, SignError};
 use std::path::Path;
 
-/// What must hold before an image is signed.
+/// Options that say what may be signed.
 #[derive(Debug, Args)]
 pub(crate) struct PolicyArgs {
-    /// What the image is for: firmware or filesystem. otaseal refuses a recognised image of the other kind
+    /// Kind of the image: firmware or filesystem; otaseal refuses an image that it recognises as the other kind
     #[arg(long, value_name = "KIND", default_value = "firmware")]
     as_kind: Content,
     /// Refuse a key that does not belong to this public key, which the devices have
     #[arg(long, value_name = "FILE")]
     expect_public: Option<Place>,
-    /// Refuse an input file of another SHA-256 than the build had
+    /// Refuse an input file with another SHA-256
     #[arg(long, value_name = "HEX")]
     expect_sha256: Option<Sha256Digest>,
-    /// Refuse a key of another key id
+    /// Refuse a key with another key id
     #[arg(long, value_name = "HEX", value_parser = parse_key_id)]
     expect_key_id: Option<KeyId>,
-    /// The image brings another key than the one that signs, and its devices trust that key from now on: its key id, or
-    /// its public key file. Name each of several
+    /// Let the image carry this new key, which its devices then trust: a key id or a public key file; may be repeated
     #[arg(long, value_name = "KEYID")]
     rotate_to: Vec<NextKey>,
     /// Sign firmware that holds no public key: devices that run it check no further update
     #[arg(long)]
     allow_no_key: bool,
-    /// Name of the build in the ledger [default: the name that the CI system gives it]
+    /// Name of the build in the ledger [default: the name from the CI system]
     #[arg(long, value_name = "ID")]
     build_id: Option<String>,
-    /// Refuse what is unfit for a release: a key that is published, factored by known methods, readable by others or in
-    /// git, and firmware of unknown kind without a key in it. Needs a ledger
+    /// Sign a release: refuse a key that is published, weak, readable by other users or in git, and firmware of unknown
+    /// kind without a key in it; needs a ledger
     #[arg(long)]
     release: bool,
 }
 
-/// What may be signed although it is refused by default.
+/// Options for images that otaseal refuses by default.
 #[derive(Debug, Args)]
 pub(crate) struct ForceArgs {
-    /// Take an image that ends in what looks like a signature, or that is damaged
+    /// Sign an image that is damaged, or that looks signed already
     #[arg(long)]
     force: bool,
 }
@@ -66,8 +65,8 @@ impl ForceArgs {
 }
 
 impl PolicyArgs {
-    /// The policy that these options and the settings name, for this key where a signer is at hand. `input` is a file of
-    /// the tree whose commit the ledger names.
+    /// Returns the policy of these options and the settings. `key` is the key that signs, if the command has one. The
+    /// ledger names the commit of the working tree that holds `input`.
     pub(crate) fn policy(
         &self,
         settings: &Settings,
@@ -79,7 +78,8 @@ impl PolicyArgs {
         policy.content = self.as_kind;
         policy.continuity.rotate_to.clone_from(&self.rotate_to);
         policy.continuity.without_key = if self.allow_no_key { WithoutKey::Allow } else { WithoutKey::Judge };
-        // The public key of the settings belongs to their private key. With a command it is the key that signs.
+        // The public key of the settings belongs to their private key, not to the example key. With a command, it is the
+        // signer's own public key already.
         let belongs = key.is_some_and(|key| !key.is_example) && settings.signer_cmd.is_none();
         let configured = settings.public_key.as_deref().filter(|_| belongs).map(Place::from);
         policy.expect.public_key =
@@ -91,7 +91,8 @@ impl PolicyArgs {
         Ok(policy)
     }
 
-    /// The files that these options and the settings name: none of them may be an output, and only one may be standard input.
+    /// Returns the files that these options and the settings name. No output may replace one of them, and only one input
+    /// may be standard input.
     pub(crate) fn inputs(&self, settings: &Settings) -> Vec<Place> {
         self.expect_public.iter().cloned().chain(settings.ledger.as_deref().map(Place::from)).collect()
     }
@@ -101,14 +102,14 @@ impl PolicyArgs {
         match self.expect_sha256 {
             None => Ok(()),
             Some(_) => Err(Failure::usage(
-                "one SHA-256 is expected of many inputs",
-                "give each with its own --expect-sha256, in a run of its own",
+                "--expect-sha256 is for one input",
+                "run otaseal once for each input, with its own --expect-sha256",
             )),
         }
     }
 }
 
-/// What a report warns of although the policy permits the signature: of the gzip, then of the keys in the image.
+/// Returns warnings about an image that the policy permits: first about the gzip, then about the keys in the image.
 pub(crate) fn warnings(input: &Place, permit: &Permit<'_>) -> Vec<String> {
     let gzip =
         permit.gzip_finding().map(|finding| format!("{finding}; {}", finding.advice(Speaker::Program)));
@@ -116,7 +117,8 @@ pub(crate) fn warnings(input: &Place, permit: &Permit<'_>) -> Vec<String> {
     gzip.into_iter().chain(keys).map(|warning| format!("{input}: {warning}")).collect()
 }
 
-/// What speaks against the key although it may sign. Every report names a published key by itself.
+/// Returns warnings about a key that may sign. It omits a published key, because every report has its own warning for
+/// that.
 pub(crate) fn key_warnings(findings: &[Finding]) -> Vec<String> {
     let findings = findings.iter().filter(|finding| !matches!(finding, Finding::Published { .. }));
     findings.map(|finding| format!("{finding}; {}", finding.advice(Speaker::Program))).collect()
@@ -130,7 +132,7 @@ impl From<PolicyError> for Failure {
 }
 
 impl Failure {
-    /// What the policy has against an input. The library knows no file names: they are added here.
+    /// Makes a failure from a refusal of the policy, and adds the file name, which the library does not know.
     pub(crate) fn policy(input: &Place, error: PolicyError) -> Self {
         match error {
             PolicyError::Sign(SignError::Read(error)) => Self::read(input, &error),

@@ -1,4 +1,4 @@
-//! The only place that prints: results, warnings, errors, progress.
+//! Prints results, warnings, errors and progress. No other module prints.
 
 use crate::error::{Exit, Failure};
 use clap::error::ErrorKind;
@@ -10,30 +10,30 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// What a command did or found: `Display` is the text, `Serialize` the JSON.
+/// The result of a command. `Display` writes its text, `Serialize` its JSON.
 pub(crate) trait Outcome: Serialize + Display {
     fn exit(&self) -> Exit {
         Exit::Done
     }
 
-    /// What the user should know although it worked, each a sentence without its full stop.
+    /// Returns warnings, each a sentence without its full stop.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Whether standard output is taken by what the command made: the report then goes to standard error.
+    /// Returns whether the output of the command is on standard output. The report then goes to standard error.
     fn stdout_is_taken(&self) -> bool {
         false
     }
 
-    /// Whether everything was reported line by line already, so that the text is but a closing word, and JSON has
+    /// Returns whether the command has printed every result already. Then the text is only a summary, and JSON has
     /// nothing to add.
     fn is_reported(&self) -> bool {
         false
     }
 }
 
-/// Renders what commands return.
+/// Prints the results of commands, as text or JSON.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reporter {
     json: bool,
@@ -53,7 +53,7 @@ impl Reporter {
         Self { json, quiet }
     }
 
-    /// Prints the outcome or the failure, and says how to exit.
+    /// Prints the outcome or the failure, and returns the exit code.
     pub(crate) fn finish<T: Outcome>(&self, result: Result<T, Failure>) -> ExitCode {
         let printed = result.and_then(|outcome| self.outcome(&outcome).map(|()| outcome.exit()));
         match printed {
@@ -81,7 +81,7 @@ impl Reporter {
         to_stdout(&text)
     }
 
-    /// One result of many: a line of JSON, or its warnings and its line of text.
+    /// Prints one result of many: a line of JSON, or its warnings and its line of text.
     pub(crate) fn line(&self, json: &impl Serialize, warnings: &[String], text: &str) -> Result<(), Failure> {
         if self.json {
             return self.json_line(json);
@@ -92,7 +92,7 @@ impl Reporter {
         if self.quiet { Ok(()) } else { to_stdout(&format!("{}\n", one_line(text))) }
     }
 
-    /// One failure of many. Among lines of JSON it is one of them, on standard output.
+    /// Prints one failure of many. As JSON, it is a line on standard output, like the results.
     pub(crate) fn failed_line(&self, json: &impl Serialize, failure: &Failure) -> Result<(), Failure> {
         if self.json {
             return self.json_line(json);
@@ -101,7 +101,7 @@ impl Reporter {
         Ok(())
     }
 
-    /// A line of JSON, where JSON is asked for.
+    /// Prints a line of JSON, if the user asks for JSON.
     pub(crate) fn json_line(&self, json: &impl Serialize) -> Result<(), Failure> {
         match self.json {
             true => to_stdout(&(serde_json::to_string(json).unwrap_or_else(|_| "{}".into()) + "\n")),
@@ -119,8 +119,8 @@ impl Reporter {
         failure.exit.into()
     }
 
-    /// Says on the terminal what takes so long, from the first second on, until the guard is dropped. Anywhere
-    /// else than on a terminal it says nothing.
+    /// Shows on the terminal what takes so long, from the first second on, until the guard is dropped. If standard error
+    /// is not a terminal, it shows nothing.
     pub(crate) fn progress(&self, what: &'static str) -> Progress {
         if self.json || self.quiet || !io::stderr().is_terminal() {
             return Progress(None);
@@ -140,29 +140,29 @@ impl Reporter {
     }
 }
 
-/// A message about work that goes on, while it is held.
+/// A message about the work in progress. Dropping it removes the message.
 pub(crate) struct Progress(Option<(mpsc::Sender<()>, JoinHandle<()>)>);
 
 impl Drop for Progress {
     fn drop(&mut self) {
         if let Some((stop, thread)) = self.0.take() {
             drop(stop);
-            // The thread holds nothing but the message; whether it ended well changes nothing.
+            // The thread only shows the message, so its result does not matter.
             let _ = thread.join();
         }
     }
 }
 
-/// A command line that `clap` refused, or `--help` and `--version`.
+/// Prints `clap`'s error about a command line, or the text of `--help` or `--version`.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        // Help into a closed pipe is no failure.
+        // A closed pipe is no failure for a help text.
         let _ = error.print();
         return Exit::Done.into();
     }
     let json = json_is_asked_for();
     let text = error.render().to_string();
-    // Ours, of two lines: `clap` has no context for what it did not find out by itself.
+    // An error without context comes from our own value parsers, and has two lines: the message and the advice.
     if error.kind() == ErrorKind::ValueValidation && error.context().next().is_none() {
         let text = text.trim().trim_start_matches("error: ");
         let (message, help) = text.split_once('\n').unwrap_or((text, "try --help"));
@@ -179,39 +179,38 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     Reporter::new(true, false).failure(&failure)
 }
 
-/// A command line that cannot be looked at any further.
+/// Prints a failure that comes before the command line is parsed.
 pub(crate) fn refused(failure: &Failure) -> ExitCode {
     Reporter::new(json_is_asked_for(), false).failure(failure)
 }
 
-/// Whether a command line that could not be understood asks for JSON.
+/// Returns whether a command line that cannot be parsed asks for JSON.
 fn json_is_asked_for() -> bool {
     std::env::args_os().take_while(|arg| arg != "--").any(|arg| arg == "--json")
 }
 
-/// Text without what a terminal obeys: names and words in it come from files that anybody may have written.
+/// Replaces control characters in a text. An attacker could put them into a file, and a terminal would obey them.
 fn harmless(text: &str) -> String {
     let obeyed = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
     text.chars().map(|c| if obeyed(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
-/// The same for what has a line to itself: nothing in it begins another, which would look like ours.
+/// Does the same for a text that must stay on one line: a line break from a file could fake one of our own lines.
 fn one_line(text: &str) -> String {
     harmless(&text.replace(['\n', '\t'], " "))
 }
 
-/// A text on one line.
+/// Returns a text on one line.
 fn words(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A panic is a fault of this program. The user reads two lines; what was being worked on, which may be a key, is
-/// not printed.
+/// Makes a panic print two lines, like any error. It does not show the panic's message, which may hold a key.
 pub(crate) fn install_panic_hook() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(|at| format!(" ({}:{})", at.file(), at.line())).unwrap_or_default();
         to_stderr(&format!(
-            "error: otaseal {} went wrong inside{place}\nhelp: this is a fault of otaseal; please report it\n",
+            "error: otaseal {} stopped because of a bug{place}\nhelp: please report this bug\n",
             env!("CARGO_PKG_VERSION")
         ));
         std::process::exit(Exit::Failed as i32);
@@ -219,8 +218,7 @@ pub(crate) fn install_panic_hook() {
 }
 
 fn to_json(value: &impl Serialize) -> String {
-    // Strings, numbers and lists of them: the only error there is, a map with keys that are no strings, cannot
-    // occur; the fallback keeps the promise of one object.
+    // Serializing fails only for a map whose keys are not strings, and there is none. The fallback is still one object.
     let mut text = serde_json::to_string_pretty(value).unwrap_or_else(|_| "{}".into());
     text.push('\n');
     text
@@ -229,14 +227,14 @@ fn to_json(value: &impl Serialize) -> String {
 fn to_stdout(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        // The reader has seen enough; the work is done and the exit code says how it went.
+        // The reader has closed the pipe. The work is done, and the exit code tells its result.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(Failure::stdout(&error)),
         Ok(()) => Ok(()),
     }
 }
 
-/// Standard error may be closed; there is nowhere left to say so.
+/// Writes to standard error. It ignores an error, because there is no other place to report it.
 fn to_stderr(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }

@@ -1,4 +1,4 @@
-//! Settings: the options of a command that are settings, and the settings file below them.
+//! Reads the settings of a command: from its options, and from the settings file for the rest.
 
 use crate::error::{Exit, Failure};
 use crate::io::Place;
@@ -19,7 +19,7 @@ pub(crate) trait HasSettings {
     const COMMAND: Command;
 }
 
-/// The options of one command that are settings, from the table of the library.
+/// The options of one command that are settings. The library's table declares them.
 #[derive(Debug)]
 pub(crate) struct SettingArgs<C> {
     given: Settings,
@@ -33,9 +33,9 @@ fn arg(setting: &'static Setting, command: Command) -> Arg {
     let name = setting.name;
     let default = setting.default(command);
     let default = if default.is_empty() { String::new() } else { format!(" [default: {default}]") };
-    // The library reads the value, and says what is wrong with it.
+    // The library parses the value, and its error says what is wrong.
     let check = move |text: OsString| Settings::default().set(name, &text).map(|()| text);
-    let of_command = if name == "key" { "; with --signer-cmd the public key of the command" } else { "" };
+    let of_command = if name == "key" { "; with --signer-cmd, the public key of the command" } else { "" };
     let arg = Arg::new(name)
         .long(setting.option(command))
         .value_name(setting.value)
@@ -52,7 +52,7 @@ fn arg(setting: &'static Setting, command: Command) -> Arg {
         "out-dir" => arg.short('o'),
         "signer-cmd" => {
             let arg = arg.conflicts_with("passphrase");
-            // It names the public key of the command.
+            // With a command, --key names the command's public key.
             if command.options().any(|setting| setting.name == "key") { arg.requires("key") } else { arg }
         }
         _ => setting.belongs_to.into_iter().fold(arg, |arg, other| arg.requires(other)),
@@ -98,17 +98,17 @@ impl<C: HasSettings> FromArgMatches for SettingArgs<C> {
 }
 
 impl<C> SettingArgs<C> {
-    /// What the command line says.
+    /// Returns the settings of the command line.
     pub(crate) fn given(&self) -> &Settings {
         &self.given
     }
 
-    /// The settings that count, of the command line and of the file.
+    /// Returns the settings of the command line, with the missing ones from the file.
     pub(crate) fn choose(&self) -> Result<Chosen, Failure> {
         self.choose_below(self.given.clone())
     }
 
-    /// The same below settings that options of other names gave.
+    /// Does the same for settings that come from options with other names.
     pub(crate) fn choose_below(&self, given: Settings) -> Result<Chosen, Failure> {
         let here =
             std::env::current_dir().map_err(|error| Failure::read(&Place::from(Path::new(".")), &error))?;
@@ -118,7 +118,7 @@ impl<C> SettingArgs<C> {
             Some(file) => Settings::from_file(file).map_err(|error| Failure::of(&error))?,
             None => Settings::default(),
         };
-        // What lies in the current directory reads better without it.
+        // A report shows shorter paths without the current directory.
         below.shorten(&here);
         // The public key of the file belongs to the key of the file.
         if given.key.is_some() || given.signer_cmd.is_some() {
@@ -131,11 +131,11 @@ impl<C> SettingArgs<C> {
     }
 }
 
-/// The settings that count.
+/// The settings of the command line and of the file, merged.
 #[derive(Debug)]
 pub(crate) struct Chosen {
     pub(crate) settings: Settings,
-    /// The file that was read.
+    /// The settings file, if there is one.
     file: Option<PathBuf>,
     /// The directory of the project.
     root: PathBuf,
@@ -144,7 +144,7 @@ pub(crate) struct Chosen {
 }
 
 impl Chosen {
-    /// The key that signs; `module` is the library of a token whose URI names none.
+    /// Returns the key that signs. `module` is the library of a token whose URI names none.
     pub(crate) fn signing_key(&self, module: Option<&Path>) -> Result<SigningKey, Failure> {
         let mut key = self.settings.signing_key(&self.root, module)?;
         if let (true, KeySource::File(place) | KeySource::Command { public: place, .. }) =
@@ -155,40 +155,40 @@ impl Chosen {
         Ok(key)
     }
 
-    /// The public key that images are judged by, where no option names one.
+    /// Returns the public key that judges images if no option names one.
     pub(crate) fn public_key(&self) -> Place {
         Place::from(&*self.settings.public_path(&self.root))
     }
 
-    /// Refuses a key that nobody named. The default place counts in a project with settings only.
+    /// Refuses to go on if the user has named no key. The default key counts only in a project with a settings file.
     pub(crate) fn require_key(&self, option: &str) -> Result<(), Failure> {
         match self.file.is_some() || self.names_key() {
             true => Ok(()),
             false => Err(Failure::usage(
-                "no key was named",
-                format_args!("name it with {option}, or in otaseal.toml"),
+                "no option and no settings file names a key",
+                format_args!("give the key with {option}, or in otaseal.toml"),
             )),
         }
     }
 
-    /// Whether the settings say which key signs.
+    /// Returns whether the settings name a key or a command that signs.
     pub(crate) fn names_key(&self) -> bool {
         ["key", "public-key", "signer-cmd"].into_iter().any(|name| self.settings.has(name))
     }
 
-    /// The directory of the package.
+    /// Returns the directory of the package.
     pub(crate) fn out_dir(&self) -> PathBuf {
         self.settings.out_dir.clone().unwrap_or_else(|| self.root.join("dist"))
     }
 
-    /// A report that names the settings file.
+    /// Returns a report that names the settings file.
     pub(crate) fn report<T>(&self, outcome: T) -> BySettings<T> {
         let settings = self.file.as_ref().map(|file| file.display().to_string());
         BySettings { outcome, settings }
     }
 }
 
-/// What a command did, and the settings file that it read.
+/// The result of a command, and the settings file that it read.
 #[derive(Debug, Serialize)]
 pub(crate) struct BySettings<T> {
     #[serde(flatten)]

@@ -1,4 +1,4 @@
-//! The key that signs: the options that name it, and how it is opened. Every command that signs has these.
+//! Opens the key that signs. Every command that signs has these options.
 
 use crate::error::Failure;
 use crate::io::Place;
@@ -12,10 +12,10 @@ use otaseal::sign::Signer;
 use otaseal::sign::source::{KeyPlace, KeySource, SourceError};
 use std::path::{Path, PathBuf};
 
-/// How the key that signs is reached.
+/// Options for opening the key that signs.
 #[derive(Debug, Args)]
 pub(crate) struct SignerArgs {
-    /// The token's PKCS#11 library, where the key's URI names none
+    /// Use this PKCS#11 library if the key's URI names none
     #[arg(long, value_name = "FILE", env = MODULE_VARIABLE, hide_env = true)]
     pkcs11_module: Option<PathBuf>,
     #[command(flatten)]
@@ -23,12 +23,13 @@ pub(crate) struct SignerArgs {
 }
 
 impl SignerArgs {
-    /// The key that signs by these settings.
+    /// Returns the key that signs, by the settings.
     pub(crate) fn key(&self, chosen: &Chosen) -> Result<SigningKey, Failure> {
         chosen.signing_key(self.pkcs11_module.as_deref())
     }
 
-    /// The places that are read to sign: none of them may be an output, and only one may be standard input.
+    /// Returns the files of the key and its passphrase. No output may replace one of them, and only one input may be
+    /// standard input.
     pub(crate) fn inputs(&self, key: &SigningKey) -> Vec<Place> {
         key.source.place().map(Place::from).into_iter().chain(self.passphrase.input()).collect()
     }
@@ -38,7 +39,7 @@ impl SignerArgs {
     }
 }
 
-/// What a key is that is named like this; `module` is the token's library, where its URI names none.
+/// Returns the source of a key with this name. `module` is the library of a token whose URI names none.
 pub(crate) fn source(place: &Place, module: Option<&Path>) -> Result<KeySource, Failure> {
     Ok(match place {
         Place::Std => KeySource::File(KeyPlace::Stdin),
@@ -50,8 +51,8 @@ pub(crate) fn source(place: &Place, module: Option<&Path>) -> Result<KeySource, 
 pub(crate) fn open(source: &KeySource, passphrase: &PassphraseArgs) -> Result<Box<dyn Signer>, Failure> {
     if matches!(source, KeySource::Command { .. }) && passphrase.is_given() {
         return Err(Failure::usage(
-            "a command signs: there is no passphrase to give",
-            "leave it away, or name another key with --key",
+            "a command signs: it takes no passphrase",
+            "omit the passphrase option, or name another key with --key",
         ));
     }
     Ok(source.open(passphrase)?)

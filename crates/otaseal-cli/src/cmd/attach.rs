@@ -1,3 +1,5 @@
+//! `otaseal attach`: puts a signature from an offline signer on its image.
+
 use super::{KeyInfo, scheme};
 use crate::error::{Exit, Failure};
 use crate::io::{Content, Place, Sink, check_places};
@@ -18,11 +20,11 @@ use otaseal::sign::{Output, Scheme, SignError};
 use serde::Serialize;
 use std::fmt;
 
-/// Put a signature that was made elsewhere on its image
+/// Put an offline signature on its image
 ///
-/// The signature may be raw, or hexadecimal or base64 text. The signed image is judged by the code that runs on the
-/// device before the file gets its name; a signature that is not good is named (another key, padding, hash, image) and
-/// nothing is written: exit code 1.
+/// The signature may be raw bytes, or hexadecimal or base64 text. otaseal judges the signed image with the device's code
+/// before the file gets its name. If the signature is wrong, otaseal says why (another key, padding, hash or image),
+/// writes nothing, and exits with 1.
 #[derive(Debug, Args)]
 pub(crate) struct Attach {
     /// The unsigned image
@@ -34,13 +36,13 @@ pub(crate) struct Attach {
     /// Public key that must have signed [default: the public key of otaseal.toml]
     #[arg(long, short, value_name = "FILE")]
     key: Option<Place>,
-    /// Where the signed image goes
+    /// Write the signed image to OUT
     #[arg(long, short, value_name = "OUT")]
     output: Place,
-    /// The request that `otaseal digest` wrote: the image and the key must be those that it names
+    /// Check that the image and the key are those of this request from `otaseal digest`
     #[arg(long, value_name = "FILE")]
     request: Option<Place>,
-    /// The signature is in the form of esp8266 core 2.5.0 to 2.5.2. A request says it by itself
+    /// Take a legacy signature, for esp8266 core 2.5.0 to 2.5.2; a request says this itself
     #[arg(long, conflicts_with = "request")]
     legacy: bool,
     #[command(flatten)]
@@ -105,7 +107,7 @@ pub(crate) fn run(args: &Attach) -> Result<BySettings<Attached>, Failure> {
     let key = key.public_key()?;
     let mut policy = args.policy.policy(&chosen.settings, None, args.input.path())?;
     args.force.apply(&mut policy);
-    // The key is judged before anything else is read: it needs no signature for that.
+    // Judge the key before reading anything else: that needs no signature.
     policy.open(Some(&key))?;
     let request = args.request.as_ref().map(|place| request(place, &key)).transpose()?;
     let bytes = args.signature.read(MAX_SIGNATURE_FILE)?;
@@ -121,10 +123,10 @@ pub(crate) fn run(args: &Attach) -> Result<BySettings<Attached>, Failure> {
         PolicyError::Guard(GuardError::OtherBuild { expected, found }) if asked_for == Some(*expected) => {
             rejected(
                 format_args!(
-                    "{} is not the image of the request: its SHA-256 is {found}, the signature was asked for {expected}",
+                    "{} is not the image of the request: its SHA-256 is {found}, the request is for {expected}",
                     args.input
                 ),
-                "give the image that `otaseal digest` was run on, byte for byte",
+                "give exactly the image that you gave to `otaseal digest`",
             )
         }
         PolicyError::Sign(SignError::Mismatch(mismatch)) => {
@@ -155,7 +157,7 @@ pub(crate) fn run(args: &Attach) -> Result<BySettings<Attached>, Failure> {
     }))
 }
 
-/// The request, which must be for this key.
+/// Reads the request, and checks that it is for this key.
 fn request(place: &Place, key: &PublicKey) -> Result<SigningRequest, Failure> {
     let bytes = place.read(MAX_REQUEST)?;
     let request = SigningRequest::from_json(&bytes)

@@ -1,3 +1,5 @@
+//! `otaseal completions`: writes a completion script for a shell.
+
 use crate::args::Cli;
 use crate::error::Failure;
 use crate::io::{Content, Place, Sink};
@@ -12,7 +14,7 @@ use std::fmt;
 pub(crate) struct Completions {
     /// The shell
     shell: Shell,
-    /// Where the script goes
+    /// Write the script to OUT
     #[arg(long, short, value_name = "OUT", default_value = "-")]
     output: Place,
 }

@@ -1,3 +1,5 @@
+//! `otaseal compress`: makes a gzip of a plain image.
+
 use crate::error::Failure;
 use crate::io::{Content, Place, Sink, check_places};
 use crate::report::{Outcome, Reporter};
@@ -12,16 +14,16 @@ use otaseal::project::settings::{Command, Settings};
 use serde::Serialize;
 use std::fmt;
 
-/// Compress a plain image to gzip that boot loaders inflate
+/// Compress a plain image to a gzip that boot loaders can unpack
 ///
-/// One member without name or time, its length a multiple of 4: the same bytes on every machine. An ELF is
-/// flattened first. A signed image is refused: compress, then sign.
+/// The gzip has one member without name and time, and its length is a multiple of 4. The same image gives the same bytes
+/// on every machine. otaseal flattens an ELF first. It refuses a signed image: compress first, then sign.
 #[derive(Debug, Args)]
 pub(crate) struct Compress {
     /// The plain image
     #[arg(value_name = "IN")]
     input: Place,
-    /// Where the gzip goes
+    /// Write the gzip to OUT
     #[arg(long, short, value_name = "OUT")]
     output: Place,
     #[command(flatten)]
@@ -61,17 +63,17 @@ pub(crate) fn run(args: &Compress, reporter: &Reporter) -> Result<BySettings<Com
     let Settings { effort, max_gap, .. } = &chosen.settings;
     check_places(&[&args.input], &[&args.output])?;
     let bytes = args.input.read(MAX_IMAGE)?;
-    // Nothing is signed here: a filesystem image is as good as firmware.
+    // This command signs nothing, so it takes a filesystem image as well as firmware.
     let kind = Kind::of(&bytes);
     let firmware =
         Firmware::from_bytes_as(&args.input.to_string(), bytes, max_gap.unwrap_or(DEFAULT_MAX_GAP), kind)?;
-    // Before the work, so that a missing directory shows at once.
+    // Open the output before the work, so that a missing directory shows at once.
     let sink = Sink::create(&args.output, Content::Binary)?;
     let progress = reporter.progress("compressing");
     let payload = firmware.gzip(effort.unwrap_or_default()).map_err(|error| {
         Failure::new(
             format_args!("{}: {error}", args.input),
-            "no device has that much flash; is this the right file?",
+            "check that this is the right file: no device has that much flash",
         )
     })?;
     drop(progress);

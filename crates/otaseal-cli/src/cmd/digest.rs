@@ -1,3 +1,5 @@
+//! `otaseal digest`: writes a request for an offline signature.
+
 use super::{KeyInfo, scheme};
 use crate::error::Failure;
 use crate::io::{Content, Place, Sink, check_places};
@@ -14,27 +16,27 @@ use otaseal::sign::{Scheme, digest_info};
 use serde::Serialize;
 use std::fmt;
 
-/// Ask for a signature that is made elsewhere
+/// Write a request for an offline signature
 ///
-/// Writes a small request (JSON): the image's name, size and SHA-256, its DigestInfo, its Homie tokens, and the key
-/// that must sign. With --raw it writes the very bytes that the signer needs and nothing else. Whatever `otaseal sign`
-/// refuses is refused here too. `otaseal attach` puts the signature that comes back on the image.
+/// The request is a small JSON file: the image's name, size and SHA-256, its DigestInfo, its Homie tokens, and the key
+/// that must sign. With --raw, otaseal writes only the bytes that the signer needs. It refuses what `otaseal sign`
+/// refuses. Then `otaseal attach` puts the signature on the image.
 #[derive(Debug, Args)]
 pub(crate) struct Digest {
     /// The unsigned image
     #[arg(value_name = "IMAGE")]
     input: Place,
-    /// Where the request goes [default: standard output]
+    /// Write the request to OUT [default: standard output]
     #[arg(long, short, value_name = "OUT")]
     output: Option<Place>,
-    /// Public key that must sign: the request names it [default: the public key of otaseal.toml, if it names a key]
+    /// Public key of the key that must sign, for the request [default: the public key of otaseal.toml, if it names a key]
     #[arg(long, short, value_name = "FILE", conflicts_with = "raw")]
     key: Option<Place>,
-    /// Write the bytes alone: digest (32, for a signer that makes the DigestInfo by itself) or digest-info (51, for one
-    /// that only pads)
+    /// Write only the bytes to sign: digest (32, for a signer that makes the DigestInfo itself) or digest-info (51, for
+    /// a signer that only pads)
     #[arg(long, value_enum, value_name = "WHAT")]
     raw: Option<Raw>,
-    /// Ask for the form of esp8266 core 2.5.0 to 2.5.2, which signs the bare digest
+    /// Ask for a legacy signature, for esp8266 core 2.5.0 to 2.5.2
     #[arg(long)]
     legacy: bool,
     #[command(flatten)]
@@ -53,7 +55,7 @@ impl HasSettings for Digest {
 enum Raw {
     /// SHA-256, 32 bytes
     Digest,
-    /// DigestInfo of it, 51 bytes
+    /// DigestInfo with the SHA-256, 51 bytes
     DigestInfo,
 }
 
@@ -92,8 +94,8 @@ impl fmt::Display for Asked {
 pub(crate) fn run(args: &Digest) -> Result<BySettings<Asked>, Failure> {
     if args.legacy && args.raw == Some(Raw::DigestInfo) {
         return Err(Failure::usage(
-            "the legacy form has no DigestInfo",
-            "ask for --raw digest: that form signs the bare digest",
+            "a legacy signature has no DigestInfo",
+            "use --raw digest: a legacy signature signs the bare digest",
         ));
     }
     let output = args.output.clone().unwrap_or(Place::Std);
@@ -111,7 +113,7 @@ pub(crate) fn run(args: &Digest) -> Result<BySettings<Asked>, Failure> {
     let mut warnings = policy::warnings(&args.input, &permit);
     warnings.extend(policy::key_warnings(gate.findings()));
     let Some(bytes) = permit.payload() else {
-        let help = "is this the right file? `otaseal sign` signs it where the key is";
+        let help = "check that this is the right file; if it is, `otaseal sign` signs it where the key is";
         return Err(Failure::new(format_args!("{} is larger than any firmware", args.input), help));
     };
     let total = bytes.len() as u64;

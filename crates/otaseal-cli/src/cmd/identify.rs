@@ -1,3 +1,5 @@
+//! `otaseal identify`: finds the release that a device runs.
+
 use crate::error::{Exit, Failure};
 use crate::io::{Place, check_places};
 use crate::report::Outcome;
@@ -8,15 +10,15 @@ use otaseal::package::manifest::{MAX_MANIFEST, Manifest, Match};
 use serde::Serialize;
 use std::fmt;
 
-/// Say which release a device runs, by the MD5 that it reports
+/// Find the release that a device runs, by the MD5 that it reports
 ///
-/// A device reports the MD5 of what is in its flash ($fw/checksum, x-ESP8266-sketch-md5): without signature and
-/// compression, and with its own flash mode in it. Exit code 0: found. 1: in none of the manifests.
+/// A device reports the MD5 of the image in its flash ($fw/checksum, x-ESP8266-sketch-md5). That image has no signature,
+/// is not compressed, and has the device's own flash mode. The exit code is 0 if a manifest lists the MD5, 1 if none does.
 #[derive(Debug, Args)]
 pub(crate) struct Identify {
-    /// What the device reports: 32 hexadecimal digits
+    /// The MD5 that the device reports: 32 hexadecimal digits
     md5: Md5Digest,
-    /// The manifests of the releases that it could be
+    /// The manifests to search
     #[arg(required = true, value_name = "MANIFEST")]
     manifests: Vec<Place>,
 }
@@ -63,7 +65,7 @@ impl fmt::Display for Identified {
                 }
                 Match::Sent { file } => {
                     writeln!(f, "sent     {file} of {release} ({})", found.manifest)?;
-                    writeln!(f, "hint: this is the MD5 of a file as it is sent; no device reports it")?;
+                    writeln!(f, "hint: this is the MD5 of a file that you send; no device reports it")?;
                 }
             }
         }
@@ -75,7 +77,7 @@ impl fmt::Display for Identified {
 }
 
 fn write_mode(f: &mut fmt::Formatter<'_>, mode: FlashMode, own_mode: bool) -> fmt::Result {
-    let note = if own_mode { "as it was built" } else { "the device's; it was built for another" };
+    let note = if own_mode { "the mode of the build" } else { "the device's; the build has another" };
     writeln!(f, "mode     {mode} ({note})")
 }
 

@@ -1,3 +1,5 @@
+//! `otaseal inspect`: shows what a file is.
+
 mod details;
 
 use super::KeyInfo;
@@ -23,16 +25,16 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// Say what a file is
+/// Show what a file is
 ///
-/// Looks under a signature and inside a gzip or an ELF, and shows sizes, digests and Homie tokens. What it says of
-/// a signature without --key is a guess; with --key the image is judged as `otaseal verify` does it, and the exit
-/// code is 1 when it is rejected. Of a private key it shows the size and the key id alone.
+/// otaseal looks under a signature and inside a gzip or an ELF, and shows sizes, digests and Homie tokens. Without --key,
+/// it only guesses that a signature is there. With --key, it judges the image as `otaseal verify` does, and exits with 1
+/// if the verdict is "rejected". Of a private key, it shows only the size and the key id.
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
     /// The file
     file: Place,
-    /// Public key to judge the image with. May be given more than once: any of them accepts
+    /// Public key to judge the image with; may be repeated: one key that accepts is enough
     #[arg(long, short, value_name = "FILE")]
     key: Vec<Place>,
 }
@@ -40,22 +42,22 @@ pub(crate) struct Inspect {
 #[derive(Debug, Serialize)]
 pub(crate) struct Inspected {
     file: String,
-    /// The file, and what is in it, from the outside in.
+    /// The file and its contents, from the outside in.
     layers: Vec<Layer>,
     #[serde(skip_serializing_if = "Option::is_none")]
     trailer: Option<TrailerGuess>,
-    /// Of the innermost layer.
+    /// The tokens of the innermost layer.
     #[serde(skip_serializing_if = "Option::is_none")]
     tokens: Option<Tokens>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<KeyInfo>,
-    /// What a device reports that runs the innermost layer.
+    /// The MD5 that a device reports if it runs the innermost layer.
     #[serde(skip_serializing_if = "Option::is_none")]
     installed: Option<Installed>,
-    /// What the payload says of itself, unverified.
+    /// The metadata in the payload, unverified.
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<Summary>,
-    /// What stands in the way of looking further, and what is untidy.
+    /// The faults of the file. Some stop otaseal from looking further.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     problems: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,12 +69,12 @@ struct Layer {
     layer: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     format: Option<Kind>,
-    /// Absent for a private key: its digest would be a way to test guesses.
+    /// Absent for a private key: an attacker could test his guesses with its digest.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     digests: Option<Digests>,
     #[serde(skip_serializing_if = "Option::is_none")]
     load_address: Option<u64>,
-    /// The holes and duplicates that were met in unpacking a UF2 file.
+    /// The gaps and duplicates in a UF2 file.
     #[serde(skip_serializing_if = "Option::is_none")]
     unpacked: Option<Unpacked>,
     #[serde(skip)]
@@ -112,7 +114,7 @@ impl fmt::Display for Inspected {
             writeln!(f, "reports  {} (MD5, in the image's own flash mode)", installed.md5)?;
             let others = installed.md5_by_flash_mode.iter();
             for (mode, md5) in others.filter(|(mode, _)| Some(**mode) != installed.flash_mode) {
-                writeln!(f, "         {md5} (sent raw to a device in {mode})")?;
+                writeln!(f, "         {md5} (sent plain to a device in {mode})")?;
             }
         }
         if let Some(Summary { name, version, board, min_base_version, .. }) = &self.metadata {
@@ -147,7 +149,7 @@ impl fmt::Display for Layer {
         writeln!(f, ", {} bytes", digests.size_bytes)?;
         writeln!(f, "         MD5 {}", digests.md5)?;
         writeln!(f, "         SHA-256 {}", digests.sha256)?;
-        // The outermost layer has the same format as what is under its signature.
+        // A signed image has the format of its payload, which shows the details already.
         match &self.format {
             Some(format) if self.shows_details => details::write(f, format),
             _ => Ok(()),
@@ -190,7 +192,7 @@ fn nothing_yet() -> Inspected {
     }
 }
 
-/// A file that is larger than any flash: digests and trailer, in constant memory.
+/// Looks at a file that is larger than any flash. It finds digests and trailer, in constant memory.
 fn look_at_large(file: &mut File, length: u64) -> io::Result<Inspected> {
     let digests = Digests::of_reader(file)?;
     let mut tail = [0; layout::LENGTH_FIELD_LEN];
@@ -236,7 +238,7 @@ fn look(bytes: &[u8]) -> Inspected {
         }
         Some(trailer) => {
             let payload = &bytes[..bytes.len() - layout::trailer_len(trailer.signature_len)];
-            // What is under the signature says what the file is; the trailer only makes it look damaged.
+            // The payload gives the format: with the trailer, the file would look damaged.
             let format = image::identify(payload);
             found.layers.push(Layer { shows_details: false, ..layer("file", bytes, format.clone()) });
             found.layers.push(layer("payload", payload, format));
@@ -289,7 +291,7 @@ fn look(bytes: &[u8]) -> Inspected {
     found
 }
 
-/// What only the innermost layer has: tokens, damage, and what a device reports.
+/// Looks at the innermost layer: finds tokens, damage, and the MD5 that a device reports.
 fn look_at_plain(found: &mut Inspected, plain: &[u8], format: &Kind) {
     found.problems.extend(details::problems(format));
     if let Kind::Esp8266(file) = format

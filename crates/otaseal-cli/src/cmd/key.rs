@@ -1,4 +1,4 @@
-//! What a key file is, and what is done with it: one file for each subcommand.
+//! `otaseal key`: shows, checks and converts key files. Each subcommand has its own file.
 
 pub(crate) mod check;
 pub(crate) mod convert;
@@ -12,7 +12,7 @@ use otaseal::key::KeyError;
 use otaseal::key::encryption::{Derivation, Protection};
 use otaseal::key::passphrase::Passphrase;
 
-/// Look at a key file, change its passphrase or its form
+/// Show, check or convert a key file, or change its passphrase
 #[derive(Debug, Subcommand)]
 pub(crate) enum Key {
     Info(info::Info),

@@ -1,3 +1,5 @@
+//! `otaseal keygen`: makes a key pair.
+
 use super::KeyInfo;
 use crate::error::Failure;
 use crate::io::{Place, check_places};
@@ -19,9 +21,9 @@ use std::path::PathBuf;
 
 /// Make an RSA key pair
 ///
-/// Writes the private half as PKCS#8 PEM that only its owner may read, and the public half as SPKI PEM: both or
-/// none. Keep a copy of the private half where it cannot get lost: devices that trust the public half take
-/// updates from nobody else.
+/// otaseal writes the private key as PKCS#8 PEM that only its owner may read, and the public key as SPKI PEM. It writes
+/// both files or none. Keep a copy of the private key in a safe place: devices that trust the public key take updates
+/// from no other key.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("under_a_secret").args(["encrypt", "key"])))]
 #[command(group(ArgGroup::new("private_half").args(["private", "key"])))]
@@ -30,29 +32,29 @@ pub(crate) struct Keygen {
     /// Size of the modulus in bits: 2048, 3072 or 4096
     #[arg(long, value_name = "BITS", default_value = "2048", value_parser = size)]
     bits: KeySize,
-    /// Directory for private.pem and public.pem; made when it is missing
+    /// Write private.pem and public.pem to DIR; otaseal makes it if it is missing
     #[arg(long, short, value_name = "DIR", default_value = "keys", conflicts_with_all = ["private", "public"])]
     out_dir: PathBuf,
-    /// File for the private half, in place of DIR/private.pem
+    /// Write the private key to FILE instead of DIR/private.pem
     #[arg(long, value_name = "FILE", requires = "public")]
     private: Option<Place>,
-    /// File for the public half, in place of DIR/public.pem
+    /// Write the public key to FILE instead of DIR/public.pem
     #[arg(long, value_name = "FILE", requires = "private_half")]
     public: Option<Place>,
-    /// Make the key inside a token, which it never leaves (pkcs11:token=NAME;object=NAME). Its public half goes to a
-    /// file; the options for passphrases give the PIN
+    /// Make the key inside a token, which it never leaves (pkcs11:token=NAME;object=NAME); the passphrase options give
+    /// the PIN
     #[arg(long, short, value_name = "URI", conflicts_with_all = ["force", "kdf"])]
     key: Option<String>,
-    /// The token's PKCS#11 library, where the URI names none
+    /// Use this PKCS#11 library if the URI names none
     #[arg(long, value_name = "FILE", env = MODULE_VARIABLE, hide_env = true)]
     pkcs11_module: Option<PathBuf>,
-    /// Replace existing files: a private key that is replaced is lost
+    /// Replace existing files: the private key in them is then lost
     #[arg(long)]
     force: bool,
-    /// Encrypt the private half under a passphrase (AES-256-CBC)
+    /// Encrypt the private key under a passphrase (AES-256-CBC)
     #[arg(long)]
     encrypt: bool,
-    /// How the passphrase becomes a key: scrypt or pbkdf2 [default: scrypt]
+    /// Derive the encryption key from the passphrase with scrypt or pbkdf2 [default: scrypt]
     #[arg(long, value_name = "KDF", requires = "encrypt")]
     kdf: Option<Derivation>,
     #[command(flatten)]
@@ -103,7 +105,7 @@ pub(crate) fn run(args: &Keygen, reporter: &Reporter) -> Result<Made, Failure> {
     for file in [&private, &public] {
         check_places(&args.passphrase.input().iter().collect::<Vec<_>>(), &[file])?;
     }
-    // Asked for before the key is made, and after it is known that its files can be.
+    // Ask for the passphrase after opening the files and before making the key: neither work is then in vain.
     let passphrase = || {
         let secret = || args.passphrase.new_secret(&private.to_string());
         args.encrypt.then(secret).transpose()
@@ -124,7 +126,7 @@ pub(crate) fn run(args: &Keygen, reporter: &Reporter) -> Result<Made, Failure> {
         (Place::Std, Place::Std) => {
             return Err(Failure::usage(
                 "standard output is named twice",
-                "only one of the halves can go to -: put the other into a file",
+                "write one of the two keys to a file: only one can go to -",
             ));
         }
         (Place::Std, Place::Path(public)) => {
@@ -176,7 +178,7 @@ fn in_token(args: &Keygen, uri: &str, reporter: &Reporter) -> Result<Made, Failu
         }
     };
     check_places(&args.passphrase.input().iter().collect::<Vec<_>>(), &[&public])?;
-    // It is known that the file can be written before the token has a key that nobody knows.
+    // Open the file first. If that failed later, the token would hold a key whose public key is in no file.
     let file = match &public {
         Place::Path(path) => Some(Pending::create(path, Overwrite::Refuse, Access::Public)?),
         Place::Std => None,
@@ -192,7 +194,7 @@ fn in_token(args: &Keygen, uri: &str, reporter: &Reporter) -> Result<Made, Failu
     };
     written.map_err(|failure| Failure {
         help: format!(
-            "the token has the key: `otaseal pubkey --private-key '{uri}' --pem` gives its public half"
+            "write the public key with `otaseal pubkey --private-key '{uri}' --pem`; the token has the private key"
         ),
         ..failure
     })?;
@@ -215,7 +217,7 @@ fn fill(mut file: Pending, bytes: &[u8]) -> Result<(), Failure> {
     Ok(file.commit()?)
 }
 
-/// Straight to the stream: no temporary file ever holds the key.
+/// Writes straight to the stream, so that no temporary file ever holds the key.
 fn to_stdout(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| Failure::stdout(&error))

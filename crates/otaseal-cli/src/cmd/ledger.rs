@@ -1,4 +1,4 @@
-//! Reading a ledger: whether it is whole, what is in it.
+//! `otaseal ledger`: checks, shows and exports a ledger.
 
 use crate::error::{Exit, Failure};
 use crate::io::{Content, Place, Sink};
@@ -10,7 +10,7 @@ use serde::Serialize;
 use std::fmt::{self, Write};
 use std::path::PathBuf;
 
-/// Read the ledger of signatures
+/// Check, show or export the ledger of signatures
 #[derive(Debug, Subcommand)]
 pub(crate) enum Ledger {
     Verify(Verify),
@@ -18,30 +18,30 @@ pub(crate) enum Ledger {
     Export(Export),
 }
 
-/// Check that no line was changed, taken out or put in
+/// Check that nobody changed, removed or inserted a line
 ///
-/// Prints the number of lines and the SHA-256 of the last: noted elsewhere, it shows later that the end was not cut
-/// off either.
+/// otaseal prints the number of lines and the SHA-256 of the last one. Write this SHA-256 down in another place. Later,
+/// --contains with it shows that nobody removed lines from the end either.
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// The ledger
     file: PathBuf,
-    /// A line with this SHA-256 must be there: the last line of the ledger at some earlier time
+    /// Require a line with this SHA-256: the last line of the ledger at an earlier time
     #[arg(long, value_name = "HEX")]
     contains: Option<Sha256Digest>,
 }
 
-/// Show what was signed
+/// Show the signatures in a ledger
 ///
-/// With a filter, exit code 1 says that there is no such line.
+/// With a filter, the exit code is 1 if there is no such line.
 #[derive(Debug, Args)]
 pub(crate) struct Show {
     /// The ledger
     file: PathBuf,
-    /// Only what has this SHA-256, or its first digits, as input or output
+    /// Show only lines with this SHA-256 of an input or output, or with these first digits
     #[arg(long, value_name = "HEX", value_parser = hexadecimal)]
     sha256: Option<String>,
-    /// Only what this key signed: its key id, or the first digits
+    /// Show only signatures of the key with this key id, or with these first digits
     #[arg(long, value_name = "HEX", value_parser = hexadecimal)]
     key_id: Option<String>,
 }
@@ -51,17 +51,17 @@ pub(crate) struct Show {
 pub(crate) struct Export {
     /// The ledger
     file: PathBuf,
-    /// The form
+    /// Write this form
     #[arg(long, value_enum, default_value = "json")]
     format: Format,
-    /// Where it goes
+    /// Write it to OUT
     #[arg(long, short, value_name = "OUT", default_value = "-")]
     output: Place,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// An array with every line as it stands in the ledger
+    /// An array with every line of the ledger, unchanged
     Json,
     /// A table, RFC 4180
     Csv,
@@ -115,7 +115,7 @@ impl fmt::Display for Shown {
         }
         for record in &self.records {
             let Record { seq, time, input, output, key_id, .. } = record;
-            // Names are somebody's input: no control character reaches the terminal.
+            // Anybody may have chosen these names: no control character may reach the terminal.
             let (from, to) = (input.file.escape_debug(), output.file.escape_debug());
             writeln!(f, "{seq:<8} {time}  {from} -> {to}")?;
             writeln!(f, "         input    {}", input.sha256)?;
@@ -191,8 +191,8 @@ pub(crate) fn export(args: &Export) -> Result<Exported, Failure> {
     Ok(Exported { output: args.output.name(), head })
 }
 
-/// One line of the table. RFC 4180: every field in quotes, a quote doubled. A text that a spreadsheet would take for a
-/// formula gets an apostrophe in front.
+/// Writes one line of the table as RFC 4180 says: every field in quotes, and each quote doubled. A text that a
+/// spreadsheet could run as a formula gets an apostrophe in front.
 fn row(table: &mut String, record: &Record) {
     let empty = String::new();
     let or_empty = |text: &Option<String>| text.clone().unwrap_or_else(|| empty.clone());

@@ -1,3 +1,5 @@
+//! `otaseal man`: writes the manual pages.
+
 use crate::args::Cli;
 use crate::error::Failure;
 use crate::io::{Content, Place, Sink};
@@ -9,10 +11,10 @@ use std::path::PathBuf;
 
 /// Print the manual page
 ///
-/// With --out-dir one page per subcommand is written beside it.
+/// With --out-dir, otaseal writes this page and one page for each command.
 #[derive(Debug, Args)]
 pub(crate) struct Man {
-    /// Directory for otaseal.1, otaseal-sign.1 and so on; made when it is missing
+    /// Write otaseal.1, otaseal-sign.1 and so on to DIR; otaseal makes it if it is missing
     #[arg(long, short, value_name = "DIR")]
     out_dir: Option<PathBuf>,
 }
@@ -58,6 +60,6 @@ fn render(command: &clap::Command) -> Result<Vec<u8>, Failure> {
     let mut page = Vec::new();
     clap_mangen::Man::new(command.clone())
         .render(&mut page)
-        .map_err(|error| Failure::new(error, "this should not happen; nothing was written"))?;
+        .map_err(|error| Failure::new(error, "report this bug; otaseal wrote nothing"))?;
     Ok(page)
 }

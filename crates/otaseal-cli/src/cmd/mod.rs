@@ -1,4 +1,4 @@
-//! One file per subcommand: its arguments, what it returns, and how that reads.
+//! The commands, one file for each: its arguments, its result, and the text of the result.
 
 pub(crate) mod attach;
 pub(crate) mod completions;
@@ -31,7 +31,7 @@ use std::fmt;
 pub(crate) struct KeyInfo {
     id: String,
     bits: u32,
-    /// Where its private half is published, if it is.
+    /// The place that published its private half, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     published_at: Option<&'static str>,
 }
@@ -45,12 +45,12 @@ impl KeyInfo {
         }
     }
 
-    /// The warning that a published key deserves wherever it signs or is trusted.
+    /// Returns a warning if the key is published. Every command that signs with it or trusts it gives this warning.
     fn warning(&self) -> Option<String> {
         let published_at = self.published_at?;
         Some(format!(
             "the private half of this key is published ({published_at}): a signature by it proves nothing; \
-             make your own with `otaseal keygen`"
+             make your own key with `otaseal keygen`"
         ))
     }
 }
@@ -61,7 +61,7 @@ impl fmt::Display for KeyInfo {
     }
 }
 
-/// The scheme that `--legacy` chooses.
+/// Returns the scheme that `--legacy` chooses.
 fn scheme(legacy: bool) -> otaseal::sign::Scheme {
     if legacy { otaseal::sign::Scheme::Legacy } else { otaseal::sign::Scheme::Pkcs1v15Sha256 }
 }

@@ -1,3 +1,5 @@
+//! `otaseal package`: makes a package of a firmware build, or of many.
+
 use super::KeyInfo;
 use super::device::FlashArgs;
 use crate::batch::{self, BatchArgs, OneOrMany, Summary};
@@ -20,19 +22,21 @@ use std::io;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// Make a package of a firmware build: compressed, signed, verified, with a manifest
+/// Make a package of a firmware build: compress, sign and verify it, and write a manifest
 ///
-/// Takes an ELF, which is flattened by load address, or a plain image. Every file is made and verified under a
-/// temporary name before the first gets its own, and the same build and key give the same bytes everywhere.
+/// The build is an ELF, which otaseal flattens by load address, or a plain image. otaseal makes and verifies every file
+/// under a temporary name before it names the first one. The same build and key give the same bytes on every machine.
 ///
-/// An otaseal.toml, here or further up in the repository, says once what the options say; an option wins over it.
+/// An otaseal.toml in this directory, or further up in the repository, can hold the options. An option on the command
+/// line wins over it.
 ///
-/// Many builds are packaged in one run, on all cores, each into a directory of its base name: a line for each, in
-/// their order; with --json, one JSON object on each line. The exit code is that of the worst.
+/// One run can package many builds, on all cores. Each package gets a directory with the build's base name. otaseal
+/// prints one line for each, in the order of the builds; with --json, one JSON object on each line. The exit code is the
+/// worst of all.
 #[derive(Debug, Args)]
 pub(crate) struct Package {
-    /// The build: .elf or .bin; or many, each packaged into its own directory below --out-dir [default: what
-    /// otaseal.toml says]
+    /// The build: .elf or .bin; or many, each packaged into its own directory below --out-dir [default: the setting
+    /// `firmware` of otaseal.toml]
     firmware: Vec<Place>,
     #[command(flatten)]
     batch: BatchArgs,
@@ -40,7 +44,7 @@ pub(crate) struct Package {
     signer: SignerArgs,
     #[command(flatten)]
     settings: SettingArgs<Self>,
-    /// Time for the manifest, in seconds since 1970; without it the manifest has none
+    /// Write this time into the manifest, in seconds since 1970
     #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH")]
     timestamp: Option<u64>,
     #[command(flatten)]
@@ -61,10 +65,10 @@ pub(crate) struct Packaged {
     key: KeyInfo,
     #[serde(skip)]
     entered: Option<Entered>,
-    /// What speaks against the promise of support.
+    /// Doubts about the promised support.
     #[serde(skip)]
     support: Vec<SupportDoubt>,
-    /// What the holder of the key said.
+    /// Remarks of the signer and findings about its key.
     #[serde(skip)]
     remarks: Vec<String>,
 }
@@ -98,7 +102,7 @@ impl fmt::Display for Packaged {
             let signed = match artefact.signature {
                 None => "",
                 Some(Scheme::Pkcs1v15Sha256) => ", signed",
-                Some(Scheme::Legacy) => ", signed for esp8266 core 2.5.0 to 2.5.2",
+                Some(Scheme::Legacy) => ", legacy signature, for esp8266 core 2.5.0 to 2.5.2",
             };
             writeln!(f, "         {:width$}  {} bytes{signed}", artefact.file, artefact.digests.size_bytes)?;
             artefact.accepted_by.iter().try_for_each(|device| writeln!(f, "           for {device}"))?;
@@ -113,7 +117,7 @@ impl fmt::Display for Packaged {
             writeln!(f, "         {}, bill of materials", sbom.file)?;
         }
         removed.iter().try_for_each(|file| writeln!(f, "removed  {file} (of the earlier package)"))?;
-        writeln!(f, "MD5      {} (what a device reports once it runs this)", manifest.installed.md5)?;
+        writeln!(f, "MD5      {} (a device that runs this reports it)", manifest.installed.md5)?;
         if let Some(mode) = manifest.installed.flash_mode {
             writeln!(f, "mode     {mode}")?;
         }
@@ -132,7 +136,7 @@ pub(crate) fn run(args: &Package, reporter: &Reporter) -> Result<BySettings<OneO
     let Some(firmware) = args.firmware.first().cloned().or(configured) else {
         return Err(Failure::usage(
             "no firmware to package",
-            "name the .elf or .bin that the build made, or set `firmware` in otaseal.toml",
+            "give the .elf or .bin that the build made, or set `firmware` in otaseal.toml",
         ));
     };
     let key = args.signer.key(&chosen)?;
@@ -158,10 +162,13 @@ fn one(options: &Options, signer: &dyn Signer) -> Result<Packaged, Failure> {
     Ok(Packaged { report, key, entered, support, remarks })
 }
 
-/// One directory holds one package, so each gets its own.
+/// Packages many builds, each into its own directory: one directory holds one package.
 fn many(args: &Package, chosen: &Chosen, reporter: &Reporter) -> Result<Summary, Failure> {
     if args.settings.given().name.is_some() {
-        return Err(Failure::usage("--name is for one firmware", "leave it away: each is named by its file"));
+        return Err(Failure::usage(
+            "--name is for one firmware",
+            "omit --name: each package gets the name of its build",
+        ));
     }
     args.policy.check_many()?;
     let key = args.signer.key(chosen)?;
@@ -200,14 +207,14 @@ fn options(args: &Package, chosen: &Chosen, key: &SigningKey, firmware: PathBuf)
     Ok(options)
 }
 
-/// A build from standard input: in a file, because a package says which file it was made from.
+/// A build from standard input, in a temporary file: the library makes packages from files.
 struct Piped(TempDir);
 
 impl Piped {
     fn read() -> Result<Self, Failure> {
         let failed = |error: io::Error| Failure::write(&std::env::temp_dir(), &error);
         let directory = TempDir::with_prefix("otaseal-").map_err(failed)?;
-        // One byte more than can be packaged shows that it is too large.
+        // This reads one byte more than the limit, so that the library sees that the image is too large.
         let bytes = Place::Std.read(MAX_IMAGE)?;
         std::fs::write(directory.path().join("stdin"), bytes).map_err(failed)?;
         Ok(Self(directory))

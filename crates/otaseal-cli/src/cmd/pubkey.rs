@@ -1,3 +1,5 @@
+//! `otaseal pubkey`: writes a public key as source code, PEM or DER.
+
 use super::KeyInfo;
 use crate::error::Failure;
 use crate::io::{Content, Place, Sink, check_places};
@@ -16,9 +18,9 @@ use serde::Serialize;
 use std::ffi::OsString;
 use std::fmt;
 
-/// Write a public key in another form: source code for the device build, PEM, DER, or its key id
+/// Write a public key as source code for the firmware, as PEM or DER, or show its key id
 ///
-/// A file is written only when its contents change. A private key can never be what is written.
+/// otaseal writes the file only if its contents change. It never writes a private key.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("form_of_key").required(true).args(["rust", "c_header", "pem", "der", "fingerprint"])))]
 #[command(group(ArgGroup::new("source").required(true).args(["key", "private_key"])))]
@@ -28,42 +30,42 @@ use std::fmt;
 pub(crate) struct Pubkey {
     /// Public key: SPKI or PKCS#1, PEM or DER
     key: Option<Place>,
-    /// Derive the public key from this private key, a file or a key in a token (pkcs11:token=NAME;object=NAME). Rust
-    /// source then also holds a signature that the device can check at start-up
+    /// Take the public key of this private key, a file or a key in a token (pkcs11:token=NAME;object=NAME); Rust source
+    /// then also gets a signature for the device's self-test
     #[arg(long, value_name = "FILE")]
     private_key: Option<Place>,
     #[command(flatten)]
     passphrase: PassphraseArgs,
     #[command(flatten)]
     settings: SettingArgs<Self>,
-    /// Rust source for a no_std firmware
+    /// Write Rust source for a no_std firmware
     #[arg(long)]
     rust: bool,
-    /// C header that the Arduino cores include as Updater_Signing.h
+    /// Write the C header that the Arduino cores include as Updater_Signing.h
     #[arg(long)]
     c_header: bool,
-    /// SPKI PEM
+    /// Write SPKI PEM
     #[arg(long)]
     pem: bool,
-    /// SPKI DER
+    /// Write SPKI DER
     #[arg(long)]
     der: bool,
-    /// The key id: SHA-256 of the SPKI DER
+    /// Show the key id: SHA-256 of the SPKI DER
     #[arg(long)]
     fingerprint: bool,
-    /// Where it goes [default: standard output]
+    /// Write it to OUT [default: standard output]
     #[arg(long, short, value_name = "OUT")]
     output: Option<Place>,
-    /// Write nothing: exit with 1 when OUT is not what the key gives
+    /// Write nothing, and exit with 1 if OUT does not hold this key
     #[arg(long, requires = "output")]
     check: bool,
-    /// For which verifier the Rust source is [default: standalone]
+    /// Write the Rust source for this verifier [default: standalone]
     #[arg(long, value_enum, requires = "rust")]
     form: Option<Form>,
     /// Wrap the Rust source in `pub mod IDENT`
     #[arg(long, value_name = "IDENT", requires = "rust", value_parser = identifier)]
     module: Option<Identifier>,
-    /// Name of the array in the C header [default: signing_pubkey]
+    /// Use this name for the array in the C header [default: signing_pubkey]
     #[arg(long, value_name = "IDENT", requires = "c_header", value_parser = identifier)]
     array: Option<Identifier>,
 }
@@ -80,8 +82,8 @@ enum Form {
     Device,
 }
 
-const SIGNER_CMD: &str = "Command that signs by the key: the Rust source then also holds a signature that the device can \
-                          check at start-up. As of `otaseal sign`";
+const SIGNER_CMD: &str = "Command that signs with the private key, as for `otaseal sign`; the Rust source then also gets \
+                          a signature for the device's self-test";
 
 fn identifier(text: &str) -> Result<Identifier, String> {
     text.parse()
@@ -91,7 +93,7 @@ fn identifier(text: &str) -> Result<Identifier, String> {
 #[derive(Debug, Serialize)]
 pub(crate) struct Emitted {
     key: KeyInfo,
-    /// Absent when the report itself is what was asked for.
+    /// Absent for the key id, which the report itself shows.
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -155,7 +157,7 @@ pub(crate) fn run(args: &Pubkey) -> Result<Emitted, Failure> {
     let (output, state) = match &args.output {
         None if args.fingerprint => (None, None),
         None | Some(Place::Std) if args.check => {
-            return Err(Failure::usage("--check needs a file", "give the file to look at with -o"));
+            return Err(Failure::usage("--check needs a file", "give the file to check with -o"));
         }
         None | Some(Place::Std) => {
             let content = if args.der { Content::Binary } else { Content::Text };
@@ -193,7 +195,7 @@ fn contents(args: &Pubkey, key: &PublicKey, self_test: Option<SelfTest>) -> Vec<
     }
 }
 
-/// This command line without `--check`, to be pasted into a shell.
+/// Returns this command line without `--check`, for a shell.
 fn command_that_writes() -> String {
     let args = std::env::args_os().skip(1).filter(|arg| arg != "--check");
     std::iter::once("otaseal".to_owned()).chain(args.map(quoted)).collect::<Vec<_>>().join(" ")

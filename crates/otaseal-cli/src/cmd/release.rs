@@ -1,3 +1,5 @@
+//! `otaseal release`: bundles the evidence of a release, or checks a release bundle.
+
 use crate::error::{Exit, Failure};
 use crate::io::{Place, check_places};
 use crate::ledger::{self, Entered};
@@ -20,43 +22,42 @@ use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
 
-/// Bundle the evidence of a release into one signed directory, or check one
+/// Bundle the evidence of a release into one signed directory, or check such a directory
 ///
-/// Takes the directory of a package. What its manifest says is held against every file, every signature is judged, and
-/// each must be in the ledger; manifest, artefacts, their digests, the lines of the ledger and the verdicts are put into
-/// a new directory, whose index is signed: openssl and sha256sum can check it. That signature is entered into the ledger
-/// as well.
+/// DIR is the directory of a package. otaseal compares its manifest with every file, judges every signature, and looks
+/// for each signature in the ledger. Then it makes a new directory with the manifest, the artefacts, their digests, the
+/// lines of the ledger and the verdicts. It signs the index of this directory, and enters that signature into the
+/// ledger too. You can check the directory with openssl and sha256sum.
 ///
-/// With --check, DIR is such a directory: exit code 1 names the first file that is not as it was signed, or of which the
-/// manifest says what is not so.
+/// With --check, DIR is a release bundle. The exit code is 1 if a file is not as otaseal signed it, or if the manifest
+/// is wrong; the error names the first such file.
 #[derive(Debug, Args)]
-#[command(mut_arg("key", |key| key.required(true).help("The key that signs the evidence; with --check, its public half")))]
+#[command(mut_arg("key", |key| key.required(true).help("The key that signs the evidence; with --check, its public key")))]
 #[command(mut_arg("ledger", |ledger| ledger.help(
-    "The ledger that the package's signatures were entered into [default: what otaseal.toml says]"
+    "The ledger with the package's signatures [default: the ledger of otaseal.toml]"
 )))]
 pub(crate) struct Release {
-    /// The directory of the package; with --check, that of the release
+    /// The directory of the package; with --check, the release bundle
     #[arg(value_name = "DIR")]
     directory: PathBuf,
-    /// The directory that is made
+    /// Write the release bundle to OUT, a new directory
     #[arg(long, short, value_name = "OUT", required_unless_present = "check")]
     output: Option<PathBuf>,
-    /// Check the directory of a release
+    /// Check a release bundle
     #[arg(long, conflicts_with_all = ["output", "ledger", "build_id", "signer-cmd"])]
     check: bool,
     #[command(flatten)]
     settings: SettingArgs<Self>,
     #[command(flatten)]
     signer: SignerArgs,
-    /// Name of the build in the ledger [default: the name that the CI system gives it]
+    /// Name of the build in the ledger [default: the name from the CI system]
     #[arg(long, value_name = "ID")]
     build_id: Option<String>,
-    /// Public key that the package was signed by, where another key signs the evidence; with --check, the signatures of
-    /// the package are judged again by it
+    /// Public key of the package's signatures, if another key signs the evidence; with --check, otaseal judges the
+    /// signatures again with it
     #[arg(long, value_name = "FILE")]
     firmware_key: Option<Place>,
-    /// Public key that the image brings its devices as a bare modulus, which is found by the key alone: what
-    /// --rotate-to was given when it was packaged
+    /// Public key that you gave to --rotate-to for this package; needed if the image holds only its modulus
     #[arg(long, value_name = "FILE")]
     rotate_to: Option<Place>,
 }
@@ -81,8 +82,8 @@ impl Outcome for Released {
     fn warnings(&self) -> Vec<String> {
         let one_key = self.bundle.firmware_key && !self.checked;
         let one_key = one_key.then(|| {
-            "the index of files is signed by the firmware's own key: a device that installs any bytes (arduino-pico) \
-             would take it for firmware; keep a key of its own for evidence, and name the firmware's with --firmware-key"
+            "the firmware's own key signs the index: a device that installs any bytes (arduino-pico) would install the \
+             index; use another key for evidence, and give the firmware's key with --firmware-key"
                 .to_owned()
         });
         let ledger = self.ledger.as_ref().and_then(Entered::warning);
@@ -137,7 +138,8 @@ pub(crate) fn run(args: &Release, reporter: &Reporter) -> Result<BySettings<Rele
     Ok(chosen.report(Released { bundle, ledger: entered, checked: false, remarks }))
 }
 
-/// What is wrong with the keys of a release that was made. It stays what was signed, so nothing is rejected for it.
+/// Returns the faults of the keys of an existing release, as warnings. They do not change what was signed, so they are
+/// no reason to reject it.
 fn doubts(evidence: &PublicKey, firmware: Option<&PublicKey>, bundle: &Bundle) -> Vec<String> {
     let mut doubts: Vec<_> = lint::refusals(evidence)
         .iter()
@@ -146,7 +148,7 @@ fn doubts(evidence: &PublicKey, firmware: Option<&PublicKey>, bundle: &Bundle) -
     let of_firmware = match firmware {
         Some(key) => lint::refusals(key),
         None if bundle.firmware_key => Vec::new(),
-        // Of a key that is not at hand, its id tells whether it is published.
+        // The firmware's key is not given. Its key id still tells whether it is published.
         None => {
             let at = published_keys::published_at(bundle.firmware.key_id);
             at.map(|at| Finding::Published { at }).into_iter().collect()

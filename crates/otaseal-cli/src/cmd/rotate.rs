@@ -1,4 +1,4 @@
-//! Replacing the key.
+//! `otaseal rotate`: plans how to replace the key that devices trust.
 
 use crate::error::{Exit, Failure};
 use crate::io::{Place, check_places};
@@ -9,30 +9,32 @@ use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
 
-/// Replace the key that devices trust
+/// Plan how to replace the key that devices trust
 #[derive(Debug, Subcommand)]
 pub(crate) enum Rotate {
     Plan(Plan),
 }
 
-/// Say which devices take which update, and what must be sent to them first
+/// Show which devices take which update, and which update they need first
 ///
-/// A device trusts the keys in the release that it runs. Given the releases that are out there, and those that are to
-/// be sent, as images or as the manifest.json of their packages, this says what becomes of the devices that run each.
-/// Exit code 1 says that some are reached by no update that exists: the bridge is yet to be made or to be proved by its
-/// image, a group is stranded, or it is not known what its devices trust.
+/// A device trusts the keys in the release that it runs. Give the releases that devices run and the releases that you
+/// plan to send, as images or as the manifest.json of their packages. otaseal says what happens to the devices of each
+/// release.
+///
+/// The exit code is 1 if no existing update reaches some of them. Then you must still make the bridge, or give its image
+/// as proof; or a group of devices is stranded; or otaseal does not know which keys the devices trust.
 #[derive(Debug, Args)]
 pub(crate) struct Plan {
     /// The releases
     #[arg(value_name = "RELEASE", required = true)]
     releases: Vec<PathBuf>,
-    /// Public key that is to be replaced
+    /// Replace this public key
     #[arg(long, value_name = "FILE")]
     old: Place,
-    /// Public key that replaces it
+    /// Replace it by this public key
     #[arg(long, value_name = "FILE")]
     new: Place,
-    /// Somebody else has, or may have, the old private key
+    /// Plan for an attacker who has, or may have, the old private key
     #[arg(long)]
     compromised: bool,
 }

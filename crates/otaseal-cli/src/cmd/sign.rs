@@ -1,3 +1,5 @@
+//! `otaseal sign`: signs one image, or many.
+
 use super::KeyInfo;
 use crate::batch::{self, BatchArgs, OneOrMany, Summary};
 use crate::error::Failure;
@@ -18,24 +20,23 @@ use serde::Serialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Sign an image
+/// Sign a firmware image
 ///
-/// Writes the image, its signature (RSA PKCS#1 v1.5 with SHA-256) and the signature's length, and gives the file
-/// its name only when the code that runs on the device has accepted it. An earlier output is replaced in one
-/// step. To sign a compressed image, compress first.
+/// otaseal writes the image, its signature (RSA PKCS#1 v1.5 with SHA-256) and the signature's length. The file gets its
+/// name only if the device's code accepts it. otaseal replaces an earlier output in one step. To sign a compressed
+/// image, compress first.
 ///
-/// Many images are signed in one run, on all cores, with --out-dir: a line for each, in their order; with --json, one
-/// JSON object on each line. The exit code is that of the worst.
+/// With --out-dir, one run can sign many images, on all cores. otaseal prints one line for each, in the order of the
+/// images; with --json, one JSON object on each line. The exit code is the worst of all.
 #[derive(Debug, Args)]
 pub(crate) struct Sign {
     /// The unsigned image, or many with --out-dir
     #[arg(value_name = "IN", required_unless_present = "from_list")]
     inputs: Vec<Place>,
-    /// Where the signed image goes
+    /// Write the signed image to OUT
     #[arg(long, short, value_name = "OUT", conflicts_with = "from_list")]
     output: Option<Place>,
-    /// Directory for the signed images of many inputs, each named as its input with .signed behind; made when it
-    /// is missing
+    /// Write the signed images of many inputs to DIR, as INPUT.signed; otaseal makes it if it is missing
     #[arg(long, value_name = "DIR", conflicts_with_all = ["output", "legacy"])]
     out_dir: Option<PathBuf>,
     #[command(flatten)]
@@ -44,7 +45,7 @@ pub(crate) struct Sign {
     settings: SettingArgs<Self>,
     #[command(flatten)]
     signer: SignerArgs,
-    /// Also write an image for esp8266 core 2.5.0 to 2.5.2, which signs the bare digest
+    /// Also write an image with a legacy signature, for esp8266 core 2.5.0 to 2.5.2
     #[arg(long, value_name = "OUT2")]
     legacy: Option<Place>,
     #[command(flatten)]
@@ -72,14 +73,14 @@ pub(crate) struct Signed {
     payload_sha256: Sha256Digest,
     signature_bytes: usize,
     outputs: Vec<Output>,
-    /// What the public keys in the image say; absent where it could not be searched.
+    /// The verdict on the public keys in the image. Absent if otaseal could not search it.
     #[serde(skip_serializing_if = "Option::is_none")]
     continuity: Option<Continuity>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ledger: Option<Entered>,
     #[serde(skip)]
     warnings: Vec<String>,
-    /// What the holder of the key said.
+    /// Remarks of the signer and findings about its key.
     #[serde(skip)]
     remarks: Vec<String>,
 }
@@ -123,12 +124,8 @@ pub(crate) fn run(args: &Sign, reporter: &Reporter) -> Result<BySettings<OneOrMa
     if args.output.is_none() && args.out_dir.is_none() {
         let one = args.inputs.len() == 1 && args.batch.list().is_none();
         return Err(Failure::usage(
-            "nothing says where what is signed goes",
-            if one {
-                "name the signed image with --output"
-            } else {
-                "name a directory for the images with --out-dir"
-            },
+            "the command line names no output",
+            if one { "name the signed image with --output" } else { "name a directory with --out-dir" },
         ));
     }
     let chosen = args.settings.choose()?;
@@ -173,8 +170,8 @@ fn many(args: &Sign, chosen: &Chosen, directory: &Path, reporter: &Reporter) -> 
     for input in &inputs {
         let Some(name) = input.file_name() else {
             return Err(Failure::usage(
-                format_args!("{} is no file name", input.display()),
-                "name the images",
+                format_args!("{} is not a file name", input.display()),
+                "give the names of image files",
             ));
         };
         let mut name = name.to_owned();
@@ -206,7 +203,7 @@ fn many(args: &Sign, chosen: &Chosen, directory: &Path, reporter: &Reporter) -> 
     batch::run("signed", &args.batch, jobs, &inputs, reporter, work, line)
 }
 
-/// Signs one input into every output: all of them are verified before the first gets its name. The caller has
+/// Signs one input and writes every output. It verifies all of them before the first gets its name. The caller has
 /// checked the places against each other. `signer` and `ledger` are the gate's.
 pub(super) fn sign(
     input: &Place,

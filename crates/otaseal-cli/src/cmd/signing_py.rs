@@ -1,3 +1,5 @@
+//! `otaseal signing-py`: replaces the Arduino cores' `tools/signing.py`.
+
 use super::KeyInfo;
 use super::sign::{self, Signed};
 use crate::error::Failure;
@@ -16,15 +18,15 @@ use serde::Serialize;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Stand in for the Arduino cores' tools/signing.py
+/// Replace the Arduino cores' tools/signing.py
 ///
-/// Takes the same options and makes the same files, but fails when it fails: the script ends with success whatever
-/// happens, and the build goes on without a signature.
+/// This command takes the same options and makes the same files. If signing fails, its exit code says so. The script
+/// always ends with success, and the build goes on without a signature.
 #[derive(Debug, Args)]
 #[command(infer_long_args = true, after_long_help = PLATFORM_TXT)]
 #[command(mut_arg("signer-cmd", |command| command.requires("publickey")))]
 pub(crate) struct SigningPy {
-    /// What to do
+    /// Do this
     #[arg(long, short, value_enum)]
     mode: Mode,
     /// sign: the unsigned image
@@ -33,10 +35,10 @@ pub(crate) struct SigningPy {
     /// sign: the signed image; header: the C header
     #[arg(long, short, value_name = "FILE")]
     out: PathBuf,
-    /// sign: also an image for esp8266 core 2.5.0 to 2.5.2
+    /// sign: also write an image with a legacy signature, for esp8266 core 2.5.0 to 2.5.2
     #[arg(long, short, value_name = "FILE")]
     legacy: Option<PathBuf>,
-    /// header: the public key; sign: the same, where a command signs
+    /// header: the public key; sign: the public key, if a command signs
     #[arg(long, short, value_name = "FILE")]
     publickey: Option<PathBuf>,
     /// sign: the private key
@@ -103,7 +105,7 @@ impl fmt::Display for Done {
 pub(crate) fn run(args: &SigningPy) -> Result<BySettings<Done>, Failure> {
     let mut given = args.settings.given().clone();
     given.key.clone_from(&args.privatekey);
-    // The script has no use for a public key where a private one signs.
+    // The script ignores the public key when it signs with a private one.
     let has_use = args.mode == Mode::Header || given.signer_cmd.is_some();
     given.public_key = args.publickey.clone().filter(|_| has_use);
     let chosen = args.settings.choose_below(given)?;
@@ -136,12 +138,12 @@ fn sign(args: &SigningPy, chosen: &Chosen, image: &Path) -> Result<Signed, Failu
     sign::sign(&image, &outputs, &gate, &*signer, policy.ledger.as_ref())
 }
 
-/// A key that is missing, private or broken is an error. The script would write `ARDUINO_SIGNING 0` or the private
-/// key itself into the firmware.
+/// Writes the header. A key that is missing, private or broken is an error. The script would write `ARDUINO_SIGNING 0`
+/// or the private key itself into the firmware.
 fn header(place: &Place, out: &Path) -> Result<Header, Failure> {
     check_places(&[place], &[&Place::from(out)])?;
     let key = place.public_key()?;
-    // The core's build directory may not be there yet when the hook runs.
+    // When Arduino runs this hook, the core's build directory may not exist yet.
     if let Some(parent) = out.parent() {
         std::fs::create_dir_all(parent).map_err(|error| Failure::write(parent, &error))?;
     }

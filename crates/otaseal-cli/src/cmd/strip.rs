@@ -1,3 +1,5 @@
+//! `otaseal strip`: removes the signature from a signed image.
+
 use super::{KeyInfo, scheme};
 use crate::error::{Exit, Failure};
 use crate::io::{Content, Place, Sink, check_places};
@@ -11,22 +13,22 @@ use serde::Serialize;
 use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// Take the signature off a signed image
+/// Remove the signature from a signed image
 ///
-/// With --key the image is judged first, and nothing is written when it is rejected (exit code 1). Without it the
-/// signature is not looked at.
+/// With --key, otaseal judges the image first. If it rejects the image, it writes nothing and exits with 1. Without
+/// --key, it does not check the signature.
 #[derive(Debug, Args)]
 pub(crate) struct Strip {
     /// The signed image
     #[arg(value_name = "IN")]
     input: Place,
-    /// Where the unsigned image goes
+    /// Write the unsigned image to OUT
     #[arg(long, short, value_name = "OUT")]
     output: Place,
     /// Public key to judge the image with
     #[arg(long, short, value_name = "FILE")]
     key: Option<Place>,
-    /// Judge as esp8266 core 2.5.0 to 2.5.2
+    /// Judge a legacy signature, of esp8266 core 2.5.0 to 2.5.2
     #[arg(long, requires = "key")]
     legacy: bool,
 }
@@ -36,7 +38,7 @@ pub(crate) struct Stripped {
     output: String,
     payload_bytes: u64,
     signature_bytes: usize,
-    /// The key that accepted the image; absent when nobody asked.
+    /// The key that accepts the image. Absent without --key.
     #[serde(skip_serializing_if = "Option::is_none")]
     verified_by: Option<KeyInfo>,
 }
@@ -81,13 +83,13 @@ pub(crate) fn run(args: &Strip) -> Result<Stripped, Failure> {
     let Some(trailer) = trailer else {
         return Err(Failure::new(
             format_args!("{} does not end in a signature", args.input),
-            "it is unsigned already, or its end was cut off; `otaseal inspect` shows what it is",
+            "look at it with `otaseal inspect`: it may be unsigned already, or cut off",
         ));
     };
     let mut sink = Sink::create(&args.output, Content::Binary)?;
     image.rewind().map_err(unreadable)?;
     let mut payload = image.by_ref().take(trailer.payload_len);
-    // Which side of the copy failed cannot be told from its error: the input was read to its end a moment ago.
+    // The error does not tell which side of the copy failed. It was the output: the input could be read a moment ago.
     io::copy(&mut payload, &mut sink.target()).map_err(|error| sink.failed(&error))?;
     if let Some(key) = &key {
         let mut rest = Vec::new();
@@ -106,7 +108,7 @@ pub(crate) fn run(args: &Strip) -> Result<Stripped, Failure> {
     })
 }
 
-/// Judges the bytes that were written, not those that were read: nobody can swap the file in between.
+/// Judges the written bytes, not the input: an attacker could change the input after it was judged.
 fn judge_written(
     sink: &mut Sink,
     trailer: &[u8],
@@ -131,7 +133,7 @@ fn judge_written(
                     reject.code(),
                     reject.name()
                 ),
-                "nothing was written; `otaseal verify` says more",
+                "type `otaseal verify` to see the cause; otaseal wrote nothing",
             )
         }),
     }

@@ -1,3 +1,5 @@
+//! `otaseal verify`: judges a signed image as a device does.
+
 use super::verify_as::{self, AsDevice, JudgedAs};
 use super::{KeyInfo, scheme};
 use crate::error::{Exit, Failure};
@@ -23,24 +25,25 @@ use std::path::{Path, PathBuf};
 
 /// Judge a signed image as the device does
 ///
-/// Exit code 0: accepted. 1: rejected, with the number of the device's check. 3: there is no verdict.
+/// The exit code is 0 if the image is accepted, 1 if it is rejected (otaseal shows the number of the device's check), and
+/// 3 if there is no verdict.
 ///
-/// With --as, the steps are those of that device's updater, in its order, and then its boot loader's: what it
-/// prints when it refuses, or what becomes of it. Exit code 1 also when it would be bricked, 3 when it depends on
-/// something that was not said.
+/// With --as, otaseal goes through the steps of that device's updater, and then of its boot loader. It shows what the
+/// device prints if it refuses the image, or what happens to the device. The exit code is also 1 if the image would
+/// brick the device, and 3 if the verdict needs an option that you did not give.
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// The signed image
     #[arg(value_name = "IMAGE")]
     image: Place,
-    /// Public key: SPKI or PKCS#1, PEM or DER. May be given more than once: any of them accepts
+    /// Public key: SPKI or PKCS#1, PEM or DER; may be repeated: one key that accepts is enough
     /// [default: the public key of otaseal.toml; none with --as]
     #[arg(long, short, value_name = "FILE")]
     key: Vec<Place>,
-    /// Judge as esp8266 core 2.5.0 to 2.5.2: the signature is of the bare digest
+    /// Judge a legacy signature, of esp8266 core 2.5.0 to 2.5.2
     #[arg(long)]
     legacy: bool,
-    /// Also reject an image that was not made from this build: stale, or somebody else's. The flash mode may differ
+    /// Also reject an image that was not made from this build; only the flash mode may differ
     #[arg(long, value_name = "BUILD")]
     of: Option<PathBuf>,
     #[command(flatten)]
@@ -53,7 +56,7 @@ impl HasSettings for Verify {
     const COMMAND: Command = Command::Verify;
 }
 
-/// By the verifier of this project, or as another device.
+/// A verdict of the device crate, or of another device with `--as`.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Verified {
@@ -144,7 +147,7 @@ impl fmt::Display for Judged {
             BuildMatch::Same => writeln!(f, "build    made from {file}"),
             BuildMatch::OtherFlashMode => writeln!(f, "build    made from {file}, in another flash mode"),
             _ => {
-                writeln!(f, "rejected: not made from {file}: the image is stale, or of another build")?;
+                writeln!(f, "rejected: not made from {file}: the image is old, or from another build")?;
                 writeln!(f, "hint: package or sign the build again")
             }
         }
@@ -181,7 +184,7 @@ impl fmt::Display for Verdict {
 
 pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<BySettings<Verified>, Failure> {
     let chosen = args.settings.choose()?;
-    // A device without a key is another device.
+    // With --as, a device may have no key, so there is no default key.
     let default = args.key.is_empty() && args.device.profile.is_none();
     if default {
         chosen.require_key("--key")?;
@@ -224,8 +227,8 @@ fn compare(image: &mut File, place: &Place, path: &Path, max_gap: usize) -> Resu
     Ok(Build { file: path.display().to_string(), origin })
 }
 
-/// What to say of an image that lies beside another build than it was made from: upload scripts take it for that
-/// build. Nothing is said of what cannot be read as a build, which nobody named.
+/// Returns a warning if the build beside the image is not the build that it was made from: upload scripts would send the
+/// wrong one. It ignores a file that it cannot read as a build, because nobody named that file.
 fn stale(image: &mut File, place: &Place, max_gap: usize) -> Option<String> {
     let path = place.path()?;
     let name = path.file_name()?.to_str()?;
@@ -237,16 +240,16 @@ fn stale(image: &mut File, place: &Place, max_gap: usize) -> Option<String> {
     let Build { file, origin: BuildMatch::Other } = compare(image, place, &build, max_gap).ok()? else {
         return None;
     };
-    Some(format!("{place} was not made from {file}, which lies beside it: one of them is stale"))
+    Some(format!("{place} was not made from {file} beside it: one of them is old"))
 }
 
-/// A filesystem image is compared as one: which it is says the file, there is nothing to refuse here.
+/// Returns the kind of the file. A filesystem image is compared as one: this command refuses no kind.
 fn kind_of(path: &Path) -> Result<Content, Failure> {
     Ok(Content::of(&Place::from(path).read(MAX_IMAGE)?))
 }
 
-/// Accepted when any key accepts. Otherwise the rejection of the key that got furthest: its checks passed where
-/// another key's failed, so it is the one the image was meant for.
+/// Accepts the image if one of the keys accepts it. Otherwise it returns the rejection of the key that passed the most
+/// checks: this is most likely the key that the image is for.
 pub(super) fn judge_with_any(
     image: &mut File,
     length: u64,
@@ -291,7 +294,7 @@ fn explain(cause: Cause, key: &PublicKey) -> String {
         Cause::OtherKeySize(_) => format!("{cause}; this key has {} bits", key.size().bits()),
         Cause::OtherScheme(Scheme::Legacy) => format!("{cause}: verify it with --legacy"),
         Cause::OtherScheme(Scheme::Pkcs1v15Sha256) => format!("{cause}: verify it without --legacy"),
-        Cause::OtherKey => format!("{cause}; the key id here is {}", key.id()),
+        Cause::OtherKey => format!("{cause}; this key has the id {}", key.id()),
         _ => cause.to_string(),
     }
 }

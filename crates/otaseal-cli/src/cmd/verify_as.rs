@@ -1,3 +1,5 @@
+//! `otaseal verify --as`: judges an image as a certain device does.
+
 use crate::cmd::device::FlashArgs;
 use crate::error::{Exit, Failure};
 use crate::io::Place;
@@ -11,11 +13,11 @@ use otaseal::project::settings::Settings;
 use serde::Serialize;
 use std::fmt;
 
-/// The device whose verdict is asked for.
+/// The device for the verdict.
 #[derive(Debug, Args)]
 pub(crate) struct AsDevice {
     /// Judge as this device's updater and boot loader do: esp8266@VERSION, arduino-pico, homie-mqtt or
-    /// otaseal-device; /unsigned behind it for a build without a key
+    /// otaseal-device; add /unsigned if the device has no key
     #[arg(long = "as", value_name = "DEVICE", conflicts_with = "legacy")]
     pub(crate) profile: Option<Profile>,
     #[command(flatten)]
@@ -28,7 +30,7 @@ pub(crate) struct JudgedAs {
     device: Profile,
     #[serde(flatten)]
     verdict: Verdict,
-    /// What to do about a verdict against the image.
+    /// Advice for a verdict against the image.
     #[serde(skip_serializing_if = "Option::is_none")]
     help: Option<String>,
     passed: Vec<&'static str>,
@@ -78,7 +80,7 @@ impl fmt::Display for JudgedAs {
     }
 }
 
-/// Judges an image for a device that has the only key given, or none.
+/// Judges an image for a device that has the given key, or no key.
 pub(crate) fn run(
     args: &AsDevice,
     profile: Profile,
@@ -87,7 +89,7 @@ pub(crate) fn run(
     settings: &Settings,
 ) -> Result<JudgedAs, Failure> {
     if keys.len() > 1 {
-        return Err(Failure::usage("a device has one key", "give --key once with --as"));
+        return Err(Failure::usage("with --as, the device has one key", "give --key once"));
     }
     let (flash, flash_bytes) = args.flash.flash(settings)?;
     let device = Device {
@@ -100,13 +102,13 @@ pub(crate) fn run(
     if bytes.len() > MAX_IMAGE {
         return Err(Failure::new(
             format_args!("{image} is larger than {} MiB", MAX_IMAGE >> 20),
-            "no supported device has that much flash; is this the right file?",
+            "check that this is the right file: no supported device has that much flash",
         ));
     }
     let judgement = judge(&bytes, &device);
     match judgement.verdict {
         Verdict::Unknown { reason } => Err(Failure::new(
-            format_args!("{image} cannot be judged as by {profile}: {reason}"),
+            format_args!("otaseal cannot judge {image} as {profile} does: {reason}"),
             reason.advice(Speaker::Program),
         )),
         _ => Ok(JudgedAs::new(image, profile, judgement)),

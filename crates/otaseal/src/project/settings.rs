@@ -136,7 +136,7 @@ pub enum SettingsError {
     },
     /// A file of another user names a command that signs.
     #[error(
-        "{} names a command that signs (`signer-cmd`), and belongs to user {owner}; you are user {user}",
+        "{} names a command that signs (`signer-cmd`), and belongs to another user ({owner}; you are {user})",
         path.display()
     )]
     Stranger {

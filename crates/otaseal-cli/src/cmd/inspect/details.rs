@@ -1,4 +1,4 @@
-//! What a format says beyond its one line: indented lines, each with its subject first.
+//! Writes the details of a format, as indented lines. Each line starts with its subject.
 
 use otaseal::format::image::Kind;
 use otaseal::format::image::esp8266::{Esp8266File, Image, Integrity, WordsState};
@@ -38,7 +38,7 @@ pub(super) fn write(f: &mut fmt::Formatter<'_>, format: &Kind) -> fmt::Result {
     }
 }
 
-/// What is wrong with it, each a sentence without its full stop.
+/// Returns the fault of the image, as a sentence without its full stop.
 pub(super) fn problems(format: &Kind) -> Option<String> {
     match format {
         Kind::Esp8266(file) => file.damage.map(|damage| damage.to_string()),
@@ -56,7 +56,7 @@ fn vector_problem(table: &VectorTable) -> Option<String> {
 
 pub(super) fn write_unpacked(f: &mut fmt::Formatter<'_>, unpacked: &Unpacked) -> fmt::Result {
     if unpacked.gaps > 0 {
-        write!(f, ", {} bytes of holes filled", unpacked.gap_bytes)?;
+        write!(f, ", {} bytes of gaps filled", unpacked.gap_bytes)?;
     }
     if unpacked.duplicates > 0 {
         write!(f, ", {} blocks repeated", unpacked.duplicates)?;

@@ -1,3 +1,5 @@
+//! `otaseal key check`: finds faults that make a key unfit for releases.
+
 use super::super::KeyInfo;
 use crate::error::{Exit, Failure};
 use crate::io::{Place, check_places};
@@ -12,11 +14,11 @@ use otaseal::sign::{Kept, KeyFile};
 use serde::Serialize;
 use std::fmt;
 
-/// Look for what makes a key unfit for releases
+/// Check whether a key is fit for releases
 ///
-/// Published keys, moduli that known methods factor (small factors, close primes, ROCA), sizes and exponents that no
-/// device takes; of a private key also its file: whether others may read it, whether git has it. Exits with 1 when
-/// no release may be signed with the key.
+/// otaseal finds published keys, moduli that known methods factor (small factors, close primes, ROCA), and sizes and
+/// exponents that no device takes. For a private key it also checks whether other users can read the file, and whether
+/// git tracks it. The exit code is 1 if otaseal signs no release with this key.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
     /// The key: private or public
@@ -65,8 +67,8 @@ impl fmt::Display for Checked {
             writeln!(f, "         {}", item.help)?;
         }
         match self.fit_for_release {
-            true => writeln!(f, "verdict  nothing speaks against releases with this key"),
-            false => writeln!(f, "verdict  no release may be signed with this key"),
+            true => writeln!(f, "verdict  this key may sign releases"),
+            false => writeln!(f, "verdict  this key may not sign releases"),
         }
     }
 }
@@ -93,7 +95,7 @@ pub(crate) fn run(args: &Check) -> Result<Checked, Failure> {
             let findings = lint::signing_key(&key, file.as_ref().map_or(Kept::Elsewhere, Kept::File));
             (Some(KeyInfo::of(&key)), findings)
         }
-        // What is a key, and was judged by its numbers.
+        // The file holds an RSA key, and its numbers are a finding.
         Err(
             error @ (KeyError::Size { .. }
             | KeyError::Exponent(_)

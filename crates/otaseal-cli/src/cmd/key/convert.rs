@@ -1,3 +1,5 @@
+//! `otaseal key convert`: writes a key in another form.
+
 use super::super::KeyInfo;
 use super::{failed, protection};
 use crate::error::Failure;
@@ -16,34 +18,34 @@ use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
-/// Write a key in another form: PKCS#8 or PKCS#1, PEM or DER, encrypted or not, its public half alone
+/// Write a key in another form: PKCS#8 or PKCS#1, PEM or DER, encrypted or not, or its public key alone
 #[derive(Debug, Args)]
 pub(crate) struct Convert {
     /// The key: private or public
     #[arg(value_name = "FILE")]
     file: Place,
-    /// Where the converted key goes
+    /// Write the converted key to OUT
     #[arg(long, short, value_name = "OUT")]
     output: Place,
-    /// Container: PKCS#8 (of a public key SPKI) or PKCS#1
+    /// Use this form: PKCS#8 (SPKI for a public key) or PKCS#1
     #[arg(long = "as", value_name = "FORM", value_enum, default_value = "pkcs8")]
     container: Container,
-    /// DER in place of PEM
+    /// Write DER instead of PEM
     #[arg(long)]
     der: bool,
-    /// Write the public half alone
+    /// Write only the public key
     #[arg(long, conflicts_with_all = ["encrypt", "decrypt"])]
     public: bool,
-    /// Encrypt under the new passphrase; without one under that of FILE
+    /// Encrypt with the new passphrase; without one, with the passphrase of FILE
     #[arg(long)]
     encrypt: bool,
-    /// Write what was encrypted without a passphrase: whoever can read OUT can sign
+    /// Write an encrypted key without encryption: anyone who can read OUT can sign
     #[arg(long, conflicts_with = "encrypt")]
     decrypt: bool,
-    /// How the passphrase becomes a key: scrypt or pbkdf2 [default: scrypt]
+    /// Derive the encryption key from the passphrase with scrypt or pbkdf2 [default: scrypt]
     #[arg(long, value_name = "KDF", requires = "encrypt")]
     kdf: Option<Derivation>,
-    /// Replace an existing file: a key that is replaced is lost
+    /// Replace an existing file: the key in it is then lost
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -84,7 +86,7 @@ impl fmt::Display for Converted {
     }
 }
 
-/// Remembers what opened the key, so that the same passphrase can protect it again.
+/// Remembers the passphrase that opened the key, so that it can protect the key again.
 struct Remembered<'a> {
     secrets: &'a dyn Secrets,
     passphrase: RefCell<Option<Passphrase>>,
@@ -103,12 +105,12 @@ pub(crate) fn run(args: &Convert) -> Result<Converted, Failure> {
     check_places(&[&args.file].into_iter().chain(&secrets).collect::<Vec<_>>(), &[&args.output])?;
     if args.encrypt && args.container == Container::Pkcs1 {
         return Err(Failure::usage(
-            "PKCS#1 is not written encrypted",
-            "its encrypted form protects with one round of MD5: leave --as away, PKCS#8 is what reads everywhere",
+            "otaseal does not encrypt PKCS#1",
+            "omit --as to get PKCS#8, which every tool reads: encrypted PKCS#1 uses one round of MD5",
         ));
     }
     if args.new_passphrase.is_given() && !args.encrypt {
-        return Err(Failure::usage("a new passphrase is for encrypting", "add --encrypt"));
+        return Err(Failure::usage("a new passphrase needs --encrypt", "add --encrypt"));
     }
     let wrong = |error| failed(&args.file, &error);
     let bytes = args.file.key_bytes()?;
@@ -136,7 +138,7 @@ pub(crate) fn run(args: &Convert) -> Result<Converted, Failure> {
         None if args.encrypt || args.decrypt => {
             return Err(Failure::usage(
                 format_args!("{} is a public key", args.file),
-                "there is nothing secret in it: leave --encrypt and --decrypt away",
+                "omit --encrypt and --decrypt: a public key holds no secret",
             ));
         }
         None => {
@@ -170,14 +172,15 @@ pub(crate) fn run(args: &Convert) -> Result<Converted, Failure> {
     Ok(Converted { key: KeyInfo::of(&public), output: args.output.name(), holds, encryption })
 }
 
-/// What the converted key is encrypted with. A passphrase is never lost by forgetting an option.
+/// Returns the passphrase for the converted key. If the old key has one, the user must say whether the new key has one:
+/// a forgotten option must not decrypt a key.
 fn new_passphrase(args: &Convert, old: Option<Passphrase>) -> Result<Option<Passphrase>, Failure> {
     match old {
         Some(old) if args.encrypt && !args.new_passphrase.is_given() => Ok(Some(old)),
         _ if args.encrypt => args.new_passphrase.new_secret(&args.output.to_string()).map(Some),
         Some(_) if !args.decrypt => Err(Failure::usage(
             format_args!("{} is encrypted", args.file),
-            "say whether the converted key is: --encrypt or --decrypt",
+            "add --encrypt or --decrypt, for the converted key",
         )),
         _ => Ok(None),
     }

@@ -1,3 +1,5 @@
+//! `otaseal key info`: shows what a key file holds.
+
 use super::super::KeyInfo;
 use crate::error::Failure;
 use crate::io::{Place, check_places};
@@ -10,10 +12,10 @@ use otaseal::key::{KeyError, PrivateKey, PublicKey};
 use serde::Serialize;
 use std::fmt;
 
-/// Say what a key file holds
+/// Show what a key file holds
 ///
-/// Nothing of it is secret: kind and form, the key id, how it is encrypted. The key id of an encrypted key takes
-/// its passphrase; nobody is asked for it.
+/// otaseal shows the kind and the form of the key, its key id and its encryption. None of this is secret. For the key id
+/// of an encrypted key, give the passphrase with an option: otaseal does not ask for it.
 #[derive(Debug, Args)]
 pub(crate) struct Info {
     /// The key file
@@ -33,7 +35,7 @@ pub(crate) struct Found {
     encryption: Option<Encryption>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<KeyInfo>,
-    /// Why there is no key, where something is wrong with it.
+    /// The fault of the key, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
 }
@@ -42,8 +44,8 @@ impl Outcome for Found {
     fn warnings(&self) -> Vec<String> {
         let weak = self.encryption.as_ref().filter(|encryption| encryption.is_weak()).map(|encryption| {
             format!(
-                "the passphrase protects little: {encryption} is fast to guess; give the key a better one with \
-                 `otaseal key passwd`"
+                "the passphrase protects the key badly: an attacker can test guesses fast ({encryption}); encrypt the \
+                 key again with `otaseal key passwd`"
             )
         });
         self.key.as_ref().and_then(KeyInfo::warning).into_iter().chain(weak).collect()

@@ -1,3 +1,5 @@
+//! `otaseal key passwd`: adds, changes or removes the passphrase of a private key.
+
 use super::super::KeyInfo;
 use super::{failed, protection};
 use crate::error::Failure;
@@ -15,10 +17,10 @@ use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
 
-/// Give a private key a passphrase, another one, or none
+/// Add, change or remove the passphrase of a private key
 ///
-/// The file is replaced in one step, by PKCS#8 that only its owner may read, and only when what replaces it was
-/// opened again. Whatever fails, the old file is still there.
+/// otaseal writes PKCS#8 that only the file's owner may read, and checks that it can open it again. Then it replaces the
+/// old file in one step. If a step fails, the old file is still there.
 #[derive(Debug, Args)]
 pub(crate) struct Passwd {
     /// The private key
@@ -28,10 +30,10 @@ pub(crate) struct Passwd {
     passphrase: PassphraseArgs,
     #[command(flatten)]
     new_passphrase: NewPassphraseArgs,
-    /// Take the passphrase away: whoever can read the file can sign
+    /// Remove the passphrase: anyone who can read the file can then sign
     #[arg(long, conflicts_with_all = ["new_passphrase", "kdf"])]
     remove: bool,
-    /// How the passphrase becomes a key: scrypt or pbkdf2 [default: scrypt]
+    /// Derive the encryption key from the passphrase with scrypt or pbkdf2 [default: scrypt]
     #[arg(long, value_name = "KDF")]
     kdf: Option<Derivation>,
 }
@@ -56,7 +58,7 @@ impl fmt::Display for Changed {
         writeln!(f, "private  {}", self.file)?;
         match &self.encryption {
             Some(encryption) => writeln!(f, "locked   {encryption}"),
-            None => writeln!(f, "locked   no: whoever can read the file can sign"),
+            None => writeln!(f, "locked   no: anyone who can read the file can sign"),
         }
     }
 }
@@ -73,7 +75,7 @@ pub(crate) fn run(args: &Passwd) -> Result<Changed, Failure> {
     if args.remove && !is_locked {
         return Err(Failure::new(
             format_args!("{place} has no passphrase"),
-            "there is nothing to remove; nothing was changed",
+            "omit --remove; otaseal changed nothing",
         ));
     }
     let new = match args.remove {
@@ -83,18 +85,18 @@ pub(crate) fn run(args: &Passwd) -> Result<Changed, Failure> {
     let form = PrivateForm::Pkcs8(protection(new.as_ref(), args.kdf));
     let bytes =
         key.encode(form, armor.unwrap_or(key_file::Armor::Pem)).map_err(|error| failed(&place, &error))?;
-    // The old file is the only copy there may be: it goes when the new one is known to open.
+    // The old file may be the only copy. Replace it only if the new one opens.
     let again = match &new {
         Some(passphrase) => PrivateKey::from_bytes_with(&bytes, &place, passphrase),
         None => PrivateKey::from_bytes_with(&bytes, &place, &NoSecrets),
     };
     if again.map_err(|error| failed(&place, &error))?.public() != key.public() {
         return Err(Failure::new(
-            format_args!("{place}: what was to be written is another key"),
-            "this is a fault of otaseal; nothing was changed",
+            format_args!("{place}: the encrypted key is another key"),
+            "report this bug; otaseal changed nothing",
         ));
     }
-    // Behind a link the key itself is replaced, not the link.
+    // If the file is a link, replace the key, not the link.
     let target = args.file.canonicalize().map_err(|error| Failure::read(&place, &error))?;
     output::write(&target, &bytes, Overwrite::Replace, Access::OwnerOnly)?;
     let encryption = encryption::describe(&bytes).map_err(|error| failed(&place, &error))?;

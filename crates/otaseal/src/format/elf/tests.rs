@@ -121,11 +121,7 @@ fn a_gap_above_the_limit_names_both_sides() {
         "{}",
         error.advice(Speaker::Program)
     );
-    assert!(
-        error.advice(Speaker::Program).contains("--max-gap 12"),
-        "{}",
-        error.advice(Speaker::Program)
-    );
+    assert!(error.advice(Speaker::Program).contains("--max-gap 12"), "{}", error.advice(Speaker::Program));
     let error = flatten(&without_sections(two()), 11).unwrap_err().to_string();
     assert!(error.contains("segment 0 (") && error.contains("segment 1 ("), "{error}");
 }
