@@ -1,4 +1,4 @@
-//! Many images in one run: what is done of them, in which order it is said, and with which exit code.
+//! Signs many images in one run. Tests the outputs, the order of the report, and the exit code.
 
 use crate::common::{OTASEAL, root, tempdir};
 use serde_json::Value;
@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 const COUNT: usize = 40;
-/// What is empty cannot be signed.
+/// otaseal cannot sign an empty image.
 const BAD: usize = 7;
 
 fn folder() -> tempfile::TempDir {
     let dir = tempdir();
     for i in 0..COUNT {
-        // Later images are smaller: on several threads they are finished first.
+        // Later images are smaller, so threads finish them first.
         let image: Vec<u8> = (0..(COUNT - i) * 5000).map(|at| (at * (i + 3) / 7) as u8).collect();
         fs::write(dir.path().join(name(i)), if i == BAD { &[] } else { &image[..] }).unwrap();
     }
@@ -34,7 +34,7 @@ fn sign(dir: &Path, options: &[&str]) -> Output {
     command.args((0..COUNT).map(name)).output().unwrap()
 }
 
-/// Every line is one JSON object, the n-th of the n-th input.
+/// Every line is one JSON object. The n-th line is about the n-th input.
 fn lines(output: &Output) -> Vec<Value> {
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -57,7 +57,7 @@ fn all_but_the_bad_one_are_signed_when_told_to_keep_going() {
             continue;
         }
         assert_eq!(line["exit_code"], 0);
-        // The same bytes as signed alone.
+        // The bytes are those of a run with one image.
         let alone = Command::new(OTASEAL)
             .current_dir(dir.path())
             .args(["sign", &name(i), "-o", "alone", "--key"])
@@ -91,7 +91,7 @@ fn the_text_says_how_many_and_warns_once() {
     assert_eq!(err.matches("error: ").count(), 1, "{err}");
 }
 
-/// With the reader gone there is nobody to report to: that is no failure of signing.
+/// If the reader of the report has gone, signing still succeeds.
 #[test]
 fn a_closed_pipe_stops_nothing() {
     let dir = folder();

@@ -1,9 +1,9 @@
-//! The program as its users meet it.
+//! Tests the program as its users meet it.
 //!
-//! `cmd/SUBCOMMAND/TOPIC/VERB-OBJECT.toml` is one behaviour: arguments, exit code, both outputs, and in the `.out`
-//! directory beside it the files that must be there afterwards. `cmd/README.md` lists the topics and the verbs. Every
-//! case starts from a copy of `cmd/in`, which `cargo xtask fixtures` makes. This file holds the tests that such a case
-//! cannot express.
+//! `cmd/SUBCOMMAND/TOPIC/VERB-OBJECT.toml` is one behaviour: arguments, exit code and both outputs. The `.out`
+//! directory beside it holds the files that must exist afterwards. `cmd/README.md` lists the topics and the verbs.
+//! Every case starts from a copy of `cmd/in`, which `cargo xtask fixtures` makes. This file holds the tests that such a
+//! case cannot express.
 
 use crate::common::{OTASEAL, input, root, sandboxes_in_memory, tempdir};
 use std::collections::BTreeMap;
@@ -65,7 +65,7 @@ fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     files
 }
 
-/// Git gives everybody leave to read what it checks out, and a key that others can read is a finding.
+/// Git checks files out readable by all users, and otaseal warns about a key that others can read.
 #[cfg(unix)]
 fn make_keys_private(inputs: &Path) {
     use std::os::unix::fs::PermissionsExt;
@@ -74,7 +74,7 @@ fn make_keys_private(inputs: &Path) {
     }
 }
 
-/// The path of every case.
+/// Returns the path of every case.
 fn case_files() -> Vec<PathBuf> {
     let mut cases = Vec::new();
     let mut pending = vec![root().join("tests/cmd")];
@@ -107,7 +107,7 @@ fn cases() {
     cases.run();
 }
 
-/// The first word of a case's name tells its exit code, so that a listing of the folder reads as a specification.
+/// The first word of a case's name tells its exit code, so a listing of the folder reads as a specification.
 #[test]
 fn names_of_cases_tell_the_exit_code() {
     for path in case_files() {
@@ -123,8 +123,8 @@ fn names_of_cases_tell_the_exit_code() {
     }
 }
 
-/// Every case that does not end with 0, once more, and all of them in one directory: none may make, change or remove
-/// a file there.
+/// Runs every case that does not end with 0 once more, all of them in one directory. None may make, change or remove a
+/// file there.
 #[test]
 fn a_failure_changes_no_file() {
     let dir = sandbox();
@@ -145,8 +145,8 @@ fn a_failure_changes_no_file() {
     assert!(failures > 100, "only {failures} cases were found");
 }
 
-/// Parts of a private key that must never be seen again: of PEM the ends of every line, of DER every 16 bytes as they
-/// are and in hexadecimal. The first half of the file is left out: it has the modulus, which is public.
+/// Parts of a private key that no output may show: of PEM the ends of every line, of DER every 16 bytes as they are and
+/// in hexadecimal. It omits the first half of the file: that has the modulus, which is public.
 fn secrets(key: &Path) -> Vec<Vec<u8>> {
     let bytes = fs::read(key).unwrap();
     if key.extension().is_some_and(|extension| extension == "der") {
@@ -214,7 +214,7 @@ fn no_output_shows_key_material() {
             for (place, bytes) in seen {
                 let shown =
                     secrets.iter().any(|secret| bytes.windows(secret.len()).any(|part| part == secret));
-                // The modulus is in both halves: a public key in DER is no secret.
+                // The modulus is in the private and in the public key, and a public key in DER is not secret.
                 let public =
                     args[0] == "pubkey" && args.contains(&"--private-key") && args.contains(&"--der");
                 assert!(!shown || public, "{args:?} shows the key in {place}");
@@ -251,7 +251,7 @@ fn pipes_carry_the_bytes_of_the_files() {
     );
 }
 
-/// A pipe that nobody reads is no failure of a report, and never a panic.
+/// If nobody reads the pipe, the report is lost, and the program neither fails nor panics.
 #[test]
 fn a_closed_pipe_is_no_panic() {
     let dir = sandbox();
@@ -288,7 +288,7 @@ fn a_full_disk_behind_standard_output_is_a_failure() {
     }
 }
 
-/// `script` gives the program a terminal.
+/// `script` runs the program on a terminal.
 #[cfg(target_os = "linux")]
 #[test]
 fn binary_and_keys_never_go_to_a_terminal() {
@@ -375,12 +375,12 @@ fn every_shell_has_completions_and_every_subcommand_a_page() {
     assert!(page.contains("otaseal\\-sign") && page.contains("\\-\\-legacy"), "{page}");
 }
 
-/// A gigabyte is read in constant memory, and an image of that size is signed and judged.
+/// otaseal reads a gigabyte in constant memory, and signs and judges an image of that size.
 #[test]
 fn a_large_image_is_streamed() {
     let dir = sandbox();
     let large = fs::File::create(dir.path().join("large.bin")).unwrap();
-    // Sparse: it takes no room on the disk, and what is written from it 80 MB.
+    // The file is sparse and takes no room on the disk. The outputs take 80 MB.
     large.set_len(80 << 20).unwrap();
     let sign = ["sign", "large.bin", "-o", "large.signed", "--key", "keys/private.pem"];
     assert!(otaseal(dir.path(), &sign, b"").status.success());
@@ -409,7 +409,7 @@ fn a_large_image_is_streamed() {
     }
 }
 
-/// Arbitrary bytes in every place that reads some: an exit code of the four, never a panic.
+/// Arbitrary bytes in every input give one of the four exit codes, and never a panic.
 #[test]
 fn hostile_files_are_refused_without_a_panic() {
     let dir = sandbox();

@@ -1,5 +1,5 @@
-//! What no command that signs may sign: firmware that would switch signature checking off, hand itself to another key, or
-//! give a private key away. Every command, by its exit code, its words and what it leaves behind.
+//! No command may sign firmware that switches signature checking off, hands the device to another key, or gives a
+//! private key away. Tests every command: its exit code, its message, and the files that it leaves.
 
 use crate::common::{self, Bench, input, root};
 use std::fs;
@@ -7,7 +7,7 @@ use std::fs;
 const KEY: &str = "key.pem";
 const PUBLIC: &str = "public.pem";
 
-/// A directory with the key that signs and another one.
+/// Makes a directory with the key that signs and another key.
 fn bench() -> Bench {
     let bench = Bench::new();
     for (private, public) in [(KEY, PUBLIC), ("other.pem", "other.public.pem")] {
@@ -17,7 +17,7 @@ fn bench() -> Bench {
     bench
 }
 
-/// Every command that signs, or asks for a signature, or attaches one.
+/// Every command that signs, asks for a signature, or attaches one.
 const COMMANDS: [&str; 6] = [
     "sign image -o out --key key.pem",
     "sign image --out-dir out --key key.pem",
@@ -27,7 +27,7 @@ const COMMANDS: [&str; 6] = [
     "attach image signature --key public.pem -o out",
 ];
 
-/// Each of them refuses these bytes with these words, and leaves nothing.
+/// Every command refuses these bytes with this message, and leaves no file.
 fn nobody_signs(bench: &Bench, image: &[u8], words: &str, commands: &[&str]) {
     bench.write("image", image);
     bench.openssl("dgst -sha256 -sign key.pem -out signature image");
@@ -41,7 +41,7 @@ fn nobody_signs(bench: &Bench, image: &[u8], words: &str, commands: &[&str]) {
     let _ = fs::remove_dir_all(bench.path("out"));
 }
 
-/// The flash that the blocks of a UF2 file hold.
+/// Returns the flash contents that the blocks of a UF2 file hold.
 fn flash_of(uf2: &[u8]) -> Vec<u8> {
     uf2.chunks_exact(512).flat_map(|block| &block[32..288]).copied().collect()
 }
@@ -75,7 +75,7 @@ fn firmware_of_every_kind_needs_its_key() {
     ] {
         let words =
             format!("there is no public key in it ({kind}): this release switches signature checking off");
-        // A package is of what an ELF file or a UF2 file holds.
+        // `package` looks at the contents of an ELF or UF2 file.
         let commands = COMMANDS.iter().copied().filter(|command| {
             !command.starts_with("package") || !matches!(kind, "an ELF file" | "a UF2 file for RP2350")
         });
@@ -91,7 +91,7 @@ fn another_key_is_not_signed_unless_it_is_named() {
     };
     let another = with(&["other.public.pem"]);
     nobody_signs(&bench, &another, "it carries another key than the one that signs", &COMMANDS);
-    // One that is named, and one that is not.
+    // Name one of the two keys in the image.
     bench.openssl("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out third.pem");
     bench.openssl("pkey -in third.pem -pubout -out third.public.pem");
     let two = with(&["other.public.pem", "third.public.pem"]);
@@ -103,7 +103,7 @@ fn another_key_is_not_signed_unless_it_is_named() {
     bench.ok(&both.split(' ').collect::<Vec<_>>());
 }
 
-/// The example key is published: whoever signs, a device must not be made to trust it.
+/// The example key is published. No release may make a device trust it, whatever key signs.
 #[test]
 fn no_release_brings_a_published_key() {
     let bench = bench();
@@ -116,7 +116,7 @@ fn no_release_brings_a_published_key() {
         warned.contains("its devices will trust the key 5b9f928e") && warned.contains("published"),
         "{warned}"
     );
-    // `digest` signs nothing, and its request may be for anything.
+    // `digest` does not sign, so a request may be for development.
     let release = COMMANDS.iter().filter(|command| !command.starts_with("digest"));
     let release: Vec<_> =
         release.map(|command| format!("{command} --release --ledger ledger.jsonl")).collect();
@@ -144,7 +144,7 @@ fn a_private_key_is_never_signed() {
         let excused = COMMANDS.map(|command| format!("{command} --allow-no-key"));
         nobody_signs(&bench, &leaky, "it contains a", &excused.each_ref().map(String::as_str));
     }
-    // Numbers without a form are known to whoever has the key, and to nobody else.
+    // Bare numbers look like any bytes. Only a command that opens the private key can recognise them.
     let text = bench.openssl("rsa -in key.pem -noout -text").stdout;
     let text = String::from_utf8(text).unwrap();
     let prime = text.split("prime1:").nth(1).unwrap().split("prime2:").next().unwrap();
@@ -154,7 +154,7 @@ fn a_private_key_is_never_signed() {
     nobody_signs(&bench, &leaky, "a number of the private key that signs", &COMMANDS[..4]);
 }
 
-/// What stands around the image in a gzip is signed and sent with it.
+/// The bytes around the image in a gzip are signed and sent with it.
 #[test]
 fn a_private_key_in_the_comment_of_a_gzip_is_not_signed() {
     let bench = bench();
@@ -162,7 +162,7 @@ fn a_private_key_in_the_comment_of_a_gzip_is_not_signed() {
     bench.write("plain", &image);
     bench.run("gzip", &["-9", "-n", "-k", "plain"]);
     let gzip = bench.read("plain.gz");
-    // FLG.FCOMMENT, and the comment behind the ten bytes of the header (RFC 1952 2.3).
+    // FLG.FCOMMENT, and the comment after the ten bytes of the header (RFC 1952 2.3).
     let mut leaky = [&gzip[..10], &bench.read(KEY), &[0], &gzip[10..]].concat();
     leaky[3] |= 0x10;
     let commands = COMMANDS.iter().copied().filter(|command| !command.starts_with("package"));

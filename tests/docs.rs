@@ -1,5 +1,4 @@
-//! What docs/release.md, docs/arduino.md and docs/settings.md tell people to type, typed; the peers are OpenSSL and
-//! sha256sum.
+//! Types the commands of docs/release.md, docs/arduino.md and docs/settings.md. The peers are OpenSSL and sha256sum.
 #![cfg(unix)]
 
 use crate::common::document::{blocks, section, type_console};
@@ -7,7 +6,7 @@ use crate::common::{self, Bench, OTASEAL};
 use std::fs;
 use std::process::Command;
 
-/// A directory with key pairs of these names in `keys`, `NAME.pem` and `NAME-public.pem`.
+/// Makes a directory with key pairs of these names in `keys`: `NAME.pem` and `NAME-public.pem`.
 fn bench(names: &[&str]) -> Bench {
     let bench = Bench::new();
     fs::create_dir(bench.path("keys")).unwrap();
@@ -18,7 +17,7 @@ fn bench(names: &[&str]) -> Bench {
     bench
 }
 
-/// Firmware that carries this public key.
+/// Returns firmware that carries this public key.
 fn firmware(bench: &Bench, length: usize, public: &str) -> Vec<u8> {
     [common::firmware(length), bench.read(public)].concat()
 }
@@ -30,7 +29,7 @@ fn a_ledger_is_kept_as_the_document_says() {
     bench.write("lamp.bin", &firmware(&bench, 20_000, "keys/public.pem"));
     let text = section("release.md", "Ledger");
     assert!(type_console(&bench, &text) >= 5, "the document has lost its commands");
-    // What it says of a line that was changed, when another has come after it.
+    // The document shows the message for a changed line that has another line after it.
     bench.ok(&["sign", "lamp.bin", "-o", "again", "--key", "keys/private.pem", "--ledger", "ledger.jsonl"]);
     let ledger = String::from_utf8(bench.read("ledger.jsonl")).unwrap();
     bench.write("ledger.jsonl", ledger.replacen("lamp.bin", "lamp.bim", 1).as_bytes());
@@ -52,7 +51,7 @@ fn a_key_is_replaced_as_the_document_says() {
         type_console(&bench, &section("release.md", "Rotation")) >= 2,
         "the document has lost its commands"
     );
-    // A key that is compromised has no bridge.
+    // A compromised key has no bridge.
     let plan = "rotate plan --compromised --old keys/old-public.pem --new keys/new-public.pem 1.4.signed bridge.signed";
     let said = bench.fails(1, &plan.split(' ').collect::<Vec<_>>());
     assert!(String::from_utf8_lossy(&said.stdout).contains("by hand"), "{said:?}");
@@ -65,7 +64,7 @@ fn a_release_is_bundled_and_checked_as_the_document_says() {
     bench.write("lamp.bin", &firmware(&bench, 20_000, "keys/public.pem"));
     let text = section("release.md", "Evidence");
     assert!(type_console(&bench, &text) >= 5, "the document has lost its commands");
-    // What openssl and sha256sum see, and what only otaseal sees.
+    // openssl and sha256sum find some faults, and only otaseal finds the others.
     let check = ["release", "--check", "lamp-2.0-release", "--key", "keys/evidence-public.pem"];
     bench.write("lamp-2.0-release/notes.txt", b"not listed");
     bench.fails(1, &check);
@@ -95,8 +94,8 @@ fn a_sketch_has_its_keys_and_is_looked_at_as_the_document_says() {
     bench.fails(1, &["verify", "firmware.bin.signed", "--key", "public.key"]);
 }
 
-/// The build that arduino-cli gets the two lines for: both have a `…` that stands for the lines above, which the tests of
-/// `signing-py` run.
+/// Tests the build for which arduino-cli gets the two lines. Both have a `…` in place of the lines above, which the
+/// tests of `signing-py` run.
 #[test]
 fn the_lines_of_one_build_are_those_of_every_build() {
     let all = section("arduino.md", "Arduino IDE and arduino-cli, every sketch");
@@ -109,7 +108,7 @@ fn the_lines_of_one_build_are_those_of_every_build() {
     }
 }
 
-/// The settings of the examples are understood, and the project that another tool builds is packaged by them.
+/// otaseal reads the settings of the examples, and packages the project that another tool builds.
 #[test]
 fn the_examples_of_settings_work() {
     let examples = blocks(&section("settings.md", "Examples"), "toml");
@@ -128,7 +127,7 @@ fn the_examples_of_settings_work() {
     bench.ok(&words);
     assert!(String::from_utf8(bench.read("Updater_Signing.h")).unwrap().contains("signing_pubkey"));
 
-    // The key leaves; a script that knows where it is stands for the cloud.
+    // The key moves to another place. A script that knows the place acts as the cloud.
     fs::create_dir(bench.path("tools")).unwrap();
     fs::rename(bench.path("keys/private.pem"), bench.path("lamp")).unwrap();
     fs::rename(bench.path("keys/public.pem"), bench.path("keys/lamp.public.pem")).unwrap();
@@ -140,7 +139,7 @@ fn the_examples_of_settings_work() {
     bench.ok(&["package", "--out-dir", "again", "--name", "lamp"]);
     assert!(bench.read("again/lamp.bin.signed") == first);
 
-    // Of a Cargo project only the words are looked at here: `cargo xtask sign` is built elsewhere.
+    // For a Cargo project, this only reads the settings. Another test runs `cargo xtask sign`.
     bench.write("otaseal.toml", cargo.replace("[workspace.metadata.otaseal]", "").as_bytes());
     let output =
         Command::new(OTASEAL).args(["package", "build/lamp.ino.bin"]).current_dir(bench.dir()).output();

@@ -1,11 +1,10 @@
-//! Another project's ten-line xtask, as the README writes it: built in a temporary directory, run, and its package
-//! verified by OpenSSL.
+//! Builds the ten-line xtask of the README in a temporary directory and runs it. OpenSSL verifies its package.
 use crate::common;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// The firmware of that project: built for this machine, it carries the key that `cargo xtask pubkey` wrote.
+/// The firmware of that project. It is built for this machine, and carries the key that `cargo xtask pubkey` wrote.
 const FIRMWARE: &str = r#"//! Stands for a firmware.
 mod ota_key;
 fn main() {
@@ -13,7 +12,8 @@ fn main() {
 }
 "#;
 
-/// Read only because the build runs in the firmware's directory: a firmware is linked to fixed addresses.
+/// Cargo finds this file only if the build runs in the firmware's directory. A firmware needs it: it is linked to fixed
+/// addresses.
 const FIXED_ADDRESSES: &str = r#"[build]
 rustflags = ["-Crelocation-model=static", "-Ctarget-feature=+crt-static"]
 "#;
@@ -63,7 +63,8 @@ fn another_project_signs_with_the_xtask_of_the_readme() {
         project.openssl_accepts(&package.join(signed), &package.join(plain));
     }
 
-    // The key moves to where only a command knows it, which the firmware's own settings name: the same bytes.
+    // The key moves to a place that only a command knows. The firmware's own settings name the command. The bytes stay
+    // the same.
     let path = package.join("lamp.bin.signed");
     let by_file = fs::read(&path).unwrap();
     fs::rename(dir.path().join("keys/private.pem"), dir.path().join("firmware/safe")).unwrap();
@@ -77,7 +78,7 @@ fn another_project_signs_with_the_xtask_of_the_readme() {
     assert_eq!(refused.status.code(), Some(3), "{}", text(&refused.stderr));
     assert!(fs::read(&path).unwrap() == by_file);
 
-    // One byte of the signed image changes: the verdict is 1, by the same task.
+    // One byte of the signed image changes, so `verify` exits with 1.
     let mut bytes = fs::read(&path).unwrap();
     bytes[100] ^= 1;
     fs::write(&path, bytes).unwrap();
@@ -110,13 +111,13 @@ impl<'a> Project<'a> {
         write("firmware/src/ota_key.rs", "//! Written by `cargo xtask pubkey`.\n");
         let firmware = "[package]\nname = \"firmware\"\nversion = \"1.0.0\"\nedition = \"2024\"\n";
         write("firmware/Cargo.toml", firmware);
-        // The same versions as here, so that nothing need be downloaded.
+        // Use the lock file of this workspace, so that Cargo downloads nothing.
         fs::copy(workspace.join("Cargo.lock"), root.join("Cargo.lock")).unwrap();
         Self { root }
     }
 
     fn target(&self) -> PathBuf {
-        // Shared by the runs of this test: what does not change is not built again.
+        // The runs of this test share the directory, so Cargo builds unchanged crates once.
         common::root().join("target/example-project")
     }
 
@@ -124,7 +125,7 @@ impl<'a> Project<'a> {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.arg("xtask").args(arguments).current_dir(self.root);
         cargo.env("CARGO_TARGET_DIR", self.target());
-        // Less time for the compiler; what it makes is the same.
+        // This takes the compiler less time, and the result is the same.
         cargo.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
         for variable in ["RUSTFLAGS", "CARGO_PKG_NAME", "SOURCE_DATE_EPOCH"] {
             cargo.env_remove(variable);
@@ -153,7 +154,7 @@ impl<'a> Project<'a> {
     }
 }
 
-/// The README's code block of a language that holds `mark`.
+/// Returns the code block of the README in this language that holds `mark`.
 fn block(readme: &str, language: &str, mark: &str) -> String {
     let start = format!("```{language}\n");
     let blocks = readme.split(start.as_str()).skip(1).filter_map(|rest| rest.split("\n```").next());

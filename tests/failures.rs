@@ -1,5 +1,5 @@
-//! Power cuts, full disks and broken pipes: the old file or the new one, never a piece of either, and never
-//! success when something was not written.
+//! Tests power cuts, full disks and broken pipes. The output is the old file or the new one, never a piece of either.
+//! otaseal never reports success if it did not write something.
 
 #![cfg(unix)]
 
@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-/// A directory with a key and a build.
+/// Makes a directory with a key and a build.
 fn bench(size: usize) -> Bench {
     let bench = Bench::new();
     bench.ok(&["keygen", "-o", "keys"]);
@@ -18,7 +18,7 @@ fn bench(size: usize) -> Bench {
     bench
 }
 
-/// Files of a directory that are not ours to leave: everything but the names given.
+/// Returns the files of a directory except these: otaseal must leave no other file.
 fn others(bench: &Bench, expected: &[&str]) -> Vec<String> {
     let names =
         fs::read_dir(bench.dir()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -39,7 +39,7 @@ fn kill_while_the_input_is_still_coming_leaves_the_old_file() {
         .unwrap();
     let mut input = child.stdin.take().unwrap();
     input.write_all(&firmware(3_000_000)).unwrap();
-    // More than a pipe holds: the program has read most of it, and waits for the rest.
+    // This is more than a pipe holds: the program has read most of it, and waits for the rest.
     thread::sleep(Duration::from_millis(200));
     let temporary = || others(&bench, &["keys", "in.bin", "out"]);
     child.kill().unwrap();
@@ -70,9 +70,9 @@ fn kill_at_any_moment_leaves_the_old_file_or_the_new_one() {
     assert!(old_seen > 0, "no kill came before the rename: the test proves nothing");
 }
 
-/// Runs the program with a limit on the size of files, which stands for a full disk: a write beyond it fails.
+/// Runs the program with a limit on the size of files. A write beyond it fails, as on a full disk.
 fn with_full_disk(bench: &Bench, kib: u32, args: &[&str]) -> std::process::Output {
-    // With the signal ignored, the write returns an error, as it does on a full disk.
+    // The signal is ignored, so the write returns an error, as it does on a full disk.
     let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", kib * 2);
     let output = Command::new("bash")
         .args(["-c", &script, OTASEAL])

@@ -1,10 +1,10 @@
-//! The program against OpenSSL and Python `cryptography`: what one side makes the other side judges.
+//! Compares the program with OpenSSL and Python `cryptography`: each side judges the outputs of the other.
 
 use crate::common::{self, Bench, python_with};
 use std::fs;
 
-/// Judges an image with Python `cryptography`, which shares no code with otaseal or OpenSSL's command line:
-/// the layout is taken apart by hand, the key read from PEM.
+/// Judges an image with Python `cryptography`, which shares no code with otaseal or OpenSSL's command line. It takes
+/// the layout apart by hand, and reads the key from PEM.
 const JUDGE: &str = "\
 import struct, sys
 from cryptography.hazmat.primitives import hashes, serialization
@@ -71,13 +71,13 @@ fn what_openssl_signed_is_accepted_and_what_it_did_not_is_not() {
         bench.write("bad", &bad);
         bench.fails(1, &["verify", "bad", "--key", "one.pub"]);
     }
-    // The same digest under other paddings and hashes that OpenSSL can make: never accepted.
+    // OpenSSL can sign the same digest with other paddings and hashes. otaseal never accepts those.
     for options in ["-sha1", "-sha512", "-sha256 -sigopt rsa_padding_mode:pss"] {
         bench.openssl(&format!("dgst {options} -sign one.key -out sig in.bin"));
         bench.write("bad", &[bench.read("in.bin"), bench.read("sig"), vec![0, 1, 0, 0]].concat());
         bench.fails(1, &["verify", "bad", "--key", "one.pub"]);
     }
-    // Not judged is neither accepted nor rejected.
+    // An image without a verdict is neither accepted nor rejected.
     bench.fails(3, &["verify", "missing", "--key", "one.pub"]);
     bench.fails(3, &["verify", "image", "--key", "missing"]);
     bench.fails(3, &["verify", "image", "--key", "one.key"]);
@@ -93,7 +93,7 @@ fn a_package_is_restored_by_gzip_and_python() {
     bench.run("gzip", &["-t", "out/fw.bin.gz"]);
     let restored = bench.run("gzip", &["-dc", "out/fw.bin.gz"]).stdout;
     assert!(restored == bench.read("fw.bin"));
-    // One member, nothing behind it, no name, no time: a decoder object tells where its member ends.
+    // The gzip has one member, nothing after it, no name and no time. A decoder object tells where the member ends.
     let strict = "\
 import sys, zlib
 data = open(sys.argv[1], 'rb').read()

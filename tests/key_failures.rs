@@ -1,5 +1,5 @@
-//! Power cuts and full disks while keys are made or changed: the old key or the new one, never a piece of either, and
-//! nothing of a key that others can read.
+//! Tests power cuts and full disks while otaseal makes or changes keys. The result is the old key or the new one, never
+//! a piece of either. Other users can read no part of a key.
 
 #![cfg(unix)]
 
@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 const OLD: &str = "the old passphrase";
 const NEW: &str = "the new passphrase";
 
-/// A pair, the same key under a passphrase, and files with passphrases. Everybody may read what is made here and does not
-/// see to itself.
+/// Makes a key pair, the same key under a passphrase, and files with passphrases. All users may read a new file here,
+/// unless the program protects it.
 fn bench() -> Bench {
     let bench = Bench::new();
     bench.ok(&["keygen", "-o", "keys"]);
@@ -30,7 +30,7 @@ fn bench() -> Bench {
     bench
 }
 
-/// Every file, by its name, with its bytes.
+/// Returns every file, with its name and its bytes.
 fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(dir).unwrap() {
@@ -74,14 +74,14 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("out.pem", &["keygen", "--private", "out.pem", "--public", "-", "--force"]),
 ];
 
-/// Runs the program where a file cannot grow beyond so many KiB, which stands for a full disk.
+/// Runs the program with a limit on the size of files, in KiB. A write beyond it fails, as on a full disk.
 fn with_full_disk(bench: &Bench, kib: u32, args: &[&str]) -> Output {
-    // With the signal ignored, the write returns an error, as it does on a full disk.
+    // The signal is ignored, so the write returns an error, as it does on a full disk.
     let script = format!("trap '' XFSZ; ulimit -f {kib}; umask 0; exec \"$0\" \"$@\"");
     Command::new("bash").args(["-c", &script, OTASEAL]).args(args).current_dir(bench.dir()).output().unwrap()
 }
 
-/// No byte fits, or the public half and a piece of the private one.
+/// The disk has room for no byte, or for the public key and a piece of the private one.
 #[test]
 fn a_full_disk_leaves_the_old_key_and_exit_code_3() {
     let bench = bench();
@@ -97,7 +97,7 @@ fn a_full_disk_leaves_the_old_key_and_exit_code_3() {
             assert!(files(bench.dir()) == before, "{args:?} with {kib} KiB changed something");
         }
     }
-    // What is new is not there at all.
+    // There is no new file at all.
     for args in [
         &["keygen", "-o", "other"][..],
         &["keygen", "-o", "other", "--encrypt", "--passphrase-file", "new"],
@@ -111,14 +111,14 @@ fn a_full_disk_leaves_the_old_key_and_exit_code_3() {
     }
 }
 
-/// Starts the program with the widest mask that there is.
+/// Starts the program with the widest umask.
 fn start(bench: &Bench, args: &[&str]) -> Child {
     let mut command = Command::new("bash");
     command.args(["-c", "umask 0; exec \"$0\" \"$@\"", OTASEAL]).args(args).current_dir(bench.dir());
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// Waits until a file without a name of its own is there, or the program has ended.
+/// Waits until a temporary file exists, or the program has ended.
 fn wait_for_temporary(directory: &Path, child: &mut Child) {
     let is_temporary = |name: &str| name.starts_with(".otaseal-");
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -130,7 +130,7 @@ fn wait_for_temporary(directory: &Path, child: &mut Child) {
     }
 }
 
-/// What a key file holds, known by its id: the old key or the new one, whole.
+/// Tells from the key id whether a file holds the old key or the new one, whole.
 fn is_whole(bench: &Bench, file: &str) -> bool {
     [OLD, NEW].iter().any(|passphrase| {
         let mut openssl = Command::new("openssl");
@@ -142,7 +142,8 @@ fn is_whole(bench: &Bench, file: &str) -> bool {
 #[test]
 fn kill_at_any_moment_leaves_the_old_key_or_the_new_one() {
     let mut interrupted = 0;
-    // Those that derive no key from a passphrase, or one: the others take seconds and write in the same way.
+    // Use only commands that derive at most one key from a passphrase. The others take seconds and write in the same
+    // way.
     let quick = COMMANDS.iter().filter(|(_, args)| !args.contains(&"pbkdf2") && !args.contains(&"--encrypt"));
     for (file, args) in quick {
         let bench = bench();
@@ -152,7 +153,7 @@ fn kill_at_any_moment_leaves_the_old_key_or_the_new_one() {
         for round in 0..6u64 {
             let mut child = start(&bench, args);
             wait_for_temporary(path.parent().unwrap(), &mut child);
-            // The key is made, encrypted and written in the time after; most of it passes before the file is there.
+            // The program makes, encrypts and writes the key in this time. Most of it passes before the file exists.
             let wait = if args[0] == "keygen" { round * 30_000 } else { round * 80 };
             thread::sleep(Duration::from_micros(wait));
             child.kill().unwrap();
@@ -162,7 +163,7 @@ fn kill_at_any_moment_leaves_the_old_key_or_the_new_one() {
             for (name, bytes) in files(bench.dir()) {
                 let mode = fs::metadata(&name).unwrap().permissions().mode() & 0o777;
                 let ours = !saved.contains_key(&name) || (found != old && Path::new(&name) == path);
-                // The public half is for everybody.
+                // All users may read the public key.
                 let public =
                     bytes.is_empty() || b"-----BEGIN PUBLIC".starts_with(&bytes[..bytes.len().min(17)]);
                 assert!(!ours || mode == 0o600 || public, "{args:?}, round {round}: {name} is {mode:o}");

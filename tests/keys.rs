@@ -1,5 +1,5 @@
-//! Keys and their passphrases as their users meet them: terminals, descriptors, real peers, and that nothing secret is
-//! ever shown or left behind.
+//! Tests keys and their passphrases as users meet them: with terminals, descriptors and real peers. No output and no
+//! other file ever holds a secret.
 
 use crate::common::{self, Bench, OTASEAL, python_with, root};
 use std::fs;
@@ -7,18 +7,19 @@ use std::process::{Command, Output};
 
 const PASSPHRASE: &str = "tr0mbone-quarry-14";
 
-/// A directory with `key.pem`, `locked.pem`, which is the same under [`PASSPHRASE`], `public.pem` and `image.bin`.
+/// Makes a directory with `key.pem`, `public.pem`, `image.bin`, and `locked.pem`, which is the key under
+/// [`PASSPHRASE`].
 fn bench() -> Bench {
     let bench = Bench::new();
     bench.openssl("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key.pem");
     bench.openssl("pkey -in key.pem -pubout -out public.pem");
     bench.openssl(&format!("pkcs8 -topk8 -in key.pem -scrypt -passout pass:{PASSPHRASE} -out locked.pem"));
-    // A firmware that has the key: it is not what is looked at here.
+    // The firmware holds the public key, because these tests are not about that rule.
     bench.write("image.bin", &[common::firmware(5000), bench.read("public.pem")].concat());
     bench
 }
 
-/// `otaseal ARGS` on a terminal, with the answers to its prompts; what it showed and how it ended.
+/// Runs `otaseal ARGS` on a terminal, and answers its prompts. Returns the exit code and the text on the terminal.
 fn on_a_terminal(bench: &Bench, answers: &[(&str, &str)], args: &[&str]) -> (Option<i32>, String) {
     let mut python = Command::new("python3");
     python.arg(root().join("tests/peers/terminal.py"));
@@ -49,7 +50,7 @@ fn the_terminal_is_asked_and_shows_nothing_of_the_answer() {
     let (code, shown) = on_a_terminal(&bench, &[("Passphrase of locked.pem: ", "^C")], &sign);
     assert!(code == Some(128 + 2) && shown.ends_with("echo on\n"), "{code:?} {shown}");
     assert!(!bench.path("image.signed").exists());
-    // A key that needs none: nobody is asked.
+    // A key without a passphrase needs no prompt.
     let (code, shown) =
         on_a_terminal(&bench, &[], &["sign", "image.bin", "-o", "image.signed", "--key", "key.pem"]);
     assert!(code == Some(0) && !shown.contains("assphrase"), "{shown}");
@@ -85,7 +86,7 @@ fn a_new_passphrase_is_typed_twice() {
     bench.run("openssl", &["pkey", "-in", "new.pem", "-passin", "pass:another one", "-noout"]);
 }
 
-/// What `passwd` leaves is the owner's alone, behind a link as well.
+/// `passwd` leaves a file that only its owner can read, also if the name is a link.
 #[cfg(unix)]
 #[test]
 fn a_changed_passphrase_closes_the_file_and_keeps_the_link() {
@@ -104,7 +105,7 @@ fn a_changed_passphrase_closes_the_file_and_keeps_the_link() {
     assert_eq!(bench.read("half"), bench.read("public.pem"));
 }
 
-/// `otaseal ARGS` by a shell, which opens descriptors.
+/// Runs `otaseal ARGS` in a shell, which opens descriptors.
 #[cfg(unix)]
 fn by_a_shell(bench: &Bench, command: &str) -> Output {
     let command = command.replace("otaseal", OTASEAL);
@@ -126,7 +127,7 @@ fn a_descriptor_may_be_a_file_a_pipe_or_standard_input() {
         (format!("cat passphrase | {sign} --passphrase-fd 0"), 0),
         (format!("cat passphrase | {sign} --passphrase-file -"), 0),
         (format!("cat passphrase | {sign} --passphrase-fd 3 3<&0 < /dev/null"), 0),
-        // Behind what was read of it, and what nobody could open once more.
+        // One descriptor stands after the first line of its file. The file of the other has no name any more.
         (format!("exec 3< two-lines; read first <&3; {sign} --passphrase-fd 3"), 0),
         (format!("exec 3< gone; rm gone; {sign} --passphrase-fd 3"), 0),
         (format!("bash -c '{sign} --passphrase-fd 12 12< passphrase'"), 0),
@@ -152,7 +153,7 @@ fn a_descriptor_may_be_a_file_a_pipe_or_standard_input() {
     assert!(shown.status.success() && shown.stdout.len() == bench.read("image.bin").len() + 260);
 }
 
-/// As a program hands one over that started this one: no name leads to it.
+/// Passes a descriptor as a parent process does: no file name leads to it.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_descriptor_may_be_a_socket() {
@@ -168,7 +169,7 @@ sys.exit(subprocess.run(sys.argv[2:] + [str(theirs.fileno())], pass_fds=[theirs.
     bench.ok(&["verify", "image.signed", "--key", "public.pem"]);
 }
 
-/// What a descriptor is that cannot be read is said.
+/// If otaseal cannot read a descriptor, the error says why.
 #[cfg(unix)]
 #[test]
 fn a_descriptor_that_cannot_be_read_is_called_what_it_is() {
@@ -188,7 +189,7 @@ fn a_descriptor_that_cannot_be_read_is_called_what_it_is() {
     }
 }
 
-/// For development every key may sign, and what is wrong with it is said; a release is refused.
+/// For development, every key may sign, and otaseal warns about its faults. For a release, otaseal refuses it.
 #[cfg(unix)]
 #[test]
 fn a_key_that_lies_open_is_a_warning_and_no_release() {
@@ -249,7 +250,7 @@ fn a_key_that_lies_open_is_a_warning_and_no_release() {
     run(Some(&format!("{} is tracked by git", path.display())));
 }
 
-/// Git is missing, or does not answer: nobody knows whether it tracks the key, so otaseal signs no release.
+/// Git is missing or does not answer. otaseal then signs no release, because nobody knows whether git tracks the key.
 #[cfg(unix)]
 #[test]
 fn a_repository_that_says_nothing_is_no_place_for_the_key_of_a_release() {
@@ -278,7 +279,7 @@ fn a_key_in_another_users_repository_signs_no_release() {
     let sign = ["sign", "image.bin", "-o", "image.signed", "--key", "key.pem", "--release", "--ledger", "l"];
     let mut otaseal = Command::new(OTASEAL);
     otaseal.args(sign).current_dir(bench.dir());
-    // Git takes the repository for another user's, whoever runs this test.
+    // Git treats the repository as another user's, whichever user runs this test.
     otaseal
         .env("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
         .env("HOME", bench.dir())
@@ -289,7 +290,7 @@ fn a_key_in_another_users_repository_signs_no_release() {
     assert!(!bench.path("image.signed").exists());
 }
 
-/// A variable of a hook or a script may name another repository, or none.
+/// A hook or a script may have set a variable that names another repository, or none.
 #[cfg(unix)]
 #[test]
 fn a_tracked_key_is_found_although_the_environment_names_another_repository() {
@@ -334,7 +335,7 @@ fn no_core_dump_holds_a_key() {
     assert!(child.wait().unwrap().success());
 }
 
-/// The private numbers, as Python prints them: hexadecimal, decimal, and base64 of their bytes.
+/// Returns the private numbers as Python prints them: hexadecimal, decimal, and base64 of their bytes.
 const NUMBERS: &str = "
 import base64
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -344,23 +345,23 @@ for x in (n.p, n.q, n.d, n.dmp1, n.dmq1, n.iqmp):
     print('%x' % x); print(x); print(base64.b64encode(raw).decode()); print(base64.b64encode(raw[1:]).decode())
 ";
 
-/// Every piece of text that would give the key or the passphrase away.
+/// Returns every piece of text that would give the key or the passphrase away.
 fn secrets(bench: &Bench) -> Vec<String> {
     let text = String::from_utf8(bench.python(NUMBERS, &[]).stdout).unwrap();
-    // From the middle, because the ends could be cut off.
+    // Take a piece from the middle: a message could cut off the ends.
     let mut secrets: Vec<_> = text.lines().map(|line| line[40..72].to_owned()).collect();
     for form in ["pkey -in key.pem", "rsa -in key.pem -traditional"] {
         let pem = String::from_utf8(bench.openssl(form).stdout).unwrap();
         let lines: Vec<_> = pem.lines().filter(|line| !line.starts_with('-')).collect();
-        // The first lines hold the modulus, which is public.
+        // Omit the first lines: they hold the modulus, which is public.
         secrets.extend(lines[8..lines.len() - 1].iter().map(|line| line[16..48].to_owned()));
     }
     secrets.push(PASSPHRASE.into());
     secrets
 }
 
-/// Every command, with a key and its passphrase: nothing of either is shown, nor written to another file than one that
-/// is to hold the key.
+/// Runs every command with a key and its passphrase. No output shows any of the two, and no file holds them except the
+/// file for the key.
 #[test]
 fn nothing_shows_the_passphrase_or_the_key() {
     if !python_with("cryptography") {
@@ -436,7 +437,7 @@ fn nothing_shows_the_passphrase_or_the_key() {
                         let secret = secrets.iter().find(|secret| text.contains(secret.as_str()));
                         assert!(secret.is_none(), "{command:?} {given:?} {json:?}: {secret:?} is in {place}");
                     }
-                    // What changed is put back, what was made goes.
+                    // Restore the changed files, and remove the new ones.
                     for name in ["bare.pem", "again.pem", "half.pem", "new.pem", "new.public.pem"] {
                         let _ = fs::remove_file(bench.path(name));
                     }
@@ -450,8 +451,8 @@ fn nothing_shows_the_passphrase_or_the_key() {
     assert!(runs > 300, "only {runs} runs");
 }
 
-/// A key or a passphrase where its name belongs, as `--key "$(cat key.pem)"` puts it there, and a key file where another
-/// file belongs: whatever comes of it, nothing of the secret is shown.
+/// Gives a key or a passphrase where its name belongs, such as `--key "$(cat key.pem)"`, and a key file where another
+/// file belongs. Whatever the command does, it shows no part of the secret.
 #[test]
 fn a_secret_in_the_place_of_a_name_is_not_repeated() {
     if !python_with("cryptography") {
@@ -490,7 +491,7 @@ fn a_secret_in_the_place_of_a_name_is_not_repeated() {
     let py = ["signing-py", "--mode", "sign", "--bin", "image.bin", "--out", "out"];
     let with = |command: &[&'static str], more: &[&'static str]| [command, more].concat();
     let locked = with(&image, &["--key", "locked.pem"]);
-    // The last word is the option whose value it is, or an empty one where it has none.
+    // The last word is the option that gets the value. It is empty for a positional argument.
     let mut places: Vec<(Vec<&str>, &[&str])> = Vec::new();
     for command in [
         with(&image, &["--key"]),
@@ -570,7 +571,7 @@ fn a_secret_in_the_place_of_a_name_is_not_repeated() {
             }
         }
     }
-    // Files that are something else than they are taken for.
+    // Give files of the wrong kind.
     for file in ["key.pem", "key.der", "base64", "words"] {
         for command in [
             vec!["attach", "image.bin", "@", "-o", "out", "--key", "public.pem"],
@@ -588,7 +589,7 @@ fn a_secret_in_the_place_of_a_name_is_not_repeated() {
         ] {
             lines.push(command.iter().map(|word| word.replace('@', file)).collect());
         }
-        // What stands in a list is a name, and shown as one.
+        // otaseal shows a line of a list as a name.
         if file != "words" {
             let list =
                 ["sign", "--keep-going", "--out-dir", "signed", "--key", "key.pem", "--from-list", file];
@@ -605,7 +606,7 @@ fn a_secret_in_the_place_of_a_name_is_not_repeated() {
     for line in &lines {
         for json in [false, true] {
             let mut command = Command::new(OTASEAL);
-            // A NUL cannot stand on a command line, and the variable is not set.
+            // A command line cannot hold a NUL, and the variable is not set.
             command.args(line).args(json.then_some("--json")).env_remove("QUARRY").current_dir(bench.dir());
             let output = command.stdin(std::process::Stdio::null()).output().unwrap();
             let shown = [output.stdout, output.stderr].concat();
@@ -616,7 +617,7 @@ fn a_secret_in_the_place_of_a_name_is_not_repeated() {
             assert!(shown.contains("error") && !shown.contains("because of a bug"), "{line:?}: {shown}");
         }
     }
-    // Where no option stands.
+    // Give the secret as a positional argument.
     let body = bench.read("base64");
     let body = std::str::from_utf8(&body).unwrap();
     let settings = [

@@ -1,6 +1,5 @@
-//! Types what docs/keys.md tells you to type: the commands of "Encrypted keys" at a terminal, those of "Keys in tokens"
-//! and "Any other signer", the console lines of "Offline signing", and the jobs of "Build and sign in separate jobs" as
-//! the two CI systems would run them.
+//! Types the commands of docs/keys.md: "Encrypted keys" at a terminal, "Keys in tokens", "Any other signer" and
+//! "Offline signing". It runs the jobs of "Build and sign in separate jobs" as the two CI systems would.
 #![cfg(unix)]
 
 use crate::common::document::{blocks, section, shell, shell_at_a_terminal, type_console};
@@ -31,7 +30,7 @@ fn a_key_is_kept_under_a_passphrase_as_the_document_says() {
     typed(passwd, &[&[old("first-one")], &new("second-one")[..]].concat(), "locked   AES-256-CBC");
     bench.openssl("pkey -in keys/private.pem -passin pass:second-one -noout");
     typed(info, &[], "scrypt");
-    // It keeps its passphrase.
+    // The key keeps its passphrase.
     typed(convert, &[old("second-one")], "key.der");
     bench.openssl("pkey -inform DER -in key.der -passin pass:second-one -pubout -out half.pem");
     assert!(bench.read("half.pem") == bench.read("keys/public.pem"));
@@ -66,12 +65,12 @@ fn a_signature_is_made_elsewhere_as_the_document_says() {
         "the document has lost its commands"
     );
     bench.ok(&["verify", "firmware.bin.signed", "--key", "public.pem"]);
-    // The other way that the text names gives the same bytes.
+    // The other way in the text gives the same bytes.
     bench.ok(&["digest", "firmware.bin", "--raw", "digest-info", "-o", "again"]);
     assert!(bench.read("again") == bench.read("digest-info"));
 }
 
-/// Stands for the AWS CLI: takes what its manual gives `kms sign`, and nothing else, and answers as it does. OpenSSL signs.
+/// Acts as the AWS CLI: it takes only the arguments of `kms sign` in its manual, and answers as it does. OpenSSL signs.
 const AWS: &str = r#"#!/usr/bin/env python3
 import argparse, base64, subprocess, sys
 parser = argparse.ArgumentParser(prog="aws", allow_abbrev=False)
@@ -128,7 +127,7 @@ fn any_other_signer_signs_as_the_document_says() {
         assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
         assert!(bench.read("firmware.bin.signed") == bench.read("expected"), "{script}");
     }
-    // The stand-in is strict, and what it says is shown.
+    // The stand-in is strict, and otaseal shows its error.
     for (from, to, said) in [
         ("alias/firmware", "alias/lamp", "NotFoundException"),
         ("--signer-cmd-input digest ", "", "ValidationException"),
@@ -145,7 +144,7 @@ fn any_other_signer_signs_as_the_document_says() {
     }
 }
 
-/// The scripts of one job of a YAML text: what stands behind `run:`, or in the list below `script:`.
+/// Returns the scripts of one job of a YAML text: the text after `run:`, or the list below `script:`.
 fn scripts(yaml: &str, job: &str) -> Vec<String> {
     let indent = |line: &str| line.len() - line.trim_start().len();
     let lines: Vec<&str> = yaml.lines().collect();
@@ -169,7 +168,7 @@ fn scripts(yaml: &str, job: &str) -> Vec<String> {
     scripts
 }
 
-/// Runs the two jobs, each in a directory of its own, with the artefact carried over; what the second one left.
+/// Runs the two jobs, each in its own directory, and carries the artefact over. Returns the files of the second job.
 fn two_jobs(yaml: &str, key_in_file: bool, exchange: Option<&[u8]>, other_key: bool) -> (Output, Bench) {
     let (build, sign, secret) = (Bench::new(), Bench::new(), Bench::new());
     secret.ok(&["keygen", "-o", "keys"]);

@@ -1,4 +1,4 @@
-//! The ledger among processes: several at once, and one that is killed at any moment.
+//! Tests the ledger with processes: several at once, and one that is killed at any moment.
 
 use crate::common::{self, Bench, OTASEAL, root};
 use std::fs;
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-/// The chain, checked by a program that knows nothing of otaseal.
+/// Checks the chain with a program that knows nothing of otaseal.
 const CHAIN: &str = r#"
 import hashlib, json, sys
 before, outputs = "0" * 64, set()
@@ -35,7 +35,7 @@ fn sign(bench: &Bench, output: &str) -> Command {
     command
 }
 
-/// Every output that has its name, with the ledger before them.
+/// Returns every output that has its name, after the ledger.
 fn ledger_and_outputs(bench: &Bench) -> Vec<String> {
     let names =
         fs::read_dir(bench.dir()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -69,7 +69,7 @@ fn processes_take_their_turns() {
     assert!(String::from_utf8(verified.stdout).unwrap().contains(&head));
 }
 
-/// After a kill at any moment no signed file is without its line, and the ledger goes on.
+/// After a kill at any moment, every signed file has its line, and the ledger can go on.
 #[test]
 fn a_kill_leaves_no_signed_file_that_is_not_in_the_ledger() {
     let bench = bench();
@@ -84,7 +84,7 @@ fn a_kill_leaves_no_signed_file_that_is_not_in_the_ledger() {
         }
     }
     assert!(killed > 0, "every process was done before it was killed");
-    // Whatever the last one left.
+    // One more signature works after the last kill.
     assert!(sign(&bench, "out-last").status().unwrap().success());
     chain(&bench);
     bench.ok(&["ledger", "verify", "ledger.jsonl"]);
@@ -92,7 +92,7 @@ fn a_kill_leaves_no_signed_file_that_is_not_in_the_ledger() {
 
 const MANY: usize = 40;
 
-/// `otaseal sign` of many images, eight at once.
+/// Runs `otaseal sign` on many images, eight at once.
 fn sign_many(bench: &Bench, directory: &str) -> Command {
     let mut command = Command::new(OTASEAL);
     command.current_dir(bench.dir()).args([
@@ -115,14 +115,14 @@ fn many() -> Bench {
     bench
 }
 
-/// The files of a directory that have their names.
+/// Returns the files of a directory that have their names.
 fn signed_in(bench: &Bench, directory: &str) -> Vec<String> {
     let Ok(entries) = fs::read_dir(bench.path(directory)) else { return Vec::new() };
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(|name| name.ends_with(".signed")).map(|name| format!("{directory}/{name}")).collect()
 }
 
-/// Lines that share one write: whatever is killed, a file that has its name has its line, and the chain goes on.
+/// Lines share one write. After any kill, a file that has its name has its line, and the chain can go on.
 #[test]
 fn a_batch_that_is_killed_leaves_no_signed_file_that_is_not_in_the_ledger() {
     let bench = many();
@@ -145,7 +145,7 @@ fn a_batch_that_is_killed_leaves_no_signed_file_that_is_not_in_the_ledger() {
     bench.ok(&["ledger", "verify", "ledger.jsonl"]);
 }
 
-/// Two batches at once: every line of the report names its own line of the ledger.
+/// With two batches at once, every line of a report names its own line of the ledger.
 #[test]
 fn every_image_of_a_batch_is_told_its_own_line() {
     let bench = many();
@@ -175,7 +175,7 @@ fn every_image_of_a_batch_is_told_its_own_line() {
     bench.ok(&["ledger", "verify", "ledger.jsonl"]);
 }
 
-/// What cannot be entered fails with its whole group, and the run says so of each.
+/// If a write fails, the whole group fails, and the report says so for each image.
 #[test]
 fn a_batch_without_its_ledger_signs_nothing() {
     let bench = many();
@@ -188,7 +188,7 @@ fn a_batch_without_its_ledger_signs_nothing() {
     assert_eq!(bench.read("ledger.jsonl"), b"a list of something else\n");
 }
 
-/// The same for the moment that is hard to hit: in the middle of the line.
+/// Tests a kill in the middle of a line, a moment that is hard to hit.
 #[test]
 fn half_a_line_is_kept_beside_the_ledger() {
     let bench = bench();
@@ -216,7 +216,7 @@ fn half_a_line_is_kept_beside_the_ledger() {
     }
 }
 
-/// Without its line a signature is not given out.
+/// otaseal gives out no signature without its line.
 #[test]
 fn what_cannot_be_entered_is_not_signed() {
     let bench = bench();
@@ -251,7 +251,7 @@ fn what_cannot_be_entered_is_not_signed() {
     }
 }
 
-/// Where the commit is known it is entered, and that the tree is not clean.
+/// If git knows the commit, otaseal enters it, and also whether files were changed.
 #[test]
 fn the_ledger_names_commit_build_and_user() {
     let bench = bench();
@@ -274,7 +274,7 @@ fn the_ledger_names_commit_build_and_user() {
     assert_eq!(record()["git_commit"], format!("{}-dirty", commit.trim()));
 }
 
-/// Of a service or a container the environment has no name.
+/// The environment of a service or a container has no user name.
 #[cfg(target_os = "linux")]
 #[test]
 fn whoever_has_no_name_has_a_number() {
@@ -289,7 +289,7 @@ fn whoever_has_no_name_has_a_number() {
     assert!(record["who"].as_str().unwrap().starts_with(&format!("uid {}@", id.trim())), "{record}");
 }
 
-/// The chain is checked once for a run, before the first image, and not for each.
+/// A run checks the chain once, before the first image, and not for each image.
 #[test]
 fn a_release_of_many_adds_nothing_to_a_broken_ledger() {
     let bench = Bench::new();
@@ -315,13 +315,13 @@ fn a_release_of_many_adds_nothing_to_a_broken_ledger() {
     }
     assert!(!bench.path("signed").exists() && !bench.path("dist").exists());
     assert_eq!(bench.read("ledger.jsonl"), edited.as_bytes());
-    // Half a line is what the next signature mends, also of a release.
+    // The next signature moves half a line away, also for a release.
     bench.write("ledger.jsonl", [ledger.as_bytes(), b"{\"seq\":7"].concat().as_slice());
     bench.ok(&sign);
     bench.ok(&["ledger", "verify", "ledger.jsonl"]);
 }
 
-/// The signature of a release's index is one more, and a release without it is not made.
+/// The signature of a release's index gets a line too. Without the line, otaseal makes no release.
 #[test]
 fn a_release_is_entered_into_the_ledger_of_the_settings() {
     let bench = Bench::new();
@@ -336,7 +336,7 @@ fn a_release_is_entered_into_the_ledger_of_the_settings() {
     bench.write("otaseal.toml", b"ledger = 'ledger.jsonl'\n");
     #[cfg(unix)]
     {
-        // What stops any release stops the key of the evidence too.
+        // A fault that stops a release stops the key of the evidence too.
         use std::os::unix::fs::PermissionsExt;
         let mode = |mode| {
             fs::set_permissions(bench.path("others/private.pem"), fs::Permissions::from_mode(mode)).unwrap();

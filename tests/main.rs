@@ -1,7 +1,8 @@
-//! The program as its users meet it, in one binary: linking one for each topic takes longer than running it.
+//! Tests the program as its users meet it. All tests are in one binary: linking one for each topic takes longer than
+//! running it.
 //!
-//! The tests run in the threads of one process. They start programs and set the directory and the environment of those,
-//! never their own.
+//! The tests run as threads of one process. They start programs, and set the directory and the environment of those
+//! programs, never their own.
 
 #![allow(clippy::print_stderr, reason = "a skipped test must not look like a passed one")]
 

@@ -1,4 +1,5 @@
-//! What the program still has in memory of a key when it is done with it: nothing, in no order of bytes or words.
+//! Tests that no part of a key is in the program's memory when the program is done with it, in any order of bytes or
+//! words.
 
 #![cfg(target_os = "linux")]
 
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 
 const PASSPHRASE: &str = "no-such-words-in-a-program-4711";
 
-/// `key.pem`, the same under a passphrase in each form, and images.
+/// Makes `key.pem`, the same key under a passphrase in each form, and images.
 fn bench() -> Option<(Bench, Vec<Secret>)> {
     let bench = Bench::new();
     bench.openssl("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key.pem");
@@ -30,18 +31,18 @@ fn bench() -> Option<(Bench, Vec<Secret>)> {
     Some((bench, secrets))
 }
 
-/// A library that stops the process when it has run to its end: everything was given back, nothing is unmapped yet.
+/// A library that stops the process at its end: the program has freed everything, and nothing is unmapped yet.
 const STOPS_AT_THE_END: &str = "
 #include <signal.h>
 __attribute__((destructor)) static void stop(void) { raise(SIGSTOP); }
 ";
 
-/// A process that is ended with the test, whatever comes.
+/// A process that ends with the test, even if the test fails.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // One that has ended needs no end.
+        // The process may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -55,14 +56,14 @@ impl Running {
         Self(command.spawn().unwrap())
     }
 
-    /// Waits until it is where the test wants it.
+    /// Waits until the process is where the test wants it.
     fn wait_for(&mut self, what: &str, is_there: impl Fn(&str, &str) -> bool) {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             let read =
                 |name: &str| fs::read_to_string(format!("/proc/{}/{name}", self.0.id())).unwrap_or_default();
             let (stat, call) = (read("stat"), read("syscall"));
-            // The state stands behind the name, which stands between parentheses: proc_pid_stat(5).
+            // The state follows the name, which is in parentheses: proc_pid_stat(5).
             let state = stat.rsplit(") ").next().unwrap_or_default();
             if is_there(state, &call) {
                 return;
@@ -81,7 +82,7 @@ impl Running {
     }
 }
 
-/// What is left of the secrets when the command has run.
+/// Returns the secrets that are still in memory when the command has run.
 fn left(bench: &Bench, secrets: &[Secret], args: &[&str], stdin: Stdio) -> Vec<String> {
     let mut running = Running::start(bench, args, stdin);
     running.wait_for("its end", |state, _| state.starts_with('T'));
@@ -94,7 +95,8 @@ fn the_search_finds_a_key_that_is_in_use() {
     let sign = ["sign", "-", "-o", "out", "--key", "key.pem"];
     let mut running = Running::start(&bench, &sign, Stdio::piped());
     let _open = running.0.stdin.take();
-    // The key was read, and standard input, the image, is waited for: descriptor 0 is the call's first argument.
+    // The program has read the key and waits for the image on standard input. The call's first argument is descriptor
+    // 0.
     running
         .wait_for("its input", |state, call| state.starts_with('S') && call.split(' ').nth(1) == Some("0x0"));
     let found = memory::found(&running.memory(), &secrets);

@@ -1,11 +1,11 @@
-//! Keys in a token: a real one, SoftHSM's, beside OpenSC's `pkcs11-tool`.
+//! Tests keys in a real token, SoftHSM, beside OpenSC's `pkcs11-tool`.
 
 use crate::common::token::{HASHES_ONLY, PIN, Tokens, module};
 use crate::common::{self, Bench, OTASEAL, root};
 use std::fs;
 use std::process::Output;
 
-/// `image.bin`, `key.pem` and its public half, also in the token `Release` as `firmware`.
+/// Makes `image.bin`, `key.pem` and its public key. The key is also in the token `Release`, as `firmware`.
 fn bench() -> Bench {
     let bench = Bench::new();
     bench.openssl("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key.pem");
@@ -18,7 +18,7 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
 }
 
-/// `otaseal sign --key KEY` must end with 3, say these parts, write nothing and not show the PIN.
+/// `otaseal sign --key KEY` must exit with 3, show these words, write nothing, and not show the PIN.
 fn refused(bench: &Bench, tokens: &Tokens<'_>, key: &str, parts: &[&str]) {
     let output = tokens.otaseal(&["sign", "image.bin", "-o", "out", "--key", key]);
     says(bench, key, &output, 3, parts);
@@ -66,7 +66,7 @@ fn what_cannot_be_used_is_told_apart() {
         3,
         &["the PIN could not be read from the file that pin-source names"],
     );
-    // The PIN itself, in a place that is none for it: `says` looks that it is not shown.
+    // The user gives the PIN itself where a file name belongs. `says` checks that no output shows it.
     for (code, wrong) in [
         (3, format!("{key}?pin-source={PIN}")),
         (3, format!("pkcs11:token=Other?pin-source={PIN}")),
@@ -109,7 +109,8 @@ fn what_cannot_be_used_is_told_apart() {
     let unknown = format!("{key};colour=red");
     says(&bench, key, &with_pin(Some(PIN), &unknown, &[]), 2, &["the unknown attribute `colour`"]);
 
-    // Two of a name; one that is no RSA key; one that devices do not verify; one that tells nothing of its public half.
+    // Two keys with one name, a key that is not RSA, a key that devices do not verify, and a key without its public
+    // key.
     bench.openssl("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out other.pem");
     tokens.import("Release", "other.pem", "firmware", "A1B3");
     refused(
@@ -132,7 +133,7 @@ fn what_cannot_be_used_is_told_apart() {
     refused(&bench, &tokens, "pkcs11:token=Release;object=curve", &["`curve` (id %C1)", "is not an RSA key"]);
     tokens.tool("Release", &["--keypairgen", "--key-type", "rsa:1024", "--label", "small", "--id", "C2"]);
     refused(&bench, &tokens, "pkcs11:token=Release;object=small", &["`small` (id %C2)", "1024 bits"]);
-    // Two tokens of a name.
+    // Two tokens have one name.
     tokens.make("Release");
     refused(&bench, &tokens, key, &["2 tokens match", "serial", "slot", "add serial= or slot-id="]);
 }
@@ -154,7 +155,7 @@ fn the_pin_comes_from_a_file_the_environment_or_an_option() {
         (&from_file, Some("wrong: the file comes first"), &[]),
         (key, Some(PIN), &module[..]),
         (key, None, &[&module[..], &["--passphrase-file", "pin file"]].concat()),
-        // p11-kit has been told of SoftHSM by Debian's package.
+        // Debian's package has told p11-kit about SoftHSM.
         (key, Some(PIN), &[]),
     ] {
         let mut command = tokens.command(OTASEAL);
@@ -195,7 +196,7 @@ fn a_key_is_made_inside_the_token_and_never_leaves_it() {
     assert!(told.stdout == bench.read("new.pem"));
     let source = text(&tokens.ok(&["pubkey", "--private-key", key, "--rust"]));
     assert!(source.contains("SELF_TEST"), "{source}");
-    // OpenSC reads the same public key, and OpenSSL accepts what it signs.
+    // OpenSC reads the same public key, and OpenSSL accepts its signature.
     tokens.tool("Release", &["--read-object", "--type", "pubkey", "--label", "fleet 2", "-o", "public.der"]);
     bench.openssl("pkey -pubin -in public.der -inform DER -out theirs.pem");
     assert!(bench.read("theirs.pem") == bench.read("new.pem"));
@@ -206,7 +207,7 @@ fn a_key_is_made_inside_the_token_and_never_leaves_it() {
     bench.ok(&["verify", "signed", "--key", "new.pem"]);
     tokens.ok(&["package", "image.bin", "--key", key, "--expect-public", "new.pem", "--out-dir", "package"]);
 
-    // A release, by the key that the settings name.
+    // Sign a release with the key that the settings name.
     bench.write("otaseal.toml", format!("key = '{key}'\nledger = 'ledger.jsonl'\n").as_bytes());
     let release = ["package", "image.bin", "--release", "--allow-no-key", "--out-dir", "release"];
     tokens.ok(&release);
@@ -215,7 +216,7 @@ fn a_key_is_made_inside_the_token_and_never_leaves_it() {
     tokens.ok(&words);
     fs::remove_file(bench.path("otaseal.toml")).unwrap();
 
-    // Whom the disk keeps from the public half is told where it is.
+    // If otaseal cannot write the public key, the error says where to get it.
     #[cfg(target_os = "linux")]
     {
         let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
@@ -229,7 +230,7 @@ fn a_key_is_made_inside_the_token_and_never_leaves_it() {
         assert!(told.stdout.starts_with(b"-----BEGIN PUBLIC KEY-----"));
     }
 
-    // Nothing is ever replaced, in the token or beside it.
+    // otaseal replaces no key in the token, and no file beside it.
     let again = tokens.otaseal(&["keygen", "--key", key, "--public", "out"]);
     says(&bench, key, &again, 3, &["already has a key of that name", "`fleet 2`"]);
     let other = "pkcs11:token=Release;object=other";
@@ -259,7 +260,7 @@ fn a_token_that_hashes_by_itself_is_given_the_image() {
     for name in ["image.bin.signed", "image.bin.gz.signed"] {
         bench.ok(&["verify", &format!("package/{name}"), "--key", "public.pem"]);
     }
-    // Longer than one piece.
+    // The image is longer than one piece.
     bench.write("long.bin", &common::firmware(300_000));
     tokens.ok(&["sign", "long.bin", "-o", "long.signed", "--key", key]);
     bench.ok(&["verify", "long.signed", "--key", "public.pem"]);
@@ -290,7 +291,7 @@ fn many_images_are_signed_by_a_token_at_once() {
     }
 }
 
-/// As cards for people have them: every signature wants the PIN once more.
+/// Some smart cards want the PIN again for every signature.
 #[test]
 fn a_key_that_wants_its_pin_each_time_gets_it() {
     let Some(module) = module() else { return };
@@ -307,7 +308,7 @@ fn a_key_that_wants_its_pin_each_time_gets_it() {
     }
 }
 
-/// A key that its maker allows one mechanism only.
+/// The key's maker allows it only one mechanism.
 #[test]
 fn a_key_says_itself_what_it_may_be_used_for() {
     let Some(module) = module() else { return };
@@ -325,7 +326,7 @@ fn a_key_says_itself_what_it_may_be_used_for() {
     refused(&bench, &tokens, "pkcs11:object=other", &["offers neither CKM_RSA_PKCS nor CKM_SHA256_RSA_PKCS"]);
 }
 
-/// `cargo xtask`, as a project without this program has it.
+/// Runs `cargo xtask` as a project without this program has it.
 #[test]
 fn the_cargo_hook_makes_and_uses_a_key_in_a_token() {
     let Some(module) = module() else { return };

@@ -1,13 +1,13 @@
-//! Every caller refuses every refusal of the policy: a table, callers by refusals.
+//! Tests that every caller of the policy refuses every case. It is a table of callers and refusals.
 //!
-//! A new caller is a line in [`CALLERS`], a new refusal a line in [`refusals`].
+//! To add a caller, add a line to [`CALLERS`]. To add a refusal, add a line to [`refusals`].
 
 use crate::common::Bench;
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
-/// Everything that leads to a signature of an image, or to the request for one.
+/// Every command that signs an image, or makes the request for a signature.
 const CALLERS: [Caller; 6] = [
     Caller {
         name: "sign",
@@ -44,7 +44,7 @@ const CALLERS: [Caller; 6] = [
         arguments: &["package", "IMAGE", "--key", "KEY", "--out-dir", "new"],
         reads_key_file: true,
     },
-    // `cargo xtask sign`, which is a function of the library.
+    // `cargo xtask sign` is a function of the library.
     Caller {
         name: HOOK,
         arguments: &["sign", "--firmware", "IMAGE", "--key", "KEY", "--out-dir", "new"],
@@ -57,24 +57,24 @@ const HOOK: &str = "cargo xtask sign";
 struct Caller {
     name: &'static str,
     arguments: &'static [&'static str],
-    /// Whether it opens the private key from a file, which is looked at before a release.
+    /// Whether it opens the private key from a file. otaseal checks that file before a release.
     reads_key_file: bool,
 }
 
-/// What must not be signed, and why.
+/// A case that otaseal must refuse, and the reason.
 struct Refusal {
     name: &'static str,
     image: &'static str,
     key: &'static str,
     options: Vec<&'static str>,
-    /// One of these is in the error.
+    /// The error holds one of these.
     says: &'static [&'static str],
     of_the_key_file: bool,
 }
 
 const ZEROS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 const RELEASE: [&str; 3] = ["--release", "--ledger", "new.jsonl"];
-/// A build that is packed already is refused before the policy sees it.
+/// otaseal refuses a build that is compressed already before the policy sees it.
 const PACKED: &str = "is compressed already";
 
 fn refusals() -> Vec<Refusal> {
@@ -153,7 +153,7 @@ fn refusals() -> Vec<Refusal> {
     ]
 }
 
-/// The inputs of the cases, and what this table needs besides.
+/// Copies the inputs of the cases, and makes the other files that this table needs.
 fn bench() -> Bench {
     let bench = Bench::new();
     let from = crate::common::root().join("tests/cmd/in");
@@ -177,7 +177,7 @@ fn bench() -> Bench {
     ] {
         bench.write(name, &fs::read(from.join(name)).unwrap());
     }
-    // Not beside its private key under the name that the hook looks for.
+    // The public key is not beside its private key, under the name that `cargo xtask` looks for.
     fs::copy(from.join("keys/public.pem"), bench.path("keys/private.public.pem")).unwrap();
     for (open, own) in
         [("keys/open.pem", "keys/other.pem"), ("keys/open.public.pem", "keys/other.public.pem")]
@@ -197,7 +197,7 @@ fn bench() -> Bench {
     bench
 }
 
-/// Runs a caller in a bench of its own; gives the exit code and the error.
+/// Runs a caller in its own bench. Returns the exit code and the error.
 fn run(caller: &Caller, image: &str, key: &str, options: &[&str]) -> (Bench, i32, String) {
     let bench = bench();
     let private = format!("{key}.pem");
@@ -223,7 +223,7 @@ fn run(caller: &Caller, image: &str, key: &str, options: &[&str]) -> (Bench, i32
     (bench, code.unwrap_or(-1), error)
 }
 
-/// The hook runs in this process: it gets whole paths.
+/// `cargo xtask` runs in this process, so it gets absolute paths.
 fn hook(bench: &Bench, arguments: &[String]) -> (Option<i32>, String) {
     let names_a_file = |argument: &str| argument.starts_with("new") || bench.path(argument).exists();
     let whole = |argument: &String| match argument.as_str() {
@@ -234,7 +234,7 @@ fn hook(bench: &Bench, arguments: &[String]) -> (Option<i32>, String) {
     let manifest = ["--manifest-path".into(), bench.path("Cargo.toml").into_os_string()];
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let code = otaseal::cargo::run(arguments.iter().map(whole).chain(manifest), &mut out, &mut err);
-    // An exit code does not give its number.
+    // An `ExitCode` does not show its number.
     let number = (0..=3).find(|number| code == std::process::ExitCode::from(*number));
     (number.map(i32::from), String::from_utf8(err).unwrap())
 }
@@ -245,7 +245,7 @@ fn made(bench: &Bench) -> Vec<String> {
     names.filter(|name| name.starts_with("new") && !is_empty(&bench.path(name))).collect()
 }
 
-/// A directory may be made before the first signature; no file may be in it.
+/// otaseal may make a directory before the first signature, but no file in it.
 fn is_empty(path: &Path) -> bool {
     path.is_dir() && fs::read_dir(path).unwrap().next().is_none()
 }

@@ -1,5 +1,5 @@
-//! The README's commands, run as they stand there: every ```` ```console ```` block, line by line, in the
-//! workspace. In what a block expects, `[..]` stands for any text of a line and `...` for any lines.
+//! Runs the README's commands: every ```` ```console ```` block, line by line, in the workspace. In the expected text
+//! of a block, `[..]` stands for any text of a line and `...` for any lines.
 use crate::common::root;
 use std::process::Command;
 

@@ -1,10 +1,10 @@
-//! Which setting counts: the command line's, or the file's.
+//! Tests which setting wins: the command line's or the file's.
 
 use crate::common::Bench;
 use std::fs;
 use std::path::Path;
 
-/// A project with an image, a key pair and another key.
+/// Makes a project with an image, a key pair and another key.
 fn bench() -> Bench {
     let bench = Bench::new();
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cmd/in");
@@ -15,7 +15,7 @@ fn bench() -> Bench {
     bench
 }
 
-/// The manifest of the package that these settings and these options make.
+/// Returns the manifest of the package that these settings and options make.
 fn manifest(bench: &Bench, settings: &str, options: &[&str]) -> serde_json::Value {
     bench.write("otaseal.toml", settings.as_bytes());
     let _ = fs::remove_dir_all(bench.path("dist"));
@@ -51,12 +51,12 @@ fn artefacts_legacy_and_devices_of_the_command_line_win() {
         ("legacy = false", &["--legacy"], &all),
         ("artefacts = ['plain', 'legacy-sig']\nlegacy = false", &["--legacy"], &["plain", "legacy-sig"]),
         ("artefacts = ['plain']", &["--artefacts", "signed"], &["signed"]),
-        // What the command line makes is what it says, whatever the file adds.
+        // If the command line says what to make, the file adds nothing.
         ("artefacts = ['plain']\nlegacy = true", &["--artefacts", "signed"], &["signed"]),
         ("legacy = true", &["--artefacts", "signed"], &["signed"]),
         ("legacy = false", &["--artefacts", "signed,legacy-sig"], &["signed", "legacy-sig"]),
         ("", &["--artefacts", "signed", "--legacy"], &["signed", "legacy-sig"]),
-        // Of everything, what the device accepts.
+        // otaseal tries all kinds, and keeps those that the device accepts.
         ("", &old, &["legacy-sig"]),
         ("for = ['esp8266@2.5.2']", &[], &["legacy-sig"]),
         ("for = ['esp8266@3.1.2']", &old, &["legacy-sig"]),
@@ -115,12 +115,12 @@ fn flash_modes_and_metadata_of_the_command_line_win() {
         bench.write("otaseal.toml", settings.as_bytes());
         bench.otaseal(&[&["package", "lamp.bin", "--allow-no-key"], options].concat()).status.success()
     };
-    // The image is DIO.
+    // The image has mode DIO.
     assert!(!accepts("expect-flash-mode = 'qio'", &[]));
     assert!(accepts("expect-flash-mode = 'qio'", &["--expect-flash-mode", "dio"]));
     assert!(accepts("set-flash-mode = 'qio'", &["--set-flash-mode", "dio", "--expect-flash-mode", "dio"]));
     assert!(accepts("set-flash-mode = 'qio'", &["--expect-flash-mode", "qio"]));
-    // What the image is expected to be is what the devices are, whatever the file says of them.
+    // `--expect-flash-mode` says the mode of the devices too, whatever mode the file says.
     let device = "for = ['esp8266@3.1.2']\nflash-mode = 'qio'";
     assert!(!accepts(device, &[]));
     assert!(accepts(device, &["--expect-flash-mode", "dio"]));
@@ -158,16 +158,16 @@ fn the_key_of_the_command_line_wins_with_all_that_belongs_to_it() {
     assert_eq!(key("key = 'other.pem'", &[]).unwrap(), other);
     assert_eq!(key("key = 'other.pem'", &["--key", "keys/private.pem"]).unwrap(), own);
     assert_eq!(key("signer-cmd = 'false'", &["--key", "other.pem"]).unwrap(), other);
-    // The public key of the settings belongs to the private one of the settings.
+    // The public key of the settings belongs to the private key of the settings.
     assert!(key("public-key = 'other-public.pem'", &[]).is_err());
     assert_eq!(key("public-key = 'keys/public.pem'", &["--key", "other.pem"]).unwrap(), other);
-    // The example key stands in for a key that is not there, and for no key that was named.
+    // The example key replaces a default key that does not exist. It never replaces a key that the user named.
     assert_eq!(key("key = 'nowhere.pem'\nexample-key = 'other.pem'", &[]).unwrap(), other);
     assert_eq!(key("example-key = 'other.pem'", &[]).unwrap(), own);
     assert!(key("example-key = 'other.pem'", &["--key", "nowhere.pem"]).is_err());
 }
 
-/// What the program says on both streams, and whether all went well.
+/// Returns the text of both streams, and whether the program succeeded.
 fn said(output: &std::process::Output) -> (bool, String) {
     let text = [&output.stdout[..], &output.stderr].concat();
     (output.status.success(), String::from_utf8(text).unwrap())
@@ -209,7 +209,7 @@ fn every_command_that_signs_or_judges_honours_the_key_of_the_file() {
     let json = bench.ok(&["verify", "signed", "--json"]).stdout;
     let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
     assert_eq!((&json["settings"], &json["verdict"]), (&"otaseal.toml".into(), &"accepted".into()));
-    // An option wins.
+    // An option wins over the file.
     bench.ok(&["keygen", "--private", "third.pem", "--public", "third-public.pem"]);
     let words = ["sign", "lamp.bin", "-o", "third", "--allow-no-key", "--key", "third.pem"];
     let (_, text) = said(&bench.ok(&words));
@@ -234,7 +234,7 @@ fn every_command_that_signs_honours_the_flash_mode_and_the_ledger_of_the_file() 
     ];
     for words in commands {
         let words = [words, &["--allow-no-key"]].concat();
-        // The image is DIO.
+        // The image has mode DIO.
         bench.write("otaseal.toml", b"expect-flash-mode = 'qio'\nledger = 'ledger.jsonl'\n");
         bench.fails(3, &words);
         assert!(!bench.path("out").exists() && !bench.path("ledger.jsonl").exists(), "{words:?}");
@@ -265,7 +265,7 @@ fn compress_and_verify_honour_what_concerns_them() {
     assert_eq!((judge(&[]), judge(&["--flash-mode", "dio"])), (Some(1), Some(0)));
 }
 
-/// A key that cannot be read is an error. It has no stand-in: anybody can sign with the example key.
+/// If otaseal cannot read a key, it fails. It does not use the example key: anybody can sign with that.
 #[test]
 fn the_example_key_does_not_stand_in_for_a_key_that_cannot_be_read() {
     let bench = bench();
@@ -303,7 +303,7 @@ fn the_file_is_found_up_to_the_top_of_the_repository() {
     let (done, text) = package(&[]);
     assert!(!done && text.contains("no firmware to package"), "outside of a repository: {text}");
     fs::create_dir(bench.path(".git")).unwrap();
-    // Key, firmware and output are where the file is.
+    // The paths of key, firmware and output belong to the file's directory.
     let (done, text) = package(&[]);
     let file = bench.path("otaseal.toml").canonicalize().unwrap();
     assert!(done && text.contains(&format!("settings {}", file.display())), "{text}");
@@ -314,7 +314,7 @@ fn the_file_is_found_up_to_the_top_of_the_repository() {
     assert!(bench.path("firmware/build/dist/near.bin.signed").exists());
 }
 
-/// Only root can give a file away.
+/// Changes the owner of a file, so it needs root.
 #[cfg(unix)]
 #[test]
 fn a_command_that_signs_counts_only_in_a_file_of_the_user() {
@@ -330,7 +330,7 @@ fn a_command_that_signs_counts_only_in_a_file_of_the_user() {
     assert!(!bench.path("was-run").exists());
 }
 
-/// Every option that the table gives a command can be parsed, and a switch can be switched off.
+/// The program parses every option that the table gives to a command. A switch can be switched off.
 #[test]
 fn a_switch_of_the_command_line_can_say_no() {
     let bench = bench();

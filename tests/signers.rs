@@ -1,4 +1,4 @@
-//! A signature is the same bytes whoever holds the key: a file, an encrypted file, a token, a command, another machine.
+//! Tests that all signers give the same bytes: a file, an encrypted file, a token, a command, offline signing.
 
 use crate::common::token::{HASHES_ONLY, Tokens, module};
 use crate::common::{self, Bench};
@@ -6,8 +6,8 @@ use std::fs;
 
 const PADS: &str = "openssl pkeyutl -sign -inkey key.pem -pkeyopt rsa_padding_mode:pkcs1";
 
-/// `image.bin`, a key in `key.pem`, `locked.pem` and `public.pem`, and what OpenSSL makes of them: `signed` in the
-/// current form, `legacy` in that of old cores.
+/// Makes `image.bin`, a key in `key.pem`, `locked.pem` and `public.pem`, and OpenSSL's signed images: `signed` with the
+/// current signature, `legacy` with the legacy signature.
 fn bench(bits: usize) -> Bench {
     let bench = Bench::new();
     bench.openssl(&format!("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:{bits} -out key.pem"));
@@ -27,7 +27,7 @@ fn bench(bits: usize) -> Bench {
     bench
 }
 
-/// `otaseal sign` with these options makes OpenSSL's bytes in both forms, or in the current one alone.
+/// `otaseal sign` with these options gives OpenSSL's bytes with both signatures, or only with the current one.
 fn signs(bench: &Bench, options: &[&str], both: bool, run: impl Fn(&[&str])) {
     let mut words = vec!["sign", "image.bin", "-o", "out"];
     words.extend(options);
@@ -55,7 +55,7 @@ fn a_signature_is_the_same_bytes_whoever_holds_the_key() {
         let options = ["--key", "public.pem", "--signer-cmd", &hashes, "--signer-cmd-input", "digest"];
         signs(&bench, &options, false, run);
 
-        // Elsewhere: only the request, or only its bytes, go there, and only the signature comes back.
+        // Sign offline: only the request or its bytes go there, and only the signature comes back.
         bench.ok(&["digest", "image.bin", "--key", "public.pem", "-o", "request.json"]);
         bench.ok(&["digest", "image.bin", "--raw", "digest-info", "-o", "info"]);
         bench.ok(&["digest", "image.bin", "--raw", "digest", "-o", "bare"]);
@@ -95,17 +95,17 @@ fn a_token_signs_the_same_bytes_too() {
         tokens.import("Release", "key.pem", "firmware", "A1B2");
         let run = |words: &[&str]| drop(tokens.ok(words));
         signs(&bench, &["--key", "pkcs11:token=Release;object=firmware"], true, run);
-        // A token that only hashes by itself.
+        // This token only signs what it hashes itself.
         tokens.configure(HASHES_ONLY);
         signs(&bench, &["--key", "pkcs11:token=Release;id=%A1%B2"], false, run);
     }
 }
 
-/// One way to have a command sign `image.bin`: the words for it, and what they must make.
+/// One way to let a command sign `image.bin`: the command line, and the output that it must make.
 struct Road {
     name: &'static str,
     words: &'static [&'static str],
-    /// Whether the command stands in `otaseal.toml`.
+    /// Whether `otaseal.toml` names the command.
     by_settings: bool,
     made: &'static str,
 }
@@ -198,7 +198,7 @@ fn a_command_signs_the_same_bytes_on_every_road() {
     }
 }
 
-/// What a command can do wrong, its public key, and what is said of it.
+/// The faults of a command, its public key, and the message for each.
 #[cfg(unix)]
 #[test]
 fn what_a_command_does_wrong_is_refused_on_every_road() {
@@ -227,7 +227,7 @@ fn what_a_command_does_wrong_is_refused_on_every_road() {
     }
 }
 
-/// An option wins over the settings as a whole, and what has no meaning is said to have none.
+/// An option replaces all signer settings of the file, and otaseal refuses an option that then has no effect.
 #[test]
 fn a_key_that_is_named_signs_in_place_of_the_command_in_the_settings() {
     let bench = bench(2048);
@@ -240,7 +240,7 @@ fn a_key_that_is_named_signs_in_place_of_the_command_in_the_settings() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(2) && errors.contains("it takes no passphrase"), "{errors}");
     assert_eq!(with(&["--signer-cmd", "true"]).status.code(), Some(2), "a command needs its public key");
-    // The place that a token's public key has, where nothing names another.
+    // Without another name, otaseal looks for a token's public key in this place.
     bench.write("otaseal.toml", format!("signer-cmd = '{PADS}'\n").as_bytes());
     let output = with(&[]);
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -290,7 +290,7 @@ fn a_key_that_is_named_signs_in_place_of_the_command_in_the_settings() {
     assert!(!bench.path("out").exists());
 }
 
-/// Where the settings are is where their command runs.
+/// A command of the settings runs in the directory of the settings file.
 #[cfg(unix)]
 #[test]
 fn the_command_of_a_settings_file_runs_where_the_file_is() {
@@ -308,7 +308,7 @@ fn the_command_of_a_settings_file_runs_where_the_file_is() {
     assert!(bench.read("made/image.bin.signed") == bench.read("signed"));
 }
 
-/// What is signed elsewhere, or for the Arduino cores, can be a release too: nothing less is asked of it.
+/// Offline signing and `signing-py` can sign a release too. otaseal asks the same of it.
 #[test]
 fn a_release_asks_the_same_of_every_road() {
     let bench = bench(2048);
@@ -353,7 +353,7 @@ fn a_request_is_what_openssl_says_of_the_image() {
     bench.openssl("pkey -pubin -in public.pem -outform DER -out public.der");
     let id = String::from_utf8(bench.openssl("dgst -sha256 -r public.der").stdout).unwrap();
     assert!(request.contains(&id[..64]), "{request}");
-    // What stands in the padding of OpenSSL's own signature is the DigestInfo.
+    // The padding of OpenSSL's own signature holds the DigestInfo.
     bench.openssl("pkeyutl -verifyrecover -pubin -inkey public.pem -in signature -out recovered");
     let info: String = bench.read("recovered").iter().map(|byte| format!("{byte:02x}")).collect();
     assert!(request.contains(&format!("\"digest_info\": \"{info}\"")), "{request}");

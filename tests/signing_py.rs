@@ -1,5 +1,5 @@
-//! `otaseal signing-py` in the places where the Arduino cores' signing.py stands: the recipe lines of platform.txt,
-//! a PlatformIO build, and every way in which the script reports success after a failure.
+//! Tests `otaseal signing-py` in place of the Arduino cores' signing.py: in the recipe lines of platform.txt, in a
+//! PlatformIO build, and for every failure that the script reports as success.
 
 use crate::common::{OTASEAL, input, root, tempdir};
 use std::fs;
@@ -10,7 +10,7 @@ fn signing_py(dir: &Path, args: &[&str]) -> Output {
     Command::new(OTASEAL).arg("signing-py").args(args).current_dir(dir).output().unwrap()
 }
 
-/// Runs a tool that the test needs; without it the test is skipped, in CI it fails.
+/// Runs a tool that the test needs. If it is missing, the test is skipped; in CI it fails.
 fn tool(command: &mut Command) -> Option<Output> {
     match command.output() {
         Ok(output) => Some(output),
@@ -27,7 +27,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Whether OpenSSL accepts an image that was signed by the example key.
+/// Returns whether OpenSSL accepts an image that the example key signed.
 fn openssl_accepts(dir: &Path, signed: &Path) -> Option<bool> {
     let bytes = fs::read(signed).unwrap();
     let (rest, length) = bytes.split_last_chunk::<4>().unwrap();
@@ -41,9 +41,9 @@ fn openssl_accepts(dir: &Path, signed: &Path) -> Option<bool> {
     Some(tool(&mut openssl)?.status.success())
 }
 
-/// Compiles a C file that includes the header as the core does, and gives what the array holds up to its zero.
+/// Compiles a C file that includes the header as the core does. Returns the array up to its zero.
 fn key_in_header(dir: &Path, include: &Path) -> Option<Vec<u8>> {
-    // The core's macros for data in flash; on this machine there is one memory.
+    // The core's macros for data in flash. This machine has only one memory.
     fs::write(dir.join("pgmspace.h"), "#define PROGMEM\n").unwrap();
     let source = "#include <Updater_Signing.h>\n#include <stdio.h>\n#include <string.h>\n\
         #if !ARDUINO_SIGNING\n#error checking is off\n#endif\n\
@@ -60,7 +60,7 @@ fn key_in_header(dir: &Path, include: &Path) -> Option<Vec<u8>> {
     Some(Command::new(dir.join("main")).output().unwrap().stdout)
 }
 
-/// Appendix of the survey of signing.py: each of these ends with exit code 0 there.
+/// From the appendix of the survey of signing.py: the script exits with 0 for each of these.
 #[test]
 fn what_the_script_lets_pass_fails_here() {
     let key = |name: &str| input(&format!("keys/{name}")).display().to_string();
@@ -102,7 +102,7 @@ fn what_the_script_lets_pass_fails_here() {
     }
 }
 
-/// The script calls the program `openssl` and goes on without it.
+/// The script calls the program `openssl`, and goes on without it.
 #[test]
 fn nothing_else_needs_to_be_installed() {
     let dir = tempdir();
@@ -129,7 +129,7 @@ fn the_header_is_rewritten_only_when_the_key_changes() {
         fs::metadata(&header).unwrap().modified().unwrap()
     };
     let first = write("keys/public.pem");
-    // The same key in another form is the same header.
+    // The same key in another form gives the same header.
     assert_eq!(write("keys/public.pkcs1.pem"), first);
     let Some(key) = key_in_header(dir.path(), &dir.path().join("core")) else { return };
     assert_eq!(text(&key), fs::read_to_string(input("keys/public.pem")).unwrap());
@@ -138,7 +138,7 @@ fn the_header_is_rewritten_only_when_the_key_changes() {
     assert_eq!(text(&key), fs::read_to_string(input("keys/other.public.pem")).unwrap());
 }
 
-/// The recipe lines of a document: `NAME=COMMAND`.
+/// Returns the recipe lines of a document: `NAME=COMMAND`.
 fn recipes(document: &str) -> Vec<(String, String)> {
     let lines = document.lines().filter(|line| line.starts_with("recipe."));
     lines
@@ -204,8 +204,8 @@ fn the_lines_for_platform_txt_build_and_sign_a_sketch() {
     }
 }
 
-/// PlatformIO is SCons with an environment: this builds with SCons itself and an environment that has what the
-/// script asks of PlatformIO's. As there, `pre:` scripts run before the framework's and the others after it.
+/// PlatformIO is SCons with an environment. This test builds with SCons itself, and with an environment that has what
+/// the script needs of PlatformIO's. As there, `pre:` scripts run before the framework's, and the others run after it.
 const SCONSTRUCT: &str = r#"
 import os
 env = Environment(ENV=os.environ, PROJECT_DIR=Dir(".").abspath, PROGNAME="firmware")
@@ -267,7 +267,7 @@ fn the_platformio_script_builds_the_key_in_and_signs() {
     let pem = fs::read(input("keys/public.pem")).unwrap();
     assert!(bytes.windows(pem.len()).any(|part| part == pem), "the public key is in what was built");
 
-    // Nothing changed: nothing is built, and the signed image is still that of this build.
+    // Nothing changed, so nothing is built, and the signed image is still from this build.
     assert!(text(&build("").unwrap().stdout).contains("up to date"));
 
     main("int answer = 43;");
@@ -275,14 +275,14 @@ fn the_platformio_script_builds_the_key_in_and_signs() {
     let rebuilt = fs::read(&image).unwrap();
     assert!(rebuilt != bytes && fs::read(&signed).unwrap().starts_with(&rebuilt) && legacy.exists());
 
-    // A build that cannot be signed fails, and leaves no signed image of an earlier build behind.
+    // If a build cannot be signed, it fails, and leaves no signed image of an earlier build.
     main("int answer = 44;");
     let output = build("custom_otaseal_private_key=keys/missing.pem").unwrap();
     assert!(!output.status.success() && !signed.exists() && !legacy.exists(), "{}", text(&output.stdout));
-    // Once more without a change: still no success without a signature.
+    // Build once more without a change. There is still no success without a signature.
     assert!(!build("custom_otaseal_private_key=keys/missing.pem").unwrap().status.success());
 
-    // A command in place of the private key: the same bytes, and no success without a signature.
+    // A command replaces the private key. The bytes are the same, and there is no success without a signature.
     main("int answer = 47;");
     fs::rename(project.join("keys/private.pem"), dir.path().join("private.pem")).unwrap();
     let pads = format!(
@@ -298,7 +298,7 @@ fn the_platformio_script_builds_the_key_in_and_signs() {
     assert!(!output.status.success() && !signed.exists(), "{}", text(&output.stdout));
     fs::rename(dir.path().join("private.pem"), project.join("keys/private.pem")).unwrap();
 
-    // Without a public key, or with the private one in its place, nothing is compiled.
+    // Without a public key, or with the private key in its place, nothing is compiled.
     for option in ["custom_otaseal_public_key=keys/missing.pem", "custom_otaseal_public_key=keys/private.pem"]
     {
         main("int answer = 45;");
@@ -309,7 +309,7 @@ fn the_platformio_script_builds_the_key_in_and_signs() {
             text(&output.stdout)
         );
     }
-    // Named once, it would do half of its work: that fails too.
+    // If the project names the script once, it would do only half of its work. That fails too.
     for (scripts, missing) in [("pre:otaseal_sign.py", "post:"), ("otaseal_sign.py", "pre:")] {
         let output = build_with(scripts, "").unwrap();
         let stderr = text(&output.stderr);

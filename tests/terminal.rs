@@ -1,4 +1,4 @@
-//! What others wrote into files is shown, and never obeyed by a terminal.
+//! otaseal shows texts from files, and the terminal never obeys control characters in them.
 
 use crate::common::{Bench, input};
 use std::fs;
@@ -6,7 +6,7 @@ use std::fs;
 /// Escape sequences and a line end, as JSON spells them.
 const HOSTILE: &str = r#""\u001b[2Jgone\u009b\r\nerror: made up""#;
 
-/// A file of `tests/cmd/in` in which a text was replaced.
+/// Copies a file of `tests/cmd/in`, and replaces a text in it.
 fn changed(bench: &Bench, file: &str, old: &str, new: &str, name: &str) {
     let text = fs::read_to_string(input(file)).unwrap();
     assert!(text.contains(old), "{file} has no {old}");
@@ -24,7 +24,7 @@ fn escape_sequences_in_files_do_not_reach_the_terminal() {
     copy("signatures/raw", "raw");
     let ledger = |old, name| {
         changed(&bench, "ledger.jsonl", old, "HOSTILE", name);
-        // The lines after the first one know what it was.
+        // The lines after the first hold the digest of the line before.
         let first = bench.read(name).split_inclusive(|&byte| byte == b'\n').next().unwrap().to_vec();
         bench.write(name, &first);
     };

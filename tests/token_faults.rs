@@ -1,5 +1,5 @@
-//! Tokens that fail: locked, pulled out, short of sessions, wrong. SoftHSM does none of it, so a module between it and
-//! the program does.
+//! Tests tokens that fail: locked, pulled out, short of sessions, wrong. SoftHSM does none of this, so a module between
+//! it and the program does.
 
 #![cfg(unix)]
 
@@ -9,7 +9,7 @@ use std::process::Output;
 
 const KEY: &str = "pkcs11:token=Release;object=firmware";
 
-/// A token with a key, an image, and the module that fails.
+/// Makes a token with a key, an image, and the module that fails.
 fn bench() -> Bench {
     let bench = Bench::new();
     bench.openssl("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key.pem");
@@ -29,8 +29,8 @@ fn tokens(bench: &Bench) -> Option<Tokens<'_>> {
     Some(tokens)
 }
 
-/// `otaseal ARGS` with a token that has this fault. It is to end by itself: who waits for a session that never comes is
-/// killed.
+/// Runs `otaseal ARGS` with a token that has this fault. It must end by itself: a process that waits for a session
+/// forever is killed.
 fn otaseal(tokens: &Tokens<'_>, fault: &str, args: &[&str]) -> Output {
     let mut command = tokens.command("timeout");
     command.args(["60", OTASEAL]).args(args);
@@ -42,7 +42,7 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
 }
 
-/// Nothing but what was there before.
+/// Checks that there is no new file.
 fn nothing_new(bench: &Bench) {
     let names = std::fs::read_dir(bench.dir()).unwrap().map(|entry| entry.unwrap().file_name());
     let known = ["key.pem", "public.pem", "image.bin", "faulty.so", "tokens", "softhsm2.conf"];
@@ -97,7 +97,7 @@ fn each_fault_is_exit_code_3_with_its_name_and_no_file() {
     }
 }
 
-/// An empty PIN is a secret that did not arrive. A token would count it as a wrong one, and lock after a few.
+/// An empty PIN is a missing secret. A token would count it as a wrong PIN, and lock after a few.
 #[test]
 fn an_empty_pin_is_never_tried() {
     let bench = bench();
@@ -118,7 +118,7 @@ fn an_empty_pin_is_never_tried() {
     let variable = "the PIN is empty (the environment variable OTASEAL_PKCS11_PIN)";
     for (key, pin, options, says) in [
         (KEY, Some(""), &[][..], variable),
-        // What is set and empty did not arrive: it is no wish for another source.
+        // A variable that is set and empty is a missing secret. It does not ask for another source.
         (KEY, Some(""), &["--passphrase-file", "pin"], variable),
         (&empty, Some(PIN), &[], "the PIN is empty (empty)"),
         (&line, Some(PIN), &[], "the PIN is empty (line)"),
@@ -147,7 +147,7 @@ fn an_empty_pin_is_never_tried() {
     assert_eq!(logins(), 1, "a login that is not noted proves nothing");
 }
 
-/// A token that hashes by itself fails at other calls.
+/// If a token hashes by itself, it fails at other calls.
 #[test]
 fn a_token_that_hashes_fails_as_loudly() {
     let bench = bench();
@@ -170,7 +170,7 @@ fn a_token_that_hashes_fails_as_loudly() {
     }
 }
 
-/// What is no signature of the key that the token showed is not written by any command that signs.
+/// If the token returns a wrong signature, no command that signs writes it.
 #[test]
 fn no_command_takes_a_wrong_signature() {
     let bench = bench();
@@ -178,7 +178,7 @@ fn no_command_takes_a_wrong_signature() {
     let package = ["package", "image.bin", "--key", KEY, "--out-dir", "out"];
     let legacy = ["sign", "image.bin", "-o", "out", "--legacy", "out.legacy", "--key", KEY];
     for args in [&package[..], &legacy] {
-        // The second one, too: the first is good.
+        // The second signature is wrong too. The first is good.
         for fault in ["flipped", "flipped:1", "short", "zeros"] {
             let output = otaseal(&tokens, fault, args);
             let said = text(&output);
@@ -218,7 +218,7 @@ fn a_batch_with_fewer_sessions_than_threads_signs_everything() {
     }
     let mut args = vec!["sign", "--jobs", "8", "--out-dir", "signed", "--key", KEY];
     args.extend(names.iter().map(String::as_str));
-    // The first session is that of the login.
+    // The first session is for the login.
     for sessions in [1, 2, 3, 8] {
         for configuration in ["", HASHES_ONLY] {
             tokens.configure(configuration);
@@ -232,7 +232,7 @@ fn a_batch_with_fewer_sessions_than_threads_signs_everything() {
     }
 }
 
-/// What was signed before stays, nothing of what came after, and every input is named.
+/// Images that were signed before the fault stay. There are none after it, and the report names every input.
 #[test]
 fn a_token_that_is_pulled_out_in_a_batch_ends_it() {
     let bench = bench();
@@ -254,7 +254,7 @@ fn a_token_that_is_pulled_out_in_a_batch_ends_it() {
                 .unwrap()
                 .map(|entry| entry.unwrap().path().to_str().unwrap().to_owned())
                 .collect();
-            // Threads that were signing when it happened may have been as far.
+            // Other threads may have been signing at that moment.
             assert!((5..=7).contains(&signed.len()), "{fault} {more:?}: {signed:?} {said}");
             for name in &signed {
                 bench.ok(&["verify", name, "--key", "public.pem"]);

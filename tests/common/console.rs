@@ -1,9 +1,9 @@
-//! Commands in documents, and what they are to print.
+//! Reads commands in documents, with the text that they must print.
 //!
-//! They stand in ```` ```console ```` blocks, each behind a `$ `. In what a block expects, `[..]` stands for any text of a
-//! line and `...` for any lines.
+//! The commands are in ```` ```console ```` blocks, each after a `$ `. In the expected text of a block, `[..]` stands
+//! for any text of a line and `...` for any lines.
 
-/// One command and what it is to print.
+/// One command, and the text that it must print.
 pub(crate) struct Step {
     pub(crate) line: usize,
     pub(crate) command: String,
@@ -28,7 +28,7 @@ pub(crate) fn steps(text: &str) -> Vec<Step> {
         }
     }
     for step in &mut steps {
-        // An empty line stands between two commands, not in what the first one prints.
+        // An empty line separates two commands. It is not part of the output.
         while step.expected.last().is_some_and(String::is_empty) {
             step.expected.pop();
         }

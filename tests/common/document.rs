@@ -1,4 +1,4 @@
-//! A document's sections, and its commands as a shell runs them.
+//! Reads the sections of a document, and runs its commands as a shell does.
 
 use super::console::{lines_match, steps};
 use super::{Bench, OTASEAL, root};
@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// The text of one section of a file in docs.
+/// Returns the text of one section of a file in docs.
 pub(crate) fn section(document: &str, title: &str) -> String {
     let path = root().join("docs").join(document);
     let text = fs::read_to_string(path).unwrap();
@@ -15,20 +15,20 @@ pub(crate) fn section(document: &str, title: &str) -> String {
     rest[..rest.find("\n## ").unwrap_or(rest.len())].to_owned()
 }
 
-/// Its code blocks of one language.
+/// Returns its code blocks in one language.
 pub(crate) fn blocks(text: &str, language: &str) -> Vec<String> {
     let mark = format!("```{language}\n");
     text.split(mark.as_str()).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
 }
 
-/// `sh -e -c SCRIPT` with `otaseal` in its PATH.
+/// Runs `sh -e -c SCRIPT` with `otaseal` in its PATH.
 pub(crate) fn shell(directory: &Path, script: &str, environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new("sh");
     command.args(["-e", "-c", script]).current_dir(directory).env("PATH", path());
     command.envs(environment.iter().copied()).output().unwrap()
 }
 
-/// The same at a terminal, with the answers to its prompts.
+/// Does the same at a terminal, and answers the prompts.
 pub(crate) fn shell_at_a_terminal(directory: &Path, script: &str, answers: &[(&str, &str)]) -> Output {
     let terminal = root().join("tests/peers/terminal.py");
     let mut command = Command::new("python3");
@@ -42,7 +42,7 @@ fn path() -> String {
     format!("{program}:{}", std::env::var("PATH").unwrap())
 }
 
-/// Types the console lines of a text: each succeeds and prints what stands below it. How many there were.
+/// Types the console lines of a text. Each must succeed and print the text below it. Returns the number of lines.
 pub(crate) fn type_console(bench: &Bench, text: &str) -> usize {
     let steps = steps(text);
     for step in &steps {

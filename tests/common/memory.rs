@@ -1,11 +1,12 @@
-//! The memory of a process, looked at from outside as a core dump would show it, and the numbers of a key to look for.
+//! Reads the memory of a process from outside, as a core dump would show it, and lists the numbers of a key to look
+//! for.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::process::Command;
 
-/// Bytes that must not be found, and what they are.
+/// Bytes that a test must not find, and their names.
 pub(crate) type Secret = (String, Vec<u8>);
 
 const NUMBERS: &str = "
@@ -18,12 +19,12 @@ for name in ('p', 'q', 'd', 'dmp1', 'dmq1', 'iqmp'):
 print('iqmp*R', '%x' % ((numbers.iqmp << (numbers.p.bit_length() + 63) // 64 * 64) % numbers.p))
 ";
 
-/// Bytes of one piece of a number that is searched: long enough to be no chance, short enough that a number of which the
-/// start was overwritten is still found.
+/// Bytes of one piece of a number to search for. It is too long to match by chance. It is short enough to find a number
+/// whose start was overwritten.
 const PIECE: usize = 32;
 
-/// The private numbers of a PEM key, in pieces, in each order that bytes and 64-bit words can stand in. Nothing, said
-/// loudly, where Python cannot read keys; in CI that is a failure.
+/// Returns the private numbers of a PEM key, in pieces, in every order of bytes and 64-bit words. If Python cannot read
+/// keys, it prints a notice and returns nothing; in CI it fails.
 pub(crate) fn private_numbers(key: &Path) -> Option<Vec<Secret>> {
     let numbers = Command::new("python3").args(["-c", NUMBERS]).arg(key).output();
     let Some(numbers) = numbers.ok().filter(|output| output.status.success()) else {
@@ -53,7 +54,7 @@ pub(crate) fn private_numbers(key: &Path) -> Option<Vec<Secret>> {
     Some(secrets)
 }
 
-/// Everything that a process can read of itself and write, with what it is mapped from.
+/// Returns all memory of a process that it can read and write, with the file that it is mapped from.
 pub(crate) fn of(process: u32) -> Vec<(String, Vec<u8>)> {
     let maps = fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
     let mut memory = File::open(format!("/proc/{process}/mem")).unwrap();
@@ -62,7 +63,7 @@ pub(crate) fn of(process: u32) -> Vec<(String, Vec<u8>)> {
         let (range, rest) = line.split_once(' ').unwrap();
         let (start, end) = range.split_once('-').unwrap();
         let (start, end) = (u64::from_str_radix(start, 16).unwrap(), u64::from_str_radix(end, 16).unwrap());
-        // What is mapped from a file and cannot be written holds no secrets.
+        // Memory that is mapped from a file and not writable holds no secrets.
         if !rest.starts_with("rw") || end - start > 1 << 30 {
             continue;
         }
@@ -79,7 +80,7 @@ pub(crate) fn of(process: u32) -> Vec<(String, Vec<u8>)> {
     regions
 }
 
-/// The secrets that are there, and where.
+/// Returns the secrets that are there, and their places.
 pub(crate) fn found(memory: &[(String, Vec<u8>)], secrets: &[Secret]) -> Vec<String> {
     let places = |secret: &[u8]| {
         let holds = |region: &&(String, Vec<u8>)| memchr::memmem::find(&region.1, secret).is_some();
@@ -93,7 +94,7 @@ pub(crate) fn found(memory: &[(String, Vec<u8>)], secrets: &[Secret]) -> Vec<Str
         .collect()
 }
 
-/// A passphrase, and what HMAC (RFC 2104) makes of it with its two pads.
+/// Returns a passphrase, and the two padded forms that HMAC (RFC 2104) makes of it.
 pub(crate) fn of_passphrase(passphrase: &str) -> Vec<Secret> {
     let padded = [0x36, 0x5C].map(|pad| {
         let bytes = passphrase.bytes().map(|byte| byte ^ pad).collect();

@@ -1,4 +1,4 @@
-//! A directory, the program, and the peers that judge it.
+//! A directory for a test, the program, and the peers that judge it.
 
 pub(crate) mod console;
 pub(crate) mod document;
@@ -24,20 +24,20 @@ pub(crate) fn input(name: &str) -> PathBuf {
     root().join("tests/cmd/in").join(name)
 }
 
-/// A temporary directory on the disk, whatever [`sandboxes_in_memory`] did.
+/// Makes a temporary directory on the disk, even after [`sandboxes_in_memory`].
 pub(crate) fn tempdir() -> tempfile::TempDir {
     tempfile::tempdir_in(std::env::temp_dir()).unwrap()
 }
 
-/// Puts the sandboxes of trycmd into memory where there is room: to copy the inputs of 700 cases to a disk takes a
-/// minute of system time.
+/// Puts the sandboxes of trycmd into memory if there is room. Copying the inputs of 700 cases to a disk takes a minute
+/// of system time.
 pub(crate) fn sandboxes_in_memory() {
     #[cfg(target_os = "linux")]
     {
         let memory = Path::new("/dev/shm");
         let room = rustix::fs::statvfs(memory).is_ok_and(|disk| disk.f_bavail * disk.f_frsize > 1 << 28);
         if room && tempfile::tempdir_in(memory).is_ok() {
-            // It fails if it was done already.
+            // This fails if it is done already.
             let _ = tempfile::env::override_temp_dir(memory);
         }
     }
@@ -67,17 +67,17 @@ impl Bench {
         fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    /// `otaseal ARGS` in the directory.
+    /// Runs `otaseal ARGS` in the directory.
     pub(crate) fn otaseal(&self, args: &[&str]) -> Output {
         Command::new(OTASEAL).args(args).current_dir(self.dir()).output().unwrap()
     }
 
-    /// `otaseal ARGS`, which must succeed.
+    /// Runs `otaseal ARGS`, which must succeed.
     pub(crate) fn ok(&self, args: &[&str]) -> Output {
         succeeded(args.join(" "), self.otaseal(args))
     }
 
-    /// `otaseal ARGS`, which must end with this exit code and say why.
+    /// Runs `otaseal ARGS`, which must end with this exit code and say why.
     pub(crate) fn fails(&self, code: i32, args: &[&str]) -> Output {
         let output = self.otaseal(args);
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -87,18 +87,18 @@ impl Bench {
         output
     }
 
-    /// Any other program, which must succeed.
+    /// Runs any other program, which must succeed.
     pub(crate) fn run(&self, program: &str, args: &[impl AsRef<OsStr>]) -> Output {
         let output = Command::new(program).args(args).current_dir(self.dir()).output();
         succeeded(program.into(), output.unwrap_or_else(|error| panic!("{program}: {error}")))
     }
 
-    /// `openssl WORDS`.
+    /// Runs `openssl WORDS`.
     pub(crate) fn openssl(&self, words: &str) -> Output {
         self.run("openssl", &words.split_whitespace().collect::<Vec<_>>())
     }
 
-    /// A Python script with arguments.
+    /// Runs a Python script with arguments.
     pub(crate) fn python(&self, script: &str, args: &[&str]) -> Output {
         self.run("python3", &[&["-c", script], args].concat())
     }
@@ -110,7 +110,7 @@ fn succeeded(what: String, output: Output) -> Output {
     output
 }
 
-/// Whether Python has a module. Outside CI a missing one is said loudly; in CI it is a failure.
+/// Returns whether Python has a module. If not, it prints a notice; in CI it fails.
 pub(crate) fn python_with(module: &str) -> bool {
     let script = format!("import {module}");
     let found = Command::new("python3").args(["-c", &script]).output().is_ok_and(|out| out.status.success());
@@ -121,7 +121,8 @@ pub(crate) fn python_with(module: &str) -> bool {
     found
 }
 
-/// Bytes that compress about as well as firmware does, the same on every run. They carry no token, no magic.
+/// Returns bytes that compress about as well as firmware does. They are the same on every run, and hold no token and no
+/// magic.
 pub(crate) fn firmware(length: usize) -> Vec<u8> {
     let mut state = 0x2545_F491u32;
     let mut bytes = Vec::with_capacity(length + 8);

@@ -1,4 +1,4 @@
-//! A software token (SoftHSM) in a directory of its own.
+//! Makes a software token (SoftHSM) in its own directory.
 
 use super::{Bench, OTASEAL};
 use std::ffi::OsStr;
@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 pub(crate) const PIN: &str = "tulip-2718";
-/// Configuration of a token without `CKM_RSA_PKCS`. (SoftHSM 2.6.1 overlooks the first name of a list of forbidden ones.)
+/// Configuration of a token without `CKM_RSA_PKCS`. SoftHSM 2.6.1 overlooks the first name in a list of forbidden ones.
 pub(crate) const HASHES_ONLY: &str = "slots.mechanisms = CKM_SHA256_RSA_PKCS,CKM_RSA_PKCS_KEY_PAIR_GEN";
 const SO_PIN: &str = "officer-31415";
 
-/// Where SoftHSM's module is. Outside CI a missing one is said loudly; in CI it is a failure.
+/// Returns the path of SoftHSM's module. If it is missing, it prints a notice; in CI it fails.
 pub(crate) fn module() -> Option<PathBuf> {
     let places = ["/usr/lib/softhsm", "/usr/lib64", "/usr/local/lib/softhsm", "/opt/homebrew/lib/softhsm"];
     let module =
@@ -55,7 +55,7 @@ impl<'a> Tokens<'a> {
         self.module.to_str().unwrap()
     }
 
-    /// A token of this label with [`PIN`].
+    /// Makes a token with this label and [`PIN`].
     pub(crate) fn make(&self, label: &str) {
         self.run(
             "softhsm2-util",
@@ -63,14 +63,14 @@ impl<'a> Tokens<'a> {
         );
     }
 
-    /// A private key and its public half from a PKCS#8 file.
+    /// Imports a private key and its public key from a PKCS#8 file.
     pub(crate) fn import(&self, token: &str, file: &str, label: &str, id: &str) {
         let words =
             ["--import", file, "--token", token, "--label", label, "--id", id, "--pin", PIN, "--force"];
         self.run("softhsm2-util", &words);
     }
 
-    /// `pkcs11-tool WORDS`, logged in to a token.
+    /// Runs `pkcs11-tool WORDS`, logged in to a token.
     #[cfg(feature = "pkcs11")]
     pub(crate) fn tool(&self, token: &str, words: &[&str]) -> Output {
         let common = ["--module", self.module(), "--token-label", token, "--login", "--pin", PIN];
@@ -91,7 +91,7 @@ impl<'a> Tokens<'a> {
         command
     }
 
-    /// `otaseal ARGS` with the PIN and the module in its environment.
+    /// Runs `otaseal ARGS` with the PIN and the module in its environment.
     pub(crate) fn otaseal(&self, args: &[&str]) -> Output {
         let mut command = self.command(OTASEAL);
         command.env("OTASEAL_PKCS11_PIN", PIN).env("OTASEAL_PKCS11_MODULE", &self.module).args(args);

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the program against what people use today, and its memory.
+//! `cargo xtask bench`: compares the program with the tools that people use today, and measures its memory.
 //!
 //! Runs of the contenders alternate, so that whatever else the machine does meets all of them; what is reported is
 //! the median of each, and the median of the ratios within each round.
@@ -26,14 +26,14 @@ pub(crate) const ALL: &[&str] =
 ///
 /// # Errors
 ///
-/// When a contender is missing or fails, or when a number that the project promises is not reached.
+/// A contender that is missing or fails, or a promised number that is not reached.
 pub(crate) fn run(root: &Path, names: &[&str]) -> Result<String> {
     let names = if names.is_empty() { ALL } else { names };
     if let Some(unknown) = names.iter().find(|name| !ALL.contains(name)) {
         return Err(format!("there is no benchmark `{unknown}`: {}", ALL.join(", ")).into());
     }
     if cfg!(debug_assertions) {
-        // Some benchmarks call the library in this process, and who measures it means it as it is shipped.
+        // Some benchmarks call the library in this process, so it must be the library as it is shipped.
         let release = ["run", "--release", "--locked", "--package", "xtask", "--", "bench"];
         return run_command(cargo(root).args(release).args(names)).map(|()| String::new());
     }
@@ -66,14 +66,14 @@ pub(crate) fn run(root: &Path, names: &[&str]) -> Result<String> {
 /// Whether a promised number was reached; if not, which.
 type Promise = std::result::Result<(), String>;
 
-/// Where benchmarks work, and the program that they measure.
+/// The directories of the benchmarks, and the program that they measure.
 struct Bench {
     folder: PathBuf,
     program: PathBuf,
-    /// Lies in no git repository, because otaseal asks git about one that does.
+    /// This directory is in no git repository: in one, otaseal would ask git about each file.
     key: PathBuf,
     public: PathBuf,
-    /// Holds the key pair, and removes it at the end.
+    /// This directory holds the key pair, and is removed at the end.
     _keys: TempDir,
 }
 
@@ -84,7 +84,7 @@ impl Bench {
         let folder = target.join("bench");
         fs::create_dir_all(&folder)?;
         let program = target.join("release").join(format!("otaseal{}", env::consts::EXE_SUFFIX));
-        // A new key. otaseal knows the example keys, and does not look at their files.
+        // Make a new key: otaseal knows the example keys, and does not check their files.
         let keys = tempfile::tempdir()?;
         run_command(Command::new(&program).args(["--quiet", "keygen", "--force", "-o"]).arg(keys.path()))?;
         let [key, public] = ["private.pem", "public.pem"].map(|name| keys.path().join(name));
@@ -92,7 +92,7 @@ impl Bench {
     }
 }
 
-/// What the numbers were measured on.
+/// Returns the machine of the measurement.
 fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -107,7 +107,8 @@ fn machine() -> String {
     format!("{cores} cores, {model}, SHA instructions: {hardware_sha}, load before: {load}\n")
 }
 
-/// An image that carries its public key, as PEM, the way the Arduino cores embed it. What has none is searched longer.
+/// Makes an image that holds its public key as PEM, as the Arduino cores embed it. The search in an image without a key
+/// takes longer.
 fn firmware(len: usize, public: &Path) -> Result<Vec<u8>> {
     let mut bytes = image(len);
     let key = fs::read(public)?;

@@ -1,4 +1,4 @@
-//! `cargo xtask ci`: the tests, and the rules that a test cannot see.
+//! `cargo xtask ci`: runs the tests, and checks the rules that a test cannot check.
 
 use crate::tools::{cargo, run, step};
 use crate::{Result, flags, fuzz, layers, settings, test};
@@ -12,7 +12,7 @@ const OUTSIDE: &[&str] = &["fixtures/demo-firmware", "crates/otaseal/fuzz", "cra
 /// Largest file in git, in bytes.
 const MAX_FILE: u64 = 200 * 1024;
 
-/// Format, lints, documentation, dependencies, the written invariants, Windows, and [`mod@test`].
+/// Checks the format, lints, documentation, dependencies, the written invariants and Windows, and runs [`mod@test`].
 ///
 /// # Errors
 ///
@@ -35,7 +35,7 @@ pub(crate) fn run_all(root: &Path) -> Result<()> {
             "-D",
             "warnings",
         ]))?;
-        // Alone, so that another package's features do not stand in for its own.
+        // Check the library alone: in a build of several packages, the features of the others would help it.
         run(cargo(root).args(["clippy", "-p", "otaseal", "--locked", "--", "-D", "warnings"]))?;
         Ok(String::new())
     })?;
@@ -43,9 +43,9 @@ pub(crate) fn run_all(root: &Path) -> Result<()> {
         run(cargo(root).env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--workspace", "--no-deps"]))?;
         Ok(String::new())
     })?;
-    // All at once: two minutes on two cores are fourteen seconds of work for each.
+    // All targets run at the same time. In two minutes on two cores, each gets fourteen seconds of work.
     step("every fuzz target runs for two minutes", &["c++"], || fuzz::run(root, 120))?;
-    // The tests of the workspace have AWS-LC, by the program.
+    // The program turns AWS-LC on in the tests of the workspace.
     step("the library alone signs the same bytes", &["openssl"], || {
         run(cargo(root).args(["test", "-p", "otaseal", "--locked", "--lib", "sign::"]))?;
         Ok(String::new())
@@ -68,7 +68,7 @@ fn outside(root: &Path) -> Vec<PathBuf> {
     folders.filter(|folder| folder.join("Cargo.toml").exists()).collect()
 }
 
-/// The device pays for nothing but `sha2`, `crypto-bigint` and what they need.
+/// Checks that the device crate depends on nothing but `sha2`, `crypto-bigint` and their own dependencies.
 fn device_dependencies(root: &Path) -> Result<String> {
     let mut tree = cargo(root);
     tree.args(["tree", "-p", "otaseal-device", "--edges", "normal", "--prefix", "depth", "--format", " {p}"]);
@@ -93,7 +93,7 @@ fn device_dependencies(root: &Path) -> Result<String> {
     Ok(names.join(" "))
 }
 
-/// What must not stand in the tree.
+/// Checks the files in git: their size, and texts that must not be there.
 fn source(root: &Path) -> Result<String> {
     let listed = Command::new("git").args(["ls-files", "-z"]).current_dir(root).output()?;
     if !listed.status.success() {
@@ -107,7 +107,7 @@ fn source(root: &Path) -> Result<String> {
     let mut wrong = Vec::new();
     for file in &files {
         let path = root.join(file);
-        // A file that is removed and not yet committed.
+        // The file is removed, and the removal is not committed yet.
         let Ok(metadata) = fs::metadata(&path) else { continue };
         if metadata.len() > MAX_FILE {
             wrong.push(format!("{}: {} bytes", file.display(), metadata.len()));
@@ -149,7 +149,7 @@ fn in_text(file: &Path, text: &str) -> Vec<String> {
     wrong
 }
 
-/// Another system, for which the code is checked and not run.
+/// Another system. CI compiles the code for it, and does not run it.
 struct System {
     name: &'static str,
     target: &'static str,
@@ -166,7 +166,7 @@ const OTHER_SYSTEMS: [System; 2] = [
         environment: &[],
         features: &[],
     },
-    // There is no compiler of C for macOS here: `true` stands in for it, and what is Rust is checked.
+    // There is no C compiler for macOS here. `true` replaces it, so this checks the Rust code.
     System {
         name: "macOS",
         target: "aarch64-apple-darwin",
@@ -176,8 +176,8 @@ const OTHER_SYSTEMS: [System; 2] = [
     },
 ];
 
-/// A check for each of the other systems, where the standard library for it can be had: from rustup, or built from
-/// Debian's source.
+/// Checks the code for each of the other systems, if its standard library is there: from rustup, or built from Debian's
+/// source.
 fn other_systems(root: &Path) -> Result<()> {
     for System { name, target, c_compiler, environment, features } in &OTHER_SYSTEMS {
         let rustup = Command::new("rustc").args(["--print", "target-libdir", "--target", target]).output();

@@ -12,24 +12,24 @@ use crate::Result;
 use build::Toolchain;
 use emulate::{BOARDS, Board};
 
-/// The compiler that `fixtures/plain/demo-firmware.bin` was made with; with another one, other bytes are right too.
+/// The compiler of `fixtures/plain/demo-firmware.bin`. Another compiler may make other bytes.
 const PLAIN_MADE_BY: &str = "rustc 1.96.0 (ac68faa20 2026-05-25)";
 
-/// Size, instructions and stack of a verdict, beside BearSSL's.
+/// Measures size, instructions and stack of a verdict, and compares them with BearSSL's.
 ///
 /// # Errors
 ///
-/// When something is not installed, can panic, or is larger or slower than it may be.
+/// A program that is not installed, code that can panic, or a number above its limit.
 pub(crate) fn measure(root: &Path) -> Result<String> {
     measure::run(root)
 }
 
-/// Builds the firmware for every target and runs it on every board; with `update`, rewrites the committed image.
+/// Builds the firmware for every target, and runs it on every board. With `update`, it rewrites the committed image.
 ///
 /// # Errors
 ///
-/// When something is not installed or does not build, when a verdict, its code or the slot that is active
-/// afterwards differs from what the fixture's name says, or when the committed image is stale.
+/// A program that is not installed, a build that fails, a verdict, code or active slot other than in the fixture's
+/// name, or an old committed image.
 pub(crate) fn run(root: &Path, update: bool) -> Result<String> {
     let mut report = String::new();
     for board in BOARDS {
@@ -45,7 +45,7 @@ pub(crate) fn run(root: &Path, update: bool) -> Result<String> {
     Ok(report)
 }
 
-/// The packager finds the tokens that the macros placed, in what every linker left of them.
+/// Checks that the packager finds the tokens that the macros placed, after every linker.
 fn linker_kept_tokens(elf: &Path) -> Result<()> {
     let flat = otaseal::format::elf::flatten(&fs::read(elf)?, otaseal::format::elf::DEFAULT_MAX_GAP)?.bytes;
     let tokens = otaseal::format::homie::extract(&flat)?;
@@ -123,16 +123,17 @@ struct Expectation {
     announced: Option<usize>,
 }
 
-/// What the demo firmware must say of a fixture: it knows the example key and the next one, and the current form.
+/// Returns the expected answer of the demo firmware. It knows the example key and the next key, and no legacy
+/// signatures.
 fn expectation(folder: &str, name: &str) -> Result<Expectation> {
     use otaseal::device::Reject;
     let (what, judge) = name.split_once('.').unwrap_or((name, ""));
     let reject = match (folder, judge) {
-        // By a key of another size.
+        // The signing key has another size.
         ("accept", "rsa3072" | "rsa4096" | "rsa4096.legacy") => Some(Reject::LengthField),
-        // To the RSA-3072 key's verifier the field is wrong; to this one it is right and the signature is not.
+        // For the RSA-3072 key, the length field is wrong. For this key, the field is right and the signature is wrong.
         ("reject", "rsa3072") => Some(Reject::SignatureMismatch),
-        // The firmware never falls back to the legacy form; the current form is what it wants.
+        // The firmware takes no legacy signature.
         ("accept", "legacy") => Some(Reject::SignatureMismatch),
         ("reject", "legacy") if what.ends_with("--current-form-for-legacy") => None,
         ("accept", _) => None,
@@ -145,7 +146,8 @@ fn expectation(folder: &str, name: &str) -> Result<Expectation> {
     let announced = what.split_once("--announced-").map(|(_, number)| number.parse()).transpose()?;
     let mut codes = vec![reject.map_or(0, |reject| reject.code().into())];
     if reject == Some(Reject::SignatureRange) {
-        // Beyond the example key's modulus; the next key's may be larger, and then it is that key that rejects.
+        // The signature is larger than the example key's modulus. If the next key's modulus is larger, that key rejects
+        // it later.
         codes.push(Reject::SignatureMismatch.code().into());
     }
     Ok(Expectation { codes, announced })

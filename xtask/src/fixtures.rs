@@ -1,5 +1,4 @@
-//! `cargo xtask fixtures`: the images that must be accepted, those that must be rejected, and the inputs of the
-//! program's cases.
+//! `cargo xtask fixtures`: makes the images that a device must accept or reject, and the inputs of the program's cases.
 //!
 //! Everything is made by OpenSSL from the keys in the repository; PKCS#1 v1.5 is deterministic, so the bytes are
 //! the same on every machine. The names of the images are data, see [`cases`]: `NAME[--CASE][.KEY][.legacy].bin`.
@@ -31,8 +30,8 @@ const FIRMWARE_KEYS: [(&str, &str); 4] = [
 ///
 /// # Errors
 ///
-/// When OpenSSL or gzip is missing or fails, when a file cannot be written, when an input that is not generated is not
-/// what it has to be, and with `check` when a file differs, is missing or is one too many.
+/// OpenSSL or gzip that is missing or fails, a file that cannot be written, an input that lacks its property, and with
+/// `check` a file that differs, is missing or is one too many.
 pub(crate) fn run(root: &Path, check: bool) -> Result<String> {
     let cases = cases::all(root)?;
     let mut expected: BTreeMap<PathBuf, Vec<u8>> =
@@ -81,7 +80,7 @@ pub(crate) fn run(root: &Path, check: bool) -> Result<String> {
     }
 }
 
-/// The files below a folder.
+/// Returns the files below a folder.
 fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {

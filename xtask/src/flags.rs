@@ -1,4 +1,4 @@
-//! The strings of the libraries name no flag and no command: what to type is the program's and the hook's word.
+//! Checks that strings of the library name no flag and no command. Only `project/advice` tells the user what to type.
 //!
 //! A service that uses the library has users who know neither. The room `project` is the one that may name flags.
 
@@ -6,16 +6,16 @@ use crate::{Result, sources};
 use std::fs;
 use std::path::Path;
 
-/// Where the rule holds.
+/// The crates with this rule.
 const LIBRARIES: &[&str] = &["crates/otaseal/src", "crates/otaseal-device/src"];
 
 /// The room that may name flags.
 const EXEMPT: &str = "crates/otaseal/src/project";
 
-/// The subcommands of the program are files here.
+/// Each file here is a command of the program.
 const COMMANDS: &str = "crates/otaseal-cli/src/cmd";
 
-/// Flags that the library gives to git, or a test to a tool.
+/// Flags of git and of tools in tests.
 const OF_OTHERS: &[&str] =
     &["--abbrev", "--always", "--dirty", "--error-unmatch", "--exclude", "--literal-pathspecs"];
 

@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: every fuzz target for a while, without cargo-fuzz and on stable Rust.
+//! `cargo xtask fuzz`: runs every fuzz target for a while, on stable Rust and without cargo-fuzz.
 //!
 //! The instrumentation is what cargo-fuzz asks the compiler for, without a sanitizer: the crates have no unsafe
 //! code. Whoever looks for bugs for longer uses cargo-fuzz, see the folders' READMEs.
@@ -39,7 +39,7 @@ const FLAGS: &str = "--cfg fuzzing -Ccodegen-units=1 -Cdebug-assertions -Cpasses
 ///
 /// # Errors
 ///
-/// When a target does not build, or finds an input that breaks what must hold.
+/// A target that does not build, or an input that breaks a rule.
 pub(crate) fn run(root: &Path, seconds: u32) -> Result<String> {
     let host = host()?;
     let work = root.join("target/fuzz");
@@ -48,7 +48,7 @@ pub(crate) fn run(root: &Path, seconds: u32) -> Result<String> {
     for folder in folders {
         let mut cargo = Command::new(env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from));
         cargo.current_dir(root.join(folder)).env("RUSTFLAGS", FLAGS).env("CARGO_TARGET_DIR", &work);
-        // With a target named, the flags are not for build scripts.
+        // If the command names a target, Cargo does not apply the flags to build scripts.
         cargo.args(["build", "--quiet", "--release", "--bins", "--target", &host]);
         if !cargo.status()?.success() {
             return Err(format!("the fuzz targets of {folder} do not build").into());
@@ -60,7 +60,7 @@ pub(crate) fn run(root: &Path, seconds: u32) -> Result<String> {
         fs::create_dir_all(&corpus)?;
         let child = Command::new(work.join(&host).join("release").join(target))
             .arg(format!("-max_total_time={seconds}"))
-            // One input that takes so long, with all targets on few cores, is a fault.
+            // An input that takes so long is a fault, even if all targets share few cores.
             .args(["-timeout=60", "-rss_limit_mb=1024"])
             .arg(format!("-artifact_prefix={}/", work.display()))
             .arg(&corpus)
@@ -84,7 +84,7 @@ pub(crate) fn run(root: &Path, seconds: u32) -> Result<String> {
     if failed.is_empty() { Ok(report.join("\n")) } else { Err(failed.join("\n").into()) }
 }
 
-/// This machine, as the compiler calls it.
+/// Returns the compiler's name for this machine.
 fn host() -> Result<String> {
     let output = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())).arg("-vV").output()?;
     let text = String::from_utf8(output.stdout)?;

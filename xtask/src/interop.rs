@@ -1,4 +1,4 @@
-//! `cargo xtask interop`: the ESP8266 Updater's verdict, on BearSSL, against ours.
+//! `cargo xtask interop`: compares our verdict with that of the ESP8266 Updater, which uses BearSSL.
 //!
 //! The program in `tests/peers/bearssl` judges every fixture and many generated images, on this machine and on
 //! the ESP8266's own core in QEMU. Both must say what `otaseal-device` says, with two exceptions that are known
@@ -17,7 +17,7 @@ use crate::Result;
 use generate::Image;
 use peers::{Batch, Peer};
 
-/// Where the two sides may differ: BearSSL takes more.
+/// An allowed difference: BearSSL accepts more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Difference {
     /// None: the verdicts must agree.
@@ -32,7 +32,7 @@ pub(crate) enum Difference {
 ///
 /// # Errors
 ///
-/// When a peer cannot be built or run, or when a verdict differs.
+/// A peer that cannot be built or run, or a verdict that differs.
 pub(crate) fn run(root: &Path, count: usize) -> Result<String> {
     let peers = peers::build(root)?;
     let mut report = Vec::new();
@@ -58,7 +58,7 @@ pub(crate) fn run(root: &Path, count: usize) -> Result<String> {
     Ok(report.join("\n"))
 }
 
-/// The fixtures that this key and form judge; whose verdict is by another key, they must be rejected all the same.
+/// Returns the fixtures for this key and scheme. A fixture for another key must be rejected here too.
 fn fixtures(root: &Path, key: &str, legacy: bool) -> Result<Vec<Image>> {
     let mut images = Vec::new();
     for folder in ["accept", "reject"] {
@@ -84,7 +84,7 @@ fn fixtures(root: &Path, key: &str, legacy: bool) -> Result<Vec<Image>> {
     Ok(images)
 }
 
-/// Has the images judged by everybody.
+/// Lets every verifier judge the images.
 fn compare(
     peers: &[Peer],
     key: &generate::SigningKey,

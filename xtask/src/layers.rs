@@ -1,4 +1,4 @@
-//! The rooms of the host library lie in layers: no module imports upwards, and no two modules import each other.
+//! Checks the layers of the host library: no room imports from one above it, and no two modules import each other.
 //!
 //! The check reads paths that begin with `crate::`, `super::` or `self::` as text. Tests may import what they like, and
 //! a module and its parent belong together.
@@ -22,7 +22,7 @@ type Module = Vec<String>;
 ///
 /// # Errors
 ///
-/// Every import that is wrong, as an arrow, and a page that shows another list.
+/// Every wrong import, as an arrow, and a page with another list.
 pub(crate) fn check(root: &Path) -> Result<String> {
     let sources = sources::read(root, "crates/otaseal/src")?;
     let sources = sources.into_iter().map(|(path, text)| (module(&path), text)).collect::<BTreeMap<_, _>>();
@@ -34,7 +34,7 @@ pub(crate) fn check(root: &Path) -> Result<String> {
     if wrong.is_empty() { Ok(format!("{} modules", sources.len())) } else { Err(wrong.join("\n").into()) }
 }
 
-/// The module that a file holds.
+/// Returns the module of a file.
 fn module(path: &Path) -> Module {
     let path = path.with_extension("");
     let mut module: Module = path.iter().map(|name| name.to_string_lossy().into_owned()).collect();
@@ -42,7 +42,7 @@ fn module(path: &Path) -> Module {
     module
 }
 
-/// Every import that is wrong, as an arrow.
+/// Returns every wrong import, as an arrow.
 fn arrows(sources: &BTreeMap<Module, String>) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut imports = BTreeSet::new();
@@ -75,7 +75,7 @@ fn arrows(sources: &BTreeMap<Module, String>) -> Vec<String> {
     wrong
 }
 
-/// The module or item that a path names, from the top of the crate; nothing for names of `testing`.
+/// Returns the module or item of a path, from the top of the crate. Names of `testing` give nothing.
 fn absolute(module: &Module, path: &[String]) -> Option<Module> {
     let mut found: Module = match path.first()?.as_str() {
         "crate" => Vec::new(),
@@ -92,8 +92,8 @@ fn absolute(module: &Module, path: &[String]) -> Option<Module> {
     (found.first()? != "testing").then_some(found)
 }
 
-/// Every path in the code that begins with `crate`, `super` or `self`, braces taken apart. What follows
-/// `#[cfg(test)]` is not looked at: tests end a file.
+/// Returns every path in the code that begins with `crate`, `super` or `self`, with braces taken apart. It ends at
+/// `#[cfg(test)]`, because tests are at the end of a file.
 fn paths(text: &str) -> Vec<Module> {
     let code = sources::without_tests(text);
     let code: String =
@@ -102,7 +102,7 @@ fn paths(text: &str) -> Vec<Module> {
     for start in ["crate::", "super::", "self::"] {
         for (at, _) in code.match_indices(start) {
             let before = code[..at].chars().next_back();
-            // `super::` behind another is part of one path, and `crate` in a word is none.
+            // A `super::` after another belongs to the same path. A word that contains `crate` is not a path.
             if before.is_none_or(|c| !c.is_alphanumeric() && !"_:$".contains(c)) {
                 expand(&mut Vec::new(), &code[at..], &mut found);
             }
@@ -111,7 +111,7 @@ fn paths(text: &str) -> Vec<Module> {
     found
 }
 
-/// Reads one path, and each of a list in braces; returns what follows.
+/// Reads one path, or each path of a list in braces. Returns the rest of the text.
 fn expand<'a>(prefix: &mut Module, mut text: &'a str, found: &mut Vec<Module>) -> &'a str {
     let depth = prefix.len();
     loop {

@@ -1,4 +1,4 @@
-//! Tasks of the workspace: `cargo xtask --help` lists them.
+//! The tasks of the workspace. `cargo xtask --help` lists them.
 mod bench;
 mod ci;
 mod device;
@@ -16,9 +16,9 @@ use std::io::{stderr, stdout};
 use std::path::Path;
 use std::process::ExitCode;
 
-/// What a task fails with: the text for the person at the terminal.
+/// The error of a task: a text for the person at the terminal.
 pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
-/// What a task returns.
+/// The result of a task.
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 const HELP: &str = "\
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
     let outcome = match words.as_slice() {
-        // The hook that any project has; it knows its own arguments and words.
+        // Every project has this task. The library parses its arguments and prints its report.
         ["sign" | "keygen" | "pubkey" | "verify", ..] => {
             return otaseal::cargo::run(std::env::args_os().skip(1), &mut stdout(), &mut stderr());
         }

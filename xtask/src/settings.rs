@@ -1,4 +1,4 @@
-//! `cargo xtask settings`: the tables of docs/settings.md, from the table of settings in the library.
+//! `cargo xtask settings`: writes the tables of docs/settings.md, from the table of settings in the library.
 
 use crate::Result;
 use otaseal::project::settings::{SETTINGS, Section, Setting};
@@ -18,7 +18,7 @@ const SECTIONS: [(Section, &str); 5] = [
 ///
 /// # Errors
 ///
-/// When the page has lost a marker, when it cannot be written, and with `check` when a table differs.
+/// A page without a marker, a page that cannot be written, and with `check` a table that differs.
 pub(crate) fn run(root: &Path, check: bool) -> Result<String> {
     let path = root.join("docs/settings.md");
     let before = fs::read_to_string(&path)?;
@@ -53,7 +53,7 @@ fn table(section: Section) -> String {
     text + "\n"
 }
 
-/// The commands that read a setting, by program; with a star those that have no option for it.
+/// Returns the commands that read a setting, by program. A star marks those that have no option for it.
 fn readers(setting: &Setting) -> String {
     let mut programs: Vec<(&str, Vec<String>)> = Vec::new();
     for command in setting.both.iter().chain(setting.file_only) {

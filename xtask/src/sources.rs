@@ -1,14 +1,14 @@
-//! The sources of the libraries, for the checks that read them as text.
+//! Reads the sources of the libraries, for the checks that look at them as text.
 
 use crate::Result;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Reads the sources below a folder of the workspace, tests left out: each with its path from there.
+/// Reads the sources below a folder of the workspace, without their tests. Each has its path from there.
 ///
 /// # Errors
 ///
-/// When a folder or a file cannot be read.
+/// A folder or file that cannot be read.
 pub(crate) fn read(root: &Path, folder: &str) -> Result<Vec<(PathBuf, String)>> {
     let mut found = Vec::new();
     walk(&root.join(folder), Path::new(""), &mut found)?;
@@ -32,7 +32,7 @@ fn walk(root: &Path, folder: &Path, found: &mut Vec<(PathBuf, String)>) -> Resul
     Ok(())
 }
 
-/// A source without the tests at its end.
+/// Returns a source without the tests at its end.
 pub(crate) fn without_tests(text: &str) -> &str {
     text.split("\n#[cfg(test)]\nmod tests").next().unwrap_or_default()
 }

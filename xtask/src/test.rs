@@ -1,10 +1,10 @@
-//! `cargo xtask test`: everything that must hold, with the test runner's own summary at the end.
+//! `cargo xtask test`: runs all tests, with the test runner's own summary at the end.
 
 use crate::tools::{cargo, run, step};
 use crate::{Result, device, fixtures, interop};
 use std::path::Path;
 
-/// What building and running the demo firmware takes, see [`device`].
+/// Programs that building and running the demo firmware needs, see [`device`].
 const DEVICE: &[&str] = &[
     "/usr/bin/cargo",
     "/usr/bin/rustc",
@@ -15,7 +15,7 @@ const DEVICE: &[&str] = &[
     "qemu-system-riscv32",
 ];
 
-/// What building and running the C verifiers takes, see [`interop`].
+/// Programs that building and running the C verifiers needs, see [`interop`].
 const INTEROP: &[&str] = &[
     "openssl",
     "gcc",
@@ -26,7 +26,7 @@ const INTEROP: &[&str] = &[
     "qemu-system-xtensa",
 ];
 
-/// What measuring a verdict takes beyond [`DEVICE`], see [`device::measure`].
+/// Programs that measuring a verdict needs besides [`DEVICE`], see [`device::measure`].
 const COST: &[&str] = &[
     "/usr/bin/rustc",
     "/usr/lib/rustlib/src/rust/library",
@@ -47,6 +47,6 @@ pub(crate) fn run_all(root: &Path) -> Result<()> {
     step("the demo firmware judges every fixture in QEMU", DEVICE, || device::run(root, false))?;
     step("other verifiers say what ours says", INTEROP, || interop::run(root, 2_000))?;
     step("a verdict costs no more than BearSSL's, and cannot panic", COST, || device::measure(root))?;
-    // Last, so that the runner's summary is what the reader sees.
+    // This comes last, so that the reader sees the runner's summary.
     run(cargo(root).args(["test", "--workspace", "--no-fail-fast"]))
 }

@@ -21,8 +21,8 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// Refuses a command line with a key on it, such as `--key "$(cat private.pem)"`. This comes first: anything later could
-/// show the key in an error.
+/// Refuses a command line with a key on it, such as `--key "$(cat private.pem)"`. This comes first: anything later
+/// could show the key in an error.
 pub(crate) fn key_among(arguments: impl Iterator<Item = OsString>) -> Option<Failure> {
     let error = material::check_command_line(arguments).err()?;
     Some(Failure { exit: Exit::Usage, ..Failure::of(&error) })

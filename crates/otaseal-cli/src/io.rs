@@ -92,8 +92,8 @@ impl Place {
         Ok(bytes)
     }
 
-    /// Opens the file to be read more than once, and returns its length in bytes. It copies a stream to a temporary file
-    /// without a name.
+    /// Opens the file to be read more than once, and returns its length in bytes. It copies a stream to a temporary
+    /// file without a name.
     pub(crate) fn open_seekable(&self) -> Result<(File, u64), Failure> {
         let failed = |error| Failure::read(self, &error);
         if let Self::Path(path) = self {

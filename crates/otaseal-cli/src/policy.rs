@@ -78,8 +78,8 @@ impl PolicyArgs {
         policy.content = self.as_kind;
         policy.continuity.rotate_to.clone_from(&self.rotate_to);
         policy.continuity.without_key = if self.allow_no_key { WithoutKey::Allow } else { WithoutKey::Judge };
-        // The public key of the settings belongs to their private key, not to the example key. With a command, it is the
-        // signer's own public key already.
+        // The public key of the settings belongs to their private key, not to the example key. With a command, it is
+        // the signer's own public key already.
         let belongs = key.is_some_and(|key| !key.is_example) && settings.signer_cmd.is_none();
         let configured = settings.public_key.as_deref().filter(|_| belongs).map(Place::from);
         policy.expect.public_key =
@@ -91,8 +91,8 @@ impl PolicyArgs {
         Ok(policy)
     }
 
-    /// Returns the files that these options and the settings name. No output may replace one of them, and only one input
-    /// may be standard input.
+    /// Returns the files that these options and the settings name. No output may replace one of them, and only one
+    /// input may be standard input.
     pub(crate) fn inputs(&self, settings: &Settings) -> Vec<Place> {
         self.expect_public.iter().cloned().chain(settings.ledger.as_deref().map(Place::from)).collect()
     }

@@ -119,8 +119,8 @@ impl Reporter {
         failure.exit.into()
     }
 
-    /// Shows on the terminal what takes so long, from the first second on, until the guard is dropped. If standard error
-    /// is not a terminal, it shows nothing.
+    /// Shows on the terminal what takes so long, from the first second on, until the guard is dropped. If standard
+    /// error is not a terminal, it shows nothing.
     pub(crate) fn progress(&self, what: &'static str) -> Progress {
         if self.json || self.quiet || !io::stderr().is_terminal() {
             return Progress(None);

@@ -1,4 +1,4 @@
-//! Places the tokens by which Homie servers find a firmware's name and version in its image.
+//! Places Homie tokens in the image, in which Homie servers find the firmware's name and version.
 //!
 //! A token is one string constant: left boundary, value, right boundary, NUL. The marker is a separate string.
 //! Source of every byte: homie-esp8266 `src/HomieNode.hpp` and `Homie.hpp` (the `Homie_setFirmware` and

@@ -1,4 +1,4 @@
-//! The keys a device trusts.
+//! The public keys that a device trusts.
 
 use core::fmt;
 

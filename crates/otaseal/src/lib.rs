@@ -1,15 +1,20 @@
-//! From a firmware build to a signed, compressed, verified package.
+//! Turns a firmware build into a signed, compressed, verified package.
 //!
 //! ```text
 //! build (.elf, .bin)
-//!   │ firmware::Firmware        flattened by load address; Homie tokens are read here
-//!   ├─► firmware::Payload       plain, or one reproducible gzip member
-//!   │     │ sign::Signer        SHA-256, RSA PKCS#1 v1.5
-//!   │     └─► SignedImage       PAYLOAD | SIGNATURE | u32 LE length, verified by the device's own code
-//!   └─► manifest::Manifest      what was made, from what, by which key
+//!   │  policy::Policy::open         judges the key and the ledger, gives a Gate
+//!   │  package::firmware::Firmware  flattens an ELF by load address; the Homie tokens come from here
+//!   │  policy::Gate::judge          judges the plain image, gives a Permit
+//!   │  format::Payload              plain, or one reproducible gzip member
+//!   │  policy::Permit::sign_payload signs only a payload that holds the judged image
+//!   ▼
+//! SignedImage                       PAYLOAD | SIGNATURE | u32 LE length, verified by the device's own code
+//!   │  package::Package             the artefacts, and the manifest that describes them
+//!   ▼
+//! directory
 //! ```
 //!
-//! [`package()`] does all of it in one call:
+//! [`package()`] does all of this in one call:
 //!
 //! ```no_run
 //! use otaseal::{Options, key::PrivateKey, package};
@@ -19,7 +24,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The library never prints and never asks: what there is to say is in the values and errors it returns.
+//! The library never prints and never asks. It returns values and errors, and the caller shows them.
 
 pub mod format;
 pub mod key;

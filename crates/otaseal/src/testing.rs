@@ -1,4 +1,4 @@
-//! What the unit tests share.
+//! Helpers that the unit tests share.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -10,7 +10,7 @@ pub(crate) fn skipped(why: &str) {
     eprintln!("SKIPPED: {why}");
 }
 
-/// Whether a program is here; [`skipped`] where it is not.
+/// Returns whether a program is installed. If not, it calls [`skipped`].
 pub(crate) fn has_tool(name: &str) -> bool {
     let found = Command::new(name).arg("--version").output().is_ok();
     if !found {
@@ -30,7 +30,7 @@ pub(crate) fn openssl(dir: &Path, words: &str) -> Output {
     output
 }
 
-/// What [`openssl`] prints, on both streams.
+/// Runs [`openssl`], and returns the text of both streams.
 pub(crate) fn openssl_text(dir: &Path, words: &str) -> String {
     let output = openssl(dir, words);
     String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()

@@ -1,10 +1,10 @@
-//! What is left in memory when a key is dropped: looked at from outside, in another process, as a core dump would
-//! show it.
+//! Tests which bytes are left in memory when a key is dropped. It looks from another process, as a core dump would show
+//! the memory.
 //!
-//! Nothing of the passphrase and nothing of the key in the forms that files have. The arithmetic below, in `rsa`, makes
-//! copies of the primes that it does not wipe; they are its own words, least significant first, and are not looked for
-//! here. Whoever must be rid of these too takes an allocator that wipes what is given back, as the program does: its own
-//! test looks for them.
+//! No part of the passphrase may be left, and no part of the key in the forms of key files. The arithmetic in `rsa`
+//! makes copies of the primes that it does not wipe, as words with the least significant first. This test does not look
+//! for those. To remove them too, use an allocator that wipes freed memory, as the program does. The program's own test
+//! looks for them.
 
 #![cfg(target_os = "linux")]
 #![allow(
@@ -30,7 +30,7 @@ const PASSPHRASE: &str = "no-such-words-in-a-program-4711";
 const DIGEST: Sha256Digest = Sha256Digest([7; 32]);
 const ROLE: &str = "OTASEAL_TEST_ROLE";
 
-/// The process that is looked at. It is a test so that it can be started as one; by itself it does nothing.
+/// The process to look at. It is a test, so that this binary can start it. Without its variable it does nothing.
 #[test]
 fn holder_of_a_key() {
     let Ok(role) = std::env::var(ROLE) else { return };
@@ -48,7 +48,7 @@ fn holder_of_a_key() {
     drop(kept);
 }
 
-/// The secrets that are found in the memory of a process of this role.
+/// Returns the secrets in the memory of a process in this role.
 fn found(dir: &Path, role: &str, secrets: &[Secret]) -> Vec<String> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "holder_of_a_key", "--nocapture", "--test-threads=1"])

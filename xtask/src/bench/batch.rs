@@ -1,4 +1,4 @@
-//! A thousand images signed in one run, against a loop of `signing.py` and against OpenSSL's library.
+//! Signs a thousand images in one run, and compares the time with a loop of `signing.py` and with OpenSSL's library.
 
 use super::speed::signing_py;
 use super::{Bench, Promise, firmware};
@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 const IMAGES: u32 = 1000;
 /// Size of each image in bytes.
 const LEN: usize = 400_000;
-/// Each round measures everybody once.
+/// Each round measures every contender once.
 const ROUNDS: usize = 5;
-/// Runs of `signing.py` in a round: its thousand would take minutes and be a thousand times the same.
+/// Runs of `signing.py` in a round. A thousand would take minutes, and each run takes the same time.
 const LOOP: u32 = 10;
 
-/// Images a second of everybody in one round, in the order of the table.
+/// Images a second of every contender in one round, in the order of the table.
 type Round = [f64; 5];
 const PROGRAM: usize = 0;
 const OPENSSL: usize = 3;
@@ -39,7 +39,7 @@ pub(super) fn run(root: &Path, bench: &Bench) -> Result<(String, Promise)> {
     for number in 0..IMAGES {
         bytes[..4].copy_from_slice(&number.to_be_bytes());
         let file = input.join(format!("{number:04}.bin"));
-        // On the disk before anything is measured: it would be written meanwhile.
+        // Write everything to the disk before measuring. Otherwise the system would write it meanwhile.
         let mut made = File::create(&file)?;
         made.write_all(&bytes)?;
         made.sync_all()?;
@@ -74,13 +74,13 @@ pub(super) fn run(root: &Path, bench: &Bench) -> Result<(String, Promise)> {
         ("OpenSSL's library by `openssl speed`", &openssl),
         ("loop of the stand-in for `signing.py`", &python),
     ];
-    // Once for the caches.
+    // Run once to fill the caches.
     signed(&bench.program, None)?;
     let mut rounds = Vec::new();
     for round in 0..ROUNDS {
         let mut rates = Round::default();
         for turn in 0..rates.len() {
-            // Another one begins each time.
+            // Each round starts with another contender.
             let index = (round + turn) % rates.len();
             rates[index] = contenders[index].1()?;
         }
@@ -106,8 +106,8 @@ pub(super) fn run(root: &Path, bench: &Bench) -> Result<(String, Promise)> {
     Ok((table, promise))
 }
 
-/// A directory in memory. On a disk, ext4 avoids the inodes of files that were deleted within a minute, and takes the longer
-/// to make new ones the more of them there are: each run would be slower than the one before.
+/// A directory in memory. On a disk, ext4 avoids the inodes of files that were deleted within a minute, and takes the
+/// longer to make new ones the more of them there are: each run would be slower than the one before.
 fn memory() -> Option<&'static Path> {
     Some(Path::new("/dev/shm")).filter(|path| path.is_dir())
 }
@@ -120,7 +120,7 @@ fn timed(command: &mut Command) -> Result<Duration> {
     if status.success() { Ok(time) } else { Err(format!("{command:?}: {status}").into()) }
 }
 
-/// Images a second that hashing and signing alone would take OpenSSL's library, on one thread.
+/// Returns the images a second of OpenSSL's library, if it only hashes and signs, on one thread.
 fn openssl() -> Result<f64> {
     // Lines for machines: `+F2:index:bits:signatures a second:…` and `+F:index:name:bytes a second`.
     let speed = |args: &[&str], start: &str, field: usize| -> Result<f64> {

@@ -1,4 +1,4 @@
-//! Compression of real firmware from Debian packages, against the programs that compress best.
+//! Compresses real firmware from Debian packages, and compares the sizes with the programs that compress best.
 //!
 //! Sizes are of whole gzip files without a file name. Times are in-process for ours, and of the whole process for a
 //! peer (which costs it about a millisecond), each in turn with its peer; the median of the ratios counts.
@@ -36,7 +36,7 @@ const IMAGES: [Image; 13] = [
 /// A program that compresses its input to gzip.
 struct Peer {
     name: &'static str,
-    /// `IN` and `OUT` are put in by the shell.
+    /// The shell replaces `IN` and `OUT`.
     script: &'static str,
 }
 
@@ -52,13 +52,13 @@ const SEVEN_ZIP: Peer = Peer {
 
 /// Rounds for the short runs (Default, gzip) and for the long ones (Max, zopfli).
 const ROUNDS: (usize, usize) = (9, 3);
-/// Most that Default may take of `gzip -9`, and Max of `zopfli --i15`.
+/// Time limits: Default as a fraction of `gzip -9`, Max as a fraction of `zopfli --i15`.
 const TIMES: (f64, f64) = (2.0, 0.5);
 
-/// Fetches the corpus, compresses all of it, and holds sizes and times against what is promised.
+/// Fetches the corpus, compresses all of it, and compares sizes and times with the promised ones.
 ///
 /// # Errors
-/// When a package cannot be fetched, a peer is missing, or what was compressed does not inflate to what it was.
+/// A package that cannot be fetched, a missing peer, or a gzip that does not inflate to its image.
 pub(super) fn run(root: &Path) -> Result<(String, Promise)> {
     let folder = root.join("target/corpus");
     fs::create_dir_all(&folder)?;
@@ -90,7 +90,7 @@ pub(super) fn run(root: &Path) -> Result<(String, Promise)> {
     Ok((table, if missed.is_empty() { Ok(()) } else { Err(missed.join("; ")) }))
 }
 
-/// All sizes and ratios of one image.
+/// Measures all sizes and ratios of one image.
 struct Row {
     len: usize,
     gzip: usize,
@@ -118,7 +118,7 @@ impl Row {
         )
     }
 
-    /// What is promised and was not reached.
+    /// Returns the promises that were not reached.
     fn missed(&self) -> Vec<String> {
         let best = self.libdeflate.min(self.zopfli).min(self.advdef).min(self.seven_zip);
         let mut missed = Vec::new();
@@ -161,7 +161,7 @@ fn measure(folder: &Path, file: &Path) -> Result<Row> {
     })
 }
 
-/// Median of our time over the peer's, taken in turns.
+/// Returns the median of our time divided by the peer's. Both run in turns.
 fn ratio(data: &[u8], effort: Effort, peer: &Peer, file: &Path, out: &Path, rounds: usize) -> Result<f64> {
     let mut ratios = Vec::with_capacity(rounds);
     for _ in 0..rounds {
@@ -175,7 +175,7 @@ fn ratio(data: &[u8], effort: Effort, peer: &Peer, file: &Path, out: &Path, roun
 }
 
 impl Peer {
-    /// Time of the whole process, and size of the file without a name that it may have stored.
+    /// Returns the time of the whole process, and the size of the gzip without a stored file name.
     fn run(&self, file: &Path, out: &Path) -> Result<(Duration, usize)> {
         let start = Instant::now();
         let status = Command::new("sh").args(["-c", self.script]).env("IN", file).env("OUT", out).status()?;
@@ -192,7 +192,7 @@ impl Peer {
     }
 }
 
-/// Bytes that FNAME takes, which no program has to write: RFC 1952, section 2.3.
+/// Returns the length of the FNAME field, which is optional (RFC 1952, section 2.3).
 fn name_len(packed: &[u8]) -> usize {
     const FNAME: u8 = 8;
     match packed.get(3) {

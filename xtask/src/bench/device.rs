@@ -1,4 +1,4 @@
-//! Looking at an image of a mebibyte, judging it as a device would, and what that costs a package.
+//! Measures inspecting an image of 1 MiB and judging it as a device would, and the share of both in making a package.
 
 use super::speed::{Contender, median, race, table};
 use super::{Bench, Promise};
@@ -7,9 +7,9 @@ use crate::tools::{find, run as run_command};
 use std::fs;
 use std::process::Command;
 
-/// Most that looking or judging may take as a whole process, in milliseconds.
+/// Limit of inspecting or judging, as a whole process, in milliseconds.
 const MOST_MS: f64 = 25.0;
-/// Most that a package may take with its device's checks, of one without.
+/// Limit of the time for a package with device checks, as a multiple of one without.
 const MOST_FACTOR: f64 = 1.10;
 /// Size of the image in bytes.
 const LEN: usize = 1 << 20;

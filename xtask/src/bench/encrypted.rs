@@ -1,4 +1,4 @@
-//! What a passphrase costs: keys are made and used under one, beside OpenSSL on the very same files.
+//! Measures the cost of a passphrase: makes and uses encrypted keys, and compares with OpenSSL on the same files.
 
 use super::speed::{Contender, median, race, table};
 use super::{Bench, Promise, firmware};
@@ -15,7 +15,7 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// Size of the image that is signed, in bytes.
 const IMAGE: usize = 400_000;
 
-/// The two derivations that `keygen --kdf` has, as the tables name what is run with each.
+/// The two derivations of `keygen --kdf`, with their names in the tables.
 const DERIVATIONS: [(&str, &str, &str, &str); 2] = [
     (
         "scrypt",
@@ -51,7 +51,7 @@ pub(super) fn run_all(bench: &Bench) -> Result<(String, Promise)> {
     openssl.args(["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-aes256", "-pass"]);
     openssl.arg(&from_file).arg("-out").arg(bench.folder.join("genpkey.pem"));
     makers.push(Contender::new("openssl genpkey -aes256", openssl));
-    // The search for primes is luck: pairs of searches say nothing, and medians little.
+    // The time of a search for primes is luck: pairs of searches say nothing, and medians say little.
     race(&mut makers)?;
     let ours = median(&makers[0].times);
     let ratios: Vec<f64> =

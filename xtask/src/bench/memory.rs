@@ -1,4 +1,4 @@
-//! Peak memory of the program, as Linux counts it.
+//! Measures the peak memory of the program, as Linux counts it.
 
 use super::{Bench, Promise, image};
 use crate::Result;
@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Largest peak when a 16 MiB image is packaged, in KiB.
+/// Limit of the peak for packaging a 16 MiB image, in KiB.
 const PACKAGE_MAX: u64 = 160 * 1024;
 
-/// Largest peak when a gigabyte is signed or verified, in KiB: nothing grows with the input.
+/// Limit of the peak for signing or verifying a gigabyte, in KiB. The memory does not grow with the input.
 const STREAM_MAX: u64 = 32 * 1024;
 
 /// Packaging 16 MiB, with either effort, takes less than 160 MiB.
@@ -43,14 +43,14 @@ pub(super) fn gigabyte(bench: &Bench) -> Result<(String, Promise)> {
     Ok((table(&rows), promise(&rows, STREAM_MAX)))
 }
 
-/// Peak resident memory and time of one run.
+/// Measures the peak resident memory and the time of one run.
 struct Peak {
     kib: u64,
     time: Duration,
 }
 
-/// Reads the high-water mark of the running child over and over: it only grows, so the last reading misses no more
-/// than the last millisecond.
+/// Reads the high-water mark of the running child again and again. It only grows, so the last reading misses at most
+/// the last millisecond.
 fn measure(mut command: Command) -> Result<Peak> {
     let start = Instant::now();
     let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

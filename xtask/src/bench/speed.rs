@@ -1,4 +1,4 @@
-//! Whole processes against each other, by the clock on the wall.
+//! Compares whole processes by wall-clock time.
 
 use super::{Bench, Promise, firmware, image};
 use crate::Result;
@@ -14,8 +14,8 @@ const ROUNDS: usize = 50;
 /// Size of the image that is signed, in bytes.
 const IMAGE: usize = 400_000;
 
-/// A stand-in for the Arduino cores' `signing.py`: the same work by the same means (a Python interpreter that reads
-/// the image and hands it to an OpenSSL process), in our own few lines. It makes no legacy signature.
+/// Our own short copy of the Arduino cores' `signing.py`. It works as the script does: a Python interpreter reads the
+/// image and hands it to an OpenSSL process. It makes no legacy signature.
 const SIGNING_PY: &str = r#"
 import argparse, hashlib, os, subprocess, sys
 parser = argparse.ArgumentParser()
@@ -35,7 +35,7 @@ with open(args.out, "wb") as file:
 pub(super) struct Contender {
     name: &'static str,
     command: Command,
-    /// Removed before each run, outside of the time: a file that is replaced waits for the disk, on ext4.
+    /// A file to remove before each run, outside the measured time. On ext4, replacing a file waits for the disk.
     output: Option<PathBuf>,
     pub(super) times: Vec<Duration>,
 }
@@ -46,7 +46,7 @@ impl Contender {
         Self { name, command, output: None, times: Vec::with_capacity(ROUNDS) }
     }
 
-    /// Makes this file anew in each run.
+    /// Removes this file before each run.
     fn making(self, output: &Path) -> Self {
         Self { output: Some(output.into()), ..self }
     }
@@ -95,7 +95,7 @@ pub(super) fn sign(bench: &Bench) -> Result<(String, Promise)> {
     Ok((table(&contenders, &ratios), promise(&[(ratios[0], 0.7), (ratios[1], 0.05)], "sign")))
 }
 
-/// The stand-in for `signing.py`, about to sign.
+/// Returns the command that signs with our copy of `signing.py`.
 pub(super) fn signing_py(bench: &Bench, input: &Path, output: &Path) -> Result<Command> {
     let script = bench.folder.join("signing_stand_in.py");
     fs::write(&script, SIGNING_PY)?;
@@ -113,7 +113,7 @@ pub(super) fn keygen(bench: &Bench) -> Result<(String, Promise)> {
     openssl.args(["genrsa", "-out"]).arg(bench.folder.join("genrsa.pem")).arg("2048");
     let mut contenders =
         [Contender::new("otaseal keygen", ours), Contender::new("openssl genrsa 2048", openssl)];
-    // How long a search for primes takes is luck: what is compared is the medians, not pairs of searches.
+    // The time of a search for primes is luck, so this compares medians, not pairs of searches.
     race(&mut contenders)?;
     let medians = contenders.each_ref().map(|contender| median(&contender.times));
     let ratio = medians[0].as_secs_f64() / medians[1].as_secs_f64();
@@ -149,7 +149,7 @@ pub(super) fn verify(bench: &Bench) -> Result<(String, Promise)> {
     Ok((table(&contenders, &ratios), promise(&[(ratios[0], 1.0 / 0.95)], "verify")))
 }
 
-/// Runs everybody once per round; returns, for each but the first, the median of first / other within a round.
+/// Runs every contender once per round. Returns for each but the first the median of first / other within a round.
 pub(super) fn race(contenders: &mut [Contender]) -> Result<Vec<f64>> {
     for contender in contenders.iter_mut() {
         // Once for the caches.

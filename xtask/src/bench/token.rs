@@ -1,4 +1,4 @@
-//! A key in a token: one run of ours against a process of `pkcs11-tool` for each signature.
+//! Signs with a key in a token, and compares one run of ours with one `pkcs11-tool` process for each signature.
 
 use super::{Bench, Promise};
 use crate::Result;
@@ -8,19 +8,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-/// Images in one run of ours. They are small, so that the token's work is what is measured.
+/// Images in one run of ours. They are small, so that the token does most of the work.
 const IMAGES: u32 = 500;
 /// Runs of `pkcs11-tool` in a round.
 const LOOP: u32 = 10;
-/// Each round measures everybody once.
+/// Each round measures every contender once.
 const ROUNDS: usize = 5;
 
 const PIN: &str = "1234";
 const LABEL: &str = "benchmark";
-/// Where Debian and others install SoftHSM's module.
+/// The places where Debian and other distributions install SoftHSM's module.
 const MODULES: &[&str] = &["/usr/lib/softhsm/libsofthsm2.so", "/usr/local/lib/softhsm/libsofthsm2.so"];
 
-/// Signatures a second by SoftHSM, through `otaseal sign` and through `pkcs11-tool --sign`. Nothing is promised.
+/// Measures signatures a second of SoftHSM, through `otaseal sign` and through `pkcs11-tool --sign`. There is no
+/// promised number.
 pub(super) fn run(bench: &Bench) -> Result<(String, Promise)> {
     let module = MODULES.iter().find(|path| Path::new(path).exists());
     let module = *module.ok_or("SoftHSM is not installed: apt-get install softhsm2 opensc")?;
@@ -109,14 +110,14 @@ fn images(folder: &Path) -> Result<Vec<PathBuf>> {
         .collect()
 }
 
-/// Runs a command that says nothing, to its end.
+/// Runs a command to its end, without its output.
 fn finish(command: &mut Command) -> Result<()> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let status = command.status().map_err(|error| format!("{command:?}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}").into()) }
 }
 
-/// How many of `count` are done in a second.
+/// Returns how many of `count` are done in a second.
 fn rate(count: u32, work: impl FnOnce() -> Result<()>) -> Result<f64> {
     let start = Instant::now();
     work()?;

@@ -1,4 +1,4 @@
-//! Building the demo firmware for a target without an operating system.
+//! Builds the demo firmware for a target without an operating system.
 
 use std::env;
 use std::fs;
@@ -13,16 +13,17 @@ pub(super) struct Toolchain {
     rustc: PathBuf,
     /// Build `core` too, because the target's is not installed.
     build_std: bool,
-    /// What the compiler says of itself.
+    /// The compiler's version.
     pub(super) version: String,
 }
 
 impl Toolchain {
-    /// The one that runs this task where it has the target's `core`, otherwise Debian's with its sources.
+    /// Returns the cargo that runs this task, if it has the target's `core`. Otherwise it returns Debian's, with its
+    /// sources.
     ///
     /// # Errors
     ///
-    /// When neither is there; the text says what to install.
+    /// Neither is there. The text says what to install.
     pub(super) fn find(target: &str) -> Result<Self> {
         let rustc = env::var_os("RUSTC").map_or_else(|| "rustc".into(), PathBuf::from);
         let sysroot = text(Command::new(&rustc).args(["--print", "sysroot"]))?;
@@ -53,7 +54,7 @@ impl Toolchain {
         self.build_in(&folder, &folder.join("target"), target, program, &[])
     }
 
-    /// Builds a program so that its bytes do not depend on where this workspace lies.
+    /// Builds a program. Its bytes do not depend on the path of this workspace.
     ///
     /// Cargo mixes the absolute path of a dependency outside the workspace into the names of its symbols, and
     /// the compiler orders functions by them. So the sources are copied to a place of the same name everywhere.
@@ -84,13 +85,13 @@ impl Toolchain {
         let mut cargo = Command::new(&self.cargo);
         cargo.current_dir(folder).env("RUSTC", &self.rustc).env("CARGO_TARGET_DIR", target_dir);
         cargo.envs(environment.iter().copied());
-        // Flags and toolchain of the cargo that runs this task are not for the firmware.
+        // The firmware does not use the flags and the toolchain of the cargo that runs this task.
         for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTUP_TOOLCHAIN"] {
             cargo.env_remove(variable);
         }
         cargo.args(["build", "--quiet", "--release", "--locked", "--target", target, "--bin", program]);
         if self.build_std {
-            // Debian has no rust-lld; GNU's linker does as well.
+            // Debian has no rust-lld. GNU's linker works too.
             let linker =
                 if target.starts_with("thumb") { "arm-none-eabi-ld" } else { "riscv64-unknown-elf-ld" };
             let variable = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace('-', "_"));
@@ -109,7 +110,7 @@ fn text(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
-/// Copies a file or a folder, without what Cargo builds.
+/// Copies a file or a folder, except Cargo's output.
 fn copy(from: &Path, to: &Path, path: &Path) -> Result<()> {
     let (source, copied) = (from.join(path), to.join(path));
     if !source.is_dir() {

@@ -1,4 +1,4 @@
-//! The boards that QEMU stands in for.
+//! Runs firmware in QEMU, on the boards that it emulates.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use crate::Result;
 
-/// A board and what to build for it.
+/// A board, and the target to build for it.
 pub(super) struct Board {
     pub(super) target: &'static str,
-    /// As GCC calls it.
+    /// GCC's name of it.
     pub(super) core: &'static str,
     pub(super) machine: &'static str,
     qemu: &'static str,
-    /// Its flat image is the one in git.
+    /// Whether its flat image is the one in git.
     pub(super) committed: bool,
 }
 
@@ -43,13 +43,13 @@ pub(super) const BOARDS: &[Board] = &[
     },
 ];
 
-/// What a firmware said.
+/// The output of a firmware.
 pub(super) struct Run {
     pub(super) code: i32,
     pub(super) output: String,
 }
 
-/// A verdict takes a fraction of a second; a firmware that hangs must not hang this task.
+/// A verdict takes a fraction of a second. A firmware that hangs must not stop this task.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 impl Board {
@@ -62,7 +62,7 @@ impl Board {
         self.run_with(Path::new("."), elf, &semihosting, &[])
     }
 
-    /// Runs a firmware in a folder, where it finds its files, with these options.
+    /// Runs a firmware with these options, in the folder of its files.
     pub(super) fn run_with(
         &self,
         folder: &Path,
@@ -92,10 +92,10 @@ impl Board {
             }
             thread::sleep(Duration::from_millis(2));
         }
-        // The outputs are far smaller than a pipe's buffer, so that nothing waited for them to be read.
+        // The outputs are far smaller than a pipe's buffer, so the process never waited for a reader.
         let output = child.wait_with_output()?;
         let code = output.status.code().ok_or("QEMU was ended by a signal")?;
-        // Semihosting's standard output is QEMU's own, or its error stream, by version.
+        // The output of semihosting is QEMU's standard output or its error stream, depending on its version.
         let text = [output.stdout, output.stderr].concat();
         let mut text = String::from_utf8_lossy(&text).into_owned();
         text = text.replace("Timer with period zero, disabling\n", "");

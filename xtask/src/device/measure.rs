@@ -1,4 +1,4 @@
-//! `cargo xtask device --measure`: what a verdict costs on Cortex-M, beside BearSSL's.
+//! `cargo xtask device --measure`: measures the cost of a verdict on Cortex-M, and compares it with BearSSL's.
 //!
 //! Both sides are built for size and run in QEMU with one instruction a nanosecond; the programs are
 //! `fixtures/demo-firmware/src/bin` and `tests/peers/bearssl/cortexm.c`, and measure by the same method.
@@ -14,15 +14,15 @@ use crate::Result;
 use crate::fixtures::peer::Key;
 use crate::interop::peers::{compile, freestanding};
 
-/// The longer payload has this many bytes more, which is the hash's share.
+/// Difference of the two payloads in bytes. The difference of their costs is the hash's share.
 const MORE: usize = 2048;
-/// Stack that RSA-2048 may take.
+/// Limit of the stack for RSA-2048, in bytes.
 const STACK_LIMIT: u64 = 2048;
 
-/// The largest fraction of BearSSL's that each of our numbers may be.
+/// Limit of each number, as a fraction of BearSSL's.
 const RATIO_LIMIT: f64 = 1.0;
 
-/// What one verdict costs.
+/// The cost of one verdict.
 struct Cost {
     text: u64,
     instructions: u64,
@@ -65,7 +65,7 @@ fn row(report: &mut String, board: &Board, name: &str, cost: &Cost) -> Result<()
     Ok(())
 }
 
-/// Two images by the example key that differ in length, and one by each larger key.
+/// Makes two images by the example key with different lengths, and one by each larger key.
 fn images(root: &Path, work: &Path) -> Result<Vec<PathBuf>> {
     let key = Key::open(root.join("keys.example/private.pem"))?;
     let mut paths = Vec::new();
@@ -110,7 +110,7 @@ fn ours(root: &Path, board: &Board, images: &[PathBuf], report: &mut String) -> 
     Ok(cost)
 }
 
-/// Nothing in the program can panic, because the code that would is not in it.
+/// Checks that the program cannot panic: it must not contain the code for a panic.
 fn no_panic(elf: &Path) -> Result<()> {
     let symbols = output(Command::new("arm-none-eabi-nm").arg(elf))?;
     match symbols.lines().find(|line| line.contains("panicking") || line.contains("rust_begin_unwind")) {
@@ -170,7 +170,7 @@ fn theirs(root: &Path, work: &Path, board: &Board, images: &[PathBuf], assembly:
     Ok(Cost { text: text_size(&weighed)?, instructions, per_byte, stack })
 }
 
-/// Instructions and stack, from a line such as `accepted true instructions 100 stack 10`.
+/// Reads instructions and stack from a line such as `accepted true instructions 100 stack 10`.
 fn numbers(output: &str) -> Result<(u64, u64)> {
     let words: Vec<&str> = output.split_whitespace().collect();
     match words.as_slice() {

@@ -1,4 +1,4 @@
-//! Images that are good, nearly good, forged, or noise; the same for the same seed.
+//! Generates images that are good, nearly good, forged, or noise. The same seed gives the same images.
 
 use std::path::Path;
 use std::process::Command;
@@ -22,7 +22,7 @@ pub(super) struct SigningKey {
     exponent: BigUint,
 }
 
-/// DigestInfo up to the digest, with and without NULL parameters.
+/// The DigestInfo up to the digest, with and without NULL parameters.
 const INFO: &[u8] = b"\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20";
 const INFO_NO_NULL: &[u8] = b"\x30\x2f\x30\x0b\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x04\x20";
 
@@ -47,7 +47,7 @@ impl SigningKey {
     }
 }
 
-/// A number in OpenSSL's text: indented lines of hex digits and colons after a heading.
+/// Reads a number from OpenSSL's text: indented lines of hex digits and colons after a heading.
 fn number(text: &str, heading: &str) -> Result<BigUint> {
     let mut lines = text.lines().skip_while(|line| line.trim() != heading).skip(1);
     let lines = lines.by_ref().take_while(|line| line.starts_with(' '));
@@ -55,7 +55,7 @@ fn number(text: &str, heading: &str) -> Result<BigUint> {
     BigUint::parse_bytes(digits.as_bytes(), 16).ok_or_else(|| format!("openssl printed no {heading}").into())
 }
 
-/// `count` images, a quarter of them good.
+/// Generates `count` images. A quarter of them is good.
 pub(super) fn images(key: &SigningKey, seed: u64, count: usize, legacy: bool) -> Vec<Image> {
     let mut random = Random(seed);
     (0..count)

@@ -1,4 +1,4 @@
-//! Building and running the C verifiers.
+//! Builds and runs the C verifiers.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -7,21 +7,21 @@ use std::process::{Command, Stdio};
 use super::generate::Image;
 use crate::Result;
 
-/// The version whose behaviour and size the documentation speaks of.
+/// The BearSSL version of the numbers in the documentation.
 const BEARSSL: &str = "bearssl-0.6+dfsg.1";
 
 /// The files of BearSSL that an RSA and SHA-256 verdict needs; `i15_*` and the codecs come whole.
 const BEARSSL_FILES: [&str; 4] =
     ["rsa/rsa_i15_pkcs1_vrfy.c", "rsa/rsa_i15_pub.c", "rsa/rsa_pkcs1_sig_unpad.c", "hash/sha2small.c"];
 
-/// A verifier that is not ours.
+/// A verifier of another project.
 pub(crate) struct Peer {
     pub(crate) name: &'static str,
     command: Vec<String>,
     folder: PathBuf,
 }
 
-/// Images for a peer; the format is described in `tests/peers/bearssl/batch.c`.
+/// Images for a peer, in the format that `tests/peers/bearssl/batch.c` describes.
 pub(crate) struct Batch<'a> {
     pub(crate) legacy: bool,
     pub(crate) modulus: Vec<u8>,
@@ -32,7 +32,7 @@ pub(crate) struct Batch<'a> {
 ///
 /// # Errors
 ///
-/// When a compiler, BearSSL or its source is missing; the text names the Debian packages.
+/// A missing compiler, BearSSL or source. The text names the Debian packages.
 pub(crate) fn build(root: &Path) -> Result<Vec<Peer>> {
     let folder = root.join("target/interop");
     fs::create_dir_all(&folder)?;
@@ -97,13 +97,13 @@ pub(crate) fn freestanding(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(args)
 }
 
-/// BearSSL's source, fetched once from where this machine has its Debian packages from.
+/// Fetches BearSSL's source once, from the place of this machine's Debian packages.
 fn bearssl_source(folder: &Path) -> Result<PathBuf> {
     let source = folder.join(BEARSSL);
     if source.join("src").is_dir() {
         return Ok(source);
     }
-    // A copy of the list of sources, asking for source packages; the machine's own stays as it is.
+    // Use a copy of the list of package sources, with source packages. The machine's own list stays as it is.
     let (lists, parts) = (folder.join("apt-lists"), folder.join("apt-parts"));
     fs::create_dir_all(lists.join("partial"))?;
     fs::create_dir_all(&parts)?;
@@ -152,7 +152,7 @@ pub(crate) fn compile(command: &mut Command, packages: &str) -> Result<()> {
 }
 
 impl Peer {
-    /// Whether it accepts each of the images.
+    /// Returns for each image whether the peer accepts it.
     pub(crate) fn judge(&self, batch: &Batch<'_>) -> Result<Vec<bool>> {
         let path = self.folder.join("batch.bin");
         fs::write(&path, batch.bytes()?)?;

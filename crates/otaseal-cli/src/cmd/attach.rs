@@ -22,9 +22,9 @@ use std::fmt;
 
 /// Put an offline signature on its image
 ///
-/// The signature may be raw bytes, or hexadecimal or base64 text. otaseal judges the signed image with the device's code
-/// before the file gets its name. If the signature is wrong, otaseal says why (another key, padding, hash or image),
-/// writes nothing, and exits with 1.
+/// The signature may be raw bytes, or hexadecimal or base64 text. otaseal judges the signed image with the device's
+/// code before the file gets its name. If the signature is wrong, otaseal says why (another key, padding, hash or
+/// image), writes nothing, and exits with 1.
 #[derive(Debug, Args)]
 pub(crate) struct Attach {
     /// The unsigned image

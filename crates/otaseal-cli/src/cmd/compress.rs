@@ -16,8 +16,8 @@ use std::fmt;
 
 /// Compress a plain image to a gzip that boot loaders can unpack
 ///
-/// The gzip has one member without name and time, and its length is a multiple of 4. The same image gives the same bytes
-/// on every machine. otaseal flattens an ELF first. It refuses a signed image: compress first, then sign.
+/// The gzip has one member without name and time, and its length is a multiple of 4. The same image gives the same
+/// bytes on every machine. otaseal flattens an ELF first. It refuses a signed image: compress first, then sign.
 #[derive(Debug, Args)]
 pub(crate) struct Compress {
     /// The plain image

@@ -29,7 +29,8 @@ pub(crate) struct Digest {
     /// Write the request to OUT [default: standard output]
     #[arg(long, short, value_name = "OUT")]
     output: Option<Place>,
-    /// Public key of the key that must sign, for the request [default: the public key of otaseal.toml, if it names a key]
+    /// Public key of the key that must sign, for the request [default: the public key of otaseal.toml, if it names a
+    /// key]
     #[arg(long, short, value_name = "FILE", conflicts_with = "raw")]
     key: Option<Place>,
     /// Write only the bytes to sign: digest (32, for a signer that makes the DigestInfo itself) or digest-info (51, for

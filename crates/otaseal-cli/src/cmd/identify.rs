@@ -12,8 +12,9 @@ use std::fmt;
 
 /// Find the release that a device runs, by the MD5 that it reports
 ///
-/// A device reports the MD5 of the image in its flash ($fw/checksum, x-ESP8266-sketch-md5). That image has no signature,
-/// is not compressed, and has the device's own flash mode. The exit code is 0 if a manifest lists the MD5, 1 if none does.
+/// A device reports the MD5 of the image in its flash ($fw/checksum, x-ESP8266-sketch-md5). That image has no
+/// signature, is not compressed, and has the device's own flash mode. The exit code is 0 if a manifest lists the MD5, 1
+/// if none does.
 #[derive(Debug, Args)]
 pub(crate) struct Identify {
     /// The MD5 that the device reports: 32 hexadecimal digits

@@ -27,9 +27,9 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 /// Show what a file is
 ///
-/// otaseal looks under a signature and inside a gzip or an ELF, and shows sizes, digests and Homie tokens. Without --key,
-/// it only guesses that a signature is there. With --key, it judges the image as `otaseal verify` does, and exits with 1
-/// if the verdict is "rejected". Of a private key, it shows only the size and the key id.
+/// otaseal looks under a signature and inside a gzip or an ELF, and shows sizes, digests and Homie tokens. Without
+/// --key, it only guesses that a signature is there. With --key, it judges the image as `otaseal verify` does, and
+/// exits with 1 if the verdict is "rejected". Of a private key, it shows only the size and the key id.
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
     /// The file

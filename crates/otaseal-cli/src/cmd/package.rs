@@ -22,7 +22,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// Make a package of a firmware build: compress, sign and verify it, and write a manifest
+/// Make a package of a firmware build: compress, sign and verify it
 ///
 /// The build is an ELF, which otaseal flattens by load address, or a plain image. otaseal makes and verifies every file
 /// under a temporary name before it names the first one. The same build and key give the same bytes on every machine.
@@ -31,8 +31,8 @@ use tempfile::TempDir;
 /// line wins over it.
 ///
 /// One run can package many builds, on all cores. Each package gets a directory with the build's base name. otaseal
-/// prints one line for each, in the order of the builds; with --json, one JSON object on each line. The exit code is the
-/// worst of all.
+/// prints one line for each, in the order of the builds; with --json, one JSON object on each line. The exit code is
+/// the worst of all.
 #[derive(Debug, Args)]
 pub(crate) struct Package {
     /// The build: .elf or .bin; or many, each packaged into its own directory below --out-dir [default: the setting

@@ -18,7 +18,7 @@ use serde::Serialize;
 use std::ffi::OsString;
 use std::fmt;
 
-/// Write a public key as source code for the firmware, as PEM or DER, or show its key id
+/// Write a public key as source code, PEM or DER, or show its key id
 ///
 /// otaseal writes the file only if its contents change. It never writes a private key.
 #[derive(Debug, Args)]

@@ -22,7 +22,7 @@ use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
 
-/// Bundle the evidence of a release into one signed directory, or check such a directory
+/// Bundle the evidence of a release into a signed directory, or check one
 ///
 /// DIR is the directory of a package. otaseal compares its manifest with every file, judges every signature, and looks
 /// for each signature in the ledger. Then it makes a new directory with the manifest, the artefacts, their digests, the

@@ -21,8 +21,8 @@ pub(crate) enum Rotate {
 /// plan to send, as images or as the manifest.json of their packages. otaseal says what happens to the devices of each
 /// release.
 ///
-/// The exit code is 1 if no existing update reaches some of them. Then you must still make the bridge, or give its image
-/// as proof; or a group of devices is stranded; or otaseal does not know which keys the devices trust.
+/// The exit code is 1 if no existing update reaches some of them. Then you must still make the bridge, or give its
+/// image as proof; or a group of devices is stranded; or otaseal does not know which keys the devices trust.
 #[derive(Debug, Args)]
 pub(crate) struct Plan {
     /// The releases

@@ -25,8 +25,8 @@ use std::path::{Path, PathBuf};
 
 /// Judge a signed image as the device does
 ///
-/// The exit code is 0 if the image is accepted, 1 if it is rejected (otaseal shows the number of the device's check), and
-/// 3 if there is no verdict.
+/// The exit code is 0 if the image is accepted, 1 if it is rejected (otaseal shows the number of the device's check),
+/// and 3 if there is no verdict.
 ///
 /// With --as, otaseal goes through the steps of that device's updater, and then of its boot loader. It shows what the
 /// device prints if it refuses the image, or what happens to the device. The exit code is also 1 if the image would
@@ -227,8 +227,8 @@ fn compare(image: &mut File, place: &Place, path: &Path, max_gap: usize) -> Resu
     Ok(Build { file: path.display().to_string(), origin })
 }
 
-/// Returns a warning if the build beside the image is not the build that it was made from: upload scripts would send the
-/// wrong one. It ignores a file that it cannot read as a build, because nobody named that file.
+/// Returns a warning if the build beside the image is not the build that it was made from: upload scripts would send
+/// the wrong one. It ignores a file that it cannot read as a build, because nobody named that file.
 fn stale(image: &mut File, place: &Place, max_gap: usize) -> Option<String> {
     let path = place.path()?;
     let name = path.file_name()?.to_str()?;

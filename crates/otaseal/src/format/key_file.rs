@@ -1,4 +1,4 @@
-//! Names what a key file is, before anything in it is believed.
+//! Recognises the kind of a key file, before any code trusts its contents.
 //!
 //! One function, `classify`, looks at the bytes and names the container. The loaders of [`crate::key`] and the
 //! `inspect` command both ask it, so that a file has the same name everywhere.

@@ -1,4 +1,4 @@
-//! Reads and writes bytes: images, their containers, and the tokens and digests in them. Nothing here knows a key.
+//! Reads and writes bytes: images, their containers, and the tokens and digests in them. This room knows no key.
 
 pub mod digest;
 pub mod elf;

@@ -1,4 +1,4 @@
-//! Takes the protection of a passphrase off a private key, and puts it on.
+//! Encrypts private keys under a passphrase, and decrypts them.
 //!
 //! otaseal reads:
 //! - PKCS#8 with PBES2 (RFC 8018 section 6.2), as OpenSSL 1.0, 1.1 and 3 and Python's `cryptography` write it;
@@ -38,8 +38,8 @@ const MAX_SALT: usize = 32;
 
 /// Iterations of PBKDF2-HMAC-SHA256 in a new file, as OWASP's cheat sheet recommends. OpenSSL's default is 2,048.
 const PBKDF2_ITERATIONS: u32 = 600_000;
-/// The logarithm of N, r and p of scrypt in a new file. N and r are OpenSSL's: its programs refuse a key that needs more
-/// than 32 MiB. p is five times OpenSSL's: OWASP's cheat sheet counts that as equal to N = 2^17 with p = 1.
+/// The logarithm of N, r and p of scrypt in a new file. N and r are OpenSSL's: its programs refuse a key that needs
+/// more than 32 MiB. p is five times OpenSSL's: OWASP's cheat sheet counts that as equal to N = 2^17 with p = 1.
 const SCRYPT: (u8, u32, u32) = (14, 8, 5);
 
 /// How otaseal derives the key of a new file from its passphrase.
@@ -409,7 +409,7 @@ impl super::PrivateKey {
     /// PKCS#8 PEM with LF line ends: `PRIVATE KEY`, or `ENCRYPTED PRIVATE KEY`. Wiped on drop.
     ///
     /// # Errors
-    /// As [`Self::to_encrypted_der`] and [`Self::to_pkcs8_pem`].
+    /// The errors of [`Self::to_encrypted_der`] and [`Self::to_pkcs8_pem`].
     pub fn to_pem(&self, protection: Protection<'_>) -> Result<SecretBytes, KeyError> {
         match protection {
             Protection::None => self.to_pkcs8_pem(),

@@ -27,7 +27,7 @@ impl PrivateKey {
     /// Returns the bytes of a key file, wiped on drop. PEM has LF line ends.
     ///
     /// # Errors
-    /// As [`Self::to_encrypted_der`] and [`Self::to_pkcs8_pem`].
+    /// The errors of [`Self::to_encrypted_der`] and [`Self::to_pkcs8_pem`].
     pub fn encode(&self, form: PrivateForm<'_>, armor: Armor) -> Result<SecretBytes, KeyError> {
         let der = match form {
             PrivateForm::Pkcs8(Protection::None) => self.to_pkcs8_der()?,

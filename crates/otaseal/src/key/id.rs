@@ -1,5 +1,5 @@
-//! Key ids and sizes as text and in JSON: 64 hexadecimal digits, and a number of bits. The device crate owns the type of
-//! key ids and knows no JSON, so a field names this module: `#[serde(with = "crate::key::id")]`.
+//! Reads and writes key ids and sizes in text and JSON: 64 hexadecimal digits, and a number of bits. The device crate
+//! owns the type of key ids and knows no JSON, so a field names this module: `#[serde(with = "crate::key::id")]`.
 
 use crate::format::digest::from_hex;
 use crate::key::KeySize;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 /// Reads a key id: 64 hexadecimal digits of either case.
 ///
 /// # Errors
-/// What was expected.
+/// The expected text.
 pub fn parse_key_id(text: &str) -> Result<KeyId, &'static str> {
     from_hex(text).map(KeyId).ok_or("expected the 64 hexadecimal digits of a key id")
 }

@@ -1,4 +1,5 @@
-//! Keeps keys out of messages: a key in the place of its name, of a signature, or of a program's answer.
+//! Keeps keys out of messages. A user may give a key in place of its name or of a signature, and a program may print
+//! one.
 //!
 //! `--key "$(cat private.pem)"` is a slip of one character, and an error message ends up in the log of a CI system. So
 //! all code that prints a given name, or the output of another program, asks here first.

@@ -285,8 +285,9 @@ impl PrivateKey {
     /// once for the passphrase of `name`.
     ///
     /// # Errors
-    /// As [`Self::from_bytes`]. [`KeyError::Encrypted`] if nobody knows the passphrase, [`KeyError::Secret`] if asking
-    /// for it fails, [`KeyError::WrongPassphrase`], and [`KeyError::Encryption`] if no passphrase would open it.
+    /// The errors of [`Self::from_bytes`]. [`KeyError::Encrypted`] if nobody knows the passphrase, [`KeyError::Secret`]
+    /// if asking for it fails, [`KeyError::WrongPassphrase`], and [`KeyError::Encryption`] if no passphrase would open
+    /// it.
     pub fn from_bytes_with(
         bytes: &[u8],
         name: &dyn fmt::Display,
@@ -350,7 +351,7 @@ impl PrivateKey {
     /// Returns unencrypted PKCS#8 DER (RFC 5958 section 2), wiped on drop.
     ///
     /// # Errors
-    /// As [`Self::to_pkcs8_pem`].
+    /// The errors of [`Self::to_pkcs8_pem`].
     pub fn to_pkcs8_der(&self) -> Result<SecretBytes, KeyError> {
         Ok(SecretBytes::new(self.inner.to_pkcs8_der().map_err(|_| KeyError::Inconsistent)?.to_bytes()))
     }
@@ -358,7 +359,7 @@ impl PrivateKey {
     /// Returns unencrypted PKCS#1 DER (RFC 8017 A.1.2), wiped on drop.
     ///
     /// # Errors
-    /// As [`Self::to_pkcs8_pem`].
+    /// The errors of [`Self::to_pkcs8_pem`].
     pub fn to_pkcs1_der(&self) -> Result<SecretBytes, KeyError> {
         Ok(SecretBytes::new(self.inner.to_pkcs1_der().map_err(|_| KeyError::Inconsistent)?.to_bytes()))
     }

@@ -1,4 +1,4 @@
-//! Makes the words of another program fit to be shown: no keys, no control characters, bounded length.
+//! Cleans the output of another program, so that a message can show it: no keys, no control characters, bounded length.
 
 use super::excerpt::excerpt;
 use crate::key::material;

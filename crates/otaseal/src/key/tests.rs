@@ -1,4 +1,4 @@
-//! Keys are made and judged by OpenSSL here; our own writer is read by OpenSSL, never by our own reader alone.
+//! Tests with keys that OpenSSL makes. OpenSSL reads the keys that we write: our own reader alone proves nothing.
 
 use super::*;
 use crate::format::key_file::{Armor, KeyFileKind};
@@ -249,7 +249,7 @@ fn the_one_private_key_counts_wherever_it_stands() {
         let found = key_file::recognise(&two).unwrap();
         assert!(found.kind.is_private(), "such a file is not to be copied into an output");
     }
-    // What follows is cut off: what it was cannot be told.
+    // The rest is cut off, so its kind is unknown.
     let cut = [&key[..], &other[..other.len() / 2]].concat();
     assert_eq!(private_error(&cut), KeyError::DamagedPem);
     assert!(key_file::recognise(&cut).unwrap().kind.is_private());

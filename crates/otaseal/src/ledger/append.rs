@@ -1,4 +1,4 @@
-//! Enters signatures: one lock, one write and one wait for the disk, however many signatures and threads there are.
+//! Enters signatures. Many signatures of many threads need one lock, one write and one wait for the disk.
 
 use super::{Entry, FIRST, Head, Ledger, LedgerError, MAX_LINE, Record, Recovered};
 use crate::format::digest::sha256;
@@ -22,7 +22,7 @@ pub struct Appended {
     pub recovered: Option<Recovered>,
 }
 
-/// Enters signatures, where there is a ledger and a signature. See [`Ledger::append`].
+/// Enters signatures, if there is a ledger and at least one signature. See [`Ledger::append`].
 pub(crate) fn enter(ledger: Option<&Ledger>, entries: &[Entry]) -> Result<Option<Appended>, LedgerError> {
     match ledger {
         Some(ledger) if !entries.is_empty() => ledger.append(entries).map(Some),
@@ -161,7 +161,7 @@ impl Ledger {
         Ok(Tail { whole: from + end as u64, torn, head })
     }
 
-    /// Writes an unfinished line to a file of its own, before it is cut off.
+    /// Writes an unfinished line to another file, before otaseal removes it from the ledger.
     fn move_aside(&self, torn: &[u8]) -> Result<Recovered, LedgerError> {
         let digest = sha256(torn);
         let mut name = self.path.file_name().unwrap_or_default().to_owned();

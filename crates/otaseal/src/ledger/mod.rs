@@ -237,7 +237,7 @@ impl Ledger {
     /// does not exist yet counts as whole. [`Ledger::append`] moves an unfinished last line aside.
     ///
     /// # Errors
-    /// As [`walk`].
+    /// The errors of [`walk`].
     pub fn verify_once(&self) -> Result<(), LedgerError> {
         self.group.once(|| {
             // The writer refuses what is no regular file. Reading a pipe here would wait for ever.
@@ -302,7 +302,7 @@ fn check(line: &[u8], before: Head) -> Result<(Record, &str), Break> {
 /// its line is there.
 ///
 /// # Errors
-/// As [`walk`], and [`LedgerError::Missing`].
+/// The errors of [`walk`], and [`LedgerError::Missing`].
 pub fn verify(path: &Path, contains: Option<Sha256Digest>) -> Result<Head, LedgerError> {
     let mut found = contains.is_none();
     let head = walk(path, &mut |_, line| found |= Some(sha256(line.as_bytes())) == contains)?;

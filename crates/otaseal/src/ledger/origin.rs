@@ -1,4 +1,4 @@
-//! Reads from the environment where a signature comes from.
+//! Reads the origin of a signature from the environment: user, commit and build.
 
 use std::env;
 use std::fs;

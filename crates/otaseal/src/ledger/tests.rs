@@ -242,7 +242,7 @@ fn a_ledger_that_was_moved_away_gets_no_more_entries() {
     assert_eq!(verify(&bench.dir.path().join("old"), None).unwrap().records, 1);
 }
 
-/// Once, for all who share it; and what the next entry mends is nobody's reason to stop.
+/// All users of a ledger share one check. An unfinished line is no error, because the next entry moves it away.
 #[test]
 fn the_chain_is_checked_once() {
     let bench = Bench::new();

@@ -43,7 +43,7 @@ pub enum OutputError {
     Io {
         /// The destination.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -150,7 +150,7 @@ impl Seek for Pending {
 /// Writes a whole file atomically.
 ///
 /// # Errors
-/// As [`Pending::create`] and [`Pending::commit`].
+/// The errors of [`Pending::create`] and [`Pending::commit`].
 pub fn write(path: &Path, bytes: &[u8], overwrite: Overwrite, access: Access) -> Result<(), OutputError> {
     let mut pending = Pending::create(path, overwrite, access)?;
     pending.write_all(bytes).map_err(|source| OutputError::Io { path: path.into(), source })?;
@@ -169,7 +169,7 @@ pub enum Written {
 /// Writes a file unless it has exactly these bytes.
 ///
 /// # Errors
-/// As [`write()`].
+/// The errors of [`write()`].
 pub fn write_if_changed(path: &Path, bytes: &[u8]) -> Result<Written, OutputError> {
     if has_bytes(path, bytes) {
         return Ok(Written::Unchanged);

@@ -1,4 +1,4 @@
-//! The files of a package beside its manifest.
+//! The artefacts: the files of a package beside its manifest.
 
 use crate::format::layers::Encoding;
 use crate::profile::Profile;

@@ -81,8 +81,8 @@ impl Package {
         }
     }
 
-    /// As [`Package::from_parts`]. `load` returns a file by its name. It gets only plain file names, in the
-    /// order of the manifest. `json` is the text of the manifest.
+    /// Does the same as [`Package::from_parts`]. `load` returns a file by its name. It gets only plain file names, in
+    /// the order of the manifest. `json` is the text of the manifest.
     pub(crate) fn load<E: From<PartsError>>(
         manifest: Manifest,
         json: &[u8],

@@ -1,4 +1,4 @@
-//! Why there is no package.
+//! The errors of making and writing a package.
 
 use crate::format::gzip::CompressError;
 use crate::format::homie::TokenError;
@@ -25,7 +25,7 @@ pub enum PackageError {
     Image {
         /// The build.
         file: String,
-        /// What is wrong with it.
+        /// The fault.
         source: PolicyError,
     },
     /// The Homie tokens contradict each other or break a rule.
@@ -75,7 +75,7 @@ pub enum PackageError {
     EarlierUnread {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The manifest in the directory belongs to another program or a newer otaseal, or it is damaged. otaseal leaves it
@@ -84,7 +84,7 @@ pub enum PackageError {
     EarlierManifest {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         source: ManifestError,
     },
 }

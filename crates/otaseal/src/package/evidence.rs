@@ -171,7 +171,7 @@ pub enum SbomError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// Larger than [`MAX_SBOM`].
@@ -182,7 +182,7 @@ pub enum SbomError {
     Form {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         what: String,
     },
 }

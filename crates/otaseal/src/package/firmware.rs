@@ -29,7 +29,7 @@ pub enum FirmwareError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// More than [`MAX_IMAGE`].
@@ -73,7 +73,7 @@ pub enum FirmwareError {
     Guard {
         /// The file, or `-`.
         name: String,
-        /// What is wrong with it.
+        /// The fault.
         source: GuardError,
     },
 }
@@ -133,10 +133,11 @@ impl Firmware {
         Self::load_as(path, max_gap, Content::Firmware)
     }
 
-    /// As [`Firmware::load`], for a file that may be a filesystem image. It must be of the kind `content`.
+    /// Does the same as [`Firmware::load`], for a file that may be a filesystem image. It must be of the kind
+    /// `content`.
     ///
     /// # Errors
-    /// As [`Firmware::load`].
+    /// The errors of [`Firmware::load`].
     pub fn load_as(path: &Path, max_gap: usize, content: Content) -> Result<Self, FirmwareError> {
         let failed = |source| FirmwareError::Read { path: path.into(), source };
         let mut file = File::open(path).map_err(failed)?;
@@ -146,18 +147,18 @@ impl Firmware {
         Self::from_bytes_as(&name, bytes, max_gap, content)
     }
 
-    /// As [`Firmware::load`], for bytes in memory. Messages and the manifest call them `name`.
+    /// Does the same as [`Firmware::load`], for bytes in memory. Messages and the manifest call them `name`.
     ///
     /// # Errors
-    /// As [`Firmware::load`].
+    /// The errors of [`Firmware::load`].
     pub fn from_bytes(name: &str, bytes: Vec<u8>, max_gap: usize) -> Result<Self, FirmwareError> {
         Self::from_bytes_as(name, bytes, max_gap, Content::Firmware)
     }
 
-    /// As [`Firmware::from_bytes`], for bytes that may be a filesystem image.
+    /// Does the same as [`Firmware::from_bytes`], for bytes that may be a filesystem image.
     ///
     /// # Errors
-    /// As [`Firmware::load`].
+    /// The errors of [`Firmware::load`].
     pub fn from_bytes_as(
         name: &str,
         bytes: Vec<u8>,
@@ -252,7 +253,7 @@ impl Firmware {
         Payload::new(Cow::Owned(block.behind(&self.bytes)), Encoding::Plain)
     }
 
-    /// As [`Firmware::gzip`], with a metadata block in the header.
+    /// Does the same as [`Firmware::gzip`], with a metadata block in the header.
     ///
     /// # Errors
     /// [`CompressError`].

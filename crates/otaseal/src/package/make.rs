@@ -26,7 +26,7 @@ pub struct Made {
     pub left_out: Vec<LeftOut>,
     /// The verdict on the public keys in the image.
     pub continuity: Continuity,
-    /// What speaks against the key although it may sign.
+    /// Findings about the key. None of them forbids this signature.
     pub key_findings: Vec<Finding>,
 }
 
@@ -41,7 +41,8 @@ pub fn make(firmware: Firmware, options: &Options, signer: &dyn Signer) -> Resul
     make_for(options, signer, || Ok(firmware), |_| Ok(())).map(|(made, ())| made)
 }
 
-/// As [`make`]. When every check that needs no signature has passed, `place` gets the start of all file names.
+/// Does the same as [`make`]. When every check that needs no signature has passed, `place` gets the start of all file
+/// names.
 pub(super) fn make_for<P>(
     options: &Options,
     signer: &dyn Signer,

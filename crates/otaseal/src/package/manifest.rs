@@ -104,7 +104,7 @@ impl Installed {
         Self::with_digests(plain, Digests::of(plain))
     }
 
-    /// As [`Installed::of`], for an image whose digests are known.
+    /// Does the same as [`Installed::of`], for an image whose digests are known.
     pub fn with_digests(plain: &[u8], whole: Digests) -> Self {
         let mut installed = Self {
             size_bytes: whole.size_bytes,

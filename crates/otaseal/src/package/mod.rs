@@ -35,7 +35,7 @@ use crate::sign::Signer;
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// What to package, and how. [`Options::new`] sets the defaults; every field can be assigned.
+/// The options of a package. [`Options::new`] sets the defaults. You can set every field.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
@@ -53,7 +53,7 @@ pub struct Options {
     pub max_gap: usize,
     /// Seconds since 1970 for the manifest. Without it the manifest has no time.
     pub timestamp: Option<u64>,
-    /// What must hold before anything is signed.
+    /// The policy for signing.
     pub policy: Policy,
     /// Flash mode that otaseal writes into the image first.
     pub set_flash_mode: Option<FlashMode>,
@@ -101,7 +101,7 @@ pub struct PackageReport {
     pub left_out: Vec<LeftOut>,
     /// The verdict on the public keys in the image.
     pub continuity: Continuity,
-    /// What speaks against the key although it may sign.
+    /// Findings about the key. None of them forbids this signature.
     #[serde(skip)]
     pub key_findings: Vec<Finding>,
     /// The entries in the ledger.

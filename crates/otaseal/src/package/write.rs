@@ -10,7 +10,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
-/// Where a package goes.
+/// The directory for a package.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Destination<'a> {

@@ -23,7 +23,7 @@ use std::fmt;
 pub use self::private::Private;
 pub use self::scan::{Form, Located, Search, quick_search, search};
 
-/// What is expected of the image's keys.
+/// The rule for the public keys in an image.
 #[derive(Debug, Clone, Default)]
 pub struct Rule {
     /// The keys that the devices trust from this image on, if they are not the key that signs. The image must hold each
@@ -101,7 +101,7 @@ pub enum Continuity {
     },
     /// The image holds no key. It may be no firmware, or the user means it.
     NoKey {
-        /// What it is, with its article.
+        /// Its kind, with the article.
         found: String,
     },
 }
@@ -142,7 +142,7 @@ pub enum ContinuityError {
     /// Firmware without a key.
     #[error("there is no public key in it ({found}): this release switches signature checking off")]
     NoKey {
-        /// What it is, with its article.
+        /// Its kind, with the article.
         found: String,
     },
     /// Only other keys than the one that signs.
@@ -158,7 +158,7 @@ pub enum ContinuityError {
     UnfitKey {
         /// The key.
         key: Box<Located>,
-        /// What is wrong with it.
+        /// The fault.
         finding: Finding,
     },
     /// Keys that were not named, beside those that were.
@@ -320,7 +320,7 @@ pub enum NextKeyError {
     Read {
         /// The file.
         path: std::path::PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The file holds no public key.

@@ -1,4 +1,4 @@
-//! The one way to the signature of an image.
+//! Judges images, and gives permits to sign them. There is no other way to sign an image.
 //!
 //! A [`Gate`] has judged the key and the ledger. It judges an image and gives a [`Permit`]. Only a permit signs, and
 //! only the bytes that were judged.
@@ -140,7 +140,7 @@ impl Policy {
 }
 
 impl<'a> Gate<'a> {
-    /// What speaks against the key although it may sign.
+    /// Returns findings about the key. None of them forbids this signature.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
     }
@@ -184,8 +184,8 @@ impl<'a> Gate<'a> {
         Ok(Permit { gate: self, bytes: Bytes::Memory(payload), continuity, gzip })
     }
 
-    /// A stream is too large for firmware, so nothing can be expected of its content. A boot loader reads the start of a
-    /// gzip all the same.
+    /// A stream is too large for firmware, so nothing can be expected of its content. A boot loader reads the start of
+    /// a gzip all the same.
     fn judge_stream<'c>(&'c self, mut stream: Box<dyn ReadSeek + 'c>) -> Result<Permit<'c>, PolicyError> {
         if self.policy.expect.flash_mode.is_some() {
             return Err(GuardError::NoFlashMode.into());
@@ -212,7 +212,8 @@ fn tail(bytes: &[u8]) -> &[u8] {
     &bytes[bytes.len().saturating_sub(LENGTH_FIELD_LEN)..]
 }
 
-/// Returns as much of a gzip as a boot loader could take, or else the first bytes. The stream stands at its start again.
+/// Returns as much of a gzip as a boot loader could take, or else the first bytes. The stream stands at its start
+/// again.
 fn start(stream: &mut dyn ReadSeek) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     stream.take(2).read_to_end(&mut bytes)?;
@@ -223,7 +224,7 @@ fn start(stream: &mut dyn ReadSeek) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What some cores have against a gzip.
+/// Finds a fault for which some cores refuse a gzip. A fault that bricks a device is an error.
 fn lint_gzip(payload: &[u8]) -> Result<Option<gzip_lint::GzipFinding>, PolicyError> {
     if PayloadKind::of(payload) != PayloadKind::Gzip {
         return Ok(None);
@@ -244,18 +245,18 @@ pub struct Permit<'g> {
     gzip: Option<gzip_lint::GzipFinding>,
 }
 
-/// What [`Permit::sign`] did.
+/// The result of [`Permit::sign`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct SignedOutputs {
-    /// What was signed.
+    /// The signatures.
     pub signed: Signed,
-    /// What was entered into the ledger.
+    /// Their entries in the ledger.
     pub entered: Option<Appended>,
 }
 
 impl Permit<'_> {
-    /// The bytes that were judged; `None` for a stream.
+    /// Returns the judged bytes, or `None` for a stream.
     pub fn payload(&self) -> Option<&[u8]> {
         match &self.bytes {
             Bytes::Memory(payload) => Some(payload),
@@ -263,12 +264,12 @@ impl Permit<'_> {
         }
     }
 
-    /// What the public keys in the image say; `None` where they could not be searched.
+    /// Returns the verdict on the public keys in the image, or `None` if otaseal could not search it.
     pub fn continuity(&self) -> Option<&Continuity> {
         self.continuity.as_ref()
     }
 
-    /// Why some cores refuse the gzip.
+    /// Returns the fault for which some cores refuse the gzip.
     pub fn gzip_finding(&self) -> Option<&gzip_lint::GzipFinding> {
         self.gzip.as_ref()
     }

@@ -1,5 +1,5 @@
-//! Checks an image and a key before the signature. Damaged images are refused, and so are filesystems in the place of
-//! firmware, another flash mode than the device's, and another key than the device trusts.
+//! Checks an image and a key before the signature. It refuses damaged images, filesystems in place of firmware, a flash
+//! mode that the device does not have, and a key that the device does not trust.
 //!
 //! A signature says that somebody meant these bytes. Nobody can have meant the bytes that these checks refuse.
 
@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::str::FromStr;
 
-/// What an image is for. The bytes do not tell the updater: it writes a filesystem image in the place of firmware if it
-/// is told to, and the device then starts those bytes.
+/// The kind of an image. The updater does not find it in the bytes. If it is told to, it writes a filesystem image in
+/// place of firmware, and the device then starts those bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Content {
@@ -59,19 +59,19 @@ pub enum GuardError {
     /// A filesystem image that is shorter than it says.
     #[error("it is {found}")]
     FilesystemCutOff {
-        /// What it is, with its article.
+        /// Its kind, with the article.
         found: String,
     },
     /// A filesystem image where firmware is expected.
     #[error("it is {found}, not firmware")]
     IsFilesystem {
-        /// What it is, with its article.
+        /// Its kind, with the article.
         found: String,
     },
     /// Firmware where a filesystem image is expected.
     #[error("it is {found}, not a filesystem image")]
     IsFirmware {
-        /// What it is, with its article.
+        /// Its kind, with the article.
         found: String,
     },
     /// The image is built for another flash mode.
@@ -218,7 +218,7 @@ pub(crate) fn plain_of(payload: &[u8]) -> Option<Cow<'_, [u8]>> {
 /// expected.
 ///
 /// # Errors
-/// As [`check`] and [`expect_flash_mode`].
+/// The errors of [`check`] and [`expect_flash_mode`].
 pub(crate) fn check_plain(
     plain: Option<&[u8]>,
     content: Content,

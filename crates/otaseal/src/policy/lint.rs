@@ -1,4 +1,4 @@
-//! Finds what is wrong with a key that works: it is published, known methods factor it, or others can read its file.
+//! Finds faults of a key that works: it is published, known methods factor it, or other users can read its file.
 //!
 //! A key without a finding is not proved good. These are the mistakes that were found in the field, and the numbers of
 //! a key do not show how it was made.
@@ -76,7 +76,7 @@ pub enum Finding {
         /// Why it is not known.
         why: String,
     },
-    /// What protects the file gives way to guessing.
+    /// The encryption of the file is weak: an attacker can test guesses of the passphrase fast.
     WeakEncryption {
         /// The protection.
         encryption: Encryption,
@@ -86,7 +86,7 @@ pub enum Finding {
     GoodThrough2030,
     /// A check was not possible.
     NotChecked {
-        /// What was to be checked.
+        /// The check that could not be made.
         what: &'static str,
         /// Why it was not.
         why: String,

@@ -1,7 +1,7 @@
-//! What may be signed, and by which key.
+//! Decides what may be signed, and by which key.
 //!
-//! A [`Policy`] says what must hold. [`Policy::open`] judges the key and gives a [`Gate`], which judges images. What
-//! passes both gets a [`Permit`], and only a permit signs.
+//! A [`Policy`] holds the rules. [`Policy::open`] judges the key and gives a [`Gate`]. The gate judges images: one that
+//! passes gets a [`Permit`], and only a permit signs.
 
 pub mod continuity;
 mod gate;
@@ -17,33 +17,33 @@ use self::guard::{Content, Expected};
 use crate::ledger::Ledger;
 use crate::sign::AlreadySigned;
 
-/// What must hold before an image is signed. The default is for development: any key, firmware, nothing expected.
+/// The rules for signing an image. The default is for development: any key, firmware, nothing expected.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Policy {
-    /// Whether the signed image may leave the desk.
+    /// Whether the signed image may go to devices.
     pub purpose: Purpose,
-    /// What the image is for; a recognised image of the other kind is refused.
+    /// The kind of the image. The policy refuses an image that it recognises as the other kind.
     pub content: Content,
-    /// What is expected of the public keys in the image. For a release, an image without one is refused unless that
-    /// is allowed here.
+    /// The rule for the public keys in the image. For a release, the policy refuses an image without a key, unless the
+    /// rule allows it.
     pub continuity: continuity::Rule,
-    /// The key and the image that are meant; others are refused.
+    /// The expected key and image. The policy refuses others.
     pub expect: Expected,
-    /// What becomes of an image that ends in what looks like a signature.
+    /// Whether to sign an image that ends in a valid-looking trailer.
     pub already_signed: AlreadySigned,
-    /// What becomes of a damaged image.
+    /// Whether to sign a damaged image.
     pub damaged: Damaged,
-    /// Where every signature is entered. A release without a ledger is refused.
+    /// The ledger that gets a line for every signature. The policy refuses a release without a ledger.
     pub ledger: Option<Ledger>,
 }
 
-/// What becomes of an image that no device starts.
+/// Whether to sign an image that no device starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Damaged {
-    /// It is refused.
+    /// Refuses it.
     #[default]
     Refuse,
-    /// The user means it.
+    /// Signs it, because the user asks for that.
     Allow,
 }

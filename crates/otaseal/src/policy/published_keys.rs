@@ -212,7 +212,7 @@ const PUBLISHED: &[(&str, &str)] = &[
     ),
 ];
 
-/// Where the private half of a key is published, if it is known to be.
+/// Returns the place that published the private half of a key, if the list has the key.
 pub fn published_at(id: KeyId) -> Option<&'static str> {
     let id = id.to_string();
     PUBLISHED.iter().find(|(known, _)| *known == id).map(|(_, place)| *place)

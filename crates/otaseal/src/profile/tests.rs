@@ -1,4 +1,4 @@
-//! Every row of the table against every kind of image, by the errors that the devices' sources say.
+//! Tests every row of the table with every kind of image. The expected errors come from the devices' sources.
 
 use super::*;
 use crate::format::gzip::{Effort, gzip};

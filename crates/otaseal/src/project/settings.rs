@@ -165,8 +165,8 @@ impl Settings {
     /// Reads an `otaseal.toml`.
     ///
     /// # Errors
-    /// [`SettingsError`]. [`SettingsError::Stranger`] if the file belongs to another user and names a command that signs:
-    /// that user could run any program with your rights.
+    /// [`SettingsError`]. [`SettingsError::Stranger`] if the file belongs to another user and names a command that
+    /// signs: that user could run any program with your rights.
     pub fn from_file(path: &Path) -> Result<Self, SettingsError> {
         read::settings(path, &[])
     }

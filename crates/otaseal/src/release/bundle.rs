@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `manifest.json` and what it lists | the package, with its bill of materials where it has one |
+//! | `manifest.json` and the files that it lists | the package, with its bill of materials if it has one |
 //! | `SHA256SUMS` | digests of the artefacts, for `sha256sum -c` |
 //! | `ledger.jsonl` | the lines of the ledger for these signatures, unchanged |
 //! | `verify.txt` | the verdict on every signed artefact |
@@ -10,7 +10,7 @@
 //! | `index.sha256.sig` | RSASSA-PKCS1-v1_5 with SHA-256 of the index: `openssl dgst -sha256 -verify` |
 //!
 //! The signature of the index is one that devices accept. An ESP8266 refuses the index by its first byte. A device that
-//! takes any bytes (arduino-pico) would install it as firmware. So sign evidence with a key of its own.
+//! takes any bytes (arduino-pico) would install it as firmware. So sign evidence with a separate key.
 
 mod check;
 mod entered;
@@ -99,7 +99,7 @@ pub enum BundleError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A file could not be written.
@@ -107,7 +107,7 @@ pub enum BundleError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The directory is there and not empty.
@@ -118,7 +118,7 @@ pub enum BundleError {
     Manifest {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         source: ManifestError,
     },
     /// A key that is unfit for a release.
@@ -126,7 +126,7 @@ pub enum BundleError {
     KeyRefused {
         /// Which of the two keys it is.
         whose: &'static str,
-        /// What is wrong with it.
+        /// The fault.
         refused: lint::Refused,
     },
     /// No artefact of the package is signed.
@@ -194,7 +194,7 @@ pub enum BundleError {
     Index {
         /// The line, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The fault.
         what: &'static str,
     },
 }

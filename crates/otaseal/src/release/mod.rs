@@ -1,4 +1,4 @@
-//! Around a release: the signed directory of its evidence ([`bundle`]), and the plan for the next key ([`rotate`]).
+//! Bundles the evidence of a release ([`bundle`]), and plans a new key ([`rotate`]).
 
 pub mod bundle;
 pub mod rotate;

@@ -1,4 +1,4 @@
-//! Signs with a command: the client of a cloud's key service, of a signing server, of any device.
+//! Signs with a command: the client of a cloud key service, of a signing server, or of another device.
 //!
 //! One run of the command is one signature: a few bytes on standard input, the signature on standard output. The
 //! command gets these environment variables:
@@ -279,7 +279,7 @@ impl Running {
     }
 }
 
-/// What to do with output beyond the limit.
+/// Whether to read output beyond the limit.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rest {
     /// Stop reading.

@@ -1,4 +1,4 @@
-//! Reads a signature that was made elsewhere.
+//! Reads the signature of an offline signer.
 
 use crate::format::digest::Sha256Digest;
 use crate::key::material;

@@ -1,4 +1,4 @@
-//! Guesses why an image was rejected.
+//! Guesses why the device's code rejects an image.
 //!
 //! The guess is a hint for people, never a verdict. [`crate::sign::verify`] has judged before, and nothing here can
 //! turn a rejection into anything else.

@@ -1,6 +1,6 @@
-//! Signing, and the proof that it worked.
+//! Signs images, and proves that each signature is good.
 //!
-//! Nothing here returns a signature that has not been verified by the code that runs on the device.
+//! A function here returns a signature only if the device's own code accepts it.
 
 pub mod command;
 pub mod detached;
@@ -46,7 +46,7 @@ pub enum SignError {
     /// The output could not be written, or not read back.
     #[error("the output could not be written: {0}")]
     Write(#[source] io::Error),
-    /// What was read back is not what was written.
+    /// The file on the disk does not hold the bytes that otaseal wrote.
     #[error("the output does not hold what was written to it")]
     NotAsWritten,
     /// The holder of the key did not sign.
@@ -57,7 +57,7 @@ pub enum SignError {
     Command {
         /// Its name.
         command: String,
-        /// What happened.
+        /// The failure.
         failure: Box<CommandFailure>,
         /// Its words on standard error, as in "said: ...".
         said: Option<String>,
@@ -67,10 +67,10 @@ pub enum SignError {
     Token {
         /// The key and its token.
         key: String,
-        /// What happened.
+        /// The failure.
         failure: TokenFailure,
     },
-    /// What came back is not the signature that was asked for.
+    /// The signer returned something else than the signature.
     #[error("the signature is not good: {0}")]
     Mismatch(Mismatch),
     /// The device verifier rejects what was just signed.
@@ -78,7 +78,7 @@ pub enum SignError {
     SelfCheck(Reject),
 }
 
-/// What to do with an input that ends in a valid-looking trailer.
+/// Whether to sign an input that ends in a valid-looking trailer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AlreadySigned {
     /// It is an error: signing twice makes an image that no device accepts as meant.
@@ -92,17 +92,17 @@ pub enum AlreadySigned {
 pub trait ReadWriteSeek: Read + Write + Seek {}
 impl<T: Read + Write + Seek> ReadWriteSeek for T {}
 
-/// Where one signed image goes.
+/// A file for one signed image.
 pub struct Output<'a> {
-    /// The form of its signature.
+    /// The scheme of its signature.
     pub scheme: Scheme,
-    /// What the ledger calls it.
+    /// Its name in the ledger.
     pub name: String,
     /// An empty file that has no name yet.
     pub file: &'a mut dyn ReadWriteSeek,
 }
 
-/// What was signed into files.
+/// The result of signing into files.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Signed {
@@ -296,7 +296,8 @@ pub(crate) fn sign_stream<E: From<SignError>>(
     Ok(Signed { payload_len, sha256: Sha256Digest(sha256), signature_len, output_sha256 })
 }
 
-/// Refuses what must not be signed, by its last 4 bytes (fewer where there are no more) and its length.
+/// Refuses an empty input, and one that is signed already. `tail` is the last 4 bytes of the input, or all of a shorter
+/// one.
 ///
 /// # Errors
 /// [`SignError::Empty`] and [`SignError::AlreadySigned`].

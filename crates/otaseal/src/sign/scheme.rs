@@ -1,4 +1,4 @@
-//! The two forms of a signature.
+//! The two signature schemes: PKCS#1 v1.5 with SHA-256, and the legacy signature.
 
 use crate::format::digest::Sha256Digest;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ pub enum Scheme {
     Legacy,
 }
 
-/// What stands before a SHA-256 digest in a DigestInfo: its algorithm, with NULL parameters (RFC 8017 9.2 note 1).
+/// The bytes before the SHA-256 digest in a DigestInfo: its algorithm, with NULL parameters (RFC 8017 9.2 note 1).
 pub(crate) const DIGEST_INFO_PREFIX: [u8; 19] = [
     0x30, 0x31, 0x30, 0x0D, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00,
     0x04, 0x20,

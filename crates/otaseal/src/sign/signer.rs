@@ -1,4 +1,4 @@
-//! Who signs: a key in memory, in a file, in a token, or of another program.
+//! Signers: a key in memory, in a file or in a token, or another program.
 
 use super::SignError;
 use super::scheme::Scheme;
@@ -26,7 +26,7 @@ pub trait Signer: Send + Sync {
     /// the digest does not read it.
     ///
     /// # Errors
-    /// As [`Signer::sign_digest`], and [`SignError::Read`] of the message.
+    /// The errors of [`Signer::sign_digest`], and [`SignError::Read`] of the message.
     fn sign_message(
         &self,
         scheme: Scheme,
@@ -37,25 +37,25 @@ pub trait Signer: Send + Sync {
         self.sign_digest(scheme, digest)
     }
 
-    /// What the holder of the key said that the user should read, although it signed.
+    /// Returns remarks of the signer that the user should read, although it signed.
     fn remarks(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Where a number of the private key stands in these bytes, most or least significant byte first. Only a signer
-    /// that has the numbers can tell.
+    /// Returns the offset of a number of the private key in these bytes, most or least significant byte first. Only a
+    /// signer that has the numbers can find one.
     fn private_number_in(&self, bytes: &[u8]) -> Option<usize> {
         let _ = bytes;
         None
     }
 
-    /// Where the private key is kept: its file is looked at before a release.
+    /// Returns the place of the private key. Before a release, otaseal checks the key's file.
     fn kept(&self) -> Kept<'_> {
         Kept::Elsewhere
     }
 }
 
-/// Where a private key is kept.
+/// The place of a private key.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Kept<'a> {

@@ -69,7 +69,7 @@ impl KeyPlace {
     /// Reads the public key: SPKI or PKCS#1, PEM or DER.
     ///
     /// # Errors
-    /// As [`Self::bytes`], and [`SourceError::Key`].
+    /// The errors of [`Self::bytes`], and [`SourceError::Key`].
     pub fn public_key(&self) -> Result<PublicKey, SourceError> {
         PublicKey::from_bytes(&self.bytes()?).map_err(|error| self.refused(error))
     }

@@ -1,4 +1,4 @@
-//! Signing in a stream: what goes in, what comes out, and what is refused.
+//! Tests signing in a stream: its input, its output, and its refusals.
 
 use super::*;
 use crate::key::KeySize;

@@ -1,4 +1,4 @@
-//! The verdict of the device verifier, on the host: for any key size and any source of bytes.
+//! Judges an image with the device's code on the host, for any key size and any source of bytes.
 //!
 //! This module feeds [`otaseal_device`], which alone decides.
 

@@ -14,8 +14,8 @@ use std::fmt;
 
 /// Show what a key file holds
 ///
-/// otaseal shows the kind and the form of the key, its key id and its encryption. None of this is secret. For the key id
-/// of an encrypted key, give the passphrase with an option: otaseal does not ask for it.
+/// otaseal shows the kind and the form of the key, its key id and its encryption. None of this is secret. For the key
+/// id of an encrypted key, give the passphrase with an option: otaseal does not ask for it.
 #[derive(Debug, Args)]
 pub(crate) struct Info {
     /// The key file

@@ -19,8 +19,8 @@ use std::path::PathBuf;
 
 /// Add, change or remove the passphrase of a private key
 ///
-/// otaseal writes PKCS#8 that only the file's owner may read, and checks that it can open it again. Then it replaces the
-/// old file in one step. If a step fails, the old file is still there.
+/// otaseal writes PKCS#8 that only the file's owner may read, and checks that it can open it again. Then it replaces
+/// the old file in one step. If a step fails, the old file is still there.
 #[derive(Debug, Args)]
 pub(crate) struct Passwd {
     /// The private key

@@ -1,4 +1,4 @@
-//! What is written is read by the device crate, and skipped by every inflater that knows nothing of it.
+//! Tests that the device crate reads the written metadata, and that inflaters that do not know it skip it.
 
 use super::*;
 use crate::format::gzip::{Effort, gunzip, gzip_with_extra};

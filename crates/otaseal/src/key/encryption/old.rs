@@ -1,4 +1,4 @@
-//! Keys in the forms that old versions of OpenSSL encrypted. They are only read.
+//! Decrypts keys in the forms of old OpenSSL versions. otaseal never writes these forms.
 //!
 //! - PBES1 with DES (RFC 8018 section 6.1): `openssl pkcs8 -topk8` wrote it before OpenSSL 1.1.
 //! - OpenSSL's traditional PEM form: `openssl genrsa -aes256` wrote it before OpenSSL 3. It has the headers of RFC 1421

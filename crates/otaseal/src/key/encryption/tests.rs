@@ -1,5 +1,5 @@
-//! Encrypted keys are OpenSSL's and Python's here; what we write is opened by OpenSSL, never by our own reader
-//! alone.
+//! Tests with encrypted keys from OpenSSL and Python. OpenSSL opens the keys that we write: our own reader alone proves
+//! nothing.
 
 use super::super::PrivateKey;
 use super::super::passphrase::{NoSecrets, SecretPlace};
@@ -68,7 +68,7 @@ const OPENSSL: &[(&str, &str)] = &[
         "pkcs8 -topk8 -in key.pem -v1 PBE-SHA1-DES -provider legacy -provider default",
         "DES-CBC, PBKDF1-SHA1, 2048 iterations",
     ),
-    // What `openssl genrsa -aes256` of 1.x writes.
+    // The form that `openssl genrsa -aes256` of 1.x writes.
     ("rsa -in key.pem -traditional -aes128", "AES-128-CBC, one round of MD5"),
     ("rsa -in key.pem -traditional -aes192", "AES-192-CBC, one round of MD5"),
     ("rsa -in key.pem -traditional -aes256", "AES-256-CBC, one round of MD5"),
@@ -259,7 +259,7 @@ fn refused(bytes: &[u8]) -> EncryptionError {
     error
 }
 
-/// Who can write the file writes its parameters.
+/// An attacker who can write the file chooses its parameters.
 #[test]
 fn costs_without_bound_are_refused() {
     let salt = tlv(4, &[&[1; 8]]);

@@ -1,4 +1,4 @@
-//! Names of keys in tokens.
+//! Tests PKCS#11 URIs.
 
 use super::*;
 use crate::project::advice::{Advice, Speaker};

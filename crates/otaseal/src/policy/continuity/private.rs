@@ -1,4 +1,4 @@
-//! A private key that was found.
+//! Describes a private key in an image.
 
 use serde::Serialize;
 use std::fmt;
@@ -6,9 +6,9 @@ use std::fmt;
 /// A private key in an image. Only its kind and its place are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Private {
-    /// What it is, with its article.
+    /// Its kind, with the article.
     pub what: &'static str,
-    /// Where it begins.
+    /// The offset at which it begins.
     pub offset: usize,
 }
 

@@ -13,7 +13,7 @@ use std::ops::Range;
 
 /// Most keys that are told apart: no firmware has more.
 const MAX_KEYS: usize = 32;
-/// How a key stands in an image.
+/// The form of a key in an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -41,7 +41,7 @@ pub struct Located {
     pub size: KeySize,
     /// How it stands there.
     pub form: Form,
-    /// Where it begins.
+    /// The offset at which it begins.
     pub offset: usize,
     /// The key.
     #[serde(skip)]
@@ -62,7 +62,7 @@ impl Located {
     }
 }
 
-/// What was found.
+/// The result of a search.
 #[derive(Debug, Clone, Default)]
 pub struct Search {
     /// Public keys, each once, by offset.
@@ -139,7 +139,7 @@ fn add_private(found: &mut Search, what: &'static str, offset: usize) {
 /// INTEGER 65537: the end of every RSA key that counts, with the modulus right before it.
 const EXPONENT: [u8; 5] = [0x02, 0x03, 0x01, 0x00, 0x01];
 
-/// Finds keys in DER; gives back where there are keys inside certificates.
+/// Finds keys in DER. Returns the offsets of keys inside certificates.
 fn der(plain: &[u8], known: &[&PublicKey], found: &mut Search) -> Vec<Range<usize>> {
     let mut certificates = Vec::new();
     for at in memmem::find_iter(plain, &EXPONENT) {
@@ -211,7 +211,7 @@ fn fields_lead_to(plain: &[u8], outer: usize, at: usize) -> bool {
 /// The bytes of a SubjectPublicKeyInfo before the modulus, which are the same for every key of a size.
 struct Spki {
     prefix: Vec<u8>,
-    /// Where the PKCS#1 key begins in it.
+    /// The offset at which the PKCS#1 key begins in it.
     pkcs1_at: usize,
 }
 
@@ -299,7 +299,7 @@ fn device_form(plain: &[u8], found: &mut Search) {
     }
 }
 
-/// What may be a key in the form of `otaseal-device`.
+/// Bytes that may be a key in the form of `otaseal-device`.
 struct Candidate<'a> {
     /// Least significant byte first.
     modulus: &'a [u8],
@@ -330,8 +330,8 @@ impl<'a> Candidate<'a> {
     }
 }
 
-/// Finds the keys beside one that was found in the form of `otaseal-device`: a device that trusts several has them in one
-/// array, each a modulus and a key id.
+/// Finds the keys beside one that was found in the form of `otaseal-device`: a device that trusts several has them in
+/// one array, each a modulus and a key id.
 fn key_set(plain: &[u8], found: &mut Search) {
     const ID: usize = 32;
     let is_device_form = |key: &&Located| key.form == Form::ModulusLittleEndian;

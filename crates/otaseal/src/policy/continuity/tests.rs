@@ -223,7 +223,7 @@ fn keys_that_stand_apart_are_all_found() {
     assert_eq!(with(&Rule { rotate_to, ..rule }).keys().len(), 3);
 }
 
-/// Whoever signs: what the devices will trust is looked at as the key that signs is.
+/// A release must not make devices trust an unfit key, whichever key signs it.
 #[test]
 fn no_release_makes_a_device_trust_an_unfit_key() {
     let roca = PublicKey::from_bytes(&private("tests/cmd/in/keys/roca.public.pem")).unwrap();
@@ -239,7 +239,7 @@ fn no_release_makes_a_device_trust_an_unfit_key() {
             assert!(matches!(refused, ContinuityError::UnfitKey { .. }), "{refused}");
             assert!(refused.to_string().contains(&unfit.id().to_string()), "{refused}");
         }
-        // Of the key that signs others speak.
+        // Another check warns about the key that signs.
         let kept = check(&set, Content::Firmware, Some(&unfit), &Rule::default()).unwrap();
         assert!(kept.warnings().is_empty(), "{:?}", kept.warnings());
     }

@@ -1,4 +1,4 @@
-//! What a permit signs, and what it does not.
+//! Tests which bytes a permit signs.
 
 use super::*;
 use crate::format::gzip::Effort;

@@ -1,4 +1,4 @@
-//! Public moduli that known methods factor.
+//! Finds public moduli that known methods factor.
 
 use super::Finding;
 use num_bigint::BigUint;

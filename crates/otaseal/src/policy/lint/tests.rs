@@ -1,5 +1,4 @@
-//! The keys that must be found are made by the methods that made them in the field, in Python; the good ones by our
-//! own key generation.
+//! Tests with bad keys, which Python makes as the faulty key generators did, and with good keys of our own.
 
 use super::*;
 use crate::key::PrivateKey;
@@ -52,7 +51,7 @@ print('half-roca', hex(a * p)[2:])
 print('small-factor', hex(1019 * next_prime(random.getrandbits(2038) | 3 << 2036))[2:])
 ";
 
-/// The moduli of [`SCRIPT`]; `None` where there is no Python.
+/// Returns the moduli of [`SCRIPT`], or `None` without Python.
 fn moduli() -> Option<Vec<(String, Vec<u8>)>> {
     let Ok(output) = Command::new("python3").args(["-c", SCRIPT]).output() else {
         skipped("python3 is not installed");

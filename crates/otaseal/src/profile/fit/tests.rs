@@ -1,4 +1,4 @@
-//! The simulation is held against a model that really overwrites a flash array while it inflates from it.
+//! Compares the simulation with a model that really overwrites a flash array while it inflates from it.
 
 use super::*;
 use crate::format::gzip::{Effort, gzip};

@@ -10,7 +10,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Where the packaged build came from.
+/// The origin of the packaged build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Build {
@@ -116,8 +116,8 @@ struct Toolchain {
 }
 
 impl Toolchain {
-    /// Returns the running toolchain if it has the target's `core`. Otherwise it returns the project's fallback, if that
-    /// has `core` or its source. The error says in one line why neither can build.
+    /// Returns the running toolchain if it has the target's `core`. Otherwise it returns the project's fallback, if
+    /// that has `core` or its source. The error says in one line why neither can build.
     fn choose(project: &Project, package: &FirmwarePackage) -> Result<Self, String> {
         let Some(target) = project.settings.target.as_deref() else { return Ok(Self::default()) };
         let own = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());

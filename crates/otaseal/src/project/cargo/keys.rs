@@ -9,7 +9,7 @@ use crate::sign::Signer;
 use crate::sign::source::{KeyPlace, KeySource};
 use std::path::{Path, PathBuf};
 
-/// The key that signs, and where it came from.
+/// The key that signs, with the name of its file.
 pub(super) struct Keys {
     pub(super) signer: Box<dyn Signer>,
     /// The private key's file or its PKCS#11 URI. If a command signs, the public key's file.

@@ -1,6 +1,7 @@
 //! Makes a software bill of materials of a Cargo firmware: CycloneDX 1.5 (ECMA-424), JSON, from Cargo's own resolution.
 //!
-//! The same sources give the same bytes: it has no serial number, no path of this machine, and no time but the caller's.
+//! The same sources give the same bytes: it has no serial number, no path of this machine, and no time but the
+//! caller's.
 
 use super::CargoError;
 use super::project::FirmwarePackage;

@@ -21,8 +21,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Declares the settings. An entry has a documentation comment, a name, a field, a type, the [`Kind`] that reads a value,
-/// and the rest of its [`Setting`].
+/// Declares the settings. An entry has a documentation comment, a name, a field, a type, the [`Kind`] that reads a
+/// value, and the rest of its [`Setting`].
 macro_rules! settings {
     ($($(#[doc = $doc:literal])+ $name:literal $field:ident: $type:ty as $kind:ident { $($more:tt)* })+) => {
         /// Settings of one project. Every field is optional.
@@ -91,8 +91,8 @@ macro_rules! settings {
                 })+
             }
 
-            /// Makes every path relative to `base`. That is the directory of the settings file, or the current directory
-            /// for a command line.
+            /// Makes every path relative to `base`. That is the directory of the settings file, or the current
+            /// directory for a command line.
             pub fn rebase(&mut self, base: &Path) {
                 $(if let Some(value) = &mut self.$field {
                     <values::$kind as Kind<$type>>::rebase(value, base);

@@ -23,7 +23,7 @@ pub enum ReadError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// More than [`MAX_IMAGE`].
@@ -34,7 +34,7 @@ pub enum ReadError {
     Gzip {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         source: GunzipError,
     },
     /// A key in place of an image.
@@ -45,7 +45,7 @@ pub enum ReadError {
     Manifest {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         source: ManifestError,
     },
 }

@@ -1,4 +1,4 @@
-//! The steps of a plan, in order, as sentences.
+//! Writes the steps of a plan as sentences, in order.
 
 use super::{Fate, Group, Lacking};
 

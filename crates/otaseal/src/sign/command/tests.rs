@@ -1,4 +1,4 @@
-//! Commands that sign, and commands that do not.
+//! Tests commands that sign, and commands that fail to.
 
 use super::*;
 use crate::key::{KeySize, PrivateKey};

@@ -1,4 +1,4 @@
-//! Bits into bytes.
+//! Collects bits into bytes.
 
 /// Bytes filled from the lowest bit up: RFC 1951, section 3.1.1.
 #[derive(Default)]

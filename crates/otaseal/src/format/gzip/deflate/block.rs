@@ -1,4 +1,4 @@
-//! One block and its parse, bettered pass by pass.
+//! Improves the parse of one block, pass by pass.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! The codes of a dynamic block, and the cheapest way to tell them (RFC 1951, section 3.2.7).
+//! Finds the cheapest description of the codes of a dynamic block (RFC 1951, section 3.2.7).
 
 use super::bits::BitWriter;
 use super::huffman::{MAX_BITS, MAX_PRECODE_BITS, code_lengths};

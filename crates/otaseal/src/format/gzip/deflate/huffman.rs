@@ -1,4 +1,4 @@
-//! Code lengths of least total size, with a limit.
+//! Computes Huffman code lengths: the smallest total size under a length limit.
 
 /// Longest code of literals, lengths and distances, and of the code lengths themselves: RFC 1951, sections
 /// 3.2.7.

@@ -1,5 +1,5 @@
-//! Logarithms in integers: the C library's differ from machine to machine in their last bit, and one bit decides
-//! between two parses.
+//! Computes logarithms in integers. Those of the C library differ between machines in the last bit, and one bit can
+//! decide between two parses.
 
 /// Fractional bits of a logarithm.
 pub(super) const FRACTION: u32 = 16;

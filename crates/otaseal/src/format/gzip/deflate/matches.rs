@@ -1,4 +1,4 @@
-//! Every useful match of a stretch of data, found once.
+//! Finds every useful match of a stretch of data, once.
 
 use super::token::{MAX_MATCH, MIN_MATCH, Token};
 

@@ -1,4 +1,4 @@
-//! DEFLATE (RFC 1951) as small as a search can make it.
+//! Compresses with DEFLATE (RFC 1951), as small as a search can make it.
 //!
 //! The data are taken in stretches. Of each, all matches are found once ([`matches`]). Then, in turn: the data are
 //! parsed into literals and copies at least cost ([`parse`]), by prices that the frequencies of the last parse

@@ -1,4 +1,4 @@
-//! The cheapest way through a block at given prices.
+//! Finds the cheapest parse of a block at given prices.
 
 use std::ops::Range;
 

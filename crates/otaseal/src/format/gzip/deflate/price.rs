@@ -1,4 +1,4 @@
-//! What every choice of the parse is expected to cost.
+//! Estimates the cost in bits of every choice of the parse.
 
 use super::log::{FRACTION, log2};
 use super::token::{

@@ -1,4 +1,4 @@
-//! Where a new block, with codes of its own, pays.
+//! Decides where a new block with its own codes makes the output smaller.
 //!
 //! In three steps, each finer than the one before: all multiples of a chunk by an estimate, those found by their
 //! true size, then each end token by token.

@@ -1,4 +1,4 @@
-//! Blocks into bits: RFC 1951, section 3.2.3.
+//! Writes blocks as bits (RFC 1951, section 3.2.3).
 
 use super::bits::BitWriter;
 use super::header::{Codes, Description};

@@ -1,4 +1,4 @@
-//! Every way in which a gzip can be wrong, and what Python's zlib, which knows nothing of otaseal, makes of it.
+//! Tests every fault of a gzip, and compares the verdict with Python's zlib, which knows nothing of otaseal.
 
 use super::*;
 use crate::format::gzip::{Effort, gzip};

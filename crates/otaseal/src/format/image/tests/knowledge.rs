@@ -1,4 +1,4 @@
-//! What is known of images beyond their headers: damage, flash modes, RP2040 and RP2350, filesystems, UF2.
+//! Tests facts about images beyond their headers: damage, flash modes, RP2040 and RP2350, filesystems, UF2.
 
 use crate::project::advice::{Advice, Speaker};
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! The same images read by esptool and by us, the same filesystems by littlefs and by us.
+//! Compares our reading of images with esptool's, and our reading of filesystems with littlefs's.
 
 use std::path::Path;
 use std::process::Command;

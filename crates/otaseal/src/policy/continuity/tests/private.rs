@@ -1,4 +1,4 @@
-//! Private keys in every form, and what only looks like one.
+//! Tests private keys in every form, and bytes that only look like one.
 
 use super::*;
 
@@ -128,7 +128,7 @@ fn labels_of_a_tls_library_are_no_keys() {
     }
 }
 
-/// What is made of the same parts as a private key in DER, and is none.
+/// Bytes that have the parts of a private key in DER, and are not a key.
 #[test]
 fn what_looks_like_a_private_key_in_der_is_none() {
     let dir = tempfile::tempdir().unwrap();
@@ -155,7 +155,7 @@ fn what_looks_like_a_private_key_in_der_is_none() {
         table.extend([6, 10, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 12, 1, last]);
     }
     files.push(("identifiers", table));
-    // What a library that writes keys holds of them, one after another or before text.
+    // A library that writes keys holds these headers, one after another or before text.
     let ed25519 = [0x30, 0x2E, 2, 1, 0, 0x30, 5, 6, 3, 0x2B, 0x65, 0x70, 4, 0x22, 4, 0x20];
     let x25519 = [0x30, 0x2E, 2, 1, 0, 0x30, 5, 6, 3, 0x2B, 0x65, 0x6E, 4, 0x22, 4, 0x20];
     let ed448 = [0x30, 0x47, 2, 1, 0, 0x30, 5, 6, 3, 0x2B, 0x65, 0x71, 4, 0x3B, 4, 0x39];
@@ -190,7 +190,7 @@ fn what_looks_like_a_private_key_in_der_is_none() {
     }
 }
 
-/// Numbers without a form say nothing to whoever does not know them; the key that signs does.
+/// Bare numbers look like any bytes. Only the key that signs can recognise its own.
 #[test]
 fn the_numbers_of_the_key_that_signs_are_found() {
     let key = PrivateKey::from_bytes(&private("keys.example/private.pem")).unwrap();

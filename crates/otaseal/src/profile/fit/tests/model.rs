@@ -1,4 +1,4 @@
-//! eboot on an array of bytes: erases, writes and reads flash, and inflates bit by bit.
+//! Models eboot on an array of bytes: it erases, writes and reads flash, and inflates bit by bit.
 //!
 //! Written from RFC 1951 in the most literal way and without the simulation's tables: a code is found by counting
 //! up its lengths, one bit at a time.

@@ -1,4 +1,4 @@
-//! What OpenSSL makes when it is asked for the wrong thing.
+//! Tests signatures that OpenSSL makes with wrong options.
 
 use super::*;
 use crate::format::digest::sha256;
