@@ -38,8 +38,8 @@ pub(crate) fn run(root: &Path, check: bool) -> Result<String> {
         cases.into_iter().map(|case| (root.join("fixtures").join(case.name), case.bytes)).collect();
     for (name, pem) in FIRMWARE_KEYS {
         let key = PrivateKey::from_bytes(&fs::read(root.join(pem))?)?;
-        let self_test = Some(emit::self_test(&key)?);
-        let options = RustOptions { form: RustForm::Device, module: None, self_test };
+        let mut options = RustOptions::new(RustForm::Device);
+        options.self_test = Some(emit::self_test(&key)?);
         let path = root.join("fixtures/demo-firmware/src").join(name);
         expected.insert(path, emit::rust_source(key.public(), &options).into_bytes());
     }

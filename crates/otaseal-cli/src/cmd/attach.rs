@@ -136,7 +136,7 @@ pub(crate) fn run(args: &Attach) -> Result<BySettings<Attached>, Failure> {
     };
     let mut permit = gate.judge(args.input.candidate()?).map_err(refused)?;
     let mut sink = Sink::create(&args.output, Content::Binary)?;
-    let output = Output { scheme: form, name: args.output.name(), file: sink.target() };
+    let output = Output::new(form, args.output.name(), sink.target());
     let done = permit.sign(&args.input.name(), &mut [output]);
     let SignedOutputs { signed, entered, .. } = done.map_err(|error| match error {
         PolicyError::Sign(SignError::Write(error)) => sink.failed(&error),

@@ -20,13 +20,18 @@ impl FlashArgs {
     /// Returns the flash, and the size of its chip in bytes.
     pub(crate) fn flash(&self, settings: &Settings) -> Result<(Option<Flash>, Option<u32>), Failure> {
         let installed = self.installed_size;
+        let flash = |fs_start| {
+            let mut flash = Flash::new(fs_start);
+            flash.installed = installed;
+            flash
+        };
         if let (Some(free), Some(sketch)) = (self.free_space, installed) {
             let fs_start = fs_start_of_device(free, sketch).map_err(|error| {
                 Failure::usage(error, "give both numbers as the device sends them, or use --flash-layout")
             })?;
-            return Ok((Some(Flash { fs_start, installed }), None));
+            return Ok((Some(flash(fs_start)), None));
         }
-        let flash = settings.flash_layout.map(|layout| Flash { fs_start: layout.fs_start, installed });
+        let flash = settings.flash_layout.map(|layout| flash(layout.fs_start));
         if flash.is_none() && installed.is_some() {
             return Err(Failure::usage(
                 "--installed-size needs the flash layout or the free space",

@@ -182,7 +182,8 @@ fn contents(args: &Pubkey, key: &PublicKey, self_test: Option<SelfTest>) -> Vec<
             None | Some(Form::Standalone) => RustForm::Standalone,
             Some(Form::Device) => RustForm::Device,
         };
-        let options = RustOptions { form, module: args.module.clone(), self_test };
+        let mut options = RustOptions::new(form);
+        (options.module, options.self_test) = (args.module.clone(), self_test);
         emit::rust_source(key, &options).into()
     } else if args.c_header {
         emit::c_header(key, args.array.as_ref().unwrap_or(&emit::arduino_array())).into()

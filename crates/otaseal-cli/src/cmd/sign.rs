@@ -219,7 +219,7 @@ pub(super) fn sign(
     }
     let mut targets: Vec<_> = sinks
         .iter_mut()
-        .map(|(scheme, name, sink)| sign::Output { scheme: *scheme, name: name.clone(), file: sink.target() })
+        .map(|(scheme, name, sink)| sign::Output::new(*scheme, &**name, sink.target()))
         .collect();
     let SignedOutputs { signed, entered, .. } =
         permit.sign(&input.name(), &mut targets).map_err(|error| match error {

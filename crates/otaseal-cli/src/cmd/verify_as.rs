@@ -92,12 +92,9 @@ pub(crate) fn run(
         return Err(Failure::usage("with --as, the device has one key", "give --key once"));
     }
     let (flash, flash_bytes) = args.flash.flash(settings)?;
-    let device = Device {
-        flash,
-        flash_bytes,
-        flash_mode: settings.flash_mode.or(settings.expect_flash_mode),
-        ..Device::new(profile, keys.first())
-    };
+    let mut device = Device::new(profile, keys.first());
+    (device.flash, device.flash_bytes) = (flash, flash_bytes);
+    device.flash_mode = settings.flash_mode.or(settings.expect_flash_mode);
     let bytes = image.read(MAX_IMAGE)?;
     if bytes.len() > MAX_IMAGE {
         return Err(Failure::new(

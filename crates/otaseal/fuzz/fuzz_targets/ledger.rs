@@ -43,12 +43,8 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(records, data.iter().filter(|&&byte| byte == b'\n').count() as u64);
     }
     let digest = |name| NamedDigest::new(name, 1, sha256(b"1"));
-    let entry = Entry {
-        input: digest("in"),
-        output: digest("out"),
-        signature: Scheme::Pkcs1v15Sha256,
-        key_id: otaseal::device::KeyId([7; 32]),
-    };
+    let key_id = otaseal::device::KeyId([7; 32]);
+    let entry = Entry::new(digest("in"), digest("out"), Scheme::Pkcs1v15Sha256, key_id);
     let appended = Ledger::new(&path, Origin::default()).append(std::slice::from_ref(&entry));
     match before {
         Ok(records) => {

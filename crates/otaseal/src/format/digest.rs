@@ -85,6 +85,7 @@ pub fn sha256(bytes: &[u8]) -> Sha256Digest {
 
 /// The size and both digests of a file or a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Digests {
     /// Size in bytes.
     pub size_bytes: u64,

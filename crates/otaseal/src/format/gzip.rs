@@ -61,6 +61,7 @@ pub enum Effort {
 /// A name other than `fast`, `default` and `max`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not an effort: expected `fast`, `default` or `max`")]
+#[non_exhaustive]
 pub struct UnknownEffort(pub String);
 
 impl FromStr for Effort {

@@ -51,6 +51,7 @@ pub struct Tokens {
 
 /// A value and its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Token<T> {
     /// The text between the boundaries.
     pub value: T,

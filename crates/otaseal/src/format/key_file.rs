@@ -128,6 +128,7 @@ const SPARE: usize = 32;
 
 /// The kind of a key file, without its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct Recognised {
     /// The content.
     #[serde(rename = "holds")]

@@ -54,6 +54,7 @@ impl<'f> Payload<'f> {
 
 /// The layers of a file, from the outside in.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Layers<'a> {
     /// Length of the signature in bytes, if the file ends in what looks like one.
     pub signature_len: Option<usize>,

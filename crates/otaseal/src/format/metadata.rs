@@ -22,6 +22,7 @@ pub struct Label(String);
 /// A text that cannot stand in a block.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` does not consist of 1 to {TEXT_MAX} letters, digits or -_.+")]
+#[non_exhaustive]
 pub struct LabelError(pub String);
 
 impl FromStr for Label {

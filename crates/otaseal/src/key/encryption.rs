@@ -75,6 +75,7 @@ pub enum Protection<'a> {
 
 /// The protection of a key file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Encryption {
     /// The cipher, as in `AES-256-CBC`.
     pub cipher: &'static str,

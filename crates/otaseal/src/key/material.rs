@@ -143,6 +143,7 @@ pub const NOT_A_NAME: &str = "(hidden, because it is not a file name)";
 /// A key on a command line, in the place of its name. It repeats nothing of the key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {IS_KEY}")]
+#[non_exhaustive]
 pub struct KeyOnCommandLine {
     /// The option that it follows, or "one of the arguments".
     place: String,

@@ -14,6 +14,7 @@ const START: &[u8] = b"{\"seq\":";
 
 /// The result of entering signatures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Appended {
     /// The new end of the ledger.
     pub head: Head,

@@ -46,6 +46,7 @@ pub struct Ledger {
 
 /// One signature to enter.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Entry {
     /// The payload: the bytes that were signed.
     pub input: NamedDigest,
@@ -57,8 +58,16 @@ pub struct Entry {
     pub key_id: KeyId,
 }
 
+impl Entry {
+    /// Makes the entry of one signature: the payload, the signed file, the form of the signature, the key that signed.
+    pub fn new(input: NamedDigest, output: NamedDigest, signature: Scheme, key_id: KeyId) -> Self {
+        Self { input, output, signature, key_id }
+    }
+}
+
 /// A file and its digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct NamedDigest {
     /// Its name, as it was given.
     pub file: String,
@@ -116,6 +125,7 @@ pub struct Record {
 
 /// An unfinished line that was moved aside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Recovered {
     /// The file beside the ledger that now holds it.
     pub file: String,
@@ -127,6 +137,7 @@ pub struct Recovered {
 
 /// The end of a ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Head {
     /// Number of lines.
     pub records: u64,

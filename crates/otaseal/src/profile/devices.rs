@@ -9,6 +9,7 @@ use crate::profile::{self, Device, Profile, Verdict};
 
 /// The devices that a package is made for. Without profiles, nothing is judged and nothing is left out.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Devices {
     /// Their kinds. A device with a key has the key that signs.
     pub profiles: Vec<Profile>,

@@ -21,11 +21,19 @@ pub const SECTOR: u64 = 4096;
 
 /// The known facts about a device's flash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Flash {
     /// Flash offset in bytes at which the file system begins: see [`FlashLayout`] and [`fs_start_of_device`].
     pub fs_start: u32,
     /// Size in bytes of the image that runs now. If it is not given, only the staging area itself must have room.
     pub installed: Option<u32>,
+}
+
+impl Flash {
+    /// A flash whose file system begins at this offset in bytes. The size of the image that runs is not known.
+    pub fn new(fs_start: u32) -> Self {
+        Self { fs_start, installed: None }
+    }
 }
 
 /// An update that fits, and how much room is left.

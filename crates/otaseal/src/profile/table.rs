@@ -167,6 +167,7 @@ pub enum Updater {
 /// As text: `esp8266@2.7.4`, `arduino-pico`, `homie-mqtt` (on the newest core) or `homie-mqtt@2.7.4`, `otaseal-device`.
 /// For a build without a key, `/unsigned` follows one of the first three.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Profile {
     /// Its updater.
     pub updater: Updater,
@@ -217,6 +218,7 @@ impl Serialize for Profile {
 /// A text that is no profile.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not a device profile: {why}")]
+#[non_exhaustive]
 pub struct UnknownProfile {
     /// The text.
     pub text: String,

@@ -11,6 +11,7 @@ use crate::profile::fit::Flash;
 
 /// The known facts about a device.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Device<'k> {
     /// Its kind.
     pub profile: Profile,

@@ -17,6 +17,7 @@ pub struct Identifier(String);
 
 /// Why a text is not an [`Identifier`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum IdentifierError {
     /// Wrong characters or length.
     #[error("`{0}` is not a legal identifier")]
@@ -66,6 +67,7 @@ pub enum RustForm {
 
 /// Options for [`rust_source`].
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct RustOptions {
     /// The contents.
     pub form: RustForm,
@@ -73,6 +75,13 @@ pub struct RustOptions {
     pub module: Option<Identifier>,
     /// A signature that the device can check at start-up, from [`self_test`].
     pub self_test: Option<SelfTest>,
+}
+
+impl RustOptions {
+    /// Source of this form, without a module and without a self-test.
+    pub fn new(form: RustForm) -> Self {
+        Self { form, module: None, self_test: None }
+    }
 }
 
 /// A signature by the key over [`otaseal_device::SELF_TEST_MESSAGE`].

@@ -101,6 +101,7 @@ pub enum EmitKind {
 
 /// A line of a settings file.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Place {
     /// The file.
     pub file: PathBuf,
@@ -252,7 +253,7 @@ impl Settings {
             options.devices.profiles.clone_from(devices);
         }
         if let Some(layout) = self.flash_layout {
-            options.devices.flash = Some(Flash { fs_start: layout.fs_start, installed: None });
+            options.devices.flash = Some(Flash::new(layout.fs_start));
             options.devices.flash_bytes = Some(layout.flash_bytes);
         }
         options.devices.flash_mode =

@@ -93,6 +93,7 @@ pub trait ReadWriteSeek: Read + Write + Seek {}
 impl<T: Read + Write + Seek> ReadWriteSeek for T {}
 
 /// A file for one signed image.
+#[non_exhaustive]
 pub struct Output<'a> {
     /// The scheme of its signature.
     pub scheme: Scheme,
@@ -100,6 +101,13 @@ pub struct Output<'a> {
     pub name: String,
     /// An empty file that has no name yet.
     pub file: &'a mut dyn ReadWriteSeek,
+}
+
+impl<'a> Output<'a> {
+    /// Takes the scheme of the signature, the name of the signed image in the ledger, and its empty file.
+    pub fn new(scheme: Scheme, name: impl Into<String>, file: &'a mut dyn ReadWriteSeek) -> Self {
+        Self { scheme, name: name.into(), file }
+    }
 }
 
 /// The result of signing into files.

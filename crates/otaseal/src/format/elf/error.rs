@@ -4,6 +4,7 @@ use super::MAX_FLAT_LEN;
 
 /// A piece of the image and its load addresses, for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ElfPlace {
     /// The section's name, or `segment N` if there is no section table.
     pub name: String,

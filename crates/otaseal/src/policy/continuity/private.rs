@@ -5,6 +5,7 @@ use std::fmt;
 
 /// A private key in an image. Only its kind and its place are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Private {
     /// Its kind, with the article.
     pub what: &'static str,

@@ -32,6 +32,7 @@ pub enum Form {
 
 /// A public key in an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Located {
     /// Its key id.
     #[serde(serialize_with = "crate::key::id::serialize")]
@@ -64,6 +65,7 @@ impl Located {
 
 /// The result of a search.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Search {
     /// Public keys, each once, by offset.
     pub keys: Vec<Located>,

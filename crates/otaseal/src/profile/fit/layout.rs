@@ -58,6 +58,7 @@ pub const LAYOUTS: &[FlashLayout] = &[
 /// The name of no layout in [`LAYOUTS`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a flash layout: expected one of {names}", names = names())]
+#[non_exhaustive]
 pub struct UnknownLayout(pub String);
 
 fn names() -> String {
@@ -80,6 +81,7 @@ impl FromStr for FlashLayout {
 /// A report of a device that describes no flash chip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{free} free bytes beside an image of {image} bytes fit no layout of a flash chip")]
+#[non_exhaustive]
 pub struct ImpossibleReport {
     /// Free space, in bytes.
     pub free: u32,

@@ -177,7 +177,7 @@ fn sign(mut parser: Parser) -> Result<Task, CargoError> {
 
 fn keygen(mut parser: Parser) -> Result<Task, CargoError> {
     let (size, overwrite) = (KeySize::default(), Overwrite::Refuse);
-    let mut task = Keygen { request: Request::default(), size, overwrite, encrypt: None };
+    let mut task = Keygen::new(size, overwrite);
     let (mut encrypt, mut derivation) = (false, None);
     while let Some(argument) = next(&mut parser)? {
         match argument.name.as_str() {
@@ -206,7 +206,7 @@ fn keygen(mut parser: Parser) -> Result<Task, CargoError> {
 }
 
 fn pubkey(mut parser: Parser) -> Result<Task, CargoError> {
-    let mut task = Pubkey { request: Request::default(), mode: Mode::Write };
+    let mut task = Pubkey::new(Mode::Write);
     while let Some(argument) = next(&mut parser)? {
         match argument.name.as_str() {
             "--help" => {

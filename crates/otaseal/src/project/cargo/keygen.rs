@@ -17,6 +17,7 @@ use std::process::{Command, Stdio};
 
 /// The task of [`keygen`].
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Keygen {
     /// The project and the settings that win. Its passphrase protects the new key, or is the PIN of its token.
     pub request: Request,
@@ -26,6 +27,13 @@ pub struct Keygen {
     pub overwrite: Overwrite,
     /// Whether to encrypt the private key, and the function that derives the encryption key from the passphrase.
     pub encrypt: Option<Derivation>,
+}
+
+impl Keygen {
+    /// A key of this size, not encrypted, for the project of the current directory, with its own settings.
+    pub fn new(size: KeySize, overwrite: Overwrite) -> Self {
+        Self { request: Request::default(), size, overwrite, encrypt: None }
+    }
 }
 
 /// A key that [`keygen`] made.

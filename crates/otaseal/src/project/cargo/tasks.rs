@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 
 /// The part that all tasks have in common.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Request {
     /// The project's `Cargo.toml`; by default that of the current directory.
     pub manifest_path: Option<PathBuf>,
@@ -133,6 +134,7 @@ fn bill_of_materials(project: &Project, timestamp: Option<u64>) -> Result<PathBu
 
 /// The task of [`verify`].
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Verify {
     /// The project and the settings that win.
     pub request: Request,
@@ -184,11 +186,19 @@ fn verify_file(path: &Path, key: &PublicKey, scheme: Scheme) -> Result<VerifiedF
 
 /// The task of [`pubkey`].
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Pubkey {
     /// The project and the settings that win.
     pub request: Request,
     /// Whether to write or only to check.
     pub mode: Mode,
+}
+
+impl Pubkey {
+    /// The project of the current directory, with its own settings.
+    pub fn new(mode: Mode) -> Self {
+        Self { request: Request::default(), mode }
+    }
 }
 
 /// Writes the public key into every file that the settings name.

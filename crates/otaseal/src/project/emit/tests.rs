@@ -15,7 +15,7 @@ fn key() -> PrivateKey {
 }
 
 fn standalone() -> RustOptions {
-    RustOptions { form: RustForm::Standalone, module: None, self_test: None }
+    RustOptions::new(RustForm::Standalone)
 }
 
 fn rustc(source: &str) -> std::process::Output {
