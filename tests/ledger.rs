@@ -343,7 +343,7 @@ fn a_release_is_entered_into_the_ledger_of_the_settings() {
         };
         mode(0o644);
         let stderr = bench.fails(3, &release).stderr;
-        assert!(String::from_utf8_lossy(&stderr).contains("can be read by others"), "{stderr:?}");
+        assert!(String::from_utf8_lossy(&stderr).contains("other users can read"), "{stderr:?}");
         assert!(!bench.path("made").exists());
         mode(0o600);
     }

@@ -138,7 +138,7 @@ fn refusals() -> Vec<Refusal> {
         ),
         Refusal {
             key: "keys/private",
-            ..of("a release by a published key", "keyed.bin", &release(&[]), &["no release may be signed"])
+            ..of("a release by a published key", "keyed.bin", &release(&[]), &["may not sign releases"])
         },
         Refusal {
             key: "keys/open",
@@ -147,7 +147,7 @@ fn refusals() -> Vec<Refusal> {
                 "a release by a key that others can read",
                 "keyed.other.bin",
                 &release(&[]),
-                &["can be read by others"],
+                &["other users can read"],
             )
         },
     ]

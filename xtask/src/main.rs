@@ -24,22 +24,23 @@ pub(crate) type Result<T> = std::result::Result<T, Error>;
 const HELP: &str = "\
 cargo xtask TASK: the tasks of this workspace
 
-  sign                 build the demo firmware, package it, verify what was signed
-  keygen               make a key pair of your own: keys/private.pem and keys/public.pem
-  pubkey [--check]     write the public key into the sources that the settings name
+  sign                 build the demo firmware, package it, verify every signed image
+  keygen               make your own key pair: keys/private.pem and keys/public.pem
+  pubkey [--check]     write the public key into the source files of the setting `emit`
   verify [IMAGE...]    judge the package, or any image, with the public key
 
-  test                 everything that must hold; ends with the test runner's summary
-  ci                   the same, and format, lints, dependencies, invariants, Windows
+  test                 run all tests; the test runner's summary comes last
+  ci                   run all tests, and check format, lints, dependencies, invariants, Windows
   settings [--check]   write the tables of docs/settings.md
-  fixtures [--check]   make the images that must be accepted or rejected
+  fixtures [--check]   make the images that a device must accept or reject
   device [--update]    build the demo firmware, and judge every fixture with it in QEMU
-  device --measure     size, instructions and stack of a verdict, beside BearSSL's
-  fuzz [SECONDS]       every fuzz target for a minute, or as long as said
-  interop [COUNT]      judge every fixture, and COUNT random changes of one, with other verifiers
-  bench [NAME...]      sign, verify, keygen, encrypted, batch, pkcs11, device, compress, memory, gigabyte: speed against other programs, and peak memory
+  device --measure     measure size, instructions and stack of a verdict, and compare with BearSSL
+  fuzz [SECONDS]       run every fuzz target for a minute, or for SECONDS
+  interop [COUNT]      judge every fixture and COUNT generated images with other verifiers
+  bench [NAME...]      measure speed and memory, and compare with other programs; NAME is sign, verify, keygen,
+                       encrypted, batch, pkcs11, device, compress, memory or gigabyte
 
-`cargo xtask sign --help` lists what sign takes; keygen, pubkey and verify likewise.
+Type `cargo xtask sign --help` to see the options of sign; keygen, pubkey and verify have --help too.
 ";
 
 #[allow(clippy::print_stdout, clippy::print_stderr, reason = "the one place that prints")]

@@ -144,7 +144,7 @@ pub enum MetadataError {
     Format = 19,
     /// A field reaches beyond the block.
     Cut = 20,
-    /// The tags do not ascend, or one tag stands in the block twice.
+    /// The tags do not ascend, or one tag is in the block twice.
     Order = 21,
     /// The block has an unknown tag from 128 on.
     Critical = 22,

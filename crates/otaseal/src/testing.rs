@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Says that a test does not run because a program is missing, and fails where nothing may be missing: in CI.
+/// Prints that a test does not run because a program is missing. In CI it fails.
 #[allow(clippy::print_stderr, reason = "a skipped test must not look like a passed one")]
 pub(crate) fn skipped(why: &str) {
     assert!(std::env::var_os("CI").is_none(), "in CI every peer must be there: {why}");
@@ -36,7 +36,7 @@ pub(crate) fn openssl_text(dir: &Path, words: &str) -> String {
     String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }
 
-/// An ESP8266 image as an Arduino build makes it: eboot, padding, application; mode DIO, 4 MiB.
+/// Returns an ESP8266 image as an Arduino build makes it: eboot, padding, application; mode DIO, 4 MiB.
 pub(crate) fn esp_image() -> Vec<u8> {
     let image = |segment: &[u8]| {
         let mut image = vec![0xE9, 1, 2, 0x40];
@@ -57,7 +57,7 @@ pub(crate) fn esp_image() -> Vec<u8> {
     file
 }
 
-/// A signed image, made by the one function that seals; nothing is judged before.
+/// Makes a signed image with the one function that seals. It judges nothing first.
 pub(crate) fn signed(payload: &[u8], key: &dyn crate::sign::Signer, scheme: crate::sign::Scheme) -> Vec<u8> {
     crate::sign::sign_in_memory(payload, scheme, key).unwrap().parts().concat()
 }

@@ -210,7 +210,7 @@ fn inflates_to(packed: &[u8], data: &[u8]) -> Result<()> {
         child.wait_with_output()
     })?;
     if !output.status.success() || output.stdout != data || gunzip(packed, data.len())? != data {
-        return Err("what was compressed does not inflate to what it was".into());
+        return Err("a gzip does not inflate to its image".into());
     }
     Ok(())
 }

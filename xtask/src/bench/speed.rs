@@ -163,7 +163,7 @@ pub(super) fn race(contenders: &mut [Contender]) -> Result<Vec<f64>> {
             contenders[index].times.push(time);
         }
     }
-    let (first, others) = contenders.split_first().ok_or("nobody runs")?;
+    let (first, others) = contenders.split_first().ok_or("there is no contender")?;
     Ok(others
         .iter()
         .map(|other| {

@@ -176,7 +176,7 @@ fn damage_never_passes_and_never_panics() {
         assert!(PrivateKey::from_bytes(&key[..length]).is_err(), "cut at {length}");
     }
     let good = PublicKey::from_bytes(&read(dir, "pub.der")).unwrap();
-    // A flip in dP, dQ or qInv is harmless: they are computed again. Anything else must be an error.
+    // A flip in dP, dQ or qInv is harmless, because otaseal computes them again. Any other flip must be an error.
     for (index, step) in (0..key.len()).step_by(7).zip(0..) {
         let mut bad = key.clone();
         bad[index] ^= 1 << (step % 8);
@@ -212,13 +212,13 @@ fn inspect_is_told_what_a_key_file_is() {
     let expected = key_file::Recognised { kind: KeyFileKind::Pkcs8Private, armor: Armor::Pem };
     assert_eq!(key_file::recognise(&pem), Some(expected));
     assert_eq!(key_file::recognise(b"\xE9\x04\x02\x40"), None);
-    // A firmware that embeds a key is no key file, and never the key that it embeds.
+    // Firmware that embeds a key is not a key file.
     let firmware = [b"\xE9\x04\x02\x40\0", &pem[..]].concat();
     assert_eq!(key_file::recognise(&firmware), None);
     assert_eq!(private_error(&firmware), KeyError::NotAKey);
 }
 
-/// `openssl pkcs12 -nodes` and `cat` put a certificate or a public key before the private key, or behind it.
+/// `openssl pkcs12 -nodes` and `cat` put a certificate or a public key before the private key, or after it.
 #[test]
 fn the_one_private_key_counts_wherever_it_stands() {
     let dir = dir();

@@ -105,7 +105,7 @@ fn every_change_to_a_line_shows_with_its_number() {
     assert_eq!(broken(&error), (1, &Break::Chain));
 }
 
-/// A chain does not know its own end: a digest that was noted elsewhere does.
+/// A chain does not show where it ends. A digest in another place does.
 #[test]
 fn a_cut_off_end_shows_where_the_last_digest_was_noted() {
     let bench = Bench::new();
@@ -142,7 +142,7 @@ fn an_unfinished_line_is_moved_aside_and_the_next_one_says_so() {
         assert_eq!(records[2].recovered.as_ref(), Some(&recovered));
         assert!(bench.text().starts_with(&whole));
     }
-    // Nothing but an unfinished first line.
+    // The ledger holds only an unfinished first line.
     let bench = Bench::new();
     bench.put("{\"seq\":1,\"pre");
     assert_eq!(bench.append(&["a"]).unwrap().head.records, 1);
@@ -216,12 +216,13 @@ fn threads_take_their_turns() {
         }
     });
     assert_eq!(bench.verify().unwrap().records, 160);
-    // Those of one call stand together.
+    // The lines of one call are together.
     let records = records(&bench);
     assert!(records.chunks(2).all(|pair| pair[0].input.file != "second" && pair[1].input.file == "second"));
 }
 
-/// Somebody moves the ledger away while another waits for it: the entry goes to the new one, not into the old.
+/// A process moves the ledger away while another waits for it. The entry then goes to the new ledger, not to the old
+/// one.
 #[cfg(unix)]
 #[test]
 fn a_ledger_that_was_moved_away_gets_no_more_entries() {

@@ -316,7 +316,7 @@ pub enum NextKeyError {
     #[error("expected the 64 hexadecimal digits of a key id")]
     Id,
     /// Neither 64 hexadecimal digits nor a file that can be read.
-    #[error("{} is no key id of 64 hexadecimal digits, and as a file could not be read: {source}", path.display())]
+    #[error("{} is not a key id of 64 hexadecimal digits, and could not be read as a file: {source}", path.display())]
     Read {
         /// The file.
         path: std::path::PathBuf,

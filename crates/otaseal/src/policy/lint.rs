@@ -24,7 +24,7 @@ pub enum Severity {
     Note,
     /// Should be put right.
     Warn,
-    /// No release may be signed with this key.
+    /// The key may not sign releases.
     Refuse,
 }
 
@@ -56,7 +56,7 @@ pub enum Finding {
     },
     /// The modulus has the form that Infineon's library RSALib gave it until 2017 (ROCA, CVE-2017-15361).
     Roca,
-    /// The file may be read by others than its owner.
+    /// Other users may read the file.
     ReadableByOthers {
         /// The file.
         path: PathBuf,
@@ -119,28 +119,27 @@ impl fmt::Display for Finding {
             }
             Self::Unusable { error } => error.fmt(f),
             Self::SmallFactor { factor } => {
-                write!(f, "the modulus can be divided by {factor}: anybody can compute the private key")
+                write!(f, "{factor} divides the modulus: anybody can compute the private key")
             }
             Self::CloseFactors { steps } => write!(
                 f,
-                "the two primes are too close: Fermat's method finds them at step {steps}, and with them the \
-                 private key"
+                "the two primes are too close: Fermat's method finds them, and so the private key, at step {steps}"
             ),
             Self::Roca => f.write_str(
-                "the modulus was made by the faulty RSALib (ROCA, CVE-2017-15361): the private key can be computed",
+                "the faulty RSALib made the modulus (ROCA, CVE-2017-15361): an attacker can compute the private key",
             ),
             Self::ReadableByOthers { path, mode } => {
-                write!(f, "{} can be read by others than its owner (mode {mode:04o})", path.display())
+                write!(f, "other users can read {} (mode {mode:04o})", path.display())
             }
-            Self::TrackedByGit { path } => write!(f, "{} is tracked by git", path.display()),
+            Self::TrackedByGit { path } => write!(f, "git tracks {}", path.display()),
             Self::GitUnknown { path, why } => {
-                write!(f, "it is not known whether git has {} ({why})", path.display())
+                write!(f, "otaseal cannot tell whether git tracks {} ({why})", path.display())
             }
             Self::WeakEncryption { encryption } => {
-                write!(f, "the passphrase protects little: {encryption} is fast to guess")
+                write!(f, "the passphrase protects the key badly: an attacker can test guesses fast ({encryption})")
             }
             Self::GoodThrough2030 => {
-                f.write_str("2048 bits are good through 2030 (NIST SP 800-57 part 1); signatures are checked longer")
+                f.write_str("2048 bits are good through 2030 (NIST SP 800-57 part 1); devices may verify for longer")
             }
             Self::NotChecked { what, why } => write!(f, "not checked: {what} ({why})"),
         }
@@ -205,7 +204,7 @@ pub fn signing_key(key: &PublicKey, kept: Kept<'_>) -> Vec<Finding> {
 
 /// Why no release may be signed with a key: every finding that says so.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no release may be signed with this key: {}", list(.0))]
+#[error("this key may not sign releases: {}", list(.0))]
 pub struct Refused(pub(crate) Vec<Finding>);
 
 fn list(findings: &[Finding]) -> String {

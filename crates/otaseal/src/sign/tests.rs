@@ -29,7 +29,7 @@ fn stream(
     sign_stream(input, outputs, key, |tail, total, _| check_input(tail, total, rule))
 }
 
-/// From memory and as a stream, which make the same.
+/// Signs from memory and as a stream. Both give the same bytes.
 fn sign(input: &[u8], scheme: Scheme, rule: AlreadySigned) -> Result<Vec<u8>, SignError> {
     let (mut target, mut streamed) = (Cursor::new(Vec::new()), Cursor::new(Vec::new()));
     let tail = &input[input.len().saturating_sub(layout::LENGTH_FIELD_LEN)..];
@@ -87,7 +87,7 @@ fn what_looks_signed_is_refused_unless_the_user_insists() {
         let error = sign(&input, Scheme::Pkcs1v15Sha256, AlreadySigned::Refuse).unwrap_err();
         assert!(matches!(error, SignError::AlreadySigned { signature_len } if signature_len == length));
         assert!(sign(&input, Scheme::Pkcs1v15Sha256, AlreadySigned::Allow).is_ok());
-        // Too short to hold the signature that it speaks of.
+        // The image is too short for the signature that its length field announces.
         assert!(sign(&input[6..], Scheme::Pkcs1v15Sha256, AlreadySigned::Refuse).is_ok());
     }
     let once = sign(b"image", Scheme::Pkcs1v15Sha256, AlreadySigned::Refuse).unwrap();
@@ -125,7 +125,7 @@ fn an_input_that_breaks_off_is_not_signed() {
     assert_eq!(target.into_inner().len(), 300, "no signature follows what was read");
 }
 
-/// A disk that loses what is written behind a point, or changes one byte, and says nothing.
+/// A disk that loses the bytes after a point, or changes one byte, and reports no error.
 struct BadDisk(Cursor<Vec<u8>>, fn(&mut Vec<u8>));
 
 impl Write for BadDisk {
@@ -176,7 +176,7 @@ fn what_the_disk_changed_is_found_before_the_file_gets_its_name() {
     }
 }
 
-/// Signs with a bit too many.
+/// A signer that changes one bit of the signature.
 struct WrongSigner(PrivateKey);
 
 impl Signer for WrongSigner {
@@ -227,7 +227,7 @@ proptest::proptest! {
         let accepted = verify::judge_bytes(&image, key().public(), Scheme::Pkcs1v15Sha256).unwrap();
         proptest::prop_assert_eq!(accepted.payload_len, payload.len());
         proptest::prop_assert_eq!(accepted.key_id, key().public().id());
-        // The two forms are never mixed up.
+        // otaseal never mixes up the two schemes.
         proptest::prop_assert!(verify::judge_bytes(&image, key().public(), Scheme::Legacy).is_err());
     }
 

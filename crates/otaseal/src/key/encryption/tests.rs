@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 const PASSPHRASE: &str = "correct-horse";
 
-/// A directory with `key.pem`, an RSA-2048 key, and its id.
+/// Makes a directory with `key.pem`, an RSA-2048 key. Returns the key's id too.
 fn with_key() -> (TempDir, KeyId) {
     let dir = tempfile::tempdir().unwrap();
     openssl(dir.path(), "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key.pem");
@@ -32,14 +32,14 @@ fn describe_file(path: &Path) -> Option<Encryption> {
     describe(&fs::read(path).unwrap()).unwrap()
 }
 
-/// One form that OpenSSL writes: how, and what it is called.
+/// One form that OpenSSL writes: the command, and the name of the form.
 const OPENSSL: &[(&str, &str)] = &[
     // The default of OpenSSL 3 and of 1.1.
     ("pkcs8 -topk8 -in key.pem -v2 aes-256-cbc", "AES-256-CBC, PBKDF2-HMAC-SHA256, 2048 iterations"),
     ("pkey -in key.pem -aes128", "AES-128-CBC, PBKDF2-HMAC-SHA256, 2048 iterations"),
     ("pkey -in key.pem -aes192", "AES-192-CBC, PBKDF2-HMAC-SHA256, 2048 iterations"),
     ("pkcs8 -topk8 -in key.pem -outform DER", "AES-256-CBC, PBKDF2-HMAC-SHA256, 2048 iterations"),
-    // OpenSSL 1.0: HMAC-SHA1 by leaving the hash out.
+    // OpenSSL 1.0 omits the hash. This stands for HMAC-SHA1.
     (
         "pkcs8 -topk8 -in key.pem -v2 aes-256-cbc -v2prf hmacWithSHA1",
         "AES-256-CBC, PBKDF2-HMAC-SHA1, 2048 iterations",
@@ -59,7 +59,7 @@ const OPENSSL: &[(&str, &str)] = &[
         "pkcs8 -topk8 -in key.pem -scrypt -scrypt_N 1024 -scrypt_r 4 -scrypt_p 16 -outform DER",
         "AES-256-CBC, scrypt N=1024 r=4 p=16",
     ),
-    // Before 1.1; OpenSSL 3 needs its legacy provider for it.
+    // The default before 1.1. OpenSSL 3 needs its legacy provider for it.
     (
         "pkcs8 -topk8 -in key.pem -v1 PBE-MD5-DES -provider legacy -provider default",
         "DES-CBC, PBKDF1-MD5, 2048 iterations",
@@ -97,8 +97,8 @@ fn every_form_that_openssl_writes_is_opened_by_the_right_passphrase_alone() {
     }
 }
 
-/// CBC cannot tell: one wrong passphrase in 256 leaves bytes whose padding looks right. 1,500 of them are nearly
-/// certain to meet such a one.
+/// CBC has no check: one wrong passphrase in 256 gives bytes whose padding looks right. Among 1,500 wrong passphrases,
+/// there is almost certainly such a one.
 #[test]
 fn a_wrong_passphrase_whose_padding_looks_right_is_wrong() {
     let (dir, _) = with_key();
@@ -235,7 +235,7 @@ fn integer(bytes: &[u8]) -> Vec<u8> {
     tlv(2, &[sign, bytes])
 }
 
-/// EncryptedPrivateKeyInfo with PBES2, this key derivation, this cipher and vector.
+/// Returns EncryptedPrivateKeyInfo with PBES2, this key derivation, this cipher and this vector.
 fn pbes2_file(kdf: &str, kdf_parameters: &[&[u8]], cipher: &str, iv: &[u8]) -> Vec<u8> {
     let kdf = tlv(0x30, &[&oid(kdf), &tlv(0x30, kdf_parameters)]);
     let cipher = tlv(0x30, &[&oid(cipher), &tlv(4, &[iv])]);
@@ -247,7 +247,7 @@ const PBKDF2: &str = "1.2.840.113549.1.5.12";
 const SCRYPT_OID: &str = "1.3.6.1.4.1.11591.4.11";
 const AES: &str = "2.16.840.1.101.3.4.1.42";
 
-/// The error of a file that must be refused at once, and before anybody is asked for a passphrase.
+/// Returns the error of a file. otaseal must refuse it at once, before it asks for a passphrase.
 fn refused(bytes: &[u8]) -> EncryptionError {
     let start = Instant::now();
     let nobody =
@@ -280,7 +280,7 @@ fn costs_without_bound_are_refused() {
         let numbers = [integer(&two_to(n)), integer(&two_to(r)), integer(&two_to(p))];
         let file = pbes2_file(SCRYPT_OID, &[&salt, &numbers[0], &numbers[1], &numbers[2]], AES, &[0; 16]);
         let error = refused(&file);
-        // A number beyond 64 bits reads as the largest, which is no power of two.
+        // A number beyond 64 bits reads as the largest number, which is not a power of two.
         let expected = match error {
             EncryptionError::TooExpensive { .. } => true,
             EncryptionError::Damaged => n > 63,
@@ -294,7 +294,7 @@ fn costs_without_bound_are_refused() {
     );
 }
 
-/// The library below indexes and takes logarithms before it checks.
+/// The scrypt library indexes and takes logarithms before it checks its parameters.
 #[test]
 fn parameters_that_fit_nothing_are_damage() {
     let salt = tlv(4, &[&[1; 8]]);
@@ -324,7 +324,8 @@ fn parameters_that_fit_nothing_are_damage() {
     assert!(matches!(refused(&file), EncryptionError::Unsupported(_)));
 }
 
-/// Schemes that are not read are named, with the command that converts. The command is OpenSSL's to judge.
+/// For a scheme that otaseal cannot read, the error names it, and the advice has the command that converts the key.
+/// OpenSSL runs that command here.
 #[test]
 fn what_is_not_read_is_named_and_can_be_converted() {
     let (dir, id) = with_key();
@@ -351,7 +352,8 @@ fn what_is_not_read_is_named_and_can_be_converted() {
     }
 }
 
-/// Every single byte of an encrypted key, changed and cut: an error, never a panic, never another key.
+/// Changes each byte of an encrypted key, and cuts it at each byte. The result is an error, never a panic and never
+/// another key.
 #[test]
 fn damage_anywhere_is_an_error_or_no_damage() {
     let (dir, id) = with_key();

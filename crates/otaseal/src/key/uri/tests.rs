@@ -9,7 +9,7 @@ fn read(text: &str) -> Result<Pkcs11Uri, UriError> {
 
 #[test]
 fn what_rfc_7512_shows_is_read() {
-    // Of section 3, as far as they name a private key.
+    // The examples of section 3 that name a private key.
     let uri = read(
         "pkcs11:token=The%20Software%20PKCS%2311%20Softtoken;manufacturer=Snake%20Oil,%20Inc.;model=1.0;\
          object=my-certificate;type=private;id=%69%95%3E%5C%F4%BD%EC%91;serial=?pin-source=file:/etc/token_pin",
@@ -41,7 +41,7 @@ fn what_rfc_7512_shows_is_read() {
     ] {
         assert_eq!(read(&format!("pkcs11:?{text}")).unwrap().pin_source.as_deref(), Some(path.as_ref()));
     }
-    // Section 2.4: what the query has beyond is not looked at.
+    // Section 2.4: otaseal ignores other attributes of the query.
     let uri = read("pkcs11:object=x?v-thing=1&module-path=/m&other=%00").unwrap();
     assert_eq!(uri.ignored, ["v-thing", "other"]);
 }
@@ -88,12 +88,12 @@ fn what_is_not_strict_is_refused() {
         ("pkcs11:?pin-source=file:", value("pin-source", "file:")),
         ("pkcs11:?pin-source=file://", value("pin-source", "file://")),
         ("pkcs11:?pin-source=file://localhost", value("pin-source", "file://localhost")),
-        // A file on another machine: what is behind the name is no path here.
+        // The URI names a file on another machine. Its path is not a path here.
         ("pkcs11:?pin-source=file://vault/pin", value("pin-source", "file://vault/pin")),
         ("pkcs11:?pin-source=file://localhosts/pin", value("pin-source", "file://localhosts/pin")),
         ("pkcs11:x-vendor=1", UriError::Unknown(name("x-vendor"))),
         ("pkcs11:label=x", UriError::Unknown(name("label"))),
-        // In the path it would be a name for a key: it belongs behind the question mark.
+        // This attribute belongs after the question mark. Before it, it would be part of the key's name.
         ("pkcs11:object=x;module-path=m", UriError::Unknown(name("module-path"))),
         ("pkcs11:object=x?pin-value=1234", UriError::PinValue),
         ("pkcs11:object=x?pin-source=|askpass", UriError::PinCommand),

@@ -27,7 +27,7 @@ fn fixture(name: &str) -> PublicKey {
     PrivateKey::from_bytes(&private(&format!("fixtures/keys/{name}.pem"))).unwrap().public().clone()
 }
 
-/// Bytes without structure, as code around the key.
+/// Returns bytes without structure, in place of the code around the key.
 fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed | 1;
     let step = |_| {
@@ -51,7 +51,7 @@ fn device_form(key: &PublicKey) -> Vec<u8> {
     [&swapped(key)[..], &key.id().0].concat()
 }
 
-/// Every form but the bare modulus: found of any key.
+/// Every form except the bare modulus. otaseal finds any key in these forms.
 fn self_evident(key: &PublicKey, dir: &Path) -> Vec<(Form, Vec<u8>)> {
     let pem = key.to_spki_pem();
     fs::write(dir.join("public.pem"), &pem).unwrap();
@@ -98,7 +98,7 @@ fn every_form_of_every_size_is_found_at_its_place() {
     }
 }
 
-/// One bit of the modulus less and it is another key, whatever the form.
+/// A modulus with one changed bit is another key, in every form.
 #[test]
 fn a_damaged_key_is_not_the_key() {
     let dir = tempfile::tempdir().unwrap();
@@ -142,10 +142,10 @@ fn the_demo_firmware_holds_the_example_key() {
     let kept = check(&image, Content::Firmware, Some(&example()), &Rule::default()).unwrap();
     assert!(matches!(kept, Continuity::Kept { .. }));
     assert_eq!(kept.warnings(), [] as [String; 0]);
-    // Another signer is told which key is in it, from the device's own form.
+    // For another signer, the error names the key in the image, which has the device's own form.
     let refused = check(&image, Content::Firmware, Some(&other()), &Rule::default()).unwrap_err();
     let ContinuityError::OtherKey { found, .. } = &refused else { panic!("{refused}") };
-    // It holds a second one, for rotation.
+    // The image holds a second key, for rotation.
     for key in [example(), fixture("next")] {
         assert!(found.iter().any(|found| found.key_id == key.id()), "{found:?}");
     }
@@ -171,18 +171,18 @@ fn another_key_needs_to_be_named() {
     let missing = with(&rule(NextKey::Key(example()))).unwrap_err();
     assert!(matches!(missing, ContinuityError::NextKeyMissing { .. }));
     assert!(missing.to_string().contains(&other().id().to_string()));
-    // A bare modulus can be named by its file alone.
+    // Only the key's file can name a bare modulus.
     let bare = within(&swapped(&other()));
     let check_bare = |next| check(&bare, Content::Firmware, Some(&example()), &rule(next));
     assert!(check_bare(NextKey::Key(other())).is_ok());
     assert!(check_bare(NextKey::Id(other().id())).is_err());
-    // Both keys: a key set.
+    // The image holds both keys, as a key set.
     let both = within(&[device_form(&example()), device_form(&other())].concat());
     assert!(matches!(
         check(&both, Content::Firmware, Some(&example()), &Rule::default()),
         Ok(Continuity::Kept { .. })
     ));
-    // With more than one, each is named.
+    // Name each of several keys.
     let three = within(&[example(), other(), fixture("next")].each_ref().map(device_form).concat());
     let named = |keys: &[KeyId]| {
         let rotate_to = keys.iter().copied().map(NextKey::Id).collect();
@@ -206,7 +206,7 @@ fn another_key_needs_to_be_named() {
     assert_eq!(keys.len(), 2);
 }
 
-/// Keys that stand apart from one another, and of different sizes, in the form of `otaseal-device`.
+/// Keys in the form of `otaseal-device`, apart from one another and of different sizes.
 #[test]
 fn keys_that_stand_apart_are_all_found() {
     let large = fixture("rsa4096");
@@ -264,7 +264,7 @@ fn firmware_without_a_key_is_refused_and_the_unknown_warned_about() {
     assert!(with(&with_key, Content::Firmware, WithoutKey::Judge).unwrap().warnings().is_empty());
 }
 
-/// The blocks of a UF2 file have 256 bytes each: no key would be found across them.
+/// The blocks of a UF2 file have 256 bytes each. A search in the file itself would find no key across them.
 #[test]
 fn a_key_in_a_uf2_file_is_found_across_its_blocks() {
     let flash = within(example().to_spki_pem().as_bytes());
@@ -293,7 +293,7 @@ fn a_key_in_a_uf2_file_is_found_across_its_blocks() {
     ));
 }
 
-/// Files that are made to be slow: nothing here may take longer than reading them a few times.
+/// An attacker can make files that are slow to search. The search may take no longer than reading them a few times.
 #[test]
 fn hostile_images_are_searched_in_bounded_time() {
     let started = std::time::Instant::now();

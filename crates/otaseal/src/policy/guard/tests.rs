@@ -74,7 +74,7 @@ fn an_image_is_told_from_another_build_through_its_layers() {
     let key = PrivateKey::generate(KeySize::Rsa2048).unwrap();
     let build = Firmware::from_bytes("today.bin", arduino(), 0).unwrap();
     let mut other = arduino();
-    // Two bits in one column, so that the checksum stays right.
+    // This flips two bits in one column, so the checksum stays right.
     other[0x1100] ^= 1;
     other[0x1101] ^= 1;
     let other = Firmware::from_bytes("yesterday.bin", other, 0).unwrap();

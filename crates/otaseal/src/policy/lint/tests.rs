@@ -84,7 +84,7 @@ fn moduli_that_can_be_factored_are_found_and_others_are_not() {
             _ => false,
         };
         assert!(expected, "{name}: {found:?}");
-        // The numbers alone pass the door.
+        // Reading the key accepts these numbers.
         if let Ok(key) = PublicKey::from_numbers(&bytes, &[1, 0, 1]) {
             let refused = public_key(&key).iter().any(|finding| finding.severity() == Severity::Refuse);
             assert_eq!(refused, !matches!(name.as_str(), "far" | "good" | "half-roca"), "{name}");
@@ -94,7 +94,7 @@ fn moduli_that_can_be_factored_are_found_and_others_are_not() {
     }
 }
 
-/// Moduli of OpenSSL's and of ours; primes are not what is tested here, so that OpenSSL's may be of a thousand tries.
+/// Checks a hundred keys that otaseal makes.
 #[test]
 fn a_hundred_good_keys_have_no_finding_and_take_no_time() {
     let mut time = Duration::ZERO;

@@ -61,7 +61,7 @@ fn openssl_signs_a_digest_a_digest_info_and_the_legacy_form() {
     let mut hashes = bench.signer("openssl pkeyutl -sign -inkey @KEY -pkeyopt digest:sha256");
     hashes.command.input = CommandInput::Digest;
     assert_eq!(hashes.sign_digest(Scheme::Pkcs1v15Sha256, &DIGEST).unwrap(), current);
-    // A command that makes the DigestInfo by itself cannot make the legacy form; what it makes is told apart.
+    // A command that makes the DigestInfo itself cannot make a legacy signature. The error says what it made.
     let other = hashes.sign_digest(Scheme::Legacy, &DIGEST).unwrap();
     let found = mismatch(&other, &bench.public, Scheme::Legacy, &DIGEST);
     assert_eq!(found, Some(Mismatch::OtherScheme(Scheme::Pkcs1v15Sha256)));
@@ -115,12 +115,12 @@ fn commands_that_do_not_sign_are_told_apart() {
         assert!(parts.iter().all(|part| refusal.contains(part)), "{line}: {refusal}");
         assert!(refusal.len() < 2000, "{line}");
     }
-    // Standard error without end does not hold a good command up.
+    // Endless standard error does not stop a good command.
     let chatty = bench.signer("sh -c 'head -c 10000000 /dev/zero >&2; head -c 256 /dev/zero'");
     chatty.sign_digest(Scheme::Pkcs1v15Sha256, &DIGEST).unwrap();
 }
 
-/// Whether any process has this word among its arguments.
+/// Returns whether any process has this word among its arguments.
 #[cfg(target_os = "linux")]
 fn alive(word: &str) -> bool {
     fs::read_dir("/proc").unwrap().flatten().any(|entry| {
@@ -136,18 +136,18 @@ fn a_command_that_hangs_is_killed_with_all_it_started() {
     let bench = Bench::new();
     for (index, script) in [
         "echo waiting >&2; sleep TIME",
-        // Standard output is closed, the process stays.
+        // The command closes standard output and keeps running.
         "echo waiting >&2; exec >&-; sleep TIME",
-        // The command ends; what it left behind holds the pipe.
+        // The command ends, and a child of it holds the pipe.
         "echo waiting >&2; sleep TIME & exit 0",
         "echo waiting >&2; trap '' TERM; sleep TIME; sleep TIME",
-        // A signature first does not help.
+        // A signature before that does not help.
         "echo waiting >&2; head -c 256 /dev/zero; sleep TIME",
     ]
     .iter()
     .enumerate()
     {
-        // A time that no other process on the machine sleeps for.
+        // No other process on the machine sleeps for this time.
         let time = format!("{}.{index}", 100_000 + std::process::id() % 100_000);
         let script = script.replace("TIME", &time).replace('\'', "'\\''");
         let mut signer = bench.signer(&format!("sh -c '{script}'"));

@@ -83,12 +83,12 @@ fn private_keys_of_every_kind_are_found() {
     ] {
         let bytes = fs::read(dir.path().join(name)).unwrap();
         let pem_at = memchr::memmem::find(&bytes, b"-----BEGIN").unwrap_or(0);
-        // Also cut off in the middle: enough is left to be a secret.
+        // The key is also cut off in the middle: the rest is still a secret.
         for bytes in [&bytes[..], &bytes[..bytes.len() * 3 / 4]] {
             if bytes.len() < pem_at + 100 && pem_at > 0 || bytes.len() < 180 && !name.ends_with("der") {
                 continue;
             }
-            // The public key beside it excuses nothing.
+            // A public key beside it does not help.
             let image = within(&[bytes, example().to_spki_pem().as_bytes()].concat());
             let found = search(&image, &[&example()]);
             let private = found.private.unwrap_or_else(|| panic!("{name}, {} bytes", bytes.len()));
@@ -148,7 +148,7 @@ fn what_looks_like_a_private_key_in_der_is_none() {
     for name in ["certificates.p12", "signed.der", "data.der", "enveloped.der", "curve.der"] {
         files.push((name, fs::read(dir.path().join(name)).unwrap()));
     }
-    // A TLS library's object identifiers, one after another as they stand in its tables.
+    // A TLS library's object identifiers, one after another as in its tables.
     let mut table = Vec::new();
     for last in 1..=13 {
         table.extend([6, 9, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 5, last, 0x30, 0x1B, 4, 8]);
@@ -179,7 +179,7 @@ fn what_looks_like_a_private_key_in_der_is_none() {
         let found = search(&within(&bytes), &[]);
         assert!(found.private.is_none(), "{name}: {:?}", found.private);
     }
-    // Every header counts: with any of them changed it is not taken for a key.
+    // Every header counts: with a change in one of them, otaseal does not take it for a key.
     openssl(dir.path(), "genpkey -algorithm ed25519 -outform DER -out ed25519.der");
     let good = fs::read(dir.path().join("ed25519.der")).unwrap();
     assert!(search(&good, &[]).private.is_some());

@@ -105,13 +105,13 @@ fn what_openssl_made_instead_is_named() {
         bench.ask(&pkeyutl(&format!("{pkcs1} -in message")), current),
         Some(Mismatch::Unknown { length: MESSAGE.len() })
     );
-    // A message of 32 bytes that is no digest of ours.
+    // A message of 32 bytes that is not our digest.
     fs::write(bench.path().join("other"), [7; 32]).unwrap();
     let other = pkeyutl(&format!("{pkcs1} -in other"));
     assert_eq!(bench.ask(&other, legacy), Some(Mismatch::OtherBytes));
     assert_eq!(bench.ask(&other, current), Some(Mismatch::Unknown { length: 32 }));
 
-    // The bare private operation: what a signer does that pads in another way, or not at all.
+    // The bare private operation. A signer without padding, or with another padding, does this.
     let raw = |content: &[u8], padded: bool| {
         let mut block = vec![if padded { 0xFF } else { 0 }; 256 - content.len()];
         if padded {
