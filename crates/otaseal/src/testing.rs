@@ -36,10 +36,16 @@ pub(crate) fn openssl_text(dir: &Path, words: &str) -> String {
     String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }
 
-/// Returns an ESP8266 image as an Arduino build makes it: eboot, padding, application; mode DIO, 4 MiB.
+/// Returns an ESP8266 image as an Arduino build makes it: eboot, padding, application, with the length and the CRC of the whole
+/// file in the application's first words; mode DIO, 4 MiB.
 pub(crate) fn esp_image() -> Vec<u8> {
+    esp_image_with(2, 0x40, 50_000)
+}
+
+/// As [`esp_image`], with these bytes 2 and 3, and so many bytes of program.
+pub(crate) fn esp_image_with(mode: u8, size_frequency: u8, program: u32) -> Vec<u8> {
     let image = |segment: &[u8]| {
-        let mut image = vec![0xE9, 1, 2, 0x40];
+        let mut image = vec![0xE9, 1, mode, size_frequency];
         image.extend(0x4010_0000u32.to_le_bytes());
         image.extend(0x4010_0000u32.to_le_bytes());
         image.extend((segment.len() as u32).to_le_bytes());
@@ -52,12 +58,34 @@ pub(crate) fn esp_image() -> Vec<u8> {
     };
     let mut file = image(b"the boot loader.");
     file.resize(0x1000, 0xAA);
-    let text: Vec<u8> = (0u32..50_000).map(|i| (i.wrapping_mul(2_654_435_761) >> 28) as u8).collect();
+    let mut text = vec![0; 8];
+    // As code does, it compresses to about half.
+    let mut state = 1u32;
+    text.extend((0..program).map(|_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 28) as u8
+    }));
     file.extend(image(&text));
+    // elf2bin.py writes both words last, over zeros.
+    let crc = crc::Crc::<u32>::new(&crc::CRC_32_MPEG_2).checksum(&file);
+    let length = file.len() as u32;
+    file[0x1010..0x1014].copy_from_slice(&length.to_le_bytes());
+    file[0x1014..0x1018].copy_from_slice(&crc.to_le_bytes());
     file
 }
 
 /// Makes a signed image with the one function that seals. It judges nothing first.
 pub(crate) fn signed(payload: &[u8], key: &dyn crate::sign::Signer, scheme: crate::sign::Scheme) -> Vec<u8> {
     crate::sign::sign_in_memory(payload, scheme, key).unwrap().parts().concat()
+}
+
+/// An image whose signature has a DigestInfo without the NULL parameters.
+pub(crate) fn signed_without_null(payload: &[u8], key: &crate::key::PrivateKey) -> Vec<u8> {
+    let prefix = [
+        0x30, 0x2F, 0x30, 0x0B, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x04, 0x20,
+    ];
+    let mut padding = rsa::Pkcs1v15Sign::new_unprefixed();
+    (padding.hash_len, padding.prefix) = (Some(32), prefix.into());
+    let signature = key.sign_blinded(padding, &crate::format::digest::sha256(payload).0).unwrap();
+    [payload, &signature, &(signature.len() as u32).to_le_bytes()].concat()
 }

@@ -46,6 +46,13 @@ macro_rules! hex_digest {
 hex_digest!(Sha256Digest);
 hex_digest!(Md5Digest);
 
+impl Md5Digest {
+    /// Returns the MD5 of some bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(md5::Md5::digest(bytes).into())
+    }
+}
+
 impl std::str::FromStr for Md5Digest {
     type Err = &'static str;
 

@@ -295,6 +295,20 @@ fn crc32(data: &[u8]) -> u32 {
 
 /// Returns the length of the member's header, with all optional fields.
 pub(crate) fn header_len(data: &[u8]) -> Result<usize, GunzipError> {
+    let length = header_len_unchecked(data)?;
+    let has_crc = data.get(3).is_some_and(|flags| flags & FHCRC != 0);
+    // The CRC16 is the lower half of the CRC32 of all bytes before it: RFC 1952, section 2.3.1.
+    if let Some((before, stated)) = data[..length].split_last_chunk::<2>().filter(|_| has_crc) {
+        let (stated, actual) = (u16::from_le_bytes(*stated), (crc32(before) & 0xffff) as u16);
+        if stated != actual {
+            return Err(GunzipError::HeaderCrc { stated, actual });
+        }
+    }
+    Ok(length)
+}
+
+/// As [`header_len`], for a reader that skips the header's CRC16, as uzlib does (pfalcon/uzlib `tinfgzip.c`).
+pub(crate) fn header_len_unchecked(data: &[u8]) -> Result<usize, GunzipError> {
     if !data.starts_with(&MAGIC[..2]) {
         return Err(GunzipError::NotGzip);
     }
@@ -319,14 +333,7 @@ pub(crate) fn header_len(data: &[u8]) -> Result<usize, GunzipError> {
         }
     }
     if flags & FHCRC != 0 {
-        let (stated, tail) = rest.split_first_chunk::<2>().ok_or(GunzipError::HeaderTruncated)?;
-        let stated = u16::from_le_bytes(*stated);
-        // The CRC16 is the lower half of the CRC32 of all bytes before it: RFC 1952, section 2.3.1.
-        let actual = (crc32(&data[..data.len() - rest.len()]) & 0xffff) as u16;
-        if stated != actual {
-            return Err(GunzipError::HeaderCrc { stated, actual });
-        }
-        rest = tail;
+        (_, rest) = rest.split_first_chunk::<2>().ok_or(GunzipError::HeaderTruncated)?;
     }
     Ok(data.len() - rest.len())
 }
@@ -357,6 +364,36 @@ fn inflate(body: &[u8], limit: usize) -> Result<(Vec<u8>, usize), GunzipError> {
         }
         decompress.reset(false);
     }
+}
+
+/// The start of a stream's content.
+pub(crate) struct Inflated {
+    pub(crate) content: Vec<u8>,
+    /// Whether the stream has more.
+    pub(crate) more: bool,
+}
+
+/// Inflates the DEFLATE stream at the start of `body`, but not further than to `length` bytes. What follows the stream
+/// is not looked at.
+///
+/// # Errors
+/// [`GunzipError::Corrupt`] and [`GunzipError::Truncated`], where the stream fails before that length.
+pub(crate) fn inflate_start(body: &[u8], length: usize) -> Result<Inflated, GunzipError> {
+    let room = length.min(body.len().saturating_mul(MAX_RATIO));
+    let mut content = vec![0; room.saturating_add(1)];
+    let mut decompress = Decompress::new(false);
+    // The whole output in one call, as in `inflate`.
+    let result = decompress.decompress(body, &mut content, FlushDecompress::Finish);
+    let produced = decompress.total_out() as usize;
+    let more = produced > room;
+    match result {
+        _ if more => {}
+        Ok(Status::StreamEnd) => {}
+        Ok(_) => return Err(GunzipError::Truncated),
+        Err(_) => return Err(GunzipError::Corrupt { produced }),
+    }
+    content.truncate(produced.min(room));
+    Ok(Inflated { content, more })
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::format::image::esp8266::FlashMode;
 use crate::key::PublicKey;
 use crate::profile::fit::Flash;
-use crate::profile::{self, Device, Profile, Verdict};
+use crate::profile::{self, Device, Profile, Verdict, Via};
 
 /// The devices that a package is made for. Without profiles, nothing is judged and nothing is left out.
 #[derive(Debug, Clone, Default)]
@@ -17,8 +17,14 @@ pub struct Devices {
     pub flash: Option<Flash>,
     /// The size of its chip in bytes.
     pub flash_bytes: Option<u32>,
+    /// The size of the flash chip that the header of the running image names, in bytes.
+    pub running_flash_bytes: Option<u32>,
+    /// Free bytes of their file system, where an updater stores the file there.
+    pub free_bytes: Option<u32>,
     /// The mode in which they read their flash.
     pub flash_mode: Option<FlashMode>,
+    /// The ways in which updates reach them. `None`: every way that a device has.
+    pub via: Option<Vec<Via>>,
 }
 
 /// A kind of device that does not accept an artefact.
@@ -57,7 +63,10 @@ impl Devices {
             let device = Device {
                 flash: self.flash,
                 flash_bytes: self.flash_bytes,
+                running_flash_bytes: self.running_flash_bytes,
+                free_bytes: self.free_bytes,
                 flash_mode: self.flash_mode,
+                via: self.via.as_deref().unwrap_or(Via::ALL),
                 ..Device::new(profile, Some(key))
             };
             match profile::judge(&image, &device).verdict {

@@ -3,7 +3,7 @@
 //! The ESP8266 stages an update right below its file system. It checks only that this leaves the running sketch alone.
 //! At the next boot, eboot copies or inflates the staged file to address 0, one sector after the other. Nothing checks
 //! whether the growing output overtakes the compressed input that eboot has still to read. If it does, the device is
-//! bricked. [`check`] does what the Updater and eboot do, sector by sector.
+//! bricked. [`Reading::check`] does what eboot does, sector by sector.
 //!
 //! Sources: esp8266/Arduino `cores/esp8266/Updater.cpp` (staging), `bootloaders/eboot/eboot.c` (copying).
 
@@ -13,8 +13,6 @@ mod trace;
 pub use layout::{FlashLayout, ImpossibleReport, LAYOUTS, UnknownLayout, fs_start_of_device};
 
 use serde::Serialize;
-
-use crate::format::gzip::{self, GunzipError};
 
 /// Bytes of a flash sector: eboot reads, erases and writes this much at a time.
 pub const SECTOR: u64 = 4096;
@@ -29,26 +27,6 @@ pub struct Flash {
     pub installed: Option<u32>,
 }
 
-impl Flash {
-    /// A flash whose file system begins at this offset in bytes. The size of the image that runs is not known.
-    pub fn new(fs_start: u32) -> Self {
-        Self { fs_start, installed: None }
-    }
-}
-
-/// An update that fits, and how much room is left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Fit {
-    /// Flash offset in bytes at which the update is staged.
-    pub staged_at: u32,
-    /// Bytes by which the file could grow before the device has not enough space.
-    pub spare_bytes: u32,
-    /// Smallest distance in bytes between the output and the input that is still to be read. Absent for images that are
-    /// not compressed: their output stays behind.
-    pub lead_bytes: Option<u32>,
-}
-
 /// Why an update does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -61,9 +39,6 @@ pub enum Misfit {
         /// Bytes between the sketch of the device and its file system.
         free: u64,
     },
-    /// eboot cannot inflate the file.
-    #[error("the boot loader cannot inflate it: {0}")]
-    Gzip(GunzipError),
     /// eboot overwrites compressed bytes that it has still to read.
     #[error(
         "while it inflates, the boot loader overwrites input that it has not read yet, first at flash offset \
@@ -85,25 +60,28 @@ pub enum Misfit {
     },
 }
 
-/// Checks whether a payload fits, and whether the boot loader can bring it to its place.
-///
-/// `payload` is the plain image or the gzip. `sent` is the length of the whole file in bytes, with its trailer: the
-/// staging area has to hold all of it. This assumes that the device would accept the payload otherwise.
-/// [`crate::format::gzip::lint`] checks a gzip, with [`gzip::gunzip`]; this does not.
-///
-/// # Errors
-/// [`Misfit`], in the order in which the device would meet it.
-pub fn check(payload: &[u8], sent: u64, flash: &Flash) -> Result<Fit, Misfit> {
-    let fs_start = u64::from(flash.fs_start);
-    let needed = round_up(sent);
-    let free = fs_start.saturating_sub(round_up(flash.installed.unwrap_or(0).into()));
-    if needed > free {
-        return Err(Misfit::NoSpace { needed, free });
+impl Flash {
+    /// A flash whose filesystem begins at this offset in bytes. The size of the image that runs is not known.
+    pub fn new(fs_start: u32) -> Self {
+        Self { fs_start, installed: None }
     }
-    let start = fs_start - needed;
-    let lead = if gzip::is_gzip(payload) { inflate(payload, start, fs_start)? } else { None };
-    let bounded = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX);
-    Ok(Fit { staged_at: bounded(start), spare_bytes: bounded(free - sent), lead_bytes: lead.map(bounded) })
+
+    /// Returns the bytes between the running image and the file system.
+    pub fn free(&self) -> u64 {
+        u64::from(self.fs_start).saturating_sub(round_up(self.installed.unwrap_or(0).into()))
+    }
+
+    /// Returns the offset at which the Updater stages a file of which it knows the length, trailer included.
+    ///
+    /// # Errors
+    /// [`Misfit::NoSpace`].
+    pub fn staged_at(&self, sent: u64) -> Result<u64, Misfit> {
+        let (needed, free) = (round_up(sent), self.free());
+        if needed > free {
+            return Err(Misfit::NoSpace { needed, free });
+        }
+        Ok(u64::from(self.fs_start) - needed)
+    }
 }
 
 /// Rounds bytes up to whole sectors.
@@ -111,39 +89,55 @@ pub(crate) fn round_up(bytes: u64) -> u64 {
     bytes.div_ceil(SECTOR) * SECTOR
 }
 
-/// Inflates in place as eboot does, without the bytes. Returns the smallest lead of reading over writing.
-fn inflate(payload: &[u8], start: u64, fs_start: u64) -> Result<Option<u64>, Misfit> {
-    let header = gzip::header_len(payload).map_err(Misfit::Gzip)?;
-    let raw = *payload.last_chunk::<4>().ok_or(Misfit::Gzip(GunzipError::Truncated))?;
-    let raw = u64::from(u32::from_le_bytes(raw));
-    if round_up(raw) > fs_start && raw > u64::from(u32::MAX) / 4 {
-        // The stream is not walked to its end: no chip has a gigabyte, and the number is the file's own claim.
-        return Err(Misfit::BeyondFileSystem { raw, fs_start });
+/// How eboot reads a gzip while it inflates it: the bytes that it has taken when each sector of the output is full.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    header: u64,
+    taken: Vec<u64>,
+}
+
+impl Reading {
+    /// Follows a gzip whose DEFLATE stream begins at `start`, to `length` bytes of output. Returns `None` if the stream
+    /// makes no sense.
+    pub fn of(gzip: &[u8], start: usize, length: usize) -> Option<Self> {
+        let taken = trace::consumption(gzip.get(start..)?, SECTOR as usize, length).ok()?;
+        Some(Self {
+            header: start as u64,
+            taken: taken.into_iter().map(|bytes| (start + bytes) as u64).collect(),
+        })
     }
-    let taken = trace::consumption(&payload[header..], SECTOR as usize, raw as usize)
-        .map_err(|trace::Broken| Misfit::Gzip(GunzipError::Corrupt { produced: 0 }))?;
-    let taken: Vec<_> = taken.into_iter().map(|bytes| (header + bytes) as u64).collect();
-    let needed_in_all = taken.last().copied().unwrap_or(0);
-    let (mut lead, mut first, mut short_by) = (None, None, 0);
-    for (sector, taken) in (0..).zip(&taken) {
-        // eboot reads a sector of input at a time, and keeps it in RAM.
-        let read = round_up(*taken);
-        if read >= needed_in_all {
-            break;
-        }
-        let (input, output) = (start + read, (sector + 1) * SECTOR);
-        match input.checked_sub(output) {
-            Some(ahead) => lead = Some(lead.map_or(ahead, |lead: u64| lead.min(ahead))),
-            None => {
-                first.get_or_insert(sector * SECTOR);
-                short_by = short_by.max(output - input);
+
+    /// Checks that eboot overwrites no input that it has still to read, if the gzip is staged at `start`. Returns the
+    /// smallest distance in bytes between output and input.
+    ///
+    /// eboot reads a sector of input at a time, and keeps it in RAM. `erases_first` is eboot before core 3.0.0: it erases
+    /// a sector before it inflates the sector's contents, so it erases with the input of the sector before.
+    ///
+    /// # Errors
+    /// [`Misfit::Overtaken`].
+    pub fn check(&self, start: u64, erases_first: bool) -> Result<Option<u64>, Misfit> {
+        let needed_in_all = self.taken.last().copied().unwrap_or(0);
+        let before = std::iter::once(&self.header).chain(&self.taken);
+        let at_writing: Vec<_> = if erases_first { before.collect() } else { self.taken.iter().collect() };
+        let (mut lead, mut first, mut short_by) = (None, None, 0);
+        for (sector, taken) in (0..self.taken.len() as u64).zip(at_writing) {
+            let read = round_up(*taken);
+            if read >= needed_in_all {
+                break;
+            }
+            let (input, output) = (start + read, (sector + 1) * SECTOR);
+            match input.checked_sub(output) {
+                Some(ahead) => lead = Some(lead.map_or(ahead, |lead: u64| lead.min(ahead))),
+                None => {
+                    first.get_or_insert(sector * SECTOR);
+                    short_by = short_by.max(output - input);
+                }
             }
         }
-    }
-    match first {
-        Some(at) => Err(Misfit::Overtaken { at, short_by }),
-        None if round_up(raw) > fs_start => Err(Misfit::BeyondFileSystem { raw, fs_start }),
-        None => Ok(lead),
+        match first {
+            Some(at) => Err(Misfit::Overtaken { at, short_by }),
+            None => Ok(lead),
+        }
     }
 }
 

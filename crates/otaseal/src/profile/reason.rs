@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::fit::Misfit;
 use crate::format::gzip::lint::GzipFinding;
-use crate::format::image::esp8266::FlashMode;
+use crate::format::image::esp8266::{Damage, FlashMode};
 use crate::sign::Scheme;
 
 /// Why a device does not accept an image. `Display` is one line; it serialises as that text.
@@ -51,6 +51,38 @@ pub enum Reason {
     },
     /// The signature is rejected.
     Rejected(Reject),
+    /// The web form opens an update of the free space less one sector, which leaves nothing.
+    FormSpace,
+    /// The web form counts only whole sectors, and the file has none.
+    TooShortForForm,
+    /// Byte 2 of the image is no flash mode. The device writes its own mode there, and does not restore the byte before
+    /// it compares the digest of the file.
+    NoFlashMode {
+        /// Byte 2 of the image.
+        byte: u8,
+    },
+    /// The header of the running image names a larger flash chip than the device has. Its updater refuses everything.
+    RunningHeader {
+        /// Size in the running image's header, in bytes.
+        stated: u32,
+        /// Size of the device's chip, in bytes.
+        real: u32,
+    },
+    /// The image in the gzip names a larger flash chip than the device has. No updater looks there. Once the image runs,
+    /// the updater refuses everything: esp8266/Arduino 1774.
+    LargerChip {
+        /// Size in the image's header, in bytes.
+        stated: u32,
+        /// Size of the device's chip, in bytes.
+        real: u32,
+    },
+    /// The boot loader takes the last four bytes of the gzip for a length of nothing.
+    NothingWritten {
+        /// Those bytes as a number.
+        stated: u32,
+    },
+    /// The payload is too short for a program.
+    NothingToWrite,
     /// The image is built for a larger flash chip.
     ChipSize {
         /// Size in the image's header, in bytes.
@@ -87,10 +119,12 @@ pub enum Reason {
     },
     /// The content for the flash is an image for the ESP8266.
     ForEsp8266,
-    /// The content for the flash is damaged.
+    /// The content for the flash is damaged where the boot ROM or the boot loader reads it.
     Damaged {
         /// Which image: the file's or the one in the gzip.
         part: &'static str,
+        /// The damage.
+        damage: Damage,
     },
     /// The content for the flash is no ESP8266 image.
     NotEsp8266 {
@@ -131,6 +165,30 @@ impl fmt::Display for Reason {
                 f.write_str("it is a legacy signature, which only cores 2.5.0 to 2.5.2 accept")
             }
             Self::Rejected(reject) => reject.fmt(f),
+            Self::FormSpace => f.write_str("the web form has no free space to announce"),
+            Self::TooShortForForm => {
+                f.write_str("the web form counts whole sectors of 4096 bytes, and the file has less than one")
+            }
+            Self::NoFlashMode { byte } => write!(
+                f,
+                "byte 2 of the image, {byte:#04x}, is no flash mode: the device changes it, so that the digest of the \
+                 file no longer matches"
+            ),
+            Self::RunningHeader { stated, real } => write!(
+                f,
+                "the running image says that the flash chip has {stated} bytes, but it has {real}: the device takes no \
+                 update over the air"
+            ),
+            Self::LargerChip { stated, real } => write!(
+                f,
+                "the image in the gzip is for a flash chip of {stated} bytes, but the device has {real}: once it runs, \
+                 every update fails with ERROR[8]"
+            ),
+            Self::NothingWritten { stated } => write!(
+                f,
+                "the last four bytes of the gzip are {stated:#010x}: the boot loader takes that for a length of nothing"
+            ),
+            Self::NothingToWrite => f.write_str("the payload is too short for a program"),
             Self::ChipSize { stated, real } => {
                 write!(f, "the image is for a flash chip of {stated} bytes, but the device has {real}")
             }
@@ -153,9 +211,7 @@ impl fmt::Display for Reason {
             Self::HomieFirstByte => f.write_str("Homie accepts only files that begin with E9, and no gzip"),
             Self::NotFlashContents { found } => write!(f, "{found} is not the flash contents of an RP2040"),
             Self::ForEsp8266 => f.write_str("it is an image for the ESP8266"),
-            Self::Damaged { part } => {
-                write!(f, "{part} is damaged or cut off: a segment or its checksum is wrong")
-            }
+            Self::Damaged { part, damage } => write!(f, "{part} is damaged: {damage}"),
             Self::NotEsp8266 { part, found } => write!(f, "{part} is {found}, not an ESP8266 image"),
             Self::Metadata(error) => error.fmt(f),
         }
@@ -185,8 +241,16 @@ pub enum Assumption {
     FlashModeOfImage(FlashMode),
     /// The flash mode is not known: the device can read its flash in the mode of the image in the gzip.
     FlashMode(FlashMode),
-    /// The flash is not known: while it unpacks, the boot loader overwrites nothing that it has still to read.
+    /// The flash is not known: the boot loader overwrites neither its own input nor the file system.
     Unpacking,
+    /// The size of the flash chip is not known: it is at least as large as the image's header says.
+    Chip(u32),
+    /// The header of the running image, or the size of the chip, is not known: the header names no larger chip.
+    RunningHeader,
+    /// The server sends the file's MD5.
+    Md5Sent,
+    /// The flash layout is not known: the unpacked program ends before the file system, where the file is read from.
+    ProgramBelowFileSystem,
     /// The size of the file system is not known: the file has room in it.
     FileSystem,
 }
@@ -200,7 +264,13 @@ impl fmt::Display for Assumption {
                 write!(f, "the device reads its flash in mode {mode}, as the image says")
             }
             Self::FlashMode(mode) => write!(f, "the device reads its flash in mode {mode}"),
-            Self::Unpacking => f.write_str("unpacking does not overtake its own input"),
+            Self::Unpacking => f.write_str("unpacking overwrites neither its own input nor the file system"),
+            Self::Chip(bytes) => write!(f, "the flash chip has at least {bytes} bytes, as the image says"),
+            Self::RunningHeader => {
+                f.write_str("the header of the running image names no larger flash chip than the device has")
+            }
+            Self::Md5Sent => f.write_str("the server sends the file's MD5 (x-MD5)"),
+            Self::ProgramBelowFileSystem => f.write_str("the program ends before the file system begins"),
             Self::FileSystem => f.write_str("its file system has room for the file"),
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::Via;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// How an updater checks a signature, if the device was built with a public key.
@@ -56,71 +57,90 @@ pub struct Behaviour {
     pub gzip: GzipSupport,
     /// Whether the updater sets byte 2 of a plain image to the device's flash mode before it checks the signature.
     pub patches_flash_mode: bool,
-    /// Whether it reads the trailer as words, so that the payload's length must be a multiple of 4.
+    /// Whether it hashes the last bytes of a signed payload wrongly, unless the payload's length is a multiple of 4
+    /// (esp8266/Arduino 9109).
     pub needs_aligned_payload: bool,
+    /// Whether it counts only whole sectors as received until the announced length is reached, and refuses an update of
+    /// none.
+    pub counts_sectors: bool,
+    /// Whether the boot loader erases a sector before it inflates the sector's contents.
+    pub erases_first: bool,
     /// Whether the error texts are those of core 3.1.0 and later.
     pub newer_texts: bool,
     /// Whether Homie over MQTT checks the MD5.
     pub homie_md5: HomieMd5,
 }
 
-const fn core(
-    title: &'static str,
-    signature: SignatureCheck,
-    gzip: GzipSupport,
-    needs_aligned_payload: bool,
-    newer_texts: bool,
-    homie_md5: HomieMd5,
-) -> Behaviour {
-    Behaviour {
-        title,
-        signature,
-        gzip,
-        patches_flash_mode: true,
-        needs_aligned_payload,
-        newer_texts,
-        homie_md5,
-    }
-}
-
 use GzipSupport::{Refused, UnsignedOnly, Works};
 use HomieMd5::{Checked, CheckedUnsigned, NotApplicable, Void};
 use SignatureCheck::{DigestInfo, Legacy, None as Unchecked};
 
-/// The esp8266 cores. Each row holds from its version up to the next row's.
+const OLDEST: Behaviour = Behaviour {
+    title: "esp8266 core up to 2.4.1",
+    signature: Unchecked,
+    gzip: Refused,
+    patches_flash_mode: false,
+    needs_aligned_payload: false,
+    counts_sectors: false,
+    erases_first: false,
+    newer_texts: false,
+    homie_md5: Checked,
+};
+const CORE_2_4_2: Behaviour = Behaviour { title: "esp8266 core 2.4.2", patches_flash_mode: true, ..OLDEST };
+const CORE_2_5: Behaviour = Behaviour {
+    title: "esp8266 core 2.5.0 to 2.5.2",
+    signature: Legacy,
+    homie_md5: CheckedUnsigned,
+    ..CORE_2_4_2
+};
+const CORE_2_6: Behaviour =
+    Behaviour { title: "esp8266 core 2.6.0 to 2.6.3", signature: DigestInfo, ..CORE_2_5 };
+const CORE_2_7: Behaviour =
+    Behaviour { title: "esp8266 core 2.7.0 to 2.7.4", gzip: UnsignedOnly, erases_first: true, ..CORE_2_6 };
+const CORE_3_0: Behaviour = Behaviour {
+    title: "esp8266 core 3.0.0 to 3.0.2",
+    gzip: Works,
+    erases_first: false,
+    counts_sectors: true,
+    homie_md5: Void,
+    ..CORE_2_7
+};
+const CORE_3_1: Behaviour = Behaviour {
+    title: "esp8266 core 3.1.0 to 3.1.2",
+    needs_aligned_payload: true,
+    newer_texts: true,
+    ..CORE_3_0
+};
+const NEWER: Behaviour =
+    Behaviour { title: "esp8266 core after 3.1.2", needs_aligned_payload: false, ..CORE_3_1 };
+
+/// The esp8266 cores. Each row holds from its version up to the next row's, and says what changed.
 ///
-/// Sources: esp8266/Arduino, `cores/esp8266/Updater.cpp` at the tags 2.4.2 to 3.1.2 and at commit `f946290e`; pull
-/// requests 6250 (DigestInfo), 7577 (signed gzip), 9109 (alignment).
+/// Sources: esp8266/Arduino, `cores/esp8266/Updater.cpp` and `bootloaders/eboot/eboot.c`, at the tags 2.4.2 to 3.1.2 and
+/// at commit `f946290e`; pull requests 6250 (DigestInfo), 7577 (signed gzip), 9109 (alignment). The cores 2.7.4, 3.0.2,
+/// 3.1.2 and the one after it were also seen running.
 pub const CORES: &[(CoreVersion, Behaviour)] = &[
-    (CoreVersion(0, 0, 0), core("esp8266 core up to 2.4.2", Unchecked, Refused, false, false, Checked)),
-    (
-        CoreVersion(2, 5, 0),
-        core("esp8266 core 2.5.0 to 2.5.2", Legacy, Refused, true, false, CheckedUnsigned),
-    ),
-    (
-        CoreVersion(2, 6, 0),
-        core("esp8266 core 2.6.0 to 2.6.3", DigestInfo, Refused, true, false, CheckedUnsigned),
-    ),
-    (
-        CoreVersion(2, 7, 0),
-        core("esp8266 core 2.7.0 to 2.7.4", DigestInfo, UnsignedOnly, true, false, CheckedUnsigned),
-    ),
-    (CoreVersion(3, 0, 0), core("esp8266 core 3.0.0 to 3.0.2", DigestInfo, Works, true, false, Void)),
-    (CoreVersion(3, 1, 0), core("esp8266 core 3.1.0 to 3.1.2", DigestInfo, Works, true, true, Void)),
-    (CoreVersion(3, 1, 3), core("esp8266 core after 3.1.2", DigestInfo, Works, false, true, Void)),
+    (CoreVersion(0, 0, 0), OLDEST),
+    (CoreVersion(2, 4, 2), CORE_2_4_2),
+    (CoreVersion(2, 5, 0), CORE_2_5),
+    (CoreVersion(2, 6, 0), CORE_2_6),
+    (CoreVersion(2, 7, 0), CORE_2_7),
+    (CoreVersion(3, 0, 0), CORE_3_0),
+    (CoreVersion(3, 1, 0), CORE_3_1),
+    (CoreVersion(3, 1, 3), NEWER),
 ];
 
 /// arduino-pico: RP2040 and RP2350. Source: earlephilhower/arduino-pico `libraries/Updater`, commit `387294c5`.
 pub const PICO: Behaviour = Behaviour {
-    patches_flash_mode: false,
-    ..core("arduino-pico", DigestInfo, Works, false, false, NotApplicable)
+    title: "arduino-pico",
+    signature: DigestInfo,
+    gzip: Works,
+    homie_md5: NotApplicable,
+    ..OLDEST
 };
 
 /// A device with this project's own verifier. Its firmware decides what to do with a payload.
-pub const OTASEAL_DEVICE: Behaviour = Behaviour {
-    patches_flash_mode: false,
-    ..core("otaseal-device", DigestInfo, Works, false, false, NotApplicable)
-};
+pub const OTASEAL_DEVICE: Behaviour = Behaviour { title: "otaseal-device", ..PICO };
 
 /// The newest release of the esp8266 core, for profiles without a version.
 pub const NEWEST_CORE: CoreVersion = CoreVersion(3, 1, 2);
@@ -154,7 +174,7 @@ impl fmt::Display for CoreVersion {
 pub enum Updater {
     /// The `Update` class of an esp8266 core, which `ESP8266httpUpdate` and `ArduinoOTA` use.
     Esp8266(CoreVersion),
-    /// The updater of arduino-pico, for firmware. It verifies no file system images.
+    /// The updater of arduino-pico.
     Pico,
     /// Homie's push over MQTT, on an esp8266 core.
     HomieMqtt(CoreVersion),
@@ -182,6 +202,14 @@ impl Profile {
             Updater::Esp8266(core) | Updater::HomieMqtt(core) => core.behaviour(),
             Updater::Pico => PICO,
             Updater::OtasealDevice => OTASEAL_DEVICE,
+        }
+    }
+
+    /// Returns the ways in which an update can reach it. A device whose updater has one way of its own has none here.
+    pub fn ways(&self) -> &'static [Via] {
+        match self.updater {
+            Updater::Esp8266(_) | Updater::Pico => Via::ALL,
+            Updater::HomieMqtt(_) | Updater::OtasealDevice => &[],
         }
     }
 

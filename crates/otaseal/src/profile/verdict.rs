@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Assumption, Profile, Reason};
+use super::{Assumption, Profile, Reason, Via};
 use crate::format::image::esp8266::FlashMode;
 use crate::key::PublicKey;
 use crate::profile::fit::Flash;
@@ -21,14 +21,34 @@ pub struct Device<'k> {
     pub flash: Option<Flash>,
     /// Size of its flash chip in bytes.
     pub flash_bytes: Option<u32>,
+    /// Size of the flash chip that the header of the running image names, in bytes.
+    pub running_flash_bytes: Option<u32>,
+    /// Free bytes of its file system, where an updater stores the file there.
+    pub free_bytes: Option<u32>,
     /// The mode in which it reads its flash.
     pub flash_mode: Option<FlashMode>,
+    /// The ways in which the file may reach it. Those that its updater does not have do not count.
+    pub via: &'k [Via],
 }
 
 impl<'k> Device<'k> {
-    /// A device of this kind, with or without a key. Nothing else is known.
+    /// Describes a device of this kind, with or without a key. Nothing else is known, and every way of delivery counts.
     pub fn new(profile: Profile, key: Option<&'k PublicKey>) -> Self {
-        Self { profile, key, flash: None, flash_bytes: None, flash_mode: None }
+        Self {
+            profile,
+            key,
+            flash: None,
+            flash_bytes: None,
+            running_flash_bytes: None,
+            free_bytes: None,
+            flash_mode: None,
+            via: Via::ALL,
+        }
+    }
+
+    /// Returns the ways to judge.
+    pub(super) fn ways(&self) -> Vec<Via> {
+        self.profile.ways().iter().copied().filter(|way| self.via.contains(way)).collect()
     }
 }
 
@@ -41,15 +61,31 @@ pub enum Verdict {
     Accepts,
     /// It refuses the image, and the old firmware goes on running.
     Refuses {
-        /// The device's error number, if it has one.
+        /// The device's error number, if it has one: the Updater's, or a negative one of its HTTP client.
         #[serde(skip_serializing_if = "Option::is_none")]
-        code: Option<u8>,
+        code: Option<i16>,
         /// The text that the device prints or publishes.
         prints: String,
         /// The reason.
         reason: Reason,
     },
-    /// The updater accepts the image, and afterwards the device does not run, or not as meant.
+    /// It says that all is well, and the old firmware goes on running.
+    KeepsTheOld {
+        /// The reason.
+        reason: Reason,
+    },
+    /// It installs the image. Afterwards its updater refuses every update.
+    LastUpdate {
+        /// The reason.
+        reason: Reason,
+    },
+    /// It installs the image, damage included. The updater does not see the damage, and the device does not start.
+    InstallsButWillNotBoot {
+        /// The reason.
+        reason: Reason,
+    },
+    /// It accepts the image, and afterwards neither the image nor the old firmware is whole in its flash, or the image
+    /// is none for this device.
     Bricks {
         /// The reason.
         reason: Reason,
@@ -66,9 +102,27 @@ impl Verdict {
     pub fn reason(&self) -> Option<&Reason> {
         match self {
             Self::Accepts => None,
-            Self::Refuses { reason, .. } | Self::Bricks { reason, .. } | Self::Unknown { reason, .. } => {
-                Some(reason)
-            }
+            Self::Refuses { reason, .. }
+            | Self::KeepsTheOld { reason }
+            | Self::LastUpdate { reason }
+            | Self::InstallsButWillNotBoot { reason }
+            | Self::Bricks { reason }
+            | Self::Unknown { reason } => Some(reason),
+        }
+    }
+}
+
+impl Verdict {
+    /// Orders verdicts by what they cost. A missing fact counts only where nothing else speaks against the image.
+    fn cost(&self) -> u8 {
+        match self {
+            Self::Accepts => 0,
+            Self::Unknown { .. } => 1,
+            Self::Refuses { .. } => 2,
+            Self::KeepsTheOld { .. } => 3,
+            Self::LastUpdate { .. } => 4,
+            Self::InstallsButWillNotBoot { .. } => 5,
+            Self::Bricks { .. } => 6,
         }
     }
 }
@@ -78,8 +132,13 @@ impl fmt::Display for Verdict {
         match self {
             Self::Accepts => f.write_str("accepted"),
             Self::Refuses { prints, reason, .. } => write!(f, "refused: {prints} ({reason})"),
-            Self::Bricks { reason, .. } => write!(f, "bricks the device: {reason}"),
-            Self::Unknown { reason, .. } => write!(f, "cannot be judged: {reason}"),
+            Self::KeepsTheOld { reason } => {
+                write!(f, "keeps the old firmware, and reports success: {reason}")
+            }
+            Self::LastUpdate { reason } => write!(f, "is the last update that the device takes: {reason}"),
+            Self::InstallsButWillNotBoot { reason } => write!(f, "installs, but will not boot: {reason}"),
+            Self::Bricks { reason } => write!(f, "bricks the device: {reason}"),
+            Self::Unknown { reason } => write!(f, "cannot be judged: {reason}"),
         }
     }
 }
@@ -88,11 +147,46 @@ impl fmt::Display for Verdict {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Judgement {
-    /// What the device does with the image.
+    /// What the device does with the image. Where the ways of delivery differ, the worst.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// The updater's steps that the image passed, in their order.
+    /// The verdict of each way of delivery, if the ways differ.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub by_way: Vec<WayVerdict>,
+    /// The updater's steps that the image passed on the way of the verdict, in their order.
     pub passed: Vec<&'static str>,
     /// Facts that are not known, and were assumed.
     pub assumed: Vec<Assumption>,
+}
+
+/// The verdict of one way of delivery.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct WayVerdict {
+    /// The way.
+    pub via: Via,
+    /// What the device does with the image.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+}
+
+impl Judgement {
+    /// Joins the judgements of several ways. Of equal verdicts, the first counts.
+    pub(super) fn of_ways(ways: Vec<(Via, Self)>) -> Self {
+        let by_way: Vec<_> =
+            ways.iter().map(|(via, way)| WayVerdict { via: *via, verdict: way.verdict.clone() }).collect();
+        let differ = by_way.windows(2).any(|pair| pair[0].verdict != pair[1].verdict);
+        let mut assumed = Vec::new();
+        for what in ways.iter().flat_map(|(_, way)| &way.assumed) {
+            if !assumed.contains(what) {
+                assumed.push(*what);
+            }
+        }
+        let worst = ways
+            .into_iter()
+            .map(|(_, way)| way)
+            .reduce(|worst, way| if way.verdict.cost() > worst.verdict.cost() { way } else { worst });
+        let Some(worst) = worst else { unreachable!("there is a way") };
+        Self { by_way: if differ { by_way } else { Vec::new() }, assumed, ..worst }
+    }
 }

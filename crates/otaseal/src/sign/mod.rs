@@ -2,6 +2,7 @@
 //!
 //! A function here returns a signature only if the device's own code accepts it.
 
+pub(crate) mod bearssl;
 pub mod command;
 pub mod detached;
 pub mod diagnose;

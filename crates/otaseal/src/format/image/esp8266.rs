@@ -81,6 +81,15 @@ impl fmt::Display for Header {
     }
 }
 
+/// Returns the size of the flash chip in bytes that an image's header names, from its first four bytes. A size that the
+/// header's table does not have is no limit for any device.
+pub fn stated_flash_bytes(image: &[u8]) -> Option<u32> {
+    match image {
+        [MAGIC, _, _, size_frequency, ..] => flash_size_kib(size_frequency >> 4).map(|kib| kib * 1024),
+        _ => None,
+    }
+}
+
 const fn flash_size_kib(nibble: u8) -> Option<u32> {
     Some(match nibble {
         0 => 512,
@@ -222,6 +231,8 @@ pub struct Esp8266File {
     pub bytes_after: Option<usize>,
     /// The first damage, in the order of the file.
     pub damage: Option<Damage>,
+    #[serde(skip)]
+    boot_damage: Option<Damage>,
 }
 
 impl Esp8266File {
@@ -230,7 +241,8 @@ impl Esp8266File {
         // Inside a larger first image, an E9 at this place is data.
         let has_room = first.end().is_some_and(|end| end <= APPLICATION_OFFSET);
         let application = has_room.then(|| Image::read(bytes, APPLICATION_OFFSET)).flatten();
-        let mut file = Self { first, application, words: None, bytes_after: None, damage: None };
+        let mut file =
+            Self { first, application, words: None, bytes_after: None, damage: None, boot_damage: None };
         let end = file.end();
         file.bytes_after = end.map(|end| bytes.len() - end);
         file.words = match (&file.application, file.first.end(), end) {
@@ -238,12 +250,19 @@ impl Esp8266File {
             _ => None,
         };
         file.damage = damage::find(&file, bytes);
+        file.boot_damage = damage::find_for_boot(&file, bytes);
         Some(file)
     }
 
     /// Returns the offset after the last image, if it is complete. The device takes it for the length of the sketch.
     pub fn end(&self) -> Option<usize> {
         self.application.as_ref().unwrap_or(&self.first).end()
+    }
+
+    /// Returns the first damage that keeps a device from starting the file. The boot ROM checks the checksum of the image
+    /// at the start. Nothing checks the application's checksum, or the length and CRC of the whole file.
+    pub fn boot_damage(&self) -> Option<Damage> {
+        self.boot_damage
     }
 
     /// Returns whether the file has no damage.

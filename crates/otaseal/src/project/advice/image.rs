@@ -137,7 +137,6 @@ impl Advice for Misfit {
                  filesystem begins at least {} bytes later",
                 needed - free
             ),
-            Self::Gzip(_) => "compress the plain image with `otaseal compress`".into(),
             Self::Overtaken { short_by, .. } => format!(
                 "send the plain image if it fits, make the image smaller, or use a layout whose filesystem \
                  begins at least {short_by} bytes later"
@@ -267,7 +266,14 @@ impl Advice for Reason {
             Self::OtherScheme { expected: Scheme::Legacy } => "sign with --legacy",
             Self::OtherScheme { expected: Scheme::Pkcs1v15Sha256 } => "sign without --legacy",
             Self::Rejected(_) => "sign it with the private key of the public key that the device has",
-            Self::ChipSize { .. } => "build the image for the device's flash size",
+            Self::ChipSize { .. } | Self::LargerChip { .. } => "build the image for the device's flash size",
+            Self::RunningHeader { .. } => "write an image for the device's flash size by cable",
+            Self::FormSpace => "send it by http or espota, or make the image smaller",
+            Self::NothingToWrite | Self::TooShortForForm => "is this the right file?",
+            Self::NoFlashMode { .. } => {
+                "build it again with a flash mode, or set one with `otaseal package --set-flash-mode`"
+            }
+            Self::NothingWritten { .. } => "compress the plain image again with `otaseal compress`",
             Self::TrailerBehindGzip { verifies: true, .. } => "send the plain image, signed",
             Self::TrailerBehindGzip { verifies: false, .. } => "send the gzip without a signature",
             Self::Gzip(finding) => return finding.advice(speaker),
@@ -287,8 +293,12 @@ impl Advice for Assumption {
             Self::Space => "add --flash-layout and --installed-size, and otaseal checks it",
             Self::SpaceBesideInstalled => "add --installed-size, and otaseal checks it",
             Self::FlashModeOfImage(_) | Self::FlashMode(_) => "add --flash-mode",
-            Self::Unpacking => "add --flash-layout, and otaseal simulates it",
-            Self::FileSystem => "compare its size with the size of the device's filesystem",
+            Self::Unpacking => "add --flash-layout and --installed-size, and otaseal simulates it",
+            Self::Chip(_) => "add --flash-layout or --chip-size, and otaseal checks it",
+            Self::RunningHeader => "add --running or --running-flash-size, and otaseal checks it",
+            Self::Md5Sent => "without it, the device does not compare the MD5",
+            Self::ProgramBelowFileSystem => "compare its size with the program's part of the flash",
+            Self::FileSystem => "add --free-space, and otaseal checks it",
         };
         text.into()
     }

@@ -163,7 +163,7 @@ fn in_content(content: &[u8], scheme: Scheme, digest: &Sha256Digest) -> Option<M
     if content.ends_with(&ready) {
         return Some(Mismatch::WrappedTwice);
     }
-    if content.starts_with(&[0x30, 0x2F, 0x30, 0x0B]) && content.ends_with(digest) {
+    if content.strip_suffix(digest) == Some(&WITHOUT_NULL) {
         return Some(Mismatch::NoNull);
     }
     let other = HASHES.iter().find(|(_, prefix)| content.starts_with(prefix));
@@ -174,6 +174,10 @@ fn in_content(content: &[u8], scheme: Scheme, digest: &Sha256Digest) -> Option<M
         None => Mismatch::Unknown { length: content.len() },
     })
 }
+
+/// DigestInfo for SHA-256 up to the digest, without parameters.
+const WITHOUT_NULL: [u8; 17] =
+    [0x30, 0x2F, 0x30, 0x0B, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x04, 0x20];
 
 /// DigestInfo up to the digest (RFC 8017 9.2 note 1). SHA-3: NIST's register of algorithms, 2.16.840.1.101.3.4.2.
 const HASHES: &[(&str, &[u8])] = &[

@@ -107,42 +107,47 @@ pub enum Damage {
 
 /// Returns the first damage: image by image, then the file as a whole.
 pub(super) fn find(file: &Esp8266File, bytes: &[u8]) -> Option<Damage> {
-    let part = if file.application.is_some() { Part::BootLoader } else { Part::Image };
-    of_image(&file.first, part)
-        .or_else(|| match &file.application {
-            Some(application) => of_image(application, Part::Application).filter(|damage| {
-                // A right CRC over the whole file counts more than a checksum that is older than the words.
-                let whole = file.words.is_some_and(|words| words.state == WordsState::Valid);
-                !(whole && matches!(damage, Damage::Checksum { .. }))
-            }),
-            None => lost_application(file.first.end()?, bytes),
-        })
-        .or_else(|| {
-            let words = file.words?;
-            let offset = words.offset_bytes;
-            match words.state {
-                WordsState::Valid | WordsState::Unfilled => None,
-                WordsState::LengthMismatch { actual_bytes } => {
-                    Some(Damage::Length { offset, stored: words.stored_length, actual: actual_bytes })
-                }
-                WordsState::CrcMismatch { computed } => {
-                    Some(Damage::Crc { offset: offset + 4, stored: words.stored_crc32, computed })
-                }
+    // A right CRC over the whole file counts more than a checksum that is older than the words.
+    let whole = file.words.is_some_and(|words| words.state == WordsState::Valid);
+    of_images(file, bytes, !whole).or_else(|| {
+        let words = file.words?;
+        let offset = words.offset_bytes;
+        match words.state {
+            WordsState::Valid | WordsState::Unfilled => None,
+            WordsState::LengthMismatch { actual_bytes } => {
+                Some(Damage::Length { offset, stored: words.stored_length, actual: actual_bytes })
             }
-        })
+            WordsState::CrcMismatch { computed } => {
+                Some(Damage::Crc { offset: offset + 4, stored: words.stored_crc32, computed })
+            }
+        }
+    })
 }
 
-fn of_image(image: &Image, part: Part) -> Option<Damage> {
+/// Returns the first damage that the boot ROM or `eboot` runs into.
+pub(super) fn find_for_boot(file: &Esp8266File, bytes: &[u8]) -> Option<Damage> {
+    of_images(file, bytes, false)
+}
+
+fn of_images(file: &Esp8266File, bytes: &[u8], application_checksum: bool) -> Option<Damage> {
+    let part = if file.application.is_some() { Part::BootLoader } else { Part::Image };
+    of_image(&file.first, part, true).or_else(|| match &file.application {
+        Some(application) => of_image(application, Part::Application, application_checksum),
+        None => lost_application(file.first.end()?, bytes),
+    })
+}
+
+fn of_image(image: &Image, part: Part, checksum: bool) -> Option<Damage> {
     match image.integrity {
         Integrity::CutOff => {
             let (found, count) = (image.segments.len(), image.header.segment_count);
             return Some(Damage::CutOff { part, found, count });
         }
-        Integrity::ChecksumMismatch { stored, computed, .. } => {
+        Integrity::ChecksumMismatch { stored, computed, .. } if checksum => {
             return Some(Damage::Checksum { part, stored, computed });
         }
-        Integrity::Valid { .. } if image.segments.is_empty() => return Some(Damage::NoSegments { part }),
-        Integrity::Valid { .. } => {}
+        _ if image.segments.is_empty() => return Some(Damage::NoSegments { part }),
+        _ => {}
     }
     collision(&image.segments, part)
 }

@@ -14,9 +14,10 @@ pub(super) enum End {
     Broken,
 }
 
-/// Copies the gzip that is staged at `start` to address 0.
-pub(super) fn install(packed: &[u8], start: usize, flash_len: usize) -> End {
+/// Copies the gzip that is staged at `start` to address 0. The boot loader of core 2.7 erases first.
+pub(super) fn install(packed: &[u8], start: usize, flash_len: usize, erases_first: bool) -> End {
     let mut eboot = Eboot::new(packed, start, flash_len);
+    eboot.erases_first = erases_first;
     match eboot.run() {
         Some(()) => End::Installed(eboot.flash[..eboot.raw_len].to_vec()),
         None => End::Broken,
@@ -24,10 +25,11 @@ pub(super) fn install(packed: &[u8], start: usize, flash_len: usize) -> End {
 }
 
 /// Address of the first sector whose writing destroys a byte that is read later.
-pub(super) fn first_loss(packed: &[u8], start: usize) -> Option<usize> {
+pub(super) fn first_loss(packed: &[u8], start: usize, erases_first: bool) -> Option<usize> {
     // On a chip with a second copy of the file that nothing overwrites, reading goes on to its end.
     let mut eboot = Eboot::new(packed, start, 0);
     eboot.pristine = Some(packed.to_vec());
+    eboot.erases_first = erases_first;
     eboot.run().expect("a sound gzip");
     let Eboot { reads, writes, .. } = eboot;
     writes
@@ -59,6 +61,7 @@ struct Eboot {
     writes: Vec<(usize, usize)>,
     window: Vec<u8>,
     written: usize,
+    erases_first: bool,
 }
 
 impl Eboot {
@@ -82,6 +85,16 @@ impl Eboot {
             writes: Vec::new(),
             window: Vec::new(),
             written: 0,
+            erases_first: false,
+        }
+    }
+
+    /// Erases the sector that is inflated next.
+    fn erase(&mut self) {
+        if self.erases_first && !self.done() {
+            self.clock += 1;
+            self.writes.push((self.clock, self.written));
+            self.flash[self.written..self.written + SECTOR].fill(0xFF);
         }
     }
 
@@ -131,6 +144,7 @@ impl Eboot {
             self.writes.push((self.clock, self.written));
             self.flash[self.written..self.written + SECTOR].copy_from_slice(&sector);
             self.written += SECTOR;
+            self.erase();
         }
     }
 
@@ -152,6 +166,7 @@ impl Eboot {
                 while self.byte()? != 0 {}
             }
         }
+        self.erase();
         while !self.done() {
             let last = self.bit()?;
             match self.bits(2)? {
