@@ -1,7 +1,7 @@
 //! `otaseal package`: makes a package of a firmware build, or of many.
 
 use super::KeyInfo;
-use super::device::FlashArgs;
+use super::device::DeviceArgs;
 use crate::batch::{self, BatchArgs, OneOrMany, Summary};
 use crate::error::Failure;
 use crate::io::{Place, check_places};
@@ -48,7 +48,7 @@ pub(crate) struct Package {
     #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH")]
     timestamp: Option<u64>,
     #[command(flatten)]
-    flash: FlashArgs,
+    device: DeviceArgs,
     #[command(flatten)]
     policy: PolicyArgs,
 }
@@ -201,9 +201,7 @@ fn options(args: &Package, chosen: &Chosen, key: &SigningKey, firmware: PathBuf)
     options.policy = args.policy.policy(settings, Some(key), Some(&options.firmware))?;
     settings.apply(&mut options);
     options.timestamp = args.timestamp;
-    if let (Some(flash), flash_bytes) = args.flash.flash(settings)? {
-        (options.devices.flash, options.devices.flash_bytes) = (Some(flash), flash_bytes);
-    }
+    args.device.describe(&mut options.devices, args.settings.given())?;
     Ok(options)
 }
 

@@ -194,7 +194,14 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<BySettings<Verif
     check_places(&inputs, &[])?;
     let keys = keys.iter().map(Place::public_key).collect::<Result<Vec<_>, _>>()?;
     if let Some(profile) = args.device.profile {
-        let judged = verify_as::run(&args.device, profile, &args.image, &keys, &chosen.settings)?;
+        let judged = verify_as::run(
+            &args.device,
+            profile,
+            &args.image,
+            &keys,
+            &chosen.settings,
+            args.settings.given(),
+        )?;
         return Ok(chosen.report(Verified::As(judged)));
     }
     let (mut image, length) = args.image.open_seekable()?;

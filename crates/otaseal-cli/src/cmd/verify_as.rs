@@ -1,13 +1,14 @@
 //! `otaseal verify --as`: judges an image as a certain device does.
 
-use crate::cmd::device::FlashArgs;
+use crate::cmd::device::DeviceArgs;
 use crate::error::{Exit, Failure};
 use crate::io::Place;
 use crate::report::Outcome;
 use clap::Args;
 use otaseal::format::layers::MAX_IMAGE;
 use otaseal::key::PublicKey;
-use otaseal::profile::{Device, Judgement, Profile, Verdict, judge};
+use otaseal::profile::devices::Devices;
+use otaseal::profile::{Judgement, Profile, Verdict, WayVerdict, judge};
 use otaseal::project::advice::{Advice, Speaker};
 use otaseal::project::settings::Settings;
 use serde::Serialize;
@@ -21,7 +22,7 @@ pub(crate) struct AsDevice {
     #[arg(long = "as", value_name = "DEVICE", conflicts_with = "legacy")]
     pub(crate) profile: Option<Profile>,
     #[command(flatten)]
-    flash: FlashArgs,
+    facts: DeviceArgs,
 }
 
 #[derive(Debug, Serialize)]
@@ -33,19 +34,22 @@ pub(crate) struct JudgedAs {
     /// Advice for a verdict against the image.
     #[serde(skip_serializing_if = "Option::is_none")]
     help: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    by_way: Vec<WayVerdict>,
     passed: Vec<&'static str>,
     assumed: Vec<String>,
 }
 
 impl JudgedAs {
     fn new(image: &Place, device: Profile, judgement: Judgement) -> Self {
-        let Judgement { verdict, passed, assumed, .. } = judgement;
+        let Judgement { verdict, by_way, passed, assumed, .. } = judgement;
         let assumed = assumed.iter().map(|what| format!("{what} ({})", what.advice(Speaker::Program)));
         Self {
             image: image.name(),
             device,
             help: verdict.reason().map(|reason| reason.advice(Speaker::Program)),
             verdict,
+            by_way,
             passed,
             assumed: assumed.collect(),
         }
@@ -59,6 +63,16 @@ impl Outcome for JudgedAs {
             _ => Exit::Rejected,
         }
     }
+
+    fn warnings(&self) -> Vec<String> {
+        if self.exit() != Exit::Done {
+            return Vec::new();
+        }
+        let others = self.by_way.iter().filter(|way| way.verdict != Verdict::Accepts);
+        others
+            .map(|way| format!("not by {}: {}; name the way that you use with --via", way.via, way.verdict))
+            .collect()
+    }
 }
 
 impl fmt::Display for JudgedAs {
@@ -66,12 +80,24 @@ impl fmt::Display for JudgedAs {
         let device = self.device;
         match &self.verdict {
             Verdict::Refuses { prints, .. } => writeln!(f, "refused  by {device}: {prints}")?,
+            Verdict::KeepsTheOld { .. } => {
+                writeln!(f, "keeps-the-old: {device} reports success and changes nothing")?
+            }
+            Verdict::LastUpdate { .. } => {
+                writeln!(f, "last-update: {device} installs it and takes no update after it")?
+            }
+            Verdict::InstallsButWillNotBoot { .. } => {
+                writeln!(f, "installs-but-will-not-boot: {device} installs it and does not start it")?;
+            }
             Verdict::Bricks { .. } => writeln!(f, "bricks   {device}")?,
             _ => writeln!(f, "accepted by {device}")?,
         }
         if let (Some(reason), Some(help)) = (self.verdict.reason(), &self.help) {
             writeln!(f, "because  {reason}")?;
             writeln!(f, "hint: {help}")?;
+        }
+        for WayVerdict { via, verdict, .. } in &self.by_way {
+            writeln!(f, "{:<8} {verdict}", via.to_string())?;
         }
         if !self.passed.is_empty() {
             writeln!(f, "passed   {}", self.passed.join(", "))?;
@@ -80,32 +106,34 @@ impl fmt::Display for JudgedAs {
     }
 }
 
-/// Judges an image for a device that has the given key, or no key.
+/// Judges an image for a device that has the only key given, or none.
 pub(crate) fn run(
     args: &AsDevice,
     profile: Profile,
     image: &Place,
     keys: &[PublicKey],
     settings: &Settings,
+    given: &Settings,
 ) -> Result<JudgedAs, Failure> {
     if keys.len() > 1 {
-        return Err(Failure::usage("with --as, the device has one key", "give --key once"));
+        return Err(Failure::usage("a device has one key", "give --key once with --as"));
     }
-    let (flash, flash_bytes) = args.flash.flash(settings)?;
-    let mut device = Device::new(profile, keys.first());
-    (device.flash, device.flash_bytes) = (flash, flash_bytes);
-    device.flash_mode = settings.flash_mode.or(settings.expect_flash_mode);
+    let mut devices = Devices::default();
+    settings.describe(&mut devices);
+    devices.profiles = vec![profile];
+    args.facts.describe(&mut devices, given)?;
+    let device = devices.device(profile, keys.first());
     let bytes = image.read(MAX_IMAGE)?;
     if bytes.len() > MAX_IMAGE {
         return Err(Failure::new(
             format_args!("{image} is larger than {} MiB", MAX_IMAGE >> 20),
-            "check that this is the right file: no supported device has that much flash",
+            "no supported device has that much flash; is this the right file?",
         ));
     }
     let judgement = judge(&bytes, &device);
     match judgement.verdict {
         Verdict::Unknown { reason } => Err(Failure::new(
-            format_args!("otaseal cannot judge {image} as {profile} does: {reason}"),
+            format_args!("{image} cannot be judged as by {profile}: {reason}"),
             reason.advice(Speaker::Program),
         )),
         _ => Ok(JudgedAs::new(image, profile, judgement)),

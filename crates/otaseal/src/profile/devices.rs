@@ -15,6 +15,8 @@ pub struct Devices {
     pub profiles: Vec<Profile>,
     /// The flash of the device with the least room.
     pub flash: Option<Flash>,
+    /// The size of the image that runs, in bytes, where `flash` does not say it.
+    pub installed: Option<u32>,
     /// The size of its chip in bytes.
     pub flash_bytes: Option<u32>,
     /// The size of the flash chip that the header of the running image names, in bytes.
@@ -52,6 +54,20 @@ impl Verdicts {
 }
 
 impl Devices {
+    /// Describes one device of this kind, with this key in it.
+    pub fn device<'d>(&'d self, profile: Profile, key: Option<&'d PublicKey>) -> Device<'d> {
+        let installed = |flash: Flash| Flash { installed: flash.installed.or(self.installed), ..flash };
+        Device {
+            flash: self.flash.map(installed),
+            flash_bytes: self.flash_bytes,
+            running_flash_bytes: self.running_flash_bytes,
+            free_bytes: self.free_bytes,
+            flash_mode: self.flash_mode,
+            via: self.via.as_deref(),
+            ..Device::new(profile, key)
+        }
+    }
+
     /// Judges an artefact, given in its two parts, for every profile.
     pub(crate) fn judge(&self, parts: [&[u8]; 2], key: &PublicKey) -> Verdicts {
         let mut verdicts = Verdicts { accepted: Vec::new(), refused: Vec::new() };
@@ -60,18 +76,11 @@ impl Devices {
         }
         let image = parts.concat();
         for &profile in &self.profiles {
-            let device = Device {
-                flash: self.flash,
-                flash_bytes: self.flash_bytes,
-                running_flash_bytes: self.running_flash_bytes,
-                free_bytes: self.free_bytes,
-                flash_mode: self.flash_mode,
-                via: self.via.as_deref().unwrap_or(Via::ALL),
-                ..Device::new(profile, Some(key))
-            };
-            match profile::judge(&image, &device).verdict {
+            let device = self.device(profile, Some(key));
+            // Whoever gets the artefact may choose the way.
+            match profile::judge(&image, &device).worst() {
                 Verdict::Accepts => verdicts.accepted.push(profile),
-                verdict => verdicts.refused.push(Refusal { profile, verdict }),
+                verdict => verdicts.refused.push(Refusal { profile, verdict: verdict.clone() }),
             }
         }
         verdicts

@@ -33,7 +33,7 @@ mod way;
 
 pub use reason::{Assumption, Reason};
 pub use table::{
-    Behaviour, CORES, CoreVersion, GzipSupport, HomieMd5, NEWEST_CORE, OTASEAL_DEVICE, PICO, Profile,
+    Behaviour, CORES, CoreVersion, Fact, GzipSupport, HomieMd5, NEWEST_CORE, OTASEAL_DEVICE, PICO, Profile,
     SignatureCheck, UnknownProfile, Updater,
 };
 pub use verdict::{Device, Judgement, Verdict, WayVerdict};
@@ -44,7 +44,7 @@ use self::updater::Caller;
 
 /// Returns what a device does with a file that is sent to it as firmware.
 ///
-/// If the device can get the file in several ways, the verdict is the worst of them: [`Judgement::by_way`] has each.
+/// If the ways of delivery differ, [`Judgement::by_way`] has the verdict of each.
 ///
 /// The image and the size to which it inflates, at most [`crate::format::gzip::lint::MAX_CONTENT`], bound the memory.
 pub fn judge(image: &[u8], device: &Device<'_>) -> Judgement {
@@ -65,7 +65,7 @@ pub fn judge(image: &[u8], device: &Device<'_>) -> Judgement {
     if ways.is_empty() {
         return run(None);
     }
-    Judgement::of_ways(ways.iter().map(|&via| (via, run(Some(via)))).collect())
+    Judgement::of_ways(ways.iter().map(|&via| (via, run(Some(via)))).collect(), device.via.is_some())
 }
 
 #[cfg(test)]

@@ -182,6 +182,26 @@ pub enum Updater {
     OtasealDevice,
 }
 
+/// A fact about one device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fact {
+    /// Where its file system begins.
+    Layout,
+    /// How much space is free.
+    FreeSpace,
+    /// The size of the image that runs.
+    Installed,
+    /// The size of its flash chip.
+    Chip,
+    /// The header of the image that runs.
+    Running,
+    /// The mode in which it reads its flash.
+    FlashMode,
+    /// The way in which updates reach it.
+    Via,
+}
+
 /// A kind of device: its updater, and whether it was built with a public key.
 ///
 /// As text: `esp8266@2.7.4`, `arduino-pico`, `homie-mqtt` (on the newest core) or `homie-mqtt@2.7.4`, `otaseal-device`.
@@ -210,6 +230,17 @@ impl Profile {
         match self.updater {
             Updater::Esp8266(_) | Updater::Pico => Via::ALL,
             Updater::HomieMqtt(_) | Updater::OtasealDevice => &[],
+        }
+    }
+
+    /// Tells whether a fact about one device of this kind can change its verdict.
+    pub fn looks_at(&self, fact: Fact) -> bool {
+        match (self.updater, fact) {
+            (Updater::Esp8266(_), _) => true,
+            (Updater::HomieMqtt(_), fact) => fact != Fact::Via,
+            // A device sends both numbers together. Only the free space counts.
+            (Updater::Pico, fact) => matches!(fact, Fact::FreeSpace | Fact::Installed | Fact::Via),
+            (Updater::OtasealDevice, _) => false,
         }
     }
 

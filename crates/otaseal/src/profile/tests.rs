@@ -60,7 +60,7 @@ impl Bench {
     /// The verdict by espota, which asks nothing before the Updater does.
     fn verdict(&self, profile: &str, image: &[u8], change: impl FnOnce(&mut Device<'_>)) -> String {
         let mut device = Device::new(profile.parse().unwrap(), Some(self.key.public()));
-        device.via = &[Via::Espota];
+        device.via = Some(ESPOTA);
         change(&mut device);
         brief(&judge(image, &device).verdict)
     }
@@ -411,7 +411,7 @@ fn device_of_the_runs(profile: &str) -> Device<'static> {
 }
 
 fn by(via: &'static [Via], image: &[u8], device: &Device<'_>) -> String {
-    brief(&judge(image, &Device { via, ..*device }).verdict)
+    brief(&judge(image, &Device { via: Some(via), ..*device }).verdict)
 }
 
 const PULL: &[Via] = &[Via::Http];
@@ -560,7 +560,11 @@ fn each_way_asks_its_own_questions() {
         ["-100: Not Enough space", "ERROR[4]: Not Enough Space", "ERROR[4]: Not Enough Space"]
             .map(String::from)
     );
+    // Nobody says which way is used: one that accepts is enough, and the others are shown.
     let judged = judge(&image, &full);
+    assert_eq!(judged.verdict, Verdict::Accepts);
+    assert!(matches!(judged.worst(), Verdict::Refuses { code: Some(4), .. }));
+    let judged = judge(&image, &Device { via: Some(Via::ALL), ..full });
     assert!(matches!(judged.verdict, Verdict::Refuses { code: Some(4), .. }));
     assert_eq!(
         judged.by_way.iter().map(|way| brief(&way.verdict)).collect::<Vec<_>>(),
@@ -584,7 +588,7 @@ fn the_form_stages_right_behind_the_running_image() {
     );
     // Where nothing is known of the running image, the form's place is assumed to be good.
     let flash = Flash { installed: None, ..device.flash.unwrap() };
-    let unknown = Device { flash: Some(flash), via: FORM, ..device };
+    let unknown = Device { flash: Some(flash), via: Some(FORM), ..device };
     let judged = judge(&packed, &unknown);
     assert_eq!(judged.verdict, Verdict::Accepts);
     assert!(judged.assumed.contains(&Assumption::Unpacking));

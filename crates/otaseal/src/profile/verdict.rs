@@ -27,8 +27,8 @@ pub struct Device<'k> {
     pub free_bytes: Option<u32>,
     /// The mode in which it reads its flash.
     pub flash_mode: Option<FlashMode>,
-    /// The ways in which the file may reach it. Those that its updater does not have do not count.
-    pub via: &'k [Via],
+    /// The ways in which files reach it, if they are known. Those that its updater does not have do not count.
+    pub via: Option<&'k [Via]>,
 }
 
 impl<'k> Device<'k> {
@@ -42,13 +42,14 @@ impl<'k> Device<'k> {
             running_flash_bytes: None,
             free_bytes: None,
             flash_mode: None,
-            via: Via::ALL,
+            via: None,
         }
     }
 
     /// Returns the ways to judge.
     pub(super) fn ways(&self) -> Vec<Via> {
-        self.profile.ways().iter().copied().filter(|way| self.via.contains(way)).collect()
+        let has = |way: &Via| self.via.is_none_or(|ways| ways.contains(way));
+        self.profile.ways().iter().copied().filter(has).collect()
     }
 }
 
@@ -147,7 +148,8 @@ impl fmt::Display for Verdict {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Judgement {
-    /// What the device does with the image. Where the ways of delivery differ, the worst.
+    /// What the device does with the image. If the ways of delivery differ, this is the worst of the ways that are known
+    /// to be used. If it is not known which are used, one way that accepts is enough: look at the others in `by_way`.
     #[serde(flatten)]
     pub verdict: Verdict,
     /// The verdict of each way of delivery, if the ways differ.
@@ -171,8 +173,15 @@ pub struct WayVerdict {
 }
 
 impl Judgement {
-    /// Joins the judgements of several ways. Of equal verdicts, the first counts.
-    pub(super) fn of_ways(ways: Vec<(Via, Self)>) -> Self {
+    /// Returns the worst verdict of all ways.
+    pub fn worst(&self) -> &Verdict {
+        let ways = self.by_way.iter().map(|way| &way.verdict);
+        ways.fold(&self.verdict, |worst, way| if way.cost() > worst.cost() { way } else { worst })
+    }
+
+    /// Joins the judgements of several ways. Of equal verdicts, the first counts. `known` says whether these ways are
+    /// used, or only can be.
+    pub(super) fn of_ways(ways: Vec<(Via, Self)>, known: bool) -> Self {
         let by_way: Vec<_> =
             ways.iter().map(|(via, way)| WayVerdict { via: *via, verdict: way.verdict.clone() }).collect();
         let differ = by_way.windows(2).any(|pair| pair[0].verdict != pair[1].verdict);
@@ -182,11 +191,12 @@ impl Judgement {
                 assumed.push(*what);
             }
         }
-        let worst = ways
-            .into_iter()
-            .map(|(_, way)| way)
-            .reduce(|worst, way| if way.verdict.cost() > worst.verdict.cost() { way } else { worst });
-        let Some(worst) = worst else { unreachable!("there is a way") };
-        Self { by_way: if differ { by_way } else { Vec::new() }, assumed, ..worst }
+        let one_accepts = !known && by_way.iter().any(|way| way.verdict == Verdict::Accepts);
+        let counts = |way: &Self| !one_accepts || way.verdict == Verdict::Accepts;
+        let counting = ways.into_iter().map(|(_, way)| way).filter(counts);
+        let first_worst =
+            counting.reduce(|worst, way| if way.verdict.cost() > worst.verdict.cost() { way } else { worst });
+        let Some(found) = first_worst else { unreachable!("there is a way") };
+        Self { by_way: if differ { by_way } else { Vec::new() }, assumed, ..found }
     }
 }

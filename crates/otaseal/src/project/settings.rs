@@ -15,6 +15,7 @@
 
 use crate::format::metadata::Labels;
 use crate::package::{ArtefactKind, Options};
+use crate::profile::devices::Devices;
 use crate::profile::fit::Flash;
 use crate::project::emit::Identifier;
 use crate::sign::command::SigningCommand;
@@ -248,16 +249,23 @@ impl Settings {
         self.apply_devices(options);
     }
 
-    fn apply_devices(&self, options: &mut Options) {
-        if let Some(devices) = &self.devices {
-            options.devices.profiles.clone_from(devices);
+    /// Writes what these settings say of devices into a description. It leaves the rest as it is.
+    pub fn describe(&self, devices: &mut Devices) {
+        if let Some(profiles) = &self.devices {
+            devices.profiles.clone_from(profiles);
         }
         if let Some(layout) = self.flash_layout {
-            options.devices.flash = Some(Flash::new(layout.fs_start));
-            options.devices.flash_bytes = Some(layout.flash_bytes);
+            devices.flash = Some(Flash::new(layout.fs_start));
+            devices.flash_bytes = Some(layout.flash_bytes);
         }
-        options.devices.flash_mode =
-            self.flash_mode.or(self.expect_flash_mode).or(options.devices.flash_mode);
+        if self.via.is_some() {
+            devices.via.clone_from(&self.via);
+        }
+        devices.flash_mode = self.flash_mode.or(self.expect_flash_mode).or(devices.flash_mode);
+    }
+
+    fn apply_devices(&self, options: &mut Options) {
+        self.describe(&mut options.devices);
         let expect = &mut options.policy.expect;
         expect.flash_mode = self.expect_flash_mode.or(expect.flash_mode);
         options.set_flash_mode = self.set_flash_mode.or(options.set_flash_mode);

@@ -13,8 +13,8 @@ use crate::format::image::esp8266::FlashMode;
 use crate::format::metadata::Label;
 use crate::package::ArtefactKind;
 use crate::package::evidence::{Advisory, SupportDate};
-use crate::profile::Profile;
 use crate::profile::fit::FlashLayout;
+use crate::profile::{Profile, Via};
 use crate::sign::command::{CommandInput, SigningCommand};
 use serde::Deserializer;
 use std::ffi::OsStr;
@@ -263,6 +263,17 @@ settings! {
     /// Flash layout of the devices, by its name in the Arduino core, such as 4m1m
     "flash-layout" flash_layout: FlashLayout as Parsed {
         value: "LAYOUT",
+        both: &[XtaskSign, Package, Verify],
+        ..DEVICES
+    }
+    /// Ways in which updates reach the devices, a list: http, espota, form
+    ///
+    /// `http` is a pull by `ESPhttpUpdate` or `HTTPUpdate`, `espota` a push to `ArduinoOTA`, `form` the web form of
+    /// `HTTPUpdateServer`. An artefact has to be accepted in each of these ways.
+    "via" via: Vec<Via> as List {
+        value: "WAYS",
+        is_list: true,
+        default: "every way that a device has",
         both: &[XtaskSign, Package, Verify],
         ..DEVICES
     }
