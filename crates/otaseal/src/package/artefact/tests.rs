@@ -93,7 +93,7 @@ fn a_device_that_accepts_nothing_fails_the_package() {
         options.devices.flash = Some(Flash { fs_start: 0x2_0000, installed: Some(0x2_0000) });
     };
     let error = bench.package(&["esp8266@3.1.2"], full).unwrap_err();
-    assert!(error.to_string().contains("Not Enough Space"), "{error}");
+    assert!(error.to_string().contains("-100: Not Enough space"), "{error}");
     assert!(!bench.dir.path().join("dist/manifest.json").exists());
 }
 

@@ -49,6 +49,7 @@ effort = "max"
 max-gap = 4096
 for = ["esp8266@2.7.4", "homie-mqtt"]
 flash-layout = "4m1m"
+via = ["http", "espota"]
 flash-mode = "dout"
 expect-flash-mode = "DIO"
 set-flash-mode = "dio"
