@@ -106,7 +106,7 @@ impl fmt::Display for JudgedAs {
     }
 }
 
-/// Judges an image for a device that has the only key given, or none.
+/// Judges an image for a device that has the given key, or no key.
 pub(crate) fn run(
     args: &AsDevice,
     profile: Profile,
@@ -116,7 +116,7 @@ pub(crate) fn run(
     given: &Settings,
 ) -> Result<JudgedAs, Failure> {
     if keys.len() > 1 {
-        return Err(Failure::usage("a device has one key", "give --key once with --as"));
+        return Err(Failure::usage("with --as, the device has one key", "give --key once"));
     }
     let mut devices = Devices::default();
     settings.describe(&mut devices);
@@ -127,13 +127,13 @@ pub(crate) fn run(
     if bytes.len() > MAX_IMAGE {
         return Err(Failure::new(
             format_args!("{image} is larger than {} MiB", MAX_IMAGE >> 20),
-            "no supported device has that much flash; is this the right file?",
+            "check that this is the right file: no supported device has that much flash",
         ));
     }
     let judgement = judge(&bytes, &device);
     match judgement.verdict {
         Verdict::Unknown { reason } => Err(Failure::new(
-            format_args!("{image} cannot be judged as by {profile}: {reason}"),
+            format_args!("otaseal cannot judge {image} as {profile} does: {reason}"),
             reason.advice(Speaker::Program),
         )),
         _ => Ok(JudgedAs::new(image, profile, judgement)),
