@@ -121,8 +121,10 @@ fn flash_modes_and_metadata_of_the_command_line_win() {
     assert!(accepts("set-flash-mode = 'qio'", &["--set-flash-mode", "dio", "--expect-flash-mode", "dio"]));
     assert!(accepts("set-flash-mode = 'qio'", &["--expect-flash-mode", "qio"]));
     // `--expect-flash-mode` says the mode of the devices too, whatever mode the file says.
-    let device = "for = ['esp8266@3.1.2']\nflash-mode = 'qio'";
+    let device = "for = ['esp8266@3.1.2']\nvia = ['http', 'espota']\nflash-mode = 'qio'";
     assert!(!accepts(device, &[]));
+    // The form takes nothing as small as this image.
+    assert!(!accepts(device, &["--flash-mode", "dio", "--via", "form"]));
     assert!(accepts(device, &["--expect-flash-mode", "dio"]));
     assert!(accepts(device, &["--flash-mode", "dio"]));
 
