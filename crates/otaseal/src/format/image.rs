@@ -4,8 +4,10 @@
 //! recognised image may still be damaged further on, and a file that ends in something like a trailer may be no signed
 //! image. Use [`otaseal_device`] to verify.
 
+pub mod esp32;
 pub mod esp8266;
 mod filesystem;
+mod foreign;
 pub mod rp;
 pub mod uf2;
 
@@ -17,8 +19,10 @@ use serde::Serialize;
 use super::key_file::{self, Recognised};
 use crate::format::elf::Machine;
 
+pub use self::esp32::Esp32Image;
 pub use self::esp8266::Esp8266File;
 pub use self::filesystem::{LittleFs, Spiffs};
+pub use self::foreign::{Archive, TextEncoding};
 pub use self::rp::{Rp2040, Rp2350};
 pub use self::uf2::Uf2;
 
@@ -37,6 +41,8 @@ pub enum Kind {
     /// refuses it.
     #[serde(rename = "esp8266-v2")]
     Esp8266V2(esp8266::Header),
+    /// An image for a chip of the ESP32 family (first byte E9 too).
+    Esp32(Esp32Image),
     /// A gzip file (RFC 1952). Its content is not looked at.
     Gzip,
     /// A UF2 file, to be copied to a board that shows up as a disk.
@@ -54,6 +60,25 @@ pub enum Kind {
     IntelHex,
     /// A key, certificate or certificate request.
     Key(Recognised),
+    /// An archive, or a file that is compressed in another way than with gzip.
+    Archive {
+        /// Which one.
+        format: Archive,
+    },
+    /// An HTML or XML page.
+    Page,
+    /// A pointer of Git LFS, which stands in the place of the real file.
+    LfsPointer,
+    /// Bytes that were written as text.
+    Text {
+        /// How.
+        encoding: TextEncoding,
+    },
+    /// A file of nothing but one byte: FF, as erased flash reads, or 00.
+    Erased {
+        /// The byte.
+        byte: u8,
+    },
     /// None of these. The flash contents of most microcontrollers are unknown: they begin with a vector table, which
     /// has no magic number.
     Unknown,
@@ -66,6 +91,7 @@ impl fmt::Display for Kind {
             Self::Elf(elf) => elf.fmt(f),
             Self::Esp8266(file) => file.fmt(f),
             Self::Esp8266V2(header) => write!(f, "an ESP8266 version 2 image ({header})"),
+            Self::Esp32(image) => image.fmt(f),
             Self::Gzip => f.write_str("a gzip file"),
             Self::Uf2(uf2) => uf2.fmt(f),
             Self::Rp2040(_) => f.write_str("an RP2040 image"),
@@ -74,6 +100,11 @@ impl fmt::Display for Kind {
             Self::Spiffs(filesystem) => filesystem.fmt(f),
             Self::IntelHex => f.write_str("an Intel HEX file"),
             Self::Key(key) => key.fmt(f),
+            Self::Archive { format } => format.fmt(f),
+            Self::Page => f.write_str("an HTML or XML page"),
+            Self::LfsPointer => f.write_str("a Git LFS pointer"),
+            Self::Text { encoding } => encoding.fmt(f),
+            Self::Erased { byte } => write!(f, "nothing but {byte:02X} bytes"),
             Self::Unknown => f.write_str("a binary of no known format"),
         }
     }
@@ -149,8 +180,8 @@ pub fn identify(bytes: &[u8]) -> Kind {
     if bytes.starts_with(&[0x1F, 0x8B]) {
         return Kind::Gzip;
     }
-    if let Some(file) = Esp8266File::read(bytes) {
-        return Kind::Esp8266(file);
+    if let Some(kind) = esp(bytes) {
+        return kind;
     }
     if let Some(header) = esp8266::Header::read_v2(bytes) {
         return Kind::Esp8266V2(header);
@@ -168,7 +199,38 @@ pub fn identify(bytes: &[u8]) -> Kind {
     let found = Rp2040::read(bytes).map(Kind::Rp2040);
     let found = found.or_else(|| LittleFs::read(bytes).map(Kind::LittleFs));
     let found = found.or_else(|| Rp2350::read(bytes).map(Kind::Rp2350));
+    let found = found.or_else(|| foreign(bytes));
     found.or_else(|| Spiffs::read(bytes).map(Kind::Spiffs)).unwrap_or(Kind::Unknown)
+}
+
+/// Tells the images apart that begin with E9. The header alone tells an ESP32 image. But if only the other reading gives
+/// a whole and undamaged image, the file is that.
+fn esp(bytes: &[u8]) -> Option<Kind> {
+    let esp8266 = Esp8266File::read(bytes)?;
+    match Esp32Image::read(bytes) {
+        Some(esp32) if esp32.is_intact() || !esp8266.is_intact() => Some(Kind::Esp32(esp32)),
+        _ => Some(Kind::Esp8266(esp8266)),
+    }
+}
+
+/// Recognises what is no image, and no other format of a tool chain either.
+fn foreign(bytes: &[u8]) -> Option<Kind> {
+    if let Some(format) = foreign::archive(bytes) {
+        return Some(Kind::Archive { format });
+    }
+    if foreign::is_page(bytes) {
+        return Some(Kind::Page);
+    }
+    if foreign::is_lfs_pointer(bytes) {
+        return Some(Kind::LfsPointer);
+    }
+    if let Some(byte) = foreign::erased(bytes) {
+        return Some(Kind::Erased { byte });
+    }
+    if let Some(encoding) = foreign::text(bytes) {
+        return Some(Kind::Text { encoding });
+    }
+    foreign::is_zlib(bytes).then_some(Kind::Archive { format: Archive::Zlib })
 }
 
 /// Tells whether the first line is a record of Intel's "Hexadecimal Object File Format Specification" (1988): a colon,

@@ -1,7 +1,8 @@
 //! Writes the details of a format, as indented lines. Each line starts with its subject.
 
 use otaseal::format::image::Kind;
-use otaseal::format::image::esp8266::{Esp8266File, Image, Integrity, WordsState};
+use otaseal::format::image::esp32::Esp32Image;
+use otaseal::format::image::esp8266::{Esp8266File, Image, Integrity, Segment, WordsState};
 use otaseal::format::image::rp::{BinaryInfo, VectorTable};
 use otaseal::format::image::uf2::Unpacked;
 use std::fmt;
@@ -9,6 +10,7 @@ use std::fmt;
 pub(super) fn write(f: &mut fmt::Formatter<'_>, format: &Kind) -> fmt::Result {
     match format {
         Kind::Esp8266(file) => esp8266(f, file),
+        Kind::Esp32(image) => esp32(f, image),
         Kind::Rp2040(image) => {
             writeln!(f, "         boot2 checksum {:#010x}", image.boot2_crc32)?;
             image.vector_table.iter().try_for_each(|table| vector_table(f, table))?;
@@ -32,7 +34,11 @@ pub(super) fn write(f: &mut fmt::Formatter<'_>, format: &Kind) -> fmt::Result {
                 f,
                 "         {} blocks, {} bytes, {first:#010x} to {end:#010x}",
                 uf2.blocks, uf2.payload_bytes
-            )
+            )?;
+            match uf2.e10_block {
+                true => writeln!(f, "         one of them is there for the RP2350's erratum E10 alone"),
+                false => Ok(()),
+            }
         }
         _ => Ok(()),
     }
@@ -42,6 +48,7 @@ pub(super) fn write(f: &mut fmt::Formatter<'_>, format: &Kind) -> fmt::Result {
 pub(super) fn problems(format: &Kind) -> Option<String> {
     match format {
         Kind::Esp8266(file) => file.damage.map(|damage| damage.to_string()),
+        Kind::Esp32(image) => image.damage.map(|damage| damage.to_string()),
         Kind::Rp2040(image) => image.vector_table.as_ref().and_then(vector_problem),
         Kind::Rp2350(image) => image.vector_table.as_ref().and_then(vector_problem),
         Kind::LittleFs(filesystem) if !filesystem.complete => Some("the filesystem is cut off".into()),
@@ -95,11 +102,44 @@ fn esp8266_image(f: &mut fmt::Formatter<'_>, name: &str, image: &Image) -> fmt::
     };
     let (offset, entry) = (image.offset_bytes, image.header.entry_address);
     writeln!(f, "         {name} at {offset:#x}: {}, entry {entry:#010x}, {checksum}", image.header)?;
-    for (number, segment) in (1..).zip(&image.segments) {
+    segments(f, &image.segments)
+}
+
+fn segments(f: &mut fmt::Formatter<'_>, segments: &[Segment]) -> fmt::Result {
+    for (number, segment) in (1..).zip(segments) {
         let (address, size, offset) = (segment.address, segment.size_bytes, segment.offset_bytes);
         writeln!(f, "         segment {number}: {size} bytes to {address:#010x}, from offset {offset:#x}")?;
     }
     Ok(())
+}
+
+fn esp32(f: &mut fmt::Formatter<'_>, image: &Esp32Image) -> fmt::Result {
+    let header = &image.header;
+    write!(f, "         chip id {}", header.chip.id())?;
+    header.min_chip_revision.iter().try_for_each(|revision| write!(f, ", from revision {revision}"))?;
+    header.max_chip_revision.iter().try_for_each(|revision| write!(f, ", to revision {revision}"))?;
+    writeln!(f, ", entry {:#010x}", header.entry_address)?;
+    segments(f, &image.segments)?;
+    match &image.hash {
+        Some(hash) => writeln!(f, "         hash {hash}")?,
+        None if header.hash_appended => {}
+        None => writeln!(f, "         no hash")?,
+    }
+    if let Some(app) = &image.app {
+        let lines = [
+            ("project", &app.project_name),
+            ("version", &app.version),
+            ("ESP-IDF", &app.idf_version),
+            ("built", &app.built),
+        ];
+        for (what, text) in lines.into_iter().filter(|(_, text)| !text.is_empty()) {
+            writeln!(f, "         {what}: {text}")?;
+        }
+    }
+    match image.bytes_after {
+        None | Some(0) => Ok(()),
+        Some(bytes) => writeln!(f, "         {bytes} bytes after the image"),
+    }
 }
 
 fn vector_table(f: &mut fmt::Formatter<'_>, table: &VectorTable) -> fmt::Result {

@@ -15,13 +15,14 @@ pub use self::damage::{Damage, Part};
 pub use self::mode::{FlashMode, set_flash_mode};
 pub use self::words::{Words, WordsState};
 
-const MAGIC: u8 = 0xE9;
+/// The first byte of an image, here and in the ESP32 family.
+pub(super) const MAGIC: u8 = 0xE9;
 const MAGIC_V2: u8 = 0xEA;
 const HEADER_LEN: usize = 8;
-const SEGMENT_HEADER_LEN: usize = 8;
-const CHECKSUM_SEED: u8 = 0xEF;
+pub(super) const SEGMENT_HEADER_LEN: usize = 8;
+pub(super) const CHECKSUM_SEED: u8 = 0xEF;
 /// Length of a line. The checksum is the last byte of one.
-const LINE: usize = 16;
+pub(super) const LINE: usize = 16;
 /// Offset of the application in an Arduino file, behind the boot loader `eboot`.
 const APPLICATION_OFFSET: usize = 0x1000;
 
@@ -210,7 +211,7 @@ impl Image {
 }
 
 /// Returns address and data of the segment whose header is at `at`, if all of it is there.
-fn segment_at(bytes: &[u8], at: usize) -> Option<(u32, &[u8])> {
+pub(super) fn segment_at(bytes: &[u8], at: usize) -> Option<(u32, &[u8])> {
     let (address, rest) = bytes.get(at..)?.split_first_chunk()?;
     let (size, rest) = rest.split_first_chunk()?;
     let size = usize::try_from(u32::from_le_bytes(*size)).ok()?;

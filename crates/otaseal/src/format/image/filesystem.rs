@@ -136,6 +136,8 @@ pub struct Spiffs {
 const SPIFFS_MAGIC: u16 = 0x0529;
 /// Size of an object id. The lookup pages of a block have one for each page of the block.
 const OBJECT_ID: usize = 2;
+/// Size of a flash sector in bytes: regions of the flash begin and end with one.
+const SECTOR: usize = 4096;
 /// Number of blocks that must agree before otaseal takes an incomplete file for this kind of image.
 const ENOUGH: usize = 4;
 
@@ -155,7 +157,10 @@ impl Spiffs {
             Some(u16::from_le_bytes(*id) ^ SPIFFS_MAGIC ^ page as u16)
         };
         let present = bytes.len() / block;
-        if present < 2 || !bytes.len().is_multiple_of(block) {
+        // `mkspiffs` fills what is left of the region with FF, where that is no whole block. Regions end with a sector.
+        let rest = bytes.get(present * block..)?;
+        let rest_is_erased = rest.len().is_multiple_of(SECTOR) && rest.iter().all(|&byte| byte == 0xFF);
+        if present < 2 || !rest_is_erased {
             return None;
         }
         // The number of blocks from this one to the end, or 0 in every block.

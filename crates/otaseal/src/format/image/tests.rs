@@ -11,7 +11,7 @@ use crate::format::elf::tests::{elf32, load};
 fn the_order_of_recognition_is_from_certain_to_likely() {
     assert_eq!(identify(b""), Kind::Empty);
     assert_eq!(identify(b"\x1f\x8b"), Kind::Gzip);
-    assert_eq!(identify(&[0xFF; 4096]), Kind::Unknown);
+    assert_eq!(identify(&[0xFF; 4096]), Kind::Erased { byte: 0xFF });
     assert_eq!(identify(b"\xe9"), Kind::Unknown);
     assert!(
         matches!(identify(b"\x7fELF"), Kind::Elf(Elf { class_bits: None, .. })),
@@ -124,6 +124,36 @@ fn uf2_blocks_are_summed_up() {
         (1, false, "a UF2 file for RP2040 (damaged)")
     );
     assert_eq!(identify(&blocks[0][..511]), Kind::Unknown);
+}
+
+#[test]
+fn the_block_for_erratum_e10_belongs_to_no_image() {
+    let arm = uf2_block(0x2000, 0x1000_0000, 256, 0xE48B_FF59);
+    let e10 = uf2_block(0x2000, 0x10FF_FF00, 256, 0xE48B_FF57);
+    // picotool puts it elsewhere if it is told to.
+    let mut moved = uf2_block(0xA000, 0x103F_FF00, 256, 0xE48B_FF57);
+    moved[24] = 2;
+    moved[32..32 + 256].fill(0xEF);
+    for block in [e10, moved] {
+        let Kind::Uf2(uf2) = identify(&[&block[..], &arm].concat()) else { panic!() };
+        assert_eq!(uf2.to_string(), "a UF2 file for RP2350 (rp2350-arm-s)");
+        assert_eq!((uf2.first_address, uf2.end_address), (Some(0x1000_0000), Some(0x1000_0100)));
+        assert_eq!((uf2.families, uf2.payload_bytes, uf2.e10_block), (1, 256, true));
+    }
+    for (family, name) in [
+        (0xE48B_FF56, "RP2040"),
+        (0xE48B_FF57, "any chip (absolute)"),
+        (0xE48B_FF58, "a data partition (data)"),
+        (0xE48B_FF5A, "RP2350 (rp2350-riscv)"),
+        (0xE48B_FF5B, "RP2350 (rp2350-arm-ns)"),
+        (0xE48B_FF5C, "family e48bff5c"),
+    ] {
+        let block = uf2_block(0x2000, 0x1000_0000, 256, family);
+        assert_eq!(identify(&block).to_string(), format!("a UF2 file for {name}"));
+        let is_firmware = name.starts_with("RP");
+        let unpacked = super::uf2::unpack(&block, 0);
+        assert_eq!(unpacked == Err(super::uf2::Uf2Error::UnknownFamily { family }), !is_firmware, "{name}");
+    }
 }
 
 /// Segments and padding as the format has them, with a given flash mode and size byte.
@@ -333,6 +363,8 @@ proptest! {
         magic in prop::sample::select(vec![
             &b""[..], b"\xe9", b"\xe9\x02\x02\x40", b"\xea", b"\x1f\x8b", b"\x7fELF", b"\x7fELF\x02\x02", b":", b":00",
             b"UF2\nWQ\x5d\x9e", b"\0\0\0\0\xf0\x0f\xff\xf7littlefs", b"\xd3\xde\xff\xff\x42\x01\x21\x10", b"-----BEGIN ", b"-----BEGIN RSA PRIVATE KEY-----\n", b"\x30", b"\x30\x82\x04\xa3\x02\x01",
+            b"\x78\x9c", b"\x78\xda\xec", b"PK\x03\x04", b"BZh9", b"<", b"version https://", b"QUJD",
+            b"\xe9\x02\x02\x2f\0\0\x38\x40\xee\0\0\0\x05\0\0\0\0\0\0\0\0\0\0\x01",
         ]),
         rest in prop::collection::vec(any::<u8>(), 0..1100),
     ) {

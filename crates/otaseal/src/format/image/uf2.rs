@@ -32,10 +32,13 @@ pub struct Uf2 {
     pub first_address: Option<u32>,
     /// Family id of the first block that has one.
     pub family_id: Option<u32>,
-    /// The chip of that family, if otaseal knows it.
+    /// The chip of that family, if otaseal knows it, with picotool's name of the family where that says more.
     pub family: Option<&'static str>,
     /// Number of different family ids in the blocks, up to 16.
     pub families: usize,
+    /// Whether the file has the block that tools put before an image for RP2350, because of the chip's erratum E10.
+    /// The chip ignores it, and the other fields do not count it.
+    pub e10_block: bool,
     /// Address after the highest one that the blocks write.
     pub end_address: Option<u64>,
     /// Whether every block has its magic numbers and a sane payload size, and no bytes follow the last block.
@@ -56,6 +59,7 @@ impl Uf2 {
             family_id: None,
             family: None,
             families: 0,
+            e10_block: false,
             end_address: None,
             intact: rest.is_empty(),
         };
@@ -64,6 +68,10 @@ impl Uf2 {
             let [flags, address, len, family] = [8, 12, 16, 28].map(|at| word(block, at));
             if !has_magic(block) || len > PAYLOAD_MAX {
                 uf2.intact = false;
+                continue;
+            }
+            if is_e10(block) {
+                uf2.e10_block = true;
                 continue;
             }
             if flags & NOT_MAIN_FLASH != 0 {
@@ -103,13 +111,37 @@ fn word(block: &[u8; BLOCK], at: usize) -> u32 {
     block.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u32::from_le_bytes(*word))
 }
 
-/// Names the chip of a family. Source: the family list kept with the UF2 specification.
+/// Family of blocks that are written to their address on every chip.
+const ABSOLUTE: u32 = 0xE48B_FF57;
+/// Where picotool puts its block for erratum E10: the last page of the flash window.
+const E10_ADDRESS: u32 = 0x10FF_FF00;
+/// Byte that fills the payload of that block, and its length.
+const E10_FILL: [u8; 256] = [0xEF; 256];
+
+/// Tells whether a block is there for the RP2350's erratum E10 alone. Tools put one such absolute block before an image.
+/// It stands in the last page, or, if the user chose another place, it is filled with EF and announces two blocks:
+/// picotool `elf2uf2.cpp`, `check_abs_block`.
+fn is_e10(block: &[u8; BLOCK]) -> bool {
+    let [flags, address, len, number, count, family] = [8, 12, 16, 20, 24, 28].map(|at| word(block, at));
+    let as_picotool = (len, number, count) == (256, 0, 2) && block[32..].starts_with(&E10_FILL);
+    flags & HAS_FAMILY != 0 && family == ABSOLUTE && (address == E10_ADDRESS || as_picotool)
+}
+
+/// Tells whether a family is that of firmware for one chip.
+fn is_chip(family: u32) -> bool {
+    matches!(family, 0xE48B_FF56 | 0xE48B_FF59 | 0xE48B_FF5A | 0xE48B_FF5B)
+}
+
+/// Names a family: the chip, then picotool's name of the family (picotool `main.cpp`; the ids are in pico-sdk
+/// `boot/uf2.h`).
 fn family_name(id: u32) -> Option<&'static str> {
     Some(match id {
         0xE48B_FF56 => "RP2040",
-        0xE48B_FF59 => "RP2350 (Arm, secure)",
-        0xE48B_FF5A => "RP2350 (RISC-V)",
-        0xE48B_FF5B => "RP2350 (Arm, non-secure)",
+        ABSOLUTE => "any chip (absolute)",
+        0xE48B_FF58 => "a data partition (data)",
+        0xE48B_FF59 => "RP2350 (rp2350-arm-s)",
+        0xE48B_FF5A => "RP2350 (rp2350-riscv)",
+        0xE48B_FF5B => "RP2350 (rp2350-arm-ns)",
         _ => return None,
     })
 }

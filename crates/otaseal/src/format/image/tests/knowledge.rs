@@ -258,8 +258,8 @@ fn spiffs_is_told_by_the_magic_of_every_block() {
     assert_eq!((cut.block_count, cut.complete), (125, false));
     assert!(cut.to_string().ends_with("; cut off)"));
     assert_eq!(identify(&image[..8192]), Kind::Unknown, "one block proves nothing");
-    assert_eq!(identify(&vec![0xFF; 8192 * 4]), Kind::Unknown);
-    assert_eq!(identify(&vec![0; 8192 * 4]), Kind::Unknown);
+    assert_eq!(identify(&vec![0xFF; 8192 * 4]), Kind::Erased { byte: 0xFF });
+    assert_eq!(identify(&vec![0; 8192 * 4]), Kind::Erased { byte: 0 });
 }
 
 /// Blocks with their numbers.
@@ -276,6 +276,23 @@ fn uf2_file(blocks: &[(u32, &[u8])]) -> Vec<u8> {
 }
 
 const FLASH: u32 = 0x1000_0000;
+
+#[test]
+fn a_spiffs_region_may_end_with_a_part_of_a_block() {
+    // Layouts of esp8266/Arduino before 2.5: 0xFB000 bytes in blocks of 8192, and what `mkspiffs` leaves of the last.
+    for (block, count, rest, counted) in
+        [(8192, 125, 4096, false), (8192, 2, 4096, true), (65_536, 3, 4096 * 15, false)]
+    {
+        let whole = spiffs(block, 256, count, counted);
+        let Kind::Spiffs(found) = identify(&[&whole[..], &vec![0xFF; rest]].concat()) else { panic!() };
+        assert_eq!((found.block_size_bytes as usize, found.block_count as usize), (block, count));
+        assert!(found.complete);
+        // Only erased flash, and only whole sectors.
+        for other in [vec![0; rest], vec![0xFF; rest - 1], vec![0xFF; 100]] {
+            assert!(!matches!(identify(&[&whole[..], &other].concat()), Kind::Spiffs(_)));
+        }
+    }
+}
 
 #[test]
 fn uf2_blocks_in_any_order_become_one_image() {

@@ -2,16 +2,13 @@
 
 use serde::Serialize;
 
-use super::{BLOCK, FILE_CONTAINER, HAS_FAMILY, NOT_MAIN_FLASH, PAYLOAD_MAX, family_name, has_magic, word};
+use super::{
+    BLOCK, FILE_CONTAINER, HAS_FAMILY, NOT_MAIN_FLASH, PAYLOAD_MAX, has_magic, is_chip, is_e10, word,
+};
 use crate::format::layers::MAX_IMAGE;
 
 /// Address at which all chips known here map their flash.
 const FLASH_BASE: u32 = 0x1000_0000;
-/// Family of blocks that are written to their address on every chip.
-const ABSOLUTE: u32 = 0xE48B_FF57;
-/// The last page of the flash window. Because of the RP2350's erratum E10, tools put one absolute block there before an
-/// image. It is not part of the image.
-const E10_ADDRESS: u32 = 0x10FF_FF00;
 
 /// Flash contents, and notes about the blocks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -160,7 +157,8 @@ fn collect(blocks: &[[u8; BLOCK]]) -> Result<Vec<Piece<'_>>, Uf2Error> {
             return Err(Uf2Error::Damaged { block: index });
         };
         let has_family = flags & HAS_FAMILY != 0;
-        if has_family && id == ABSOLUTE && address == E10_ADDRESS {
+        // It is not part of the image.
+        if is_e10(block) {
             continue;
         }
         numbers.push(number);
@@ -181,7 +179,7 @@ fn collect(blocks: &[[u8; BLOCK]]) -> Result<Vec<Piece<'_>>, Uf2Error> {
             pieces.push(Piece { address, data });
         }
     }
-    if let Some(family) = family.filter(|&id| family_name(id).is_none()) {
+    if let Some(family) = family.filter(|&id| !is_chip(id)) {
         return Err(Uf2Error::UnknownFamily { family });
     }
     numbers.sort_unstable();
