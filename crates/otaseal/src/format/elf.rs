@@ -3,9 +3,11 @@
 //! The *load* (physical) address of each piece decides where it stands in flash. Initialised data, for example, runs in
 //! RAM but is loaded from flash, and only the program headers know where. Within the loaded segments, the section table
 //! tells which bytes are content. A segment may begin with the ELF's own headers, if the linker finds room for them on
-//! the first page, and it has filler between sections. Neither belongs to the firmware. The result is byte for byte
-//! what `objcopy -O binary --gap-fill 0xff` writes; the tests compare with it. One thing differs: otaseal ignores an
-//! empty section, whereas objcopy fills the image up to its address, even if that is in RAM.
+//! the first page. They do not belong to the firmware. Between two sections of one segment, the segment's own bytes
+//! count, as in a UF2 file of the same build: the linker wrote them, and a hash over the image covers them. Between
+//! segments there is nothing, and the flash stays erased. The tests compare the result with `objcopy -O binary`. One
+//! thing differs: otaseal ignores an empty section, whereas objcopy fills the image up to its address, even if that is in
+//! RAM.
 //!
 //! Format: System V ABI, chapters 4 (object files) and 5 (program loading).
 
@@ -47,7 +49,7 @@ const MAX_SECTIONS: usize = 0xFEFF;
 pub struct Flat {
     /// Load (physical) address of the first byte.
     pub base: u64,
-    /// The bytes from `base` on. Gaps hold 0xFF.
+    /// The bytes from `base` on. Gaps between segments hold 0xFF.
     pub bytes: Vec<u8>,
     /// Entry point of the ELF header: a run-time address. On Arm, bit 0 means Thumb code.
     pub entry: u64,
@@ -97,9 +99,10 @@ impl fmt::Display for Machine {
 
 /// Lays out an ELF file's loadable contents as they stand in flash.
 ///
-/// The image reaches from the lowest load address to the highest. Gaps of up to `max_gap` bytes (see
-/// [`DEFAULT_MAX_GAP`]) are filled with 0xFF. The contents are the sections that lie in PT_LOAD segments. A segment
-/// without sections counts whole, unless it holds only the ELF's own headers. If several segments are loaded and every
+/// The image reaches from the lowest load address to the highest. The contents are the sections that lie in PT_LOAD
+/// segments, and the bytes of a segment between two of its sections. A segment without sections counts whole, unless it
+/// holds only the ELF's own headers. Gaps between segments, of up to `max_gap` bytes (see [`DEFAULT_MAX_GAP`]), are
+/// filled with 0xFF. If several segments are loaded and every
 /// load address is zero, the linker did not fill them in; then the run-time addresses count, as in GNU binutils.
 ///
 /// This does not prove that the result boots. [`crate::format::image`] knows which chips need a header, a checksum or a
@@ -129,12 +132,24 @@ pub fn flatten(elf: &[u8], max_gap: usize) -> Result<Flat, ElfError> {
 struct Piece<'a> {
     place: ElfPlace,
     bytes: &'a [u8],
+    /// The segment of a section, and where the section is in it.
+    within: Option<Within>,
+}
+
+/// The place of a section within its segment.
+#[derive(Clone, Copy)]
+struct Within {
+    /// Index of the segment in the list of segments.
+    segment: usize,
+    /// Position of the section's first byte, and that after its last.
+    start: usize,
+    end: usize,
 }
 
 impl<'a> Piece<'a> {
     fn new(name: String, start: u64, bytes: &'a [u8]) -> Result<Self, ElfError> {
         match start.checked_add(bytes.len() as u64) {
-            Some(end) => Ok(Self { place: ElfPlace { name, start, end }, bytes }),
+            Some(end) => Ok(Self { place: ElfPlace { name, start, end }, bytes, within: None }),
             None => Err(ElfError::AddressOverflow { name }),
         }
     }
@@ -184,7 +199,7 @@ fn flatten_class<H: FileHeader<Endian = LittleEndian>>(elf: &[u8], max_gap: usiz
         }
     }
     pieces.sort_by_key(|piece| (piece.place.start, piece.place.end));
-    let (base, bytes) = join(pieces, max_gap)?;
+    let (base, bytes) = join(pieces, &segments, max_gap)?;
     let machine = Machine(header.e_machine(LittleEndian).0);
     Ok(Flat { base, bytes, entry: header.e_entry(LittleEndian).into(), machine })
 }
@@ -279,17 +294,20 @@ where
             _ => format!("section {index}"),
         };
         let run: u64 = section.sh_addr(e).into();
-        let held =
-            segments.iter_mut().find_map(|segment| Some((segment.position(offset, run, len)?, segment)));
-        let Some((at, segment)) = held else {
+        let held = segments
+            .iter_mut()
+            .enumerate()
+            .find_map(|(index, segment)| Some((segment.position(offset, run, len)?, index, segment)));
+        let Some((at, held_by, segment)) = held else {
             return Err(ElfError::Unloaded { name: name(), address: run });
         };
         segment.has_sections = true;
         let start =
             segment.load.checked_add(at).ok_or_else(|| ElfError::AddressOverflow { name: segment.name() })?;
         // `position` has checked both bounds against the segment's bytes.
-        let bytes = segment.bytes.get(at as usize..(at + len) as usize).unwrap_or_default();
-        pieces.push(Piece::new(name(), start, bytes)?);
+        let within = Within { segment: held_by, start: at as usize, end: (at + len) as usize };
+        let bytes = segment.bytes.get(within.start..within.end).unwrap_or_default();
+        pieces.push(Piece { within: Some(within), ..Piece::new(name(), start, bytes)? });
     }
     Ok(pieces)
 }
@@ -301,14 +319,27 @@ fn printable(name: &[u8]) -> String {
     String::from_utf8_lossy(shown).escape_debug().collect()
 }
 
+/// Returns the bytes between two neighbours, if both are sections of one segment.
+fn between<'a>(before: &Piece<'a>, after: &Piece<'a>, segments: &[Segment<'a>]) -> Option<&'a [u8]> {
+    let (before, after) = (before.within?, after.within?);
+    let segment = segments.get(before.segment).filter(|_| before.segment == after.segment)?;
+    segment.bytes.get(before.end..after.start)
+}
+
 /// Joins sorted pieces and fills the gaps.
-fn join(pieces: Vec<Piece<'_>>, max_gap: usize) -> Result<(u64, Vec<u8>), ElfError> {
+fn join(
+    pieces: Vec<Piece<'_>>,
+    segments: &[Segment<'_>],
+    max_gap: usize,
+) -> Result<(u64, Vec<u8>), ElfError> {
     for pair in pieces.windows(2) {
         let [before, after] = pair else { continue };
+        let gap = after.place.start.checked_sub(before.place.end);
+        let is_filled = between(before, after, segments).is_some();
         let (before, after) = (before.place.clone(), after.place.clone());
-        match after.start.checked_sub(before.end) {
+        match gap {
             None => return Err(ElfError::Overlap { first: before, second: after }),
-            Some(gap) if gap > max_gap as u64 => {
+            Some(gap) if gap > max_gap as u64 && !is_filled => {
                 return Err(ElfError::GapTooLarge { before, after, gap, limit: max_gap });
             }
             Some(_) => {}
@@ -323,9 +354,13 @@ fn join(pieces: Vec<Piece<'_>>, max_gap: usize) -> Result<(u64, Vec<u8>), ElfErr
         return Err(ElfError::TooLarge { first: first.place.clone(), last: last.place.clone(), len });
     }
     let mut bytes = Vec::with_capacity(len as usize);
+    let mut before = first;
     for piece in &pieces {
+        // The filler has the length of the gap: both sections are at their segment's load address.
+        bytes.extend_from_slice(between(before, piece, segments).unwrap_or_default());
         bytes.resize((piece.place.start - base) as usize, GAP_FILL);
         bytes.extend_from_slice(piece.bytes);
+        before = piece;
     }
     Ok((base, bytes))
 }

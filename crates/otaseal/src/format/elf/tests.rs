@@ -77,6 +77,32 @@ fn gaps_are_erased_flash() {
     assert_eq!(Machine(9999).to_string(), "machine 9999");
 }
 
+/// One segment with two sections and four bytes between them, as linkers make them where a section is aligned.
+fn hole(filler: [u8; 4]) -> Vec<u8> {
+    let contents: &'static [u8] = Box::leak([b"code", &filler[..], b"conf"].concat().into_boxed_slice());
+    let mut elf = elf32(&[load(".text", 0x1000_0000, contents)]);
+    // The one section becomes two: a copy of its header joins the table, which is the last thing in the file.
+    let table = elf.len() - 3 * 40;
+    let mut second: Vec<u8> = elf[table + 40..table + 80].to_vec();
+    let offset = u32::from_le_bytes(*second[16..].first_chunk().unwrap());
+    put(&mut second, 12, &0x1000_0008u32.to_le_bytes());
+    put(&mut second, 16, &(offset + 8).to_le_bytes());
+    put(&mut second, 20, &4u32.to_le_bytes());
+    put(&mut elf, table + 40 + 20, &4u32.to_le_bytes());
+    elf.extend(second);
+    put(&mut elf, 48, &[4, 0]);
+    elf
+}
+
+#[test]
+fn a_hole_inside_a_segment_has_the_bytes_of_the_segment() {
+    for filler in [[0; 4], [0xAA, 0xBB, 0xCC, 0xDD]] {
+        // No limit holds here: nothing is missing.
+        let flat = flatten(&hole(filler), 0).unwrap();
+        assert_eq!(flat.bytes, [b"code", &filler[..], b"conf"].concat());
+    }
+}
+
 #[test]
 fn without_a_section_table_the_segments_count() {
     assert_eq!(flatten(&without_sections(two()), 12).unwrap().bytes, TWO_FLAT);
@@ -304,11 +330,39 @@ const EMPTY_SECTION: (&str, &str) = (
                 .data : { start_of_data = .; } > RAM  .bss (NOLOAD) : { *(.bss) *(.noinit) } > RAM }",
 );
 
+/// What Rust and the Pico SDK link: one segment, with a hole between two of its sections.
+const HOLE: (&str, &str) = (
+    "a hole inside one segment",
+    "PHDRS { all PT_LOAD; }
+     SECTIONS { .text 0x10000000 : { *(.vectors) *(.text) *(.rodata) *(.data) *(.ramfunc) } :all
+                .config 0x10000800 : { *(.config) } :all  .bss 0x20000000 (NOLOAD) : { *(.bss) *(.noinit) } }",
+);
+
 struct Linked {
     about: &'static str,
     elf: Vec<u8>,
-    /// What objcopy makes of it.
+    /// What objcopy makes of it. Gaps are 00.
     binary: Vec<u8>,
+    /// The same with FF in gaps.
+    filled: Option<Vec<u8>>,
+    /// Load address, offset in the file and length of each segment, as readelf prints them.
+    segments: Vec<[usize; 3]>,
+}
+
+impl Linked {
+    /// The byte at an offset of the image: objcopy's where it comes from a section, the ELF's own where it is within a
+    /// segment, else FF.
+    fn byte(&self, base: u64, at: usize) -> u8 {
+        let address = base as usize + at;
+        let in_segment = self.segments.iter().find_map(|&[load, offset, len]| {
+            let within = address.checked_sub(load).filter(|&within| within < len)?;
+            Some(self.elf[offset + within])
+        });
+        match &self.filled {
+            Some(filled) if filled[at] != self.binary[at] => in_segment.unwrap_or(0xFF),
+            _ => self.binary[at],
+        }
+    }
 }
 
 /// What the GNU assembler and linker with this prefix make of [`SCRIPTS`]; `None` when they are not installed.
@@ -320,35 +374,53 @@ fn linked(prefix: &str) -> Option<Vec<Linked>> {
         assert!(done.status.success(), "{prefix}{program}: {}", String::from_utf8_lossy(&done.stderr));
     };
     let missing = |program| Command::new(format!("{prefix}{program}")).arg("--version").output().is_err();
-    if ["as", "ld", "objcopy"].into_iter().any(missing) {
-        crate::testing::skipped(&format!("{prefix}as, {prefix}ld or {prefix}objcopy is not installed"));
+    if ["as", "ld", "objcopy", "readelf"].into_iter().any(missing) {
+        crate::testing::skipped(&format!("{prefix}as, ld, objcopy or readelf is not installed"));
         return None;
     }
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
     let read = |name: &str| std::fs::read(Path::join(dir.path(), name)).unwrap();
     write("source.s", SOURCE);
     run("as", &["source.s", "-o", "source.o"]);
-    let filled = SCRIPTS.iter().map(|script| (script, true));
+    let segments = || {
+        let listing =
+            Command::new(format!("{prefix}readelf")).args(["-lW", "out.elf"]).current_dir(&dir).output();
+        let listing = String::from_utf8(listing.unwrap().stdout).unwrap();
+        let hex = |text: &str| usize::from_str_radix(text.trim_start_matches("0x"), 16).unwrap();
+        let loads = listing.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let loads = loads.filter(|words| words.first() == Some(&"LOAD"));
+        loads.map(|words| [hex(words[3]), hex(words[1]), hex(words[4])]).collect()
+    };
+    let filled = SCRIPTS.iter().chain([&HOLE]).map(|script| (script, true));
     let each = filled.chain([(&EMPTY_SECTION, false)]).map(|((about, script), fill)| {
         write("script.ld", &format!("ENTRY(_start)\n{script}"));
         run("ld", &["-T", "script.ld", "source.o", "-o", "out.elf"]);
-        let gap_fill: &[&str] = if fill { &["--gap-fill", "0xff"] } else { &[] };
-        run("objcopy", &[&["-O", "binary"], gap_fill, &["out.elf", "out.bin"]].concat());
-        Linked { about, elf: read("out.elf"), binary: read("out.bin") }
+        run("objcopy", &["-O", "binary", "out.elf", "out.bin"]);
+        let filled = fill.then(|| {
+            run("objcopy", &["-O", "binary", "--gap-fill", "0xff", "out.elf", "filled.bin"]);
+            read("filled.bin")
+        });
+        Linked { about, elf: read("out.elf"), binary: read("out.bin"), filled, segments: segments() }
     });
     Some(each.collect())
 }
 
 fn equals_objcopy(prefix: &str) {
     let Some(linked) = linked(prefix) else { return };
-    for Linked { about, elf, binary: expected } in linked {
-        let flat = flatten(&elf, DEFAULT_MAX_GAP).unwrap_or_else(|error| panic!("{prefix} {about}: {error}"));
+    for linked in linked {
+        let Linked { about, elf, binary, .. } = &linked;
+        let flat = flatten(elf, DEFAULT_MAX_GAP).unwrap_or_else(|error| panic!("{prefix} {about}: {error}"));
+        let expected: Vec<u8> = (0..binary.len()).map(|at| linked.byte(flat.base, at)).collect();
         assert!(
             flat.bytes == expected,
             "{prefix} {about}: {} and {} bytes",
             flat.bytes.len(),
             expected.len()
         );
+        if *about == HOLE.0 {
+            assert!(flat.bytes == *binary, "{prefix} {about}: the build's own .bin has the segment's bytes");
+            assert!(linked.filled.as_ref() != Some(binary), "{prefix} {about}: there is a hole");
+        }
         assert!(expected.len() > 1100, "{prefix} {about}: the peer wrote only {} bytes", expected.len());
     }
 }
