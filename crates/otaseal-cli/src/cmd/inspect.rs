@@ -112,6 +112,13 @@ impl fmt::Display for Inspected {
         }
         if let Some(installed) = &self.installed {
             writeln!(f, "reports  {} (MD5, in the image's own flash mode)", installed.md5)?;
+            if installed.bytes_behind > 0 {
+                let (size, behind) = (installed.size_bytes, installed.bytes_behind);
+                writeln!(
+                    f,
+                    "         of {size} bytes: no device counts the {behind} bytes behind the image"
+                )?;
+            }
             let others = installed.md5_by_flash_mode.iter();
             for (mode, md5) in others.filter(|(mode, _)| Some(**mode) != installed.flash_mode) {
                 writeln!(f, "         {md5} (sent plain to a device in {mode})")?;

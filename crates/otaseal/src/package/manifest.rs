@@ -6,7 +6,7 @@
 
 mod read;
 
-use crate::format::digest::{Digests, Md5Digest, Sha256Digest};
+use crate::format::digest::{Digests, Md5Digest, Sha256Digest, sha256};
 use crate::format::image::esp8266::FlashMode;
 use crate::format::image::{self, Kind};
 use crate::format::layers::Encoding;
@@ -77,17 +77,23 @@ pub struct Manifest {
     pub artefacts: Vec<Artefact>,
 }
 
-/// The image that a device runs, and the digests by which a device reports it.
+/// The image that a device runs, and the digests by which a device reports it: all of the same bytes.
+///
+/// A device counts the image from its start to the checksum of the application. What stands behind it, such as a
+/// configuration, is in the flash too, but no device reports it: see `bytes_behind`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Installed {
-    /// Size of the plain image in bytes.
+    /// Size of the image in bytes, as the device counts it.
     pub size_bytes: u64,
     /// MD5 of the plain, unsigned image. A device of the image's own flash mode reports it as `$fw/checksum` (Homie)
     /// and `x-ESP8266-sketch-md5` (HTTP), whichever artefact it received.
     pub md5: Md5Digest,
-    /// SHA-256 of the plain image. A rebuild must give the same.
+    /// SHA-256 of the same bytes. A rebuild must give the same.
     pub sha256: Sha256Digest,
+    /// Bytes behind the image in the plain artefact. 0 where the device counts the whole file.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bytes_behind: u64,
     /// The image's own flash mode, if it is an ESP8266 image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flash_mode: Option<FlashMode>,
@@ -95,6 +101,10 @@ pub struct Installed {
     /// writes its own mode into byte 2 and changes nothing else. It does not change a compressed image.
     #[serde(default, deserialize_with = "read::by_flash_mode", skip_serializing_if = "BTreeMap::is_empty")]
     pub md5_by_flash_mode: BTreeMap<FlashMode, Md5Digest>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Installed {
@@ -106,27 +116,36 @@ impl Installed {
 
     /// Does the same as [`Installed::of`], for an image whose digests are known.
     pub fn with_digests(plain: &[u8], whole: Digests) -> Self {
+        let (sketch, header) = match image::identify(plain) {
+            Kind::Esp8266(file) if file.is_intact() => {
+                let end = file.application.as_ref().and_then(|_| file.end()).unwrap_or(plain.len());
+                (plain.get(..end).unwrap_or(plain), Some(file.first.header))
+            }
+            _ => (plain, None),
+        };
+        let counted = if sketch.len() < plain.len() { Digests::of(sketch) } else { whole };
         let mut installed = Self {
-            size_bytes: whole.size_bytes,
-            md5: whole.md5,
-            sha256: whole.sha256,
-            flash_mode: None,
+            size_bytes: counted.size_bytes,
+            md5: counted.md5,
+            sha256: counted.sha256,
+            bytes_behind: (plain.len() - sketch.len()) as u64,
+            flash_mode: header.and_then(|header| header.flash_mode),
             md5_by_flash_mode: BTreeMap::new(),
         };
-        let Kind::Esp8266(file) = image::identify(plain) else { return installed };
-        let end = file.application.as_ref().and_then(|_| file.end()).unwrap_or(plain.len());
-        let (Some(sketch), true) = (plain.get(..end), file.is_intact()) else { return installed };
-        let own_byte = file.first.header.flash_mode_byte;
-        if sketch.len() < plain.len() {
-            installed.md5 = md5_in_mode(sketch, own_byte);
+        if let Some(header) = header {
+            let of_mode = |mode: FlashMode| match mode.byte() {
+                byte if byte == header.flash_mode_byte => (mode, installed.md5),
+                byte => (mode, md5_in_mode(sketch, byte)),
+            };
+            installed.md5_by_flash_mode = FlashMode::ALL.iter().copied().map(of_mode).collect();
         }
-        installed.flash_mode = file.first.header.flash_mode;
-        let of_mode = |mode: FlashMode| match mode.byte() {
-            byte if byte == own_byte => (mode, installed.md5),
-            byte => (mode, md5_in_mode(sketch, byte)),
-        };
-        installed.md5_by_flash_mode = FlashMode::ALL.iter().copied().map(of_mode).collect();
         installed
+    }
+
+    /// Describes the same image as manifests did before they had `bytes_behind`: with the size and the SHA-256 of the
+    /// whole file.
+    pub(crate) fn of_whole_file(self, plain: &[u8]) -> Self {
+        Self { size_bytes: plain.len() as u64, sha256: sha256(plain), bytes_behind: 0, ..self }
     }
 }
 

@@ -62,10 +62,19 @@ fn a_device_in_any_flash_mode_is_recognised() {
 #[test]
 fn what_follows_the_sketch_is_not_part_of_what_the_device_reports() {
     let with_tail = [arduino(), b"a tail".to_vec()].concat();
-    let installed = Installed::of(&with_tail);
-    assert_eq!(installed.md5, Digests::of(&arduino()).md5);
-    assert_eq!(installed.size_bytes, with_tail.len() as u64);
-    assert_eq!(installed.sha256, Digests::of(&with_tail).sha256);
+    let (installed, counted) = (Installed::of(&with_tail), Digests::of(&arduino()));
+    // All of one thing.
+    assert_eq!(installed.size_bytes, counted.size_bytes);
+    assert_eq!((installed.md5, installed.sha256), (counted.md5, counted.sha256));
+    assert_eq!(installed.bytes_behind, 6);
+    assert_eq!(Installed { bytes_behind: 0, ..installed.clone() }, Installed::of(&arduino()));
+    let release = read(&manifest(&installed)).unwrap();
+    assert_eq!(release.installed, installed);
+    let expected = Match::Installed { flash_mode: Some(FlashMode::Dio), own_mode: true };
+    assert_eq!(release.find(counted.md5), Some(expected));
+    assert_eq!(release.find(Digests::of(&with_tail).md5), None, "no device reports it");
+    let json = serde_json::to_value(Installed::of(&arduino())).unwrap();
+    assert!(json.get("bytes_behind").is_none(), "{json}");
 }
 
 #[test]

@@ -110,7 +110,7 @@ pub(super) fn judge(
     }
     let plain = plain(&artefacts, &said.installed)?;
     let image = format!("{}{}", package.base(), ArtefactKind::Plain.suffix());
-    installed(&image, &said.installed, &Installed::of(&plain))?;
+    installed(&image, &said.installed, &plain)?;
     source(&said.source, &plain)?;
     let tokens = homie::extract(&plain).map_err(|error| wrong(&image, "name", error))?;
     same(&image, "name", &said.name, &tokens.name.map(|token| token.value.to_string()))?;
@@ -186,7 +186,7 @@ fn plain(artefacts: &[Judging<'_>], said: &Installed) -> Result<Vec<u8>, BundleE
         (ArtefactKind::Plain, _) => first.payload().to_vec(),
         (_, Encoding::Gzip) => inflate(index, first)?,
         (_, Encoding::Plain) => match first.payload() {
-            whole if sha256(whole) == said.sha256 => whole.to_vec(),
+            whole if is_whole(whole, said) => whole.to_vec(),
             labelled => metadata::without_tail(labelled).to_vec(),
         },
     };
@@ -215,9 +215,21 @@ fn plain(artefacts: &[Judging<'_>], said: &Installed) -> Result<Vec<u8>, BundleE
     Ok(plain)
 }
 
-fn installed(image: &str, said: &Installed, is: &Installed) -> Result<(), PartsError> {
+/// Whether this is the plain image that the manifest describes, and no label stands behind it.
+fn is_whole(bytes: &[u8], said: &Installed) -> bool {
+    let counted = usize::try_from(said.bytes_behind).ok().and_then(|behind| bytes.len().checked_sub(behind));
+    counted.is_some_and(|counted| sha256(&bytes[..counted]) == said.sha256)
+}
+
+fn installed(image: &str, said: &Installed, plain: &[u8]) -> Result<(), PartsError> {
+    let mut is = Installed::of(plain);
+    // A manifest of an older otaseal counts what is behind the image.
+    if said.bytes_behind == 0 && is.bytes_behind > 0 && said.size_bytes == plain.len() as u64 {
+        is = is.of_whole_file(plain);
+    }
     same(image, "installed.size_bytes", &said.size_bytes, &is.size_bytes)?;
     same(image, "installed.sha256", &said.sha256, &is.sha256)?;
+    same(image, "installed.bytes_behind", &said.bytes_behind, &is.bytes_behind)?;
     same(image, "installed.md5", &said.md5, &is.md5)?;
     same(image, "installed.flash_mode", &said.flash_mode, &is.flash_mode)?;
     same(image, "installed.md5_by_flash_mode", &said.md5_by_flash_mode, &is.md5_by_flash_mode)

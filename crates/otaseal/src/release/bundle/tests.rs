@@ -1,5 +1,7 @@
 use super::*;
+use crate::format::digest::sha256;
 use crate::format::gzip::Effort;
+use crate::format::metadata::Labels;
 use crate::key::{KeySize, PrivateKey};
 use crate::ledger::{Ledger, Origin};
 use crate::package::evidence::Evidence;
@@ -7,6 +9,8 @@ use crate::testing::{has_tool, openssl};
 use crate::{ArtefactKind, Options, package};
 use std::process::Command;
 use tempfile::TempDir;
+
+mod installed;
 
 struct Bench {
     dir: TempDir,
@@ -17,14 +21,20 @@ struct Bench {
 impl Bench {
     /// A package with a ledger and a bill of materials.
     fn new() -> Self {
+        Self::of(|pem| [&b"code\0".repeat(50)[..], pem].concat(), None)
+    }
+
+    /// The same of an image that is made with the public key in it.
+    fn of(image: impl Fn(&[u8]) -> Vec<u8>, metadata: Option<Labels>) -> Self {
         let key = || PrivateKey::generate(KeySize::Rsa2048).unwrap();
         let bench = Self { dir: tempfile::tempdir().unwrap(), key: key(), evidence_key: key() };
-        let image = [&b"code\0".repeat(50)[..], bench.key.public().to_spki_pem().as_bytes()].concat();
+        let image = image(bench.key.public().to_spki_pem().as_bytes());
         fs::write(bench.path("fw.bin"), image).unwrap();
         fs::write(bench.path("made.json"), r#"{"bomFormat":"CycloneDX","specVersion":"1.5"}"#).unwrap();
         let mut options = Options::new(bench.path("fw.bin"), bench.path("dist"));
         options.artefacts = ArtefactKind::ALL.to_vec();
         options.policy.ledger = Some(bench.ledger());
+        options.metadata = metadata;
         options.evidence = Evidence {
             support_until: "2030-12-31".parse().ok(),
             security: Some(true),
@@ -260,7 +270,7 @@ type Lie = (&'static str, &'static dyn Fn(&mut serde_json::Value));
 
 /// Every field that the files can disprove, with a false value, and the name that the error must show. A check of a
 /// bundle without the firmware's key finds all of them too.
-const LIES: [Lie; 17] = [
+const LIES: [Lie; 18] = [
     ("artefacts[0].size_bytes", &|said| said["artefacts"][0]["size_bytes"] = 1.into()),
     ("artefacts[3].md5", &|said| said["artefacts"][3]["md5"] = "0".repeat(32).into()),
     ("artefacts[2].signature", &|said| said["artefacts"][2]["signature"] = ().into()),
@@ -276,6 +286,7 @@ const LIES: [Lie; 17] = [
     ("sbom.size_bytes", &|said| said["sbom"]["size_bytes"] = 1.into()),
     ("installed.size_bytes", &|said| said["installed"]["size_bytes"] = 1.into()),
     ("installed.sha256", &|said| said["installed"]["sha256"] = "0".repeat(64).into()),
+    ("installed.bytes_behind", &|said| said["installed"]["bytes_behind"] = 1.into()),
     ("installed.flash_mode", &|said| said["installed"]["flash_mode"] = "dio".into()),
     ("installed.md5_by_flash_mode", &|said| {
         said["installed"]["md5_by_flash_mode"] = serde_json::json!({"dio": "0".repeat(32)});
