@@ -76,6 +76,8 @@ const ZEROS: &str = "00000000000000000000000000000000000000000000000000000000000
 const RELEASE: [&str; 3] = ["--release", "--ledger", "new.jsonl"];
 /// otaseal refuses a build that is compressed already before the policy sees it.
 const PACKED: &str = "is compressed already";
+/// A package is made of a file that can be converted. This one has no key in it.
+const CONVERTED: &str = "no public key in it";
 
 fn refusals() -> Vec<Refusal> {
     let of = |name, image, options: &[&'static str], says| {
@@ -87,7 +89,26 @@ fn refusals() -> Vec<Refusal> {
         of("nothing", "empty.bin", &[], &["is empty"]),
         of("signed already", "firmware.other.signed", &[], &["signed already"]),
         of("another digest", "keyed.other.bin", &["--expect-sha256", ZEROS], &["its SHA-256 is"]),
+        of("a UF2 file", "no-image/pico.uf2", &[], &["a UF2 file for RP2350", CONVERTED]),
+        of("an ELF file", "no-image/fw.elf", &[], &["an ELF file", "the ELF"]),
+        of("an Intel HEX file", "no-image/fw.hex", &[], &["an Intel HEX file"]),
+        of("a page", "no-image/page.bin", &[], &["an HTML or XML page"]),
+        of("a pointer of Git LFS", "no-image/pointer.bin", &[], &["a Git LFS pointer"]),
+        of("an archive", "no-image/build.zip", &[], &["a ZIP archive"]),
+        of("base64", "no-image/base64.bin", &[], &["base64 text"]),
+        of("erased flash", "no-image/erased.bin", &[], &["nothing but FF bytes"]),
+        of("a public key", "keys/other.public.pem", &[], &["an RSA public key"]),
+        of("a page for a release", "no-image/page.bin", &RELEASE, &["an HTML or XML page"]),
+        of(
+            "a page as a filesystem",
+            "no-image/page.bin",
+            &["--as-kind", "filesystem"],
+            &["an HTML or XML page"],
+        ),
+        of("a page in a gzip", "no-image/page.gz", &[], &["an HTML or XML page", PACKED]),
+        of("a gzip in a gzip", "no-image/twice.gz", &[], &["a gzip inside a gzip", PACKED]),
         of("a damaged image", "esp8266-cut.bin", &[], &["damaged ESP8266 image"]),
+        of("a damaged image of an ESP32", "esp32-cut.bin", &[], &["damaged ESP32-C3 image"]),
         of("a filesystem as firmware", "littlefs.bin", &[], &["not firmware"]),
         of(
             "firmware as a filesystem",
@@ -158,6 +179,8 @@ fn bench() -> Bench {
     let bench = Bench::new();
     let from = crate::common::root().join("tests/cmd/in");
     fs::create_dir(bench.path("keys")).unwrap();
+    fs::create_dir(bench.path("no-image")).unwrap();
+    fs::copy(from.join("pico.uf2"), bench.path("no-image/pico.uf2")).unwrap();
     for name in [
         "empty.bin",
         "firmware.bin",
@@ -169,6 +192,16 @@ fn bench() -> Bench {
         "esp8266-cut.bin",
         "littlefs.bin",
         "leaky.bin",
+        "esp32-cut.bin",
+        "no-image/fw.elf",
+        "no-image/fw.hex",
+        "no-image/page.bin",
+        "no-image/pointer.bin",
+        "no-image/build.zip",
+        "no-image/base64.bin",
+        "no-image/erased.bin",
+        "no-image/page.gz",
+        "no-image/twice.gz",
         "trailing.gz",
         "ledger.changed.jsonl",
         "keys/private.pem",

@@ -214,6 +214,11 @@ options = dict(pair.split("=", 1) for pair in os.environ["OPTIONS"].split(",") i
 options["extra_scripts"] = os.environ["SCRIPTS"].split()
 env.AddMethod(lambda env, name, default=None: options.get(name, default), "GetProjectOption")
 
+def binary(target, source, env):
+    # An ELF file is no image: this one loses its magic number.
+    with open(str(source[0]), "rb") as program, open(str(target[0]), "wb") as image:
+        image.write(program.read()[4:])
+
 def run_scripts(pre):
     for script in options["extra_scripts"]:
         if script.startswith("pre:") == pre:
@@ -223,7 +228,7 @@ run_scripts(True)
 # The framework has a header of the same name, which switches checking off.
 env.Append(CPPPATH=["framework"])
 program = env.Object("$BUILD_DIR/main.o", "main.c")
-image = env.Command("$BUILD_DIR/${PROGNAME}.bin", program, Copy("$TARGET", "$SOURCE"))
+image = env.Command("$BUILD_DIR/${PROGNAME}.bin", program, binary)
 run_scripts(False)
 Default(image)
 "#;

@@ -9,7 +9,7 @@ use otaseal::device::KeyId;
 use otaseal::format::digest::Sha256Digest;
 use otaseal::key::parse_key_id;
 use otaseal::policy::continuity::{NextKey, WithoutKey};
-use otaseal::policy::guard::{Content, GuardError};
+use otaseal::policy::guard::{Content, GuardError, ImageFinding};
 use otaseal::policy::lint::Finding;
 use otaseal::policy::{Damaged, Permit, Policy, PolicyError};
 use otaseal::project::advice::{Advice, Speaker};
@@ -109,12 +109,19 @@ impl PolicyArgs {
     }
 }
 
-/// Returns warnings about an image that the policy permits: first about the gzip, then about the keys in the image.
+/// Returns warnings about an image that the policy permits: first about the image, then about the gzip, then about the
+/// keys in the image.
 pub(crate) fn warnings(input: &Place, permit: &Permit<'_>) -> Vec<String> {
+    let image = image_warnings(permit.image_findings());
     let gzip =
         permit.gzip_finding().map(|finding| format!("{finding}; {}", finding.advice(Speaker::Program)));
     let keys = permit.continuity().into_iter().flat_map(|keys| keys.warnings());
-    gzip.into_iter().chain(keys).map(|warning| format!("{input}: {warning}")).collect()
+    image.chain(gzip).chain(keys).map(|warning| format!("{input}: {warning}")).collect()
+}
+
+/// Why some devices refuse an image that may be signed, and what to do about it.
+pub(crate) fn image_warnings(findings: &[ImageFinding]) -> impl Iterator<Item = String> {
+    findings.iter().map(|finding| format!("{finding}; {}", finding.advice(Speaker::Program)))
 }
 
 /// Returns warnings about a key that may sign. It omits a published key, because every report has its own warning for

@@ -6,7 +6,7 @@ use crate::batch::{self, BatchArgs, OneOrMany, Summary};
 use crate::error::Failure;
 use crate::io::{Place, check_places};
 use crate::ledger::Entered;
-use crate::policy::{PolicyArgs, key_warnings};
+use crate::policy::{PolicyArgs, image_warnings, key_warnings};
 use crate::report::{Outcome, Reporter};
 use crate::settings::{BySettings, Chosen, HasSettings, SettingArgs};
 use crate::signer::SignerArgs;
@@ -75,7 +75,7 @@ pub(crate) struct Packaged {
 
 impl Outcome for Packaged {
     fn warnings(&self) -> Vec<String> {
-        let own = self.key.warning().into_iter().chain(self.continuity_warnings());
+        let own = self.key.warning().into_iter().chain(self.image_warnings());
         own.chain(self.support.iter().map(SupportDoubt::to_string))
             .chain(self.entered.as_ref().and_then(Entered::warning))
             .chain(self.remarks.iter().cloned())
@@ -84,9 +84,12 @@ impl Outcome for Packaged {
 }
 
 impl Packaged {
-    fn continuity_warnings(&self) -> impl Iterator<Item = String> {
+    /// What speaks against the image, then against the keys in it.
+    fn image_warnings(&self) -> impl Iterator<Item = String> {
         let file = &self.report.manifest.source.file;
-        self.report.continuity.warnings().into_iter().map(move |warning| format!("{file}: {warning}"))
+        let warnings = image_warnings(&self.report.image_findings);
+        let warnings = warnings.chain(self.report.continuity.warnings());
+        warnings.map(move |warning| format!("{file}: {warning}"))
     }
 }
 

@@ -116,6 +116,14 @@ pub(super) enum Verdict {
         payload_bytes: usize,
         payload: &'static str,
     },
+    /// The device accepts it, and it is not of the build that `--of` names.
+    #[serde(rename = "rejected")]
+    OtherBuild {
+        reason: String,
+        key: KeyInfo,
+        payload_bytes: usize,
+        payload: &'static str,
+    },
     Rejected {
         /// The device's number for the check that failed.
         code: u8,
@@ -128,10 +136,7 @@ pub(super) enum Verdict {
 
 impl Outcome for Judged {
     fn exit(&self) -> Exit {
-        match &self.build {
-            Some(Build { origin: BuildMatch::Other, .. }) => Exit::Rejected,
-            _ => self.verdict.exit(),
-        }
+        self.verdict.exit()
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -144,12 +149,12 @@ impl fmt::Display for Judged {
         self.verdict.fmt(f)?;
         let Some(Build { file, origin }) = &self.build else { return Ok(()) };
         match origin {
-            BuildMatch::Same => writeln!(f, "build    made from {file}"),
-            BuildMatch::OtherFlashMode => writeln!(f, "build    made from {file}, in another flash mode"),
-            _ => {
-                writeln!(f, "rejected: not made from {file}: the image is old, or from another build")?;
-                writeln!(f, "hint: package or sign the build again")
+            BuildMatch::Padded => {
+                writeln!(f, "build    made from {file}, up to the zeros that fill the last page of the flash")
             }
+            BuildMatch::OtherFlashMode => writeln!(f, "build    made from {file}, in another flash mode"),
+            BuildMatch::Other => writeln!(f, "hint: package or sign the build again"),
+            _ => writeln!(f, "build    made from {file}"),
         }
     }
 }
@@ -158,7 +163,23 @@ impl Verdict {
     pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Accepted { .. } => Exit::Done,
-            Self::Rejected { .. } => Exit::Rejected,
+            Self::Rejected { .. } | Self::OtherBuild { .. } => Exit::Rejected,
+        }
+    }
+
+    /// The verdict on an image that was compared with a build.
+    fn with_build(self, build: Option<&Build>) -> Self {
+        match (self, build) {
+            (
+                Self::Accepted { key, payload_bytes, payload },
+                Some(Build { file, origin: BuildMatch::Other }),
+            ) => Self::OtherBuild {
+                reason: format!("not made from {file}: the image is old, or from another build"),
+                key,
+                payload_bytes,
+                payload,
+            },
+            (verdict, _) => verdict,
         }
     }
 }
@@ -166,8 +187,12 @@ impl Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Accepted { key, payload_bytes, payload } => {
-                writeln!(f, "accepted")?;
+            Self::Accepted { key, payload_bytes, payload }
+            | Self::OtherBuild { key, payload_bytes, payload, .. } => {
+                match self {
+                    Self::OtherBuild { reason, .. } => writeln!(f, "rejected: {reason}")?,
+                    _ => writeln!(f, "accepted")?,
+                }
                 writeln!(f, "payload  {payload_bytes} bytes, {payload}")?;
                 writeln!(f, "key id   {key}")
             }
@@ -219,6 +244,7 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<BySettings<Verif
         }
     }
     let image = args.image.name();
+    let verdict = verdict.with_build(build.as_ref());
     Ok(chosen.report(Verified::Here(Judged { image, scheme, verdict, build, warnings })))
 }
 
@@ -272,7 +298,7 @@ pub(super) fn judge_with_any(
                     key: KeyInfo::of(key),
                     payload_bytes: accepted.payload_len,
                     payload: match accepted.kind {
-                        PayloadKind::EspImage => "ESP8266 image",
+                        PayloadKind::EspImage => "ESP8266 or ESP32 image",
                         PayloadKind::Gzip => "gzip",
                         _ => "raw binary",
                     },

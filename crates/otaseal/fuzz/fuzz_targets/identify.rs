@@ -12,6 +12,12 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(!kind.to_string().contains(|c: char| c.is_control()));
     let json = serde_json::to_string(&kind).expect("every kind has a JSON form");
     assert!(json.starts_with("{\"kind\":"));
+    if let Kind::Esp32(image) = &kind {
+        assert!(image.segments.len() <= 16);
+        for segment in &image.segments {
+            assert!(segment.offset_bytes + segment.size_bytes as usize <= bytes.len());
+        }
+    }
     if let Some(guess) = trailer(bytes, bytes.len() as u64) {
         assert!(guess.payload_len >= 1);
         assert_eq!(guess.payload_len + guess.signature_len as u64 + 4, bytes.len() as u64);

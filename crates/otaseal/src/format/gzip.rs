@@ -161,7 +161,7 @@ pub enum GunzipError {
 /// - the DEFLATE stream;
 /// - CRC32 and ISIZE, both little-endian.
 ///
-/// The padding is for the ESP8266 core up to 3.1.2, which reads the signature behind the payload as words. It is in the
+/// The padding is for the ESP8266 cores 3.1.0 to 3.1.2, which hash the last bytes of another length wrongly. It is in the
 /// header, because the last four bytes must be ISIZE.
 ///
 /// The bytes depend on `data`, `effort` and this crate's version (with its locked dependencies) alone. If your build

@@ -68,7 +68,7 @@ pub enum FirmwareError {
         /// Which rule it breaks.
         source: Uf2Error,
     },
-    /// The image must not be signed: it is damaged, or of another kind than the caller says.
+    /// The image must not be signed: it is no image, damaged, or of another kind than the caller says.
     #[error("{name}: {source}")]
     Guard {
         /// The file, or `-`.
@@ -86,10 +86,6 @@ pub enum NotPlain {
     Signed,
     /// It is a gzip.
     Compressed,
-    /// It is Intel HEX.
-    IntelHex,
-    /// It is a key.
-    Key,
 }
 
 impl fmt::Display for NotPlain {
@@ -97,8 +93,6 @@ impl fmt::Display for NotPlain {
         f.write_str(match self {
             Self::Signed => "signed already",
             Self::Compressed => "compressed already",
-            Self::IntelHex => "an Intel HEX file",
-            Self::Key => "a key file",
         })
     }
 }
@@ -274,10 +268,5 @@ fn refused(bytes: &[u8], kind: &Kind) -> Option<NotPlain> {
     if image::trailer(tail, bytes.len() as u64).is_some() {
         return Some(NotPlain::Signed);
     }
-    match kind {
-        Kind::Gzip => Some(NotPlain::Compressed),
-        Kind::IntelHex => Some(NotPlain::IntelHex),
-        Kind::Key(_) => Some(NotPlain::Key),
-        _ => None,
-    }
+    (*kind == Kind::Gzip).then_some(NotPlain::Compressed)
 }

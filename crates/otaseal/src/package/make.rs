@@ -11,6 +11,7 @@ use crate::package::evidence::{self, Sbom};
 use crate::package::firmware::{Firmware, FirmwareError};
 use crate::package::manifest::{self, Artefact, Installed, Manifest};
 use crate::policy::continuity::Continuity;
+use crate::policy::guard::ImageFinding;
 use crate::policy::lint::Finding;
 use crate::policy::{Candidate, published_keys};
 use crate::sign::Signer;
@@ -26,6 +27,8 @@ pub struct Made {
     pub left_out: Vec<LeftOut>,
     /// The verdict on the public keys in the image.
     pub continuity: Continuity,
+    /// Findings about the image. There are none if the package is for named devices: their verdicts say it.
+    pub image_findings: Vec<ImageFinding>,
     /// Findings about the key. None of them forbids this signature.
     pub key_findings: Vec<Finding>,
 }
@@ -126,6 +129,16 @@ pub(super) fn make_for<P>(
     refusals.retain(|left| made.iter().all(|file| file.kind != left.kind));
     refusals.sort_by_key(|left| left.kind);
     made.sort_by_key(|file| file.kind);
+    let mut image_findings = permit.image_findings().to_vec();
+    // A metadata block pads the raw image.
+    let is_signed_raw = |file: &MadeFile| {
+        block.is_none() && file.kind.encoding() == Encoding::Plain && file.kind.scheme().is_some()
+    };
+    let counts = |finding: &ImageFinding| match finding {
+        ImageFinding::Unaligned { .. } => made.iter().any(is_signed_raw),
+        _ => true,
+    };
+    image_findings.retain(|finding| options.devices.profiles.is_empty() && counts(finding));
     let mut manifest = manifest_of(&firmware, &tokens, signer, &continuity, options);
     manifest.artefacts = made.iter().map(|file| file.artefact.clone()).collect();
     drop(permit);
@@ -142,7 +155,7 @@ pub(super) fn make_for<P>(
     let json = manifest.to_json();
     let package = Package::made(manifest, json, base, files);
     let key_findings = gate.findings().to_vec();
-    Ok((Made { package, left_out: refusals, continuity, key_findings }, place))
+    Ok((Made { package, left_out: refusals, continuity, image_findings, key_findings }, place))
 }
 
 /// An artefact that is made.

@@ -29,6 +29,7 @@ use crate::format::metadata;
 use crate::ledger::Appended;
 use crate::policy::Policy;
 use crate::policy::continuity::Continuity;
+use crate::policy::guard::ImageFinding;
 use crate::policy::lint::Finding;
 use crate::profile::devices::Devices;
 use crate::sign::Signer;
@@ -101,6 +102,9 @@ pub struct PackageReport {
     pub left_out: Vec<LeftOut>,
     /// The verdict on the public keys in the image.
     pub continuity: Continuity,
+    /// Findings about the image. There are none if the package is for named devices: their verdicts say it.
+    #[serde(skip)]
+    pub image_findings: Vec<ImageFinding>,
     /// Findings about the key. None of them forbids this signature.
     #[serde(skip)]
     pub key_findings: Vec<Finding>,
@@ -128,10 +132,19 @@ pub fn package(options: &Options, signer: &dyn Signer) -> Result<PackageReport, 
     let to = Destination { out_dir: &options.out_dir, build: Some(&options.firmware), ledger };
     // A directory that cannot take the package is found before anything is signed.
     let (made, place) = make::make_for(options, signer, load, |base| Place::open(to, base))?;
-    let Made { package, left_out, continuity, key_findings } = made;
+    let Made { package, left_out, continuity, image_findings, key_findings } = made;
     let WrittenPackage { removed, ledger } = place.write(&package)?;
     let (out_dir, manifest) = (options.out_dir.clone(), package.into_manifest());
-    Ok(PackageReport { out_dir, manifest, removed, left_out, continuity, key_findings, ledger })
+    Ok(PackageReport {
+        out_dir,
+        manifest,
+        removed,
+        left_out,
+        continuity,
+        image_findings,
+        key_findings,
+        ledger,
+    })
 }
 
 /// File name of the bill of materials in a package.

@@ -238,6 +238,7 @@ pub fn check(
         Kind::Elf(_)
             | Kind::Esp8266(_)
             | Kind::Esp8266V2(_)
+            | Kind::Esp32(_)
             | Kind::Uf2(_)
             | Kind::Rp2040(_)
             | Kind::Rp2350(_)

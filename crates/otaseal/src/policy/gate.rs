@@ -4,9 +4,9 @@
 //! only the bytes that were judged.
 
 use super::continuity::{self, Continuity, ContinuityError, Rule, WithoutKey};
-use super::guard::{self, Expected, GuardError};
+use super::guard::{self, Expected, GuardError, ImageFinding, Permitted};
 use super::lint::{self, Finding};
-use super::{Damaged, Policy, Purpose};
+use super::{Policy, Purpose};
 use crate::format::digest::{Sha256Digest, sha256};
 use crate::format::gzip::{self, lint as gzip_lint};
 use crate::format::layers::{Encoding, MAX_IMAGE, Payload};
@@ -161,18 +161,15 @@ impl<'a> Gate<'a> {
             self.policy.expect.check_build(build.unwrap_or_else(|| sha256(&payload)))?;
         }
         let plain = guard::plain_of(&payload);
-        let Policy { content, damaged, expect: Expected { flash_mode, .. }, .. } = self.policy;
-        match guard::check_plain(plain.as_deref(), *content, *flash_mode) {
-            Err(GuardError::Damaged(_)) if *damaged == Damaged::Allow => {}
-            checked => checked?,
-        }
+        let &Policy { content, damaged, expect: Expected { flash_mode, .. }, .. } = self.policy;
+        let findings = guard::check_plain(plain.as_ref(), Permitted { content, damaged, flash_mode })?;
         if !matches!(plain, Some(Cow::Borrowed(_))) {
             continuity::check_wrapping(&payload)?;
         }
         let continuity = match plain.as_deref() {
             Some(plain) => {
                 let rule = Rule { quick: !every_key, ..self.rule.clone() };
-                Some(continuity::check(plain, *content, self.signer, &rule)?)
+                Some(continuity::check(plain, content, self.signer, &rule)?)
             }
             None => {
                 self.unsearched("a gzip that cannot be inflated")?;
@@ -181,18 +178,21 @@ impl<'a> Gate<'a> {
         };
         drop(plain);
         let gzip = lint_gzip(&payload)?;
-        Ok(Permit { gate: self, bytes: Bytes::Memory(payload), continuity, gzip })
+        Ok(Permit { gate: self, bytes: Bytes::Memory(payload), continuity, findings, gzip })
     }
 
-    /// A stream is too large for firmware, so nothing can be expected of its content. A boot loader reads the start of
-    /// a gzip all the same.
+    /// A stream is too large for firmware. otaseal looks only at its start, which must not be that of another kind of
+    /// file. A boot loader reads the start of a gzip all the same.
     fn judge_stream<'c>(&'c self, mut stream: Box<dyn ReadSeek + 'c>) -> Result<Permit<'c>, PolicyError> {
         if self.policy.expect.flash_mode.is_some() {
             return Err(GuardError::NoFlashMode.into());
         }
         self.unsearched("larger than any firmware")?;
-        let gzip = lint_gzip(&start(&mut stream).map_err(SignError::Read)?)?;
-        Ok(Permit { gate: self, bytes: Bytes::Stream(stream), continuity: None, gzip })
+        let start = start(&mut stream).map_err(SignError::Read)?;
+        guard::check_start(&start)?;
+        let gzip = lint_gzip(&start)?;
+        let findings = Vec::new();
+        Ok(Permit { gate: self, bytes: Bytes::Stream(stream), continuity: None, findings, gzip })
     }
 
     /// Refuses a release whose keys otaseal cannot look at.
@@ -215,8 +215,10 @@ fn tail(bytes: &[u8]) -> &[u8] {
 /// Returns as much of a gzip as a boot loader could take, or else the first bytes. The stream stands at its start
 /// again.
 fn start(stream: &mut dyn ReadSeek) -> io::Result<Vec<u8>> {
+    /// Enough to recognise a format by, in bytes.
+    const START: u64 = 64 << 10;
     let mut bytes = Vec::new();
-    stream.take(2).read_to_end(&mut bytes)?;
+    stream.take(START).read_to_end(&mut bytes)?;
     if PayloadKind::of(&bytes) == PayloadKind::Gzip {
         stream.take(MAX_IMAGE as u64).read_to_end(&mut bytes)?;
     }
@@ -242,6 +244,7 @@ pub struct Permit<'g> {
     gate: &'g Gate<'g>,
     bytes: Bytes<'g>,
     continuity: Option<Continuity>,
+    findings: Vec<ImageFinding>,
     gzip: Option<gzip_lint::GzipFinding>,
 }
 
@@ -267,6 +270,11 @@ impl Permit<'_> {
     /// Returns the verdict on the public keys in the image, or `None` if otaseal could not search it.
     pub fn continuity(&self) -> Option<&Continuity> {
         self.continuity.as_ref()
+    }
+
+    /// Returns findings about the image: some devices refuse it.
+    pub fn image_findings(&self) -> &[ImageFinding] {
+        &self.findings
     }
 
     /// Returns the fault for which some cores refuse the gzip.

@@ -1,19 +1,25 @@
-//! Checks an image and a key before the signature. It refuses damaged images, filesystems in place of firmware, a flash
-//! mode that the device does not have, and a key that the device does not trust.
+//! Checks an image and a key before the signature. It refuses files that are no image, damaged images, filesystems in
+//! place of firmware, a flash mode that the device does not have, and a key that the device does not trust.
 //!
 //! A signature says that somebody meant these bytes. Nobody can have meant the bytes that these checks refuse.
 
 use crate::format::digest::Sha256Digest;
 use crate::format::gzip::{self, GunzipError};
+use crate::format::image::esp32::{Esp32Chip, Esp32Damage};
 use crate::format::image::esp8266::{Damage, FlashMode, set_flash_mode};
 use crate::format::image::{self, Kind};
 use crate::format::layers::{self, MAX_IMAGE};
 use crate::key::PublicKey;
+use crate::policy::Damaged;
 use otaseal_device::KeyId;
 use otaseal_device::metadata::MetadataBlock;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::str::FromStr;
+
+mod finding;
+
+pub use self::finding::ImageFinding;
 
 /// The kind of an image. The updater does not find it in the bytes. If it is told to, it writes a filesystem image in
 /// place of firmware, and the device then starts those bytes.
@@ -53,9 +59,26 @@ impl FromStr for Content {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GuardError {
+    /// A file that is recognised as something that no flash holds.
+    #[error("it is {kind}, not an image")]
+    NotAnImage {
+        /// What it is.
+        kind: Box<Kind>,
+    },
+    /// A gzip in a gzip. A device inflates once, and starts the inner gzip.
+    #[error("it is a gzip inside a gzip")]
+    CompressedTwice,
     /// An ESP8266 image that no device starts.
     #[error("damaged ESP8266 image: {0}")]
     Damaged(#[from] Damage),
+    /// An image for a chip of the ESP32 family that no device starts.
+    #[error("damaged {chip} image: {damage}")]
+    DamagedEsp32 {
+        /// The chip.
+        chip: Esp32Chip,
+        /// What is wrong with the image.
+        damage: Esp32Damage,
+    },
     /// A filesystem image that is shorter than it says.
     #[error("it is {found}")]
     FilesystemCutOff {
@@ -159,13 +182,16 @@ impl Expected {
     }
 }
 
-/// Checks that a plain image is undamaged, and of the given kind. An unknown format passes as either kind.
+/// Checks that a plain image is an image, undamaged, and of the given kind. An unknown format passes as either kind.
 ///
 /// # Errors
-/// [`GuardError::Damaged`], [`GuardError::IsFilesystem`], [`GuardError::FilesystemCutOff`],
-/// [`GuardError::IsFirmware`].
+/// [`GuardError::NotAnImage`], [`GuardError::Damaged`], [`GuardError::DamagedEsp32`], [`GuardError::IsFilesystem`],
+/// [`GuardError::FilesystemCutOff`], [`GuardError::IsFirmware`].
 pub fn check(plain: &[u8], content: Content) -> Result<(), GuardError> {
-    let kind = image::identify(plain);
+    check_kind(image::identify(plain), content)
+}
+
+fn check_kind(kind: Kind, content: Content) -> Result<(), GuardError> {
     let is_filesystem = matches!(kind, Kind::LittleFs(_) | Kind::Spiffs(_));
     let complete = match &kind {
         Kind::LittleFs(filesystem) => filesystem.complete,
@@ -180,16 +206,51 @@ pub fn check(plain: &[u8], content: Content) -> Result<(), GuardError> {
             Err(GuardError::FilesystemCutOff { found: kind.to_string() })
         }
         (Content::Firmware, Kind::Esp8266(file)) => file.damage.map_or(Ok(()), |damage| Err(damage.into())),
+        (Content::Firmware, Kind::Esp32(image)) => {
+            let chip = image.header.chip;
+            image.damage.map_or(Ok(()), |damage| Err(GuardError::DamagedEsp32 { chip, damage }))
+        }
         (
             Content::Filesystem,
             kind @ (Kind::Esp8266(_)
             | Kind::Esp8266V2(_)
+            | Kind::Esp32(_)
             | Kind::Rp2040(_)
             | Kind::Rp2350(_)
             | Kind::Uf2(_)
             | Kind::Elf(_)
             | Kind::IntelHex),
         ) => Err(GuardError::IsFirmware { found: kind.to_string() }),
+        (_, kind) if is_no_image(&kind) => Err(GuardError::NotAnImage { kind: Box::new(kind) }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether no flash holds such bytes: build output that must be converted first, and files of other programs.
+fn is_no_image(kind: &Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Elf(_)
+            | Kind::Uf2(_)
+            | Kind::IntelHex
+            | Kind::Key(_)
+            | Kind::Archive { .. }
+            | Kind::Page
+            | Kind::LfsPointer
+            | Kind::Text { .. }
+            | Kind::Erased { .. }
+    )
+}
+
+/// Checks the start of a file that is too large for an image. More of it would not fit into memory.
+///
+/// # Errors
+/// [`GuardError::NotAnImage`].
+pub(crate) fn check_start(start: &[u8]) -> Result<(), GuardError> {
+    match image::identify(start) {
+        // The rest of the file may hold other bytes.
+        Kind::Erased { .. } => Ok(()),
+        kind if is_no_image(&kind) => Err(GuardError::NotAnImage { kind: Box::new(kind) }),
         _ => Ok(()),
     }
 }
@@ -199,7 +260,11 @@ pub fn check(plain: &[u8], content: Content) -> Result<(), GuardError> {
 /// # Errors
 /// [`GuardError::FlashMode`], and [`GuardError::NoFlashMode`] when it is no ESP8266 image.
 pub fn expect_flash_mode(plain: &[u8], expected: FlashMode) -> Result<(), GuardError> {
-    let Kind::Esp8266(file) = image::identify(plain) else { return Err(GuardError::NoFlashMode) };
+    check_flash_mode(&image::identify(plain), expected)
+}
+
+fn check_flash_mode(kind: &Kind, expected: FlashMode) -> Result<(), GuardError> {
+    let Kind::Esp8266(file) = kind else { return Err(GuardError::NoFlashMode) };
     match file.first.header.flash_mode_byte {
         found if found == expected.byte() => Ok(()),
         found => Err(GuardError::FlashMode { expected, found }),
@@ -214,19 +279,43 @@ pub(crate) fn plain_of(payload: &[u8]) -> Option<Cow<'_, [u8]>> {
     }
 }
 
-/// Checks the plain image that [`plain_of`] gives. A gzip that cannot be inflated passes, unless a flash mode is
-/// expected.
+/// What the checks before a signature permit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Permitted {
+    pub(crate) content: Content,
+    pub(crate) damaged: Damaged,
+    pub(crate) flash_mode: Option<FlashMode>,
+}
+
+/// Checks the plain image that [`plain_of`] gives, and returns what speaks against it all the same. `payload_len` is the
+/// length of the payload in bytes. A gzip that cannot be inflated passes, unless a flash mode is expected.
 ///
 /// # Errors
 /// The errors of [`check`] and [`expect_flash_mode`].
 pub(crate) fn check_plain(
-    plain: Option<&[u8]>,
-    content: Content,
-    flash_mode: Option<FlashMode>,
-) -> Result<(), GuardError> {
-    let Some(plain) = plain else { return flash_mode.map_or(Ok(()), |_| Err(GuardError::NoFlashMode)) };
-    check(plain, content)?;
-    flash_mode.map_or(Ok(()), |mode| expect_flash_mode(plain, mode))
+    plain: Option<&Cow<'_, [u8]>>,
+    permitted: Permitted,
+) -> Result<Vec<ImageFinding>, GuardError> {
+    let Some(plain) = plain else {
+        return permitted.flash_mode.map_or(Ok(Vec::new()), |_| Err(GuardError::NoFlashMode));
+    };
+    // The image is recognised once: that takes a sum over all of it.
+    let kind = image::identify(plain);
+    let is_raw = matches!(plain, Cow::Borrowed(_));
+    if kind == Kind::Gzip && !is_raw {
+        return Err(GuardError::CompressedTwice);
+    }
+    let findings = match permitted.content {
+        Content::Firmware => finding::of_image(&kind, is_raw.then_some(plain.len())),
+        Content::Filesystem => Vec::new(),
+    };
+    let flash_mode = permitted.flash_mode.map_or(Ok(()), |mode| check_flash_mode(&kind, mode));
+    match check_kind(kind, permitted.content) {
+        Err(GuardError::Damaged(_) | GuardError::DamagedEsp32 { .. })
+            if permitted.damaged == Damaged::Allow => {}
+        checked => checked?,
+    }
+    flash_mode.map(|()| findings)
 }
 
 /// How an image relates to a build.
@@ -235,6 +324,8 @@ pub(crate) fn check_plain(
 pub enum BuildMatch {
     /// It is that build.
     Same,
+    /// It is that build, but one of them has padding at its end: blocks of a UF2 file have 256 bytes.
+    Padded,
     /// It is that build in another flash mode.
     OtherFlashMode,
     /// It is another build: stale, if it should have been made from this one.
@@ -251,6 +342,9 @@ pub fn build_match(image: &[u8], build: &[u8]) -> Result<BuildMatch, GunzipError
     if plain == build {
         return Ok(BuildMatch::Same);
     }
+    if is_padded(plain, build) || is_padded(build, plain) {
+        return Ok(BuildMatch::Padded);
+    }
     let mode = plain.get(2).copied().and_then(FlashMode::from_byte);
     if let Some(mode) = mode.filter(|_| plain.len() == build.len()) {
         let mut patched = build.to_vec();
@@ -259,6 +353,16 @@ pub fn build_match(image: &[u8], build: &[u8]) -> Result<BuildMatch, GunzipError
         }
     }
     Ok(BuildMatch::Other)
+}
+
+/// Whether `long` is `short` and the zeros that fill up its last block in a UF2 file: elf2uf2 of pico-sdk and picotool
+/// write whole pages of the flash.
+fn is_padded(long: &[u8], short: &[u8]) -> bool {
+    const PAGE: usize = 256;
+    let padding = long.strip_prefix(short);
+    !short.is_empty()
+        && long.len() == short.len().next_multiple_of(PAGE)
+        && padding.is_some_and(|padding| padding.iter().all(|&byte| byte == 0))
 }
 
 /// A raw image may end in a metadata block, which says how long the image is without it.

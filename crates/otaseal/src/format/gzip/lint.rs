@@ -136,8 +136,8 @@ impl fmt::Display for GzipFinding {
             Self::Header { error } => write!(f, "a device's boot loader cannot read its header: {error}"),
             Self::Unaligned { remainder } => write!(
                 f,
-                "the gzip's length is not a multiple of 4 (remainder {remainder}): esp8266 cores up to 3.1.2 refuse it \
-                 signed, with error 12"
+                "the gzip's length is not a multiple of 4 (remainder {remainder}): esp8266 cores 3.1.0 to 3.1.2 \
+                 refuse it signed, with error 12"
             ),
             Self::Time { seconds } => write!(f, "the gzip header has a time ({seconds} s since 1970)"),
             Self::FileName => f.write_str("the gzip header has a file name"),

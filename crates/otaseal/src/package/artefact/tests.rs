@@ -4,6 +4,7 @@ use super::*;
 use crate::format::metadata;
 use crate::key::PrivateKey;
 use crate::policy::continuity::WithoutKey;
+use crate::policy::guard::ImageFinding;
 use crate::profile::fit::Flash;
 use crate::testing::esp_image;
 use crate::{Options, PackageError, PackageReport, package};
@@ -119,4 +120,26 @@ fn metadata_are_in_what_is_signed_and_change_nothing_for_the_devices() {
     // The plain artefact is the build.
     bench.package(&["esp8266@3.1.2/unsigned"], labelled).unwrap();
     assert!(fs::read(bench.dir.path().join("dist/fw.bin")).unwrap() == esp_image());
+}
+
+#[test]
+fn what_some_devices_refuse_is_found_where_no_devices_are_named() {
+    let bench = Bench::new();
+    let findings = |image: &[u8], profiles: &[&str], change: &dyn Fn(&mut Options)| {
+        fs::write(bench.dir.path().join("fw.bin"), image).unwrap();
+        bench.package(profiles, change).unwrap().image_findings
+    };
+    let odd = [&esp_image()[..], b"config"].concat();
+    assert_eq!(findings(&odd, &[], &|_| ()), [ImageFinding::Unaligned { remainder: 2 }]);
+    assert_eq!(findings(&esp_image(), &[], &|_| ()), []);
+    assert_eq!(findings(b"an image for another chip", &[], &|_| ()), []);
+    // The verdicts of the devices say it, and name the core.
+    assert_eq!(findings(&odd, &["esp8266@3.1.2/unsigned"], &|_| ()), []);
+    // Metadata pad the raw image, and a gzip is padded in its header.
+    let labelled = |options: &mut Options| options.metadata = Some(metadata::Labels::default());
+    assert_eq!(findings(&odd, &[], &labelled), []);
+    let gzip = |options: &mut Options| options.artefacts = vec![ArtefactKind::Gz, ArtefactKind::GzSigned];
+    assert_eq!(findings(&odd, &[], &gzip), []);
+    let v2 = [b"\xea\x04\x02\x40\0\0\x10\x40", &[7; 100][..]].concat();
+    assert_eq!(findings(&v2, &[], &gzip), [ImageFinding::VendorV2]);
 }

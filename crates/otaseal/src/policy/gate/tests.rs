@@ -101,6 +101,18 @@ fn stream() -> Cursor<Vec<u8>> {
 }
 
 #[test]
+fn a_stream_that_begins_as_no_image_does_is_refused() {
+    let (key, policy) = (key(), Policy::default());
+    let gate = policy.open(Some(&key)).unwrap();
+    for start in [&b"\x7fELF\x01\x01\x01"[..], b"PK\x03\x04", b"<!DOCTYPE html>", b":00000001FF\n"] {
+        let mut stream = stream();
+        stream.get_mut()[..start.len()].copy_from_slice(start);
+        let refused = gate.judge(Candidate::read(stream).unwrap()).map(drop);
+        assert!(matches!(refused, Err(PolicyError::Guard(GuardError::NotAnImage { .. }))), "{refused:?}");
+    }
+}
+
+#[test]
 fn nothing_can_be_expected_of_a_stream_but_its_digest() {
     let key = key();
     let mut policy = Policy::default();

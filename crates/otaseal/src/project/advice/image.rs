@@ -4,11 +4,13 @@ use super::{Advice, Speaker};
 use crate::format::elf::ElfError;
 use crate::format::gzip::lint::GzipFinding;
 use crate::format::homie::TokenError;
+use crate::format::image::esp32::Esp32Damage;
 use crate::format::image::esp8266::Damage;
 use crate::format::image::uf2::Uf2Error;
+use crate::format::image::{Archive, Kind, TextEncoding};
 use crate::package::firmware::{FirmwareError, NotPlain};
 use crate::policy::continuity::ContinuityError;
-use crate::policy::guard::GuardError;
+use crate::policy::guard::{GuardError, ImageFinding};
 use crate::profile::fit::{Misfit, round_up};
 use crate::profile::{Assumption, Reason};
 use crate::sign::Scheme;
@@ -78,8 +80,7 @@ impl Advice for Damage {
         let text = match self {
             Self::NoSegments { .. } => "link a program into it: a device cannot start a header alone",
             Self::CutOff { .. } | Self::NoApplication => {
-                "build it again, or copy it again: the build or the copy stopped early. An ESP32 image looks like this \
-                 too; otaseal does not support it"
+                "build it again, or copy it again: the build or the copy stopped early"
             }
             Self::Checksum { .. } => "give the file that the build made: a byte of this one has changed",
             Self::AddressRange { .. } | Self::Overlap { .. } => {
@@ -91,6 +92,58 @@ impl Advice for Damage {
             }
         };
         text.into()
+    }
+}
+
+impl Advice for Esp32Damage {
+    fn advice(&self, _: Speaker) -> String {
+        let text = match self {
+            Self::CutOff { .. } | Self::NoHash => {
+                "build it again, or copy it again: the build or the copy stopped early"
+            }
+            Self::Checksum { .. } | Self::Hash { .. } => {
+                "give the file that the build made: a byte of this one has changed"
+            }
+        };
+        text.into()
+    }
+}
+
+impl Advice for ImageFinding {
+    fn advice(&self, _: Speaker) -> String {
+        let text = match self {
+            Self::Unaligned { .. } => {
+                "remove what stands behind the image, make its length a multiple of 4, or send the image \
+                 compressed"
+            }
+            Self::VendorV2 => {
+                "build an image that begins with E9, unless your firmware has an updater of its own"
+            }
+        };
+        text.into()
+    }
+}
+
+/// What to give in place of a file that is no image.
+fn instead_of(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::Elf(_) | Kind::Uf2(_) => {
+            "give the .bin of the same build, or convert this file: `otaseal package` makes a package of it"
+        }
+        Kind::IntelHex => "give the .bin or .elf of the same build",
+        Kind::Key(_) => "give the image here, and the key with --key",
+        Kind::Page => "check the address, and download the file again: a server sent this page instead of it",
+        Kind::LfsPointer => "fetch the file that it stands for with `git lfs pull`",
+        Kind::Archive { format: Archive::Zip | Archive::SevenZip | Archive::Tar } => {
+            "unpack it, and give the .bin or .elf that is in it"
+        }
+        Kind::Archive { .. } => {
+            "decompress it, and compress it with `otaseal compress` if you need to: devices inflate only gzip"
+        }
+        Kind::Text { encoding: TextEncoding::Base64 } => "decode it with `base64 -d`, and give the result",
+        Kind::Text { .. } => "decode it with `xxd -r -p`, and give the result",
+        Kind::Erased { .. } => "check the step that makes the file: erased flash looks like this",
+        _ => "check that this is the right file",
     }
 }
 
@@ -163,8 +216,6 @@ impl Advice for FirmwareError {
                 NotPlain::Compressed => {
                     "give the plain image: otaseal reads its tokens and makes the gzip itself".into()
                 }
-                NotPlain::IntelHex => "give the .bin or .elf of the same build".into(),
-                NotPlain::Key => "give the build first and the key with --key".into(),
             },
             Self::Uf2 { source, .. } => source.advice(speaker),
             Self::Guard { source, .. } => source.advice(speaker),
@@ -175,7 +226,12 @@ impl Advice for FirmwareError {
 impl Advice for GuardError {
     fn advice(&self, speaker: Speaker) -> String {
         match self {
+            Self::NotAnImage { kind } => instead_of(kind).into(),
+            Self::CompressedTwice => {
+                "give the inner gzip or the plain image: devices inflate once".into()
+            }
             Self::Damaged(damage) => damage.advice(speaker),
+            Self::DamagedEsp32 { damage, .. } => damage.advice(speaker),
             Self::FilesystemCutOff { .. } => {
                 "make the image again, or copy it again: this one would leave old bytes in the flash".into()
             }

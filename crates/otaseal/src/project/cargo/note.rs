@@ -2,6 +2,7 @@
 
 use crate::ledger::Recovered;
 use crate::package::evidence::SupportDoubt;
+use crate::policy::guard::ImageFinding;
 use crate::policy::lint::Finding;
 use otaseal_device::KeyId;
 use std::path::PathBuf;
@@ -33,6 +34,8 @@ pub enum Note {
     },
     /// Another fault of the key that signs.
     Key(Finding),
+    /// otaseal signed the firmware, and some devices refuse it.
+    Image(ImageFinding),
     /// otaseal signed the firmware, and warns about the keys in it.
     Continuity {
         /// A sentence without its full stop.

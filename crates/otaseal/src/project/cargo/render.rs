@@ -74,6 +74,7 @@ fn words(note: &Note) -> String {
             short(path)
         ),
         Note::Key(finding) => format!("warning: {finding}\n         ({})", finding.advice(Speaker::Hook)),
+        Note::Image(finding) => format!("warning: {finding}\n         ({})", finding.advice(Speaker::Hook)),
         Note::Continuity { warning } => {
             format!("warning: {warning}\n         (`cargo xtask pubkey` writes the key into the sources)")
         }

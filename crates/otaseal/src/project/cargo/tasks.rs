@@ -103,6 +103,7 @@ pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<SignedBuild
         options.evidence.sbom = Some(bill_of_materials(&project, request.timestamp)?);
     }
     let report = package(&options, &*keys.signer)?;
+    report.image_findings.iter().for_each(|finding| note(Note::Image(*finding)));
     for warning in report.continuity.warnings() {
         note(Note::Continuity { warning });
     }
