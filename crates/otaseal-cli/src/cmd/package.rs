@@ -204,7 +204,7 @@ fn options(args: &Package, chosen: &Chosen, key: &SigningKey, firmware: PathBuf)
     options.policy = args.policy.policy(settings, Some(key), Some(&options.firmware))?;
     settings.apply(&mut options);
     options.timestamp = args.timestamp;
-    args.device.describe(&mut options.devices, args.settings.given())?;
+    args.device.describe(&mut options.policy.devices, args.settings.given())?;
     Ok(options)
 }
 

@@ -49,6 +49,8 @@ pub(crate) struct Sign {
     #[arg(long, value_name = "OUT2")]
     legacy: Option<Place>,
     #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
     force: ForceArgs,
     #[command(flatten)]
     policy: PolicyArgs,
@@ -61,6 +63,7 @@ impl HasSettings for Sign {
 impl Sign {
     fn policy(&self, chosen: &Chosen, key: &SigningKey, input: Option<&Path>) -> Result<Policy, Failure> {
         let mut policy = self.policy.policy(&chosen.settings, Some(key), input)?;
+        self.device.describe(&mut policy.devices, self.settings.given())?;
         self.force.apply(&mut policy);
         Ok(policy)
     }

@@ -99,7 +99,7 @@ pub(super) fn make_for<P>(
                 Some(signed) => signed.parts(),
                 None => [payload.bytes(), &[]],
             };
-            let verdicts = options.devices.judge(parts, key);
+            let verdicts = options.policy.devices.judge(parts, key);
             if !verdicts.nobody_accepts() {
                 let mut hasher = Hasher::default();
                 parts.iter().for_each(|part| hasher.update(part));
@@ -120,7 +120,7 @@ pub(super) fn make_for<P>(
             file.payload = shared.clone();
         }
     }
-    for profile in &options.devices.profiles {
+    for profile in &options.policy.devices.profiles {
         if !made.iter().any(|file| file.artefact.accepted_by.contains(profile)) {
             let reasons = refusals.iter().filter_map(|artefact| artefact.reason(*profile)).collect();
             return Err(PackageError::NothingFor { profile: *profile, reasons });

@@ -31,7 +31,6 @@ use crate::policy::Policy;
 use crate::policy::continuity::Continuity;
 use crate::policy::guard::ImageFinding;
 use crate::policy::lint::Finding;
-use crate::profile::devices::Devices;
 use crate::sign::Signer;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -60,8 +59,6 @@ pub struct Options {
     pub set_flash_mode: Option<FlashMode>,
     /// Support, security and origin of the build, for the manifest. A bill of materials is copied into the package.
     pub evidence: Evidence,
-    /// The devices that the package is for. An artefact that none of them accepts is left out.
-    pub devices: Devices,
     /// Metadata for the payloads, inside the signed bytes. The plain artefact is not signed and stays as the build made
     /// it.
     pub metadata: Option<metadata::Labels>,
@@ -81,7 +78,6 @@ impl Options {
             policy: Policy::default(),
             set_flash_mode: None,
             evidence: Evidence::default(),
-            devices: Devices::default(),
             metadata: None,
         }
     }

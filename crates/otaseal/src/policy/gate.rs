@@ -10,7 +10,10 @@ use super::{Policy, Purpose};
 use crate::format::digest::{Sha256Digest, sha256};
 use crate::format::gzip::{self, lint as gzip_lint};
 use crate::format::layers::{Encoding, MAX_IMAGE, Payload};
+use crate::key::PublicKey;
 use crate::ledger::{self, Appended, Entry, LedgerError, NamedDigest};
+use crate::profile::Verdict;
+use crate::profile::devices::Devices;
 use crate::sign::{self, AlreadySigned, Output, Scheme, SignError, Signed, SignedImage, Signer, check_input};
 use otaseal_device::PayloadKind;
 use otaseal_device::layout::LENGTH_FIELD_LEN;
@@ -40,6 +43,12 @@ pub enum PolicyError {
     /// A boot loader that inflates this gzip bricks the device.
     #[error("{0}")]
     Gzip(gzip_lint::GzipFinding),
+    /// No device that was named accepts the signed image.
+    #[error("no device accepts the signed image: {}", reasons.join("; "))]
+    NoDevice {
+        /// The verdict of each kind of device.
+        reasons: Vec<String>,
+    },
     /// The payload does not hold the image that was judged.
     #[error("the payload holds another image than the one that was judged")]
     OtherPayload,
@@ -292,7 +301,11 @@ impl Permit<'_> {
         let signer = self.gate.signer()?;
         let policy = self.gate.policy;
         let signed = match &mut self.bytes {
-            Bytes::Memory(payload) => sign::sign_bytes(payload, outputs, signer)?,
+            Bytes::Memory(payload) => {
+                let signed = sign::sign_bytes(payload, outputs, signer)?;
+                ask_devices(&policy.devices, outputs, signer.public_key())?;
+                signed
+            }
             Bytes::Stream(stream) => sign::sign_stream(stream, outputs, signer, |tail, total, found| {
                 check_input(tail, total, policy.already_signed)?;
                 Ok::<_, PolicyError>(policy.expect.check_build(found)?)
@@ -331,6 +344,29 @@ impl Permit<'_> {
         check_input(tail(bytes), bytes.len() as u64, AlreadySigned::Refuse)?;
         Ok(sign::sign_in_memory(bytes, scheme, self.gate.signer()?)?)
     }
+}
+
+/// Asks the named devices about each signed image. At least one device accepts at least one of the images, and an image
+/// that nobody accepts is one that every device refuses by itself.
+fn ask_devices(devices: &Devices, outputs: &mut [Output<'_>], key: &PublicKey) -> Result<(), PolicyError> {
+    if devices.profiles.is_empty() {
+        return Ok(());
+    }
+    let (mut accepted, mut reasons) = (false, Vec::new());
+    for Output { file, .. } in outputs.iter_mut() {
+        let mut signed = Vec::new();
+        let read = file.rewind().and_then(|()| file.read_to_end(&mut signed)).and_then(|_| file.rewind());
+        read.map_err(SignError::Write)?;
+        let verdicts = devices.judge([&signed, &[]], key);
+        if !verdicts.nobody_accepts() {
+            accepted = true;
+        } else if verdicts.refused.iter().any(|refusal| !matches!(refusal.verdict, Verdict::Refuses { .. })) {
+            return Err(PolicyError::NoDevice { reasons: verdicts.reasons() });
+        } else {
+            reasons.extend(verdicts.reasons());
+        }
+    }
+    if accepted { Ok(()) } else { Err(PolicyError::NoDevice { reasons }) }
 }
 
 /// Whether a payload holds exactly this plain image.

@@ -15,6 +15,7 @@ pub use self::purpose::Purpose;
 
 use self::guard::{Content, Expected};
 use crate::ledger::Ledger;
+use crate::profile::devices::Devices;
 use crate::sign::AlreadySigned;
 
 /// The rules for signing an image. The default is for development: any key, firmware, nothing expected.
@@ -34,6 +35,9 @@ pub struct Policy {
     pub already_signed: AlreadySigned,
     /// Whether to sign a damaged image.
     pub damaged: Damaged,
+    /// The devices that get the signed image, if they are known. The policy refuses an image that harms one of them and
+    /// helps none.
+    pub devices: Devices,
     /// The ledger that gets a line for every signature. The policy refuses a release without a ledger.
     pub ledger: Option<Ledger>,
 }

@@ -47,6 +47,11 @@ pub(crate) struct Verdicts {
 }
 
 impl Verdicts {
+    /// Returns a line for each device that does not accept.
+    pub(crate) fn reasons(&self) -> Vec<String> {
+        self.refused.iter().map(|refusal| format!("{}: {}", refusal.profile, refusal.verdict)).collect()
+    }
+
     /// Returns whether there are devices, and none of them accepts.
     pub(crate) fn nobody_accepts(&self) -> bool {
         self.accepted.is_empty() && !self.refused.is_empty()

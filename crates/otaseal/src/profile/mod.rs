@@ -69,4 +69,6 @@ pub fn judge(image: &[u8], device: &Device<'_>) -> Judgement {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;

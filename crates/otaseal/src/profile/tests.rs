@@ -1,9 +1,11 @@
 //! Tests every row of the table with every kind of image. The expected errors come from the devices' sources.
 
+mod property;
+
 use super::*;
 use crate::format::gzip::{self, Effort, gzip};
 use crate::format::image::esp8266::FlashMode;
-use crate::key::PrivateKey;
+use crate::key::{PrivateKey, PublicKey};
 use crate::profile::fit::Flash;
 use crate::sign::Scheme;
 use crate::testing::{esp_image, esp_image_with};

@@ -181,7 +181,7 @@ fn md5(update: &Update<'_>, caller: Caller, course: &mut Course) -> Result<(), V
         Caller::Homie => matches!(update.behaviour.homie_md5, HomieMd5::Checked | HomieMd5::CheckedUnsigned),
     };
     let byte = update.image.get(2).copied().unwrap_or(0);
-    if !checks || !update.is_patched() || FlashMode::from_byte(byte).is_some() {
+    if !checks || !update.is_patched() || byte == 0xFF || FlashMode::from_byte(byte).is_some() {
         return Ok(());
     }
     let expected = Md5Digest::of(update.image);

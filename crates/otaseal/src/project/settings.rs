@@ -265,7 +265,7 @@ impl Settings {
     }
 
     fn apply_devices(&self, options: &mut Options) {
-        self.describe(&mut options.devices);
+        self.describe(&mut options.policy.devices);
         let expect = &mut options.policy.expect;
         expect.flash_mode = self.expect_flash_mode.or(expect.flash_mode);
         options.set_flash_mode = self.set_flash_mode.or(options.set_flash_mode);

@@ -36,7 +36,7 @@ impl Bench {
         let mut options = Options::new(self.dir.path().join("fw.bin"), self.dir.path().join("dist"));
         options.artefacts = ArtefactKind::ALL.to_vec();
         options.policy.continuity.without_key = WithoutKey::Allow;
-        options.devices.profiles = profiles.iter().map(|profile| profile.parse().unwrap()).collect();
+        options.policy.devices.profiles = profiles.iter().map(|profile| profile.parse().unwrap()).collect();
         change(&mut options);
         package(&options, &self.key)
     }
@@ -91,7 +91,7 @@ fn a_device_that_accepts_nothing_fails_the_package() {
     assert!(matches!(error, PackageError::NothingFor { .. }), "{error}");
     assert!(error.to_string().starts_with("esp8266@2.7.4 accepts none"), "{error}");
     let full = |options: &mut Options| {
-        options.devices.flash = Some(Flash { fs_start: 0x2_0000, installed: Some(0x2_0000) });
+        options.policy.devices.flash = Some(Flash { fs_start: 0x2_0000, installed: Some(0x2_0000) });
     };
     let error = bench.package(&["esp8266@3.1.2"], full).unwrap_err();
     assert!(error.to_string().contains("-100: Not Enough space"), "{error}");

@@ -2,11 +2,10 @@
 
 use super::*;
 use crate::format::gzip::{self, Effort, gzip};
+use crate::profile::model::eboot as model;
 use crate::project::advice::{Advice, Speaker};
 use crate::testing::{has_tool, skipped};
 use proptest::prelude::*;
-
-mod model;
 
 /// What becomes of a sound gzip that is staged right below the file system, as eboot of core 3.0.0 and later does it.
 fn check(packed: &[u8], fs_start: u32) -> Result<u64, Misfit> {

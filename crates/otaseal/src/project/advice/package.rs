@@ -44,6 +44,11 @@ impl Advice for PolicyError {
             Self::Guard(error) => error.advice(speaker),
             Self::Continuity(error) => error.advice(speaker),
             Self::Gzip(finding) => finding.advice(speaker),
+            Self::NoDevice { .. } => {
+                "nothing was signed: make the artefacts that the devices accept with `otaseal \
+                                      package`, or name other devices with --for"
+                    .into()
+            }
             Self::OtherPayload | Self::NoSigner => "report this bug; otaseal signed nothing".into(),
             Self::Sign(error) => error.advice(speaker),
         }

@@ -255,15 +255,23 @@ settings! {
         ..PACKAGE
     }
 
-    /// Devices that the package is for, a list: esp8266@VERSION, arduino-pico, homie-mqtt or otaseal-device; add
-    /// /unsigned to one that has no key
+    /// Devices that get the firmware, a list: esp8266@VERSION, arduino-pico, homie-mqtt or otaseal-device; add /unsigned
+    /// to one that has no key
     ///
-    /// otaseal makes an artefact only if one of these devices accepts it. Without `artefacts`, it tries all kinds.
-    "for" devices: Vec<Profile> as List { value: "DEVICES", is_list: true, ..DEVICES }
+    /// otaseal makes an artefact only if one of these devices accepts it. Without `artefacts`, it tries all kinds. `sign`
+    /// refuses an image that none of them accepts.
+    "for" devices: Vec<Profile> as List {
+        value: "DEVICES",
+        is_list: true,
+        both: &[XtaskSign, Package, Sign],
+        file_only: &[Attach, SigningPy],
+        ..DEVICES
+    }
     /// Flash layout of the devices, by its name in the Arduino core, such as 4m1m
     "flash-layout" flash_layout: FlashLayout as Parsed {
         value: "LAYOUT",
-        both: &[XtaskSign, Package, Verify],
+        both: &[XtaskSign, Package, Sign, Verify],
+        file_only: &[Attach, SigningPy],
         ..DEVICES
     }
     /// Ways in which updates reach the devices, a list: http, espota, form
@@ -274,14 +282,16 @@ settings! {
         value: "WAYS",
         is_list: true,
         default: "every way that a device has",
-        both: &[XtaskSign, Package, Verify],
+        both: &[XtaskSign, Package, Sign, Verify],
+        file_only: &[Attach, SigningPy],
         ..DEVICES
     }
     /// Mode in which the devices read their flash: qio, qout, dio or dout
     "flash-mode" flash_mode: FlashMode as Parsed {
         value: "MODE",
         default: "expect-flash-mode, else the mode of the image",
-        both: &[XtaskSign, Package, Verify],
+        both: &[XtaskSign, Package, Sign, Verify],
+        file_only: &[Attach, SigningPy],
         ..DEVICES
     }
     /// Refuse an image of another flash mode, also inside a gzip: qio, qout, dio or dout

@@ -136,11 +136,15 @@ fn what_is_said_of_devices_reaches_the_options() {
     let mut options = Options::new("x.bin", "dist");
     read(FILE_NAME, FULL).1.unwrap().apply(&mut options);
     assert_eq!(
-        options.devices.profiles.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        options.policy.devices.profiles.iter().map(ToString::to_string).collect::<Vec<_>>(),
         ["esp8266@2.7.4", "homie-mqtt@3.1.2"]
     );
-    assert_eq!(options.devices.flash_bytes, Some(4 << 20));
-    assert_eq!(options.devices.flash_mode, Some(FlashMode::Dout), "not what images are expected to be");
+    assert_eq!(options.policy.devices.flash_bytes, Some(4 << 20));
+    assert_eq!(
+        options.policy.devices.flash_mode,
+        Some(FlashMode::Dout),
+        "not what images are expected to be"
+    );
     assert_eq!(options.policy.expect.flash_mode, Some(FlashMode::Dio));
     assert_eq!(options.set_flash_mode, Some(FlashMode::Dio));
     let request = options.metadata.unwrap();
@@ -154,7 +158,7 @@ fn what_is_said_of_devices_reaches_the_options() {
     };
     let all = apply("for = [\"arduino-pico\"]");
     assert_eq!(all.artefacts, ArtefactKind::ALL, "everything is tried");
-    assert_eq!(apply("expect-flash-mode = \"qio\"").devices.flash_mode, Some(FlashMode::Qio));
+    assert_eq!(apply("expect-flash-mode = \"qio\"").policy.devices.flash_mode, Some(FlashMode::Qio));
     assert!(apply("board = \"b\"").metadata.is_some(), "a board is said in metadata");
     assert!(apply("metadata = false\nboard = \"b\"").metadata.is_none());
     for (text, line) in [

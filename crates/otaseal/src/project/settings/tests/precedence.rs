@@ -65,9 +65,9 @@ fn settings_that_belong_together_come_from_one_level() {
 
     let mut options = Options::new("x.bin", "dist");
     settings("expect-flash-mode = 'dio'").or(settings("flash-mode = 'qio'")).apply(&mut options);
-    assert_eq!(options.devices.flash_mode, Some(FlashMode::Dio));
+    assert_eq!(options.policy.devices.flash_mode, Some(FlashMode::Dio));
     settings("flash-mode = 'dout'").or(settings("expect-flash-mode = 'dio'")).apply(&mut options);
-    assert_eq!(options.devices.flash_mode, Some(FlashMode::Dout));
+    assert_eq!(options.policy.devices.flash_mode, Some(FlashMode::Dout));
 
     for implied in ["board = 'b'", "min-base-version = '1'"] {
         let mut options = Options::new("x.bin", "dist");

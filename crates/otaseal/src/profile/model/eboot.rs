@@ -7,7 +7,7 @@ const SECTOR: usize = 4096;
 
 /// How copying ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(in crate::profile) enum End {
     /// With these bytes at address 0.
     Installed(Vec<u8>),
     /// With a stream that made no sense any more.
@@ -15,7 +15,7 @@ pub(super) enum End {
 }
 
 /// Copies the gzip that is staged at `start` to address 0. The boot loader of core 2.7 erases first.
-pub(super) fn install(packed: &[u8], start: usize, flash_len: usize, erases_first: bool) -> End {
+pub(in crate::profile) fn install(packed: &[u8], start: usize, flash_len: usize, erases_first: bool) -> End {
     let mut eboot = Eboot::new(packed, start, flash_len);
     eboot.erases_first = erases_first;
     match eboot.run() {
@@ -25,7 +25,7 @@ pub(super) fn install(packed: &[u8], start: usize, flash_len: usize, erases_firs
 }
 
 /// Address of the first sector whose writing destroys a byte that is read later.
-pub(super) fn first_loss(packed: &[u8], start: usize, erases_first: bool) -> Option<usize> {
+pub(in crate::profile) fn first_loss(packed: &[u8], start: usize, erases_first: bool) -> Option<usize> {
     // On a chip with a second copy of the file that nothing overwrites, reading goes on to its end.
     let mut eboot = Eboot::new(packed, start, 0);
     eboot.pristine = Some(packed.to_vec());
@@ -43,7 +43,7 @@ pub(super) fn first_loss(packed: &[u8], start: usize, erases_first: bool) -> Opt
         .map(|(_, sector)| *sector)
 }
 
-struct Eboot {
+pub(in crate::profile) struct Eboot {
     flash: Vec<u8>,
     pristine: Option<Vec<u8>>,
     start: usize,
@@ -62,6 +62,8 @@ struct Eboot {
     window: Vec<u8>,
     written: usize,
     erases_first: bool,
+    /// Whether the last block of the stream has ended.
+    ended: bool,
 }
 
 impl Eboot {
@@ -70,6 +72,13 @@ impl Eboot {
         let end = (start + packed.len()).max(raw_len).max(flash_len).next_multiple_of(SECTOR);
         let mut flash = vec![0x55; end];
         flash[start..start + packed.len()].copy_from_slice(packed);
+        Self::on(flash, start, packed.len(), false)
+    }
+
+    /// On this flash, with a file of so many bytes at `start`.
+    pub(in crate::profile) fn on(flash: Vec<u8>, start: usize, stored: usize, erases_first: bool) -> Self {
+        let end = start + stored;
+        let raw_len = u32::from_le_bytes(flash[end - 4..end].try_into().unwrap()) as usize;
         Self {
             flash,
             pristine: None,
@@ -85,7 +94,28 @@ impl Eboot {
             writes: Vec::new(),
             window: Vec::new(),
             written: 0,
-            erases_first: false,
+            erases_first,
+            ended: false,
+        }
+    }
+
+    /// The flash after the copy, which ends where the stream does, or where it makes no sense any more.
+    pub(in crate::profile) fn boot(mut self) -> Vec<u8> {
+        let header = &self.flash[self.start..];
+        let readable = header[2] == 8 && header[3] & 0xE0 == 0;
+        if readable && (1..=i32::MAX as usize).contains(&self.raw_len) {
+            let _ = self.run();
+            self.last_sector();
+        }
+        self.flash
+    }
+
+    /// Where the stream ends early, eboot fills the sector with FF. The sectors behind it are not simulated.
+    fn last_sector(&mut self) {
+        if self.ended && self.window.len() > self.written {
+            let mut sector = self.window[self.written..].to_vec();
+            sector.resize(SECTOR, 0xFF);
+            self.flash[self.written..self.written + SECTOR].copy_from_slice(&sector);
         }
     }
 
@@ -228,6 +258,7 @@ impl Eboot {
                 _ => return None,
             }
             if last == 1 {
+                self.ended = true;
                 break;
             }
         }
