@@ -7,7 +7,7 @@ use otaseal_device::{Reject, layout};
 
 use super::eboot::Unpacked;
 use super::{Assumption, Behaviour, Device, GzipSupport, Reason, SignatureCheck, Verdict, updater};
-use crate::format::image::{self, Kind, esp8266::FlashMode};
+use crate::format::image::{self, Esp8266File, Kind, TrailerGuess, esp8266::FlashMode};
 use crate::key::PublicKey;
 use crate::sign::{Scheme, bearssl, verify};
 
@@ -55,9 +55,20 @@ impl<'a> Update<'a> {
         }
     }
 
-    /// The kind of the file, as it was built.
+    /// The kind of the file, as it was built: without its trailer, whose bytes are no part of a cut image. An image that
+    /// fills the file to its end has no trailer, whatever its last bytes look like.
     pub(super) fn kind(&self) -> &Kind {
-        self.kind.get_or_init(|| image::identify(self.image))
+        self.kind.get_or_init(|| {
+            let image = self.image;
+            let whole = image::identify(image);
+            let fills = |file: &Esp8266File| file.is_intact() && file.end() == Some(image.len());
+            match trailer_of(image) {
+                Some(guess) if !matches!(&whole, Kind::Esp8266(file) if fills(file)) => {
+                    image::identify(&image[..image.len() - layout::trailer_len(guess.signature_len)])
+                }
+                _ => whole,
+            }
+        })
     }
 
     /// Whether the Updater changes byte 2 of the file while it writes.
@@ -101,8 +112,7 @@ impl<'a> Update<'a> {
             SignatureCheck::Legacy => Scheme::Legacy,
             _ => Scheme::Pkcs1v15Sha256,
         };
-        let tail = &stored[stored.len().saturating_sub(layout::LENGTH_FIELD_LEN)..];
-        let guess = image::trailer(tail, stored.len() as u64);
+        let guess = trailer_of(stored);
         let Some(key) = self.device.key else {
             return match guess {
                 None => refuse(Reason::NotSigned { key_given: false }),
@@ -143,6 +153,11 @@ impl<'a> Update<'a> {
         }
         Reason::Rejected(reject)
     }
+}
+
+/// What the end of a file looks like.
+pub(super) fn trailer_of(bytes: &[u8]) -> Option<TrailerGuess> {
+    image::trailer(&bytes[bytes.len().saturating_sub(layout::LENGTH_FIELD_LEN)..], bytes.len() as u64)
 }
 
 /// `Updater::_writeBuffer`: on its way to the flash, byte 2 of a file becomes the device's flash mode, unless the first

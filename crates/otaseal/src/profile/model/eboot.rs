@@ -196,6 +196,9 @@ impl Eboot {
                 while self.byte()? != 0 {}
             }
         }
+        if flags & 2 != 0 {
+            let _crc16 = [self.byte()?, self.byte()?];
+        }
         self.erase();
         while !self.done() {
             let last = self.bit()?;

@@ -110,8 +110,7 @@ impl Case {
             Flaw::Crc => image[0x1014] ^= 0x55,
             Flaw::ApplicationData => *image.last_mut().unwrap() ^= 0x55,
             Flaw::BootLoaderData => image[0x11] ^= 0x55,
-            // More than a trailer, whose bytes would take the place of the lost ones.
-            Flaw::CutOff => image.truncate(image.len() - 400),
+            Flaw::CutOff => image.truncate(image.len() - 17),
             Flaw::FirstByte => image[0] = 0xEA,
         }
         (image, matches!(self.flaw, Flaw::NoWords | Flaw::Crc | Flaw::ApplicationData))
@@ -171,16 +170,17 @@ fn seen(case: &Case, device: &Esp8266, sent: &Sent, plain: &[u8], boots: bool) -
     }
     // eboot writes as many bytes as the gzip says, also into the filesystem.
     let stated = match case.packing {
-        Packing::Length(by) => (plain.len() as i64 + i64::from(by)) as usize,
+        // Below zero, it is no length at all.
+        Packing::Length(by) => plain.len().saturating_add_signed(by as isize),
         _ => plain.len(),
     };
-    let intact = flash[device.fs_start..].iter().all(|byte| *byte == 0x46)
-        && !(gzip && stated.next_multiple_of(4096) > device.fs_start);
+    let intact = flash[device.fs_start..].iter().all(|byte| *byte == 0x46);
     if !flash.starts_with(&meant) {
         let old = flash.starts_with(&device.running) && intact;
         return if old { "keeps" } else { "bricks" }.into();
     }
-    if !intact || case.flaw == Flaw::FirstByte {
+    let beyond = gzip && stated.next_multiple_of(4096) > device.fs_start;
+    if !intact || beyond || case.flaw == Flaw::FirstByte {
         return "bricks".into();
     }
     if !boots {
