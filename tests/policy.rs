@@ -232,7 +232,10 @@ fn bench() -> Bench {
 
 /// Runs a caller in its own bench. Returns the exit code and the error.
 fn run(caller: &Caller, image: &str, key: &str, options: &[&str]) -> (Bench, i32, String) {
-    let bench = bench();
+    run_in(bench(), caller, image, key, options)
+}
+
+fn run_in(bench: Bench, caller: &Caller, image: &str, key: &str, options: &[&str]) -> (Bench, i32, String) {
     let private = format!("{key}.pem");
     bench.openssl(&format!("dgst -sha256 -sign {private} -out signature {image}"));
     let arguments: Vec<String> = caller
@@ -310,4 +313,28 @@ fn every_caller_refuses_what_the_policy_refuses() {
         }
     }
     assert!(wrong.is_empty(), "{} entries of the table are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// `digest` has no signature yet, so no device can be asked. `attach` asks.
+#[test]
+fn every_signer_refuses_an_image_that_no_named_device_accepts() {
+    const ROOM: &str = "for = ['esp8266@3.1.2']\nvia = ['http']\nflash-layout = '4m1m'\n";
+    const SMALL_CHIP: &str = "for = ['esp8266@3.1.2']\nvia = ['http']\nflash-layout = '512k'\n";
+    let signers = CALLERS.iter().filter(|caller| caller.name != "digest");
+    for (caller, settings, refused) in signers.flat_map(|it| [(it, ROOM, false), (it, SMALL_CHIP, true)]) {
+        let bench = bench();
+        let cargo = bench.read("Cargo.toml");
+        let metadata = ["\n[workspace.metadata.otaseal]\n", settings].concat();
+        bench.write("Cargo.toml", &[&cargo, metadata.as_bytes()].concat());
+        bench.write("otaseal.toml", settings.as_bytes());
+        // The keys in the image are not what is asked here.
+        let mut keyed = [bench.read("esp8266.bin"), bench.read("keys/other.public.pem")].concat();
+        keyed.resize(keyed.len().next_multiple_of(4), b'\n');
+        bench.write("keyed.esp8266.bin", &keyed);
+        let (bench, code, error) = run_in(bench, caller, "keyed.esp8266.bin", "keys/other", &[]);
+        let says = ["no device accepts the signed image", "accepts none of the artefacts"];
+        assert_eq!(says.iter().any(|says| error.contains(says)), refused, "{}: {error}", caller.name);
+        assert_eq!(code != 0, refused, "{}: {error}", caller.name);
+        assert_eq!(made(&bench).is_empty(), refused, "{}", caller.name);
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::KeyInfo;
 use crate::batch::{self, BatchArgs, OneOrMany, Summary};
+use crate::cmd::device::DeviceArgs;
 use crate::error::Failure;
 use crate::io::{Content, Place, Sink, check_places};
 use crate::ledger::{self, Entered};

@@ -171,3 +171,31 @@ fn the_digest_of_the_build_counts_where_the_image_was_taken_out_of_one() {
         ));
     }
 }
+
+#[test]
+fn an_image_that_harms_the_named_devices_is_not_signed() {
+    let key = key();
+    let image = crate::testing::esp_image();
+    let packed = crate::format::gzip::gzip(&image, Effort::Fast).unwrap();
+    let with = |profiles: &[&str], chip: u32, bytes: &[u8]| {
+        let mut policy = Policy::default();
+        policy.devices.profiles = profiles.iter().map(|profile| profile.parse().unwrap()).collect();
+        policy.devices.flash_bytes = Some(chip);
+        policy.continuity.without_key = WithoutKey::Allow;
+        let gate = policy.open(Some(&key)).unwrap();
+        let mut permit = gate.judge(Candidate::new(bytes)).unwrap();
+        sign(&mut permit)
+    };
+    let refused = |result: Result<Vec<u8>, PolicyError>| match result {
+        Err(PolicyError::NoDevice { reasons }) => reasons.join("; "),
+        other => panic!("{other:?}"),
+    };
+    assert!(with(&["esp8266@3.1.2"], 4 << 20, &packed).is_ok());
+    assert!(refused(with(&["esp8266@3.1.2"], 1 << 20, &packed)).contains("last update"));
+    assert!(refused(with(&["esp8266@2.7.4"], 4 << 20, &packed)).contains("bricks"));
+    assert!(refused(with(&["homie-mqtt"], 4 << 20, &packed)).contains("400 BAD_FIRMWARE"));
+    // One that accepts is enough.
+    assert!(with(&["esp8266@2.7.4", "esp8266@3.1.2"], 4 << 20, &packed).is_ok());
+    assert!(with(&["esp8266@2.7.4", "homie-mqtt"], 4 << 20, &image).is_ok());
+    assert!(with(&[], 1 << 20, &packed).is_ok(), "no device is named");
+}
