@@ -138,7 +138,7 @@ pub(super) fn make_for<P>(
         ImageFinding::Unaligned { .. } => made.iter().any(is_signed_raw),
         _ => true,
     };
-    image_findings.retain(|finding| options.policy.devices.profiles.is_empty() && counts(finding));
+    image_findings.retain(counts);
     let mut manifest = manifest_of(&firmware, &tokens, signer, &continuity, options);
     manifest.artefacts = made.iter().map(|file| file.artefact.clone()).collect();
     drop(permit);

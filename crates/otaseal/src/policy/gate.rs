@@ -187,6 +187,9 @@ impl<'a> Gate<'a> {
         };
         drop(plain);
         let gzip = lint_gzip(&payload)?;
+        // Named devices are asked themselves. These findings are about devices that somebody may have.
+        let (findings, gzip) =
+            if self.policy.devices.profiles.is_empty() { (findings, gzip) } else { (Vec::new(), None) };
         Ok(Permit { gate: self, bytes: Bytes::Memory(payload), continuity, findings, gzip })
     }
 
@@ -281,12 +284,12 @@ impl Permit<'_> {
         self.continuity.as_ref()
     }
 
-    /// Returns findings about the image: some devices refuse it.
+    /// Returns findings about the image: some devices refuse it. If the policy names devices, there are none.
     pub fn image_findings(&self) -> &[ImageFinding] {
         &self.findings
     }
 
-    /// Returns the fault for which some cores refuse the gzip.
+    /// Returns the fault for which some cores refuse the gzip. If the policy names devices, there is none.
     pub fn gzip_finding(&self) -> Option<&gzip_lint::GzipFinding> {
         self.gzip.as_ref()
     }
