@@ -46,6 +46,8 @@ pub enum GzipFinding {
     TrailingBytes {
         /// Number of bytes.
         count: usize,
+        /// The file's last four bytes as a number: the boot loader takes it for the length of the content.
+        stated: u32,
     },
     /// The length at the end is not the length of the content.
     WrongLength {
@@ -66,7 +68,9 @@ pub enum GzipFinding {
         #[serde(serialize_with = "as_text")]
         error: GunzipError,
     },
-    /// The device cannot read the header: it keeps its old firmware, without a message.
+    /// The CRC16 of the header is wrong. No boot loader checks it.
+    WrongHeaderCrc,
+    /// The boot loader cannot read the header: the device keeps its old firmware, without a message.
     Header {
         /// What is wrong with it.
         #[serde(serialize_with = "as_text")]
@@ -99,6 +103,7 @@ impl GzipFinding {
         match self {
             Self::SecondMember { .. }
             | Self::TrailingBytes { .. }
+            | Self::WrongHeaderCrc
             | Self::WrongLength { .. }
             | Self::WrongCrc
             | Self::TooLong
@@ -119,21 +124,30 @@ impl fmt::Display for GzipFinding {
                 "a second gzip member begins at offset {offset}: a device unpacks only the first, to the \
                  length in the last"
             ),
-            Self::TrailingBytes { count } => write!(
+            Self::TrailingBytes { count, stated } => write!(
                 f,
-                "{count} bytes follow the gzip trailer: a device reads the length from the file's last four bytes"
+                "{count} bytes follow the gzip trailer, and the boot loader takes the file's last four bytes for the \
+                 length of the content: {}",
+                Written(*stated)
             ),
             Self::WrongLength { stated, actual } => write!(
                 f,
-                "the length in the gzip trailer is {stated} bytes, but the content has {actual}: a device writes {stated}"
+                "the length in the gzip trailer is {stated} bytes, but the content has {actual}: {}",
+                Written(*stated)
             ),
-            Self::WrongCrc => {
-                f.write_str("the CRC32 in the gzip trailer is not that of the content; no device checks it")
+            Self::WrongCrc => f.write_str(
+                "the CRC32 in the gzip trailer is not that of the content: no device checks it, so a device installs \
+                 the damage",
+            ),
+            Self::WrongHeaderCrc => {
+                f.write_str("the CRC16 in the gzip header is wrong: the file is damaged, and no device checks it")
             }
             Self::TooLong => write!(f, "the content is longer than {} MiB", MAX_CONTENT >> 20),
-            Self::Empty => f.write_str("the gzip has no content"),
-            Self::Corrupt { error } => write!(f, "a device stops in the middle of installing it: {error}"),
-            Self::Header { error } => write!(f, "a device's boot loader cannot read its header: {error}"),
+            Self::Empty => write!(f, "the gzip has no content: {}", Written(0)),
+            Self::Corrupt { error } => write!(f, "the boot loader stops in the middle of installing it: {error}"),
+            Self::Header { error } => {
+                write!(f, "the boot loader cannot read its header ({error}): {}", Written(0))
+            }
             Self::Unaligned { remainder } => write!(
                 f,
                 "the gzip's length is not a multiple of 4 (remainder {remainder}): esp8266 cores 3.1.0 to 3.1.2 \
@@ -145,6 +159,18 @@ impl fmt::Display for GzipFinding {
             Self::System { number } => {
                 write!(f, "the gzip header names the system on which it was made ({number})")
             }
+        }
+    }
+}
+
+/// What a boot loader does with this length: it takes the number for a signed one.
+struct Written(u32);
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1..=0x7FFF_FFFF => write!(f, "it writes {} bytes", self.0),
+            _ => f.write_str("the device reports success and keeps the old firmware"),
         }
     }
 }
@@ -221,15 +247,17 @@ fn objection(gzip: &[u8], error: GunzipError) -> GzipFinding {
             let offset = gzip.len().saturating_sub(len);
             match gzip.get(offset..) {
                 Some([0x1f, 0x8b, ..]) => GzipFinding::SecondMember { offset },
-                _ => GzipFinding::TrailingBytes { count: len },
+                _ => {
+                    let stated = gzip.last_chunk().map_or(0, |length| u32::from_le_bytes(*length));
+                    GzipFinding::TrailingBytes { count: len, stated }
+                }
             }
         }
         GunzipError::Crc { .. } => GzipFinding::WrongCrc,
         GunzipError::Size { stated, actual } => GzipFinding::WrongLength { stated, actual },
         GunzipError::TooLong { .. } => GzipFinding::TooLong,
-        GunzipError::HeaderCrc { .. } | GunzipError::Corrupt { .. } | GunzipError::Truncated => {
-            GzipFinding::Corrupt { error }
-        }
+        GunzipError::HeaderCrc { .. } => GzipFinding::WrongHeaderCrc,
+        GunzipError::Corrupt { .. } | GunzipError::Truncated => GzipFinding::Corrupt { error },
     }
 }
 

@@ -1,7 +1,7 @@
 //! Tests every fault of a gzip, and compares the verdict with Python's zlib, which knows nothing of otaseal.
 
 use super::*;
-use crate::format::gzip::{Effort, gzip};
+use crate::format::gzip::{Effort, gzip, header_len};
 use crate::project::advice::{Advice, Speaker};
 use crate::testing::has_tool;
 
@@ -54,10 +54,23 @@ fn every_flaw_has_its_name() {
     assert_eq!(findings(b""), ["header"]);
     assert_eq!(findings(&good[..end - 4]), ["corrupt"]);
     assert_eq!(findings(&good[..end / 2 / 4 * 4]), ["corrupt"]);
+    let mut hashed = good.clone();
+    let body = header_len(&good).unwrap();
+    hashed[3] |= 2;
+    hashed.splice(body..body, [0; 2]);
+    assert_eq!(findings(&hashed), ["wrong-header-crc", "unaligned"]);
     assert_eq!(findings(&with(4, 9)), ["time"]);
     assert_eq!(findings(&with(9, 3)), ["system"]);
     assert_eq!(findings(&with(3, good[3] | 1)), ["text"]);
     assert_eq!(findings(&gzip(b"", Effort::Fast).unwrap()), ["empty"]);
+}
+
+#[test]
+fn the_effect_of_a_length_is_said() {
+    let effect = |tail: [u8; 4]| lint(&[&good()[..], &tail].concat()).objection().unwrap().to_string();
+    assert!(effect([0; 4]).ends_with("keeps the old firmware"));
+    assert!(effect([0xFF; 4]).ends_with("keeps the old firmware"));
+    assert!(effect([0, 1, 0, 0]).ends_with("it writes 256 bytes"));
 }
 
 #[test]
