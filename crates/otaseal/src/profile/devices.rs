@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::format::image::esp8266::FlashMode;
 use crate::key::PublicKey;
 use crate::profile::fit::Flash;
-use crate::profile::{self, Device, Profile, Verdict, Via};
+use crate::profile::{self, Device, PartitionScheme, Profile, Verdict, Via};
 
 /// The devices that a package is made for. Without profiles, nothing is judged and nothing is left out.
 #[derive(Debug, Clone, Default)]
@@ -21,8 +21,11 @@ pub struct Devices {
     pub flash_bytes: Option<u32>,
     /// The size of the flash chip that the header of the running image names, in bytes.
     pub running_flash_bytes: Option<u32>,
-    /// Free bytes of their file system, where an updater stores the file there.
+    /// Free bytes that they report: those of their file system, if the updater stores the file there, or of the
+    /// partition for the next update.
     pub free_bytes: Option<u32>,
+    /// Their partitions.
+    pub partitions: Option<PartitionScheme>,
     /// The mode in which they read their flash.
     pub flash_mode: Option<FlashMode>,
     /// The ways in which updates reach them. `None`: every way that a device has.
@@ -67,6 +70,7 @@ impl Devices {
             flash_bytes: self.flash_bytes,
             running_flash_bytes: self.running_flash_bytes,
             free_bytes: self.free_bytes,
+            partitions: self.partitions,
             flash_mode: self.flash_mode,
             via: self.via.as_deref(),
             ..Device::new(profile, key)

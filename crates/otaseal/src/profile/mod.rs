@@ -13,28 +13,33 @@
 //! | `arduino-pico` | DigestInfo | yes | yes | unchanged | any | - |
 //! | `homie-mqtt@CORE` | as the core | no | no | as the core | as the core | as the core |
 //! | `otaseal-device` | DigestInfo | - | - | unchanged | any | - |
+//! | `esp32@CORE`, `esp32c3@CORE`, … | none | no | no | unchanged | any | - |
+//! | `tasmota-esp8266` | none | yes | bricks | patched; gzip is not | any | - |
 //!
 //! [`judge`] runs the updater's own steps, in its order, and then the boot loader's. A device without a key
 //! (`/unsigned`) checks no signature, and takes a trailer for part of the file. That is harmless behind a plain image,
-//! and deadly behind a gzip.
+//! and deadly behind a gzip. A chip of the ESP32 family, and Tasmota, are such devices with and without `/unsigned`.
 
 pub mod devices;
 mod eboot;
+pub mod esp32;
 pub mod fit;
 mod homie;
 mod own;
 mod pico;
 mod reason;
 mod table;
+mod tasmota;
 mod update;
 mod updater;
 mod verdict;
 mod way;
 
+pub use esp32::{Esp32Core, PartitionScheme};
 pub use reason::{Assumption, Reason};
 pub use table::{
-    Behaviour, CORES, CoreVersion, Fact, GzipSupport, HomieMd5, NEWEST_CORE, OTASEAL_DEVICE, PICO, Profile,
-    SignatureCheck, UnknownProfile, Updater,
+    ARDUINO_ESP32, Behaviour, CORES, CoreVersion, Fact, GzipSupport, HomieMd5, NEWEST_CORE, OTASEAL_DEVICE,
+    PICO, Profile, SignatureCheck, TASMOTA, UnknownProfile, Updater,
 };
 pub use verdict::{Device, Judgement, Verdict, WayVerdict};
 pub use way::Via;
@@ -55,15 +60,19 @@ pub fn judge(image: &[u8], device: &Device<'_>) -> Judgement {
         let verdict = match (device.profile.updater, way) {
             (Updater::Esp8266(_), Some(via)) => updater::judge(&update, Caller::Via(via), &mut course),
             (Updater::Pico, Some(via)) => pico::judge(&update, via, &mut course),
+            (Updater::Esp32(core), Some(via)) => esp32::judge(&update, core, via, &mut course),
+            (Updater::Tasmota, Some(via)) => tasmota::judge(&update, via, &mut course),
             (Updater::HomieMqtt(_), _) => homie::judge(&update, &mut course),
             _ => own::judge(&update, &mut course),
         };
         let Course { passed, assumed } = course;
-        let verdict = verdict.err().unwrap_or(Verdict::Accepts);
-        Judgement { verdict, by_way: Vec::new(), passed, assumed }
+        Judgement { passed, assumed, ..Judgement::of(verdict.err().unwrap_or(Verdict::Accepts)) }
     };
     if ways.is_empty() {
-        return run(None);
+        return match device.profile.ways() {
+            [] => run(None),
+            _ => Judgement::of(Verdict::Unknown { reason: Reason::NoSuchWay }),
+        };
     }
     Judgement::of_ways(ways.iter().map(|&via| (via, run(Some(via)))).collect(), device.via.is_some())
 }

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::fit::Misfit;
 use crate::format::gzip::lint::GzipFinding;
+use crate::format::image::esp32::{ChipRevision, Esp32Chip, Esp32Damage};
 use crate::format::image::esp8266::{Damage, FlashMode};
 use crate::sign::Scheme;
 
@@ -133,6 +134,40 @@ pub enum Reason {
         /// What it is, with its article.
         found: String,
     },
+    /// The file is longer than the partition for it, or than the space that a form announces.
+    Partition {
+        /// Length of the file in bytes.
+        needed: u64,
+        /// Room for it in bytes.
+        size: u64,
+    },
+    /// The device has no partition for an update.
+    NoUpdatePartition,
+    /// The device has one partition for programs, which is the running one.
+    NoSecondPartition,
+    /// The image is for another chip than the device has.
+    OtherChip {
+        /// The image's chip.
+        image: &'static str,
+        /// The device's chip.
+        device: Esp32Chip,
+    },
+    /// The image for a chip of the ESP32 family is damaged.
+    DamagedEsp32 {
+        /// The damage.
+        damage: Esp32Damage,
+    },
+    /// The file is no image for a chip of the ESP32 family.
+    NotEsp32 {
+        /// What it is, with its article.
+        found: String,
+    },
+    /// The file has the contents of a whole flash: the boot loader stands first.
+    WholeFlash,
+    /// The file does not fit beside the running Tasmota.
+    BesideTasmota(Misfit),
+    /// No update reaches the device in the ways that are used.
+    NoSuchWay,
     /// The metadata block cannot be read.
     Metadata(MetadataError),
 }
@@ -213,6 +248,23 @@ impl fmt::Display for Reason {
             Self::ForEsp8266 => f.write_str("it is an image for the ESP8266"),
             Self::Damaged { part, damage } => write!(f, "{part} is damaged: {damage}"),
             Self::NotEsp8266 { part, found } => write!(f, "{part} is {found}, not an ESP8266 image"),
+            Self::Partition { needed, size } => {
+                write!(f, "the file has {needed} bytes, and there is room for {size}: {} too many", needed - size)
+            }
+            Self::NoUpdatePartition => f.write_str("the device has no partition for an update"),
+            Self::NoSecondPartition => {
+                f.write_str("the device has one partition for programs, and its program runs from there")
+            }
+            Self::OtherChip { image, device } => {
+                write!(f, "the image is for the {image}, but the device is an {device}")
+            }
+            Self::DamagedEsp32 { damage } => damage.fmt(f),
+            Self::NotEsp32 { found } => write!(f, "{found} is not an image for the ESP32 family"),
+            Self::WholeFlash => f.write_str(
+                "it is a copy of the whole flash: the boot loader stands first, and cannot be started as a program",
+            ),
+            Self::BesideTasmota(misfit) => misfit.fmt(f),
+            Self::NoSuchWay => f.write_str("no update reaches this device in the named ways"),
             Self::Metadata(error) => error.fmt(f),
         }
     }
@@ -253,6 +305,15 @@ pub enum Assumption {
     ProgramBelowFileSystem,
     /// The size of the file system is not known: the file has room in it.
     FileSystem,
+    /// The size of the partition for the update is not known: the file has room in it.
+    Partition,
+    /// The revision of the chip is not known: it is at least this one, which the image demands.
+    ChipRevision {
+        /// The oldest revision.
+        min: ChipRevision,
+    },
+    /// The device was built without `UPDATE_SIGN`. It would refuse every file that otaseal signs.
+    NoUpdateSign,
 }
 
 impl fmt::Display for Assumption {
@@ -272,6 +333,11 @@ impl fmt::Display for Assumption {
             Self::Md5Sent => f.write_str("the server sends the file's MD5 (x-MD5)"),
             Self::ProgramBelowFileSystem => f.write_str("the program ends before the file system begins"),
             Self::FileSystem => f.write_str("its file system has room for the file"),
+            Self::Partition => f.write_str("the partition for the update has room for the file"),
+            Self::ChipRevision { min } => write!(f, "the chip has revision {min} or a newer one"),
+            Self::NoUpdateSign => {
+                f.write_str("the device checks no signature: it was built without UPDATE_SIGN, as by default")
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::Via;
+use super::{Esp32Core, Via};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// How an updater checks a signature, if the device was built with a public key.
@@ -142,6 +142,13 @@ pub const PICO: Behaviour = Behaviour {
 /// A device with this project's own verifier. Its firmware decides what to do with a payload.
 pub const OTASEAL_DEVICE: Behaviour = Behaviour { title: "otaseal-device", ..PICO };
 
+/// arduino-esp32. Its updater is another one: see `esp32`.
+pub const ARDUINO_ESP32: Behaviour = Behaviour { title: "arduino-esp32", homie_md5: NotApplicable, ..OLDEST };
+
+/// Tasmota on an ESP8266: core 2.7.4, which never gets a key.
+pub const TASMOTA: Behaviour =
+    Behaviour { title: "Tasmota on an ESP8266", signature: Unchecked, homie_md5: NotApplicable, ..CORE_2_7 };
+
 /// The newest release of the esp8266 core, for profiles without a version.
 pub const NEWEST_CORE: CoreVersion = CoreVersion(3, 1, 2);
 
@@ -180,6 +187,10 @@ pub enum Updater {
     HomieMqtt(CoreVersion),
     /// This project's verifier.
     OtasealDevice,
+    /// The `Update` class of arduino-esp32.
+    Esp32(Esp32Core),
+    /// Tasmota on an ESP8266.
+    Tasmota,
 }
 
 /// A fact about one device.
@@ -190,6 +201,8 @@ pub enum Fact {
     Layout,
     /// How much space is free.
     FreeSpace,
+    /// How its flash is divided into partitions.
+    Partitions,
     /// The size of the image that runs.
     Installed,
     /// The size of its flash chip.
@@ -204,8 +217,9 @@ pub enum Fact {
 
 /// A kind of device: its updater, and whether it was built with a public key.
 ///
-/// As text: `esp8266@2.7.4`, `arduino-pico`, `homie-mqtt` (on the newest core) or `homie-mqtt@2.7.4`, `otaseal-device`.
-/// For a build without a key, `/unsigned` follows one of the first three.
+/// As text: `esp8266@2.7.4`, `arduino-pico`, `homie-mqtt` (on the newest core) or `homie-mqtt@2.7.4`, `otaseal-device`,
+/// `esp32c3@3.x` or `esp32c3@3.3.8`, `tasmota-esp8266`. For a build without a key, `/unsigned` follows one of the first
+/// three. The last three never have a key that otaseal signs for, and the suffix changes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Profile {
@@ -222,13 +236,16 @@ impl Profile {
             Updater::Esp8266(core) | Updater::HomieMqtt(core) => core.behaviour(),
             Updater::Pico => PICO,
             Updater::OtasealDevice => OTASEAL_DEVICE,
+            Updater::Esp32(_) => ARDUINO_ESP32,
+            Updater::Tasmota => TASMOTA,
         }
     }
 
     /// Returns the ways in which an update can reach it. A device whose updater has one way of its own has none here.
     pub fn ways(&self) -> &'static [Via] {
         match self.updater {
-            Updater::Esp8266(_) | Updater::Pico => Via::ALL,
+            Updater::Esp8266(_) | Updater::Pico | Updater::Esp32(_) => Via::ALL,
+            Updater::Tasmota => &[Via::Http, Via::Form],
             Updater::HomieMqtt(_) | Updater::OtasealDevice => &[],
         }
     }
@@ -236,10 +253,13 @@ impl Profile {
     /// Tells whether a fact about one device of this kind can change its verdict.
     pub fn looks_at(&self, fact: Fact) -> bool {
         match (self.updater, fact) {
-            (Updater::Esp8266(_), _) => true,
-            (Updater::HomieMqtt(_), fact) => fact != Fact::Via,
+            (Updater::Esp8266(_) | Updater::Tasmota, fact) => fact != Fact::Partitions,
+            (Updater::HomieMqtt(_), fact) => !matches!(fact, Fact::Via | Fact::Partitions),
             // A device sends both numbers together. Only the free space counts.
             (Updater::Pico, fact) => matches!(fact, Fact::FreeSpace | Fact::Installed | Fact::Via),
+            (Updater::Esp32(_), fact) => {
+                matches!(fact, Fact::Partitions | Fact::FreeSpace | Fact::Installed | Fact::Via)
+            }
             (Updater::OtasealDevice, _) => false,
         }
     }
@@ -257,6 +277,8 @@ impl fmt::Display for Profile {
             Updater::HomieMqtt(core) => write!(f, "homie-mqtt@{core}"),
             Updater::Pico => f.write_str("arduino-pico"),
             Updater::OtasealDevice => f.write_str("otaseal-device"),
+            Updater::Esp32(core) => return core.fmt(f),
+            Updater::Tasmota => return f.write_str("tasmota-esp8266"),
         }?;
         if self.has_key { Ok(()) } else { f.write_str("/unsigned") }
     }
@@ -298,24 +320,33 @@ impl FromStr for Profile {
             Some((name, version)) => (name, Some(version)),
             None => (name, None),
         };
-        let version = match version {
-            Some(version) => Some(
-                core_version(version)
-                    .ok_or_else(|| wrong("the version of a core is three numbers, such as 2.7.4"))?,
-            ),
-            None => None,
+        if let Some(found) = Esp32Core::read(name, version) {
+            return Ok(Self { updater: Updater::Esp32(found.map_err(wrong)?), has_key: false });
+        }
+        let core = |version| {
+            core_version(version)
+                .ok_or_else(|| wrong("the version of a core is three numbers, such as 2.7.4"))
         };
         let updater = match (name, version) {
-            ("esp8266", Some(core)) => Updater::Esp8266(core),
+            ("esp8266", Some(version)) => Updater::Esp8266(core(version)?),
             ("esp8266", None) => {
                 return Err(wrong("say which version of the core the device runs, such as esp8266@2.7.4"));
             }
-            ("homie-mqtt", core) => Updater::HomieMqtt(core.unwrap_or(NEWEST_CORE)),
+            ("homie-mqtt", Some(version)) => Updater::HomieMqtt(core(version)?),
+            ("homie-mqtt", None) => Updater::HomieMqtt(NEWEST_CORE),
             ("arduino-pico", None) => Updater::Pico,
             ("otaseal-device", None) if has_key => Updater::OtasealDevice,
             ("otaseal-device", None) => return Err(wrong("it always has a key")),
-            ("arduino-pico" | "otaseal-device", Some(_)) => return Err(wrong("it has no versions")),
-            _ => return Err(wrong("expected esp8266@VERSION, arduino-pico, homie-mqtt or otaseal-device")),
+            ("tasmota-esp8266", None) => return Ok(Self { updater: Updater::Tasmota, has_key: false }),
+            ("arduino-pico" | "otaseal-device" | "tasmota-esp8266", Some(_)) => {
+                return Err(wrong("it has no versions"));
+            }
+            _ => {
+                return Err(wrong(
+                    "expected esp8266@VERSION, arduino-pico, homie-mqtt, otaseal-device, esp32@VERSION (or esp32c3, \
+                     esp32s3, …) or tasmota-esp8266",
+                ));
+            }
         };
         Ok(Self { updater, has_key })
     }

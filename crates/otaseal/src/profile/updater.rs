@@ -197,7 +197,7 @@ fn md5(update: &Update<'_>, caller: Caller, course: &mut Course) -> Result<(), V
 }
 
 /// Tells whether a header names a larger chip than the device has. A size that the header's table does not know passes.
-fn larger_chip(update: &Update<'_>, image: &[u8], course: &mut Course) -> Option<Reason> {
+pub(super) fn larger_chip(update: &Update<'_>, image: &[u8], course: &mut Course) -> Option<Reason> {
     let stated = image::esp8266::stated_flash_bytes(image)?;
     match update.device.flash_bytes {
         Some(real) if stated > real => Some(Reason::ChipSize { stated, real }),

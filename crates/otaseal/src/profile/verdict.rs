@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Assumption, Profile, Reason, Via};
+use super::{Assumption, PartitionScheme, Profile, Reason, Via};
 use crate::format::image::esp8266::FlashMode;
 use crate::key::PublicKey;
 use crate::profile::fit::Flash;
@@ -23,8 +23,11 @@ pub struct Device<'k> {
     pub flash_bytes: Option<u32>,
     /// Size of the flash chip that the header of the running image names, in bytes.
     pub running_flash_bytes: Option<u32>,
-    /// Free bytes of its file system, where an updater stores the file there.
+    /// Free bytes that it reports: those of its file system, if its updater stores the file there, or of the partition
+    /// for the next update.
     pub free_bytes: Option<u32>,
+    /// Its partitions.
+    pub partitions: Option<PartitionScheme>,
     /// The mode in which it reads its flash.
     pub flash_mode: Option<FlashMode>,
     /// The ways in which files reach it, if they are known. Those that its updater does not have do not count.
@@ -41,6 +44,7 @@ impl<'k> Device<'k> {
             flash_bytes: None,
             running_flash_bytes: None,
             free_bytes: None,
+            partitions: None,
             flash_mode: None,
             via: None,
         }
@@ -173,6 +177,11 @@ pub struct WayVerdict {
 }
 
 impl Judgement {
+    /// A verdict for which no step was taken.
+    pub(super) fn of(verdict: Verdict) -> Self {
+        Self { verdict, by_way: Vec::new(), passed: Vec::new(), assumed: Vec::new() }
+    }
+
     /// Returns the worst verdict of all ways.
     pub fn worst(&self) -> &Verdict {
         let ways = self.by_way.iter().map(|way| &way.verdict);

@@ -338,6 +338,23 @@ impl Advice for Reason {
             Self::NotFlashContents { .. } | Self::ForEsp8266 => "send the .bin of the build",
             Self::Damaged { .. } => "build it again, and check every build step after the linker",
             Self::Metadata(_) => "package it again",
+            Self::Partition { .. } => {
+                "make the image smaller, or write a partition scheme with larger program partitions by cable"
+            }
+            Self::NoUpdatePartition | Self::NoSecondPartition => {
+                "write it by cable, with a partition scheme that has two program partitions"
+            }
+            Self::OtherChip { .. } => "build the image for the device's chip",
+            Self::DamagedEsp32 { damage } => return damage.advice(speaker),
+            Self::NotEsp32 { .. } => "send the .bin that esptool elf2image made",
+            Self::WholeFlash => {
+                "send the .bin of the application alone, which the build has beside the merged one"
+            }
+            Self::BesideTasmota(_) => {
+                "send a gzip of it, or install the -minimal build first, which leaves more room; a pull does that by \
+                 itself if the server has the file with -minimal in its name"
+            }
+            Self::NoSuchWay => "name a way that the device has with --via",
         };
         text.into()
     }
@@ -355,6 +372,9 @@ impl Advice for Assumption {
             Self::Md5Sent => "without it, the device does not compare the MD5",
             Self::ProgramBelowFileSystem => "compare its size with the program's part of the flash",
             Self::FileSystem => "add --free-space, and otaseal checks it",
+            Self::Partition => "add --partition-scheme or --free-space, and otaseal checks it",
+            Self::ChipRevision { .. } => "esptool chip-id shows it",
+            Self::NoUpdateSign => "with it, the device takes only files that arduino-esp32's own tool signed",
         };
         text.into()
     }

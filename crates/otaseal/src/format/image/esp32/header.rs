@@ -12,7 +12,7 @@ pub(super) const LEN: usize = 24;
 const MAX_SEGMENTS: u8 = 16;
 
 /// A chip of the ESP32 family, by the number in the header. `Display` names it as esptool does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(into = "&'static str")]
 pub struct Esp32Chip(u16);
 
@@ -35,7 +35,8 @@ pub(super) const CHIPS: [(u16, &str); 14] = [
 ];
 
 impl Esp32Chip {
-    pub(super) fn from_id(id: u16) -> Option<Self> {
+    /// Returns the chip of a number in the header. Returns `None` for a number that esptool does not know.
+    pub fn from_id(id: u16) -> Option<Self> {
         CHIPS.iter().any(|(known, _)| *known == id).then_some(Self(id))
     }
 
