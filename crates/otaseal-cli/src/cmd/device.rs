@@ -18,8 +18,8 @@ pub(crate) struct DeviceArgs {
     #[arg(long, value_name = "BYTES", conflicts_with = "running")]
     installed_size: Option<u32>,
     /// Free space in bytes that the device reports (x-ESP8266-free-space); use it instead of the flash layout. For an
-    /// arduino-pico, the free bytes of its filesystem
-    #[arg(long, value_name = "BYTES", conflicts_with = "flash-layout")]
+    /// arduino-pico, the free bytes of its filesystem; for an ESP32, the size of the partition (x-ESP32-free-space)
+    #[arg(long, value_name = "BYTES", conflicts_with_all = ["flash-layout", "partition-scheme"])]
     free_space: Option<u32>,
     /// Size of the flash chip in bytes that the device reports (x-ESP8266-chip-size)
     /// [default: the chip of --flash-layout]
@@ -49,7 +49,7 @@ impl DeviceArgs {
         devices.running_flash_bytes = self.running_flash_size.or(devices.running_flash_bytes);
         if let Some(free) = self.free_space {
             devices.free_bytes = Some(free);
-            (devices.flash, devices.flash_bytes) = (None, None);
+            (devices.flash, devices.flash_bytes, devices.partitions) = (None, None, None);
             if uses(&devices.profiles, Fact::Layout) {
                 devices.flash = Some(flash_of(free, installed)?);
             }
@@ -72,6 +72,7 @@ impl DeviceArgs {
             (self.running.is_some(), "--running", Fact::Running),
             (self.running_flash_size.is_some(), "--running-flash-size", Fact::Running),
             (given.flash_layout.is_some(), "--flash-layout", Fact::Layout),
+            (given.partition_scheme.is_some(), "--partition-scheme", Fact::Partitions),
             (given.via.is_some(), "--via", Fact::Via),
         ];
         let unused = options.into_iter().find(|(is_given, _, fact)| *is_given && !uses(profiles, *fact));

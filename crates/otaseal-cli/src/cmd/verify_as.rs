@@ -17,8 +17,8 @@ use std::fmt;
 /// The device for the verdict.
 #[derive(Debug, Args)]
 pub(crate) struct AsDevice {
-    /// Judge as this device's updater and boot loader do: esp8266@VERSION, arduino-pico, homie-mqtt or
-    /// otaseal-device; add /unsigned if the device has no key
+    /// Judge as this device's updater and boot loader do: esp8266@VERSION, arduino-pico, homie-mqtt,
+    /// otaseal-device, esp32@VERSION (or esp32c3, esp32s3, ...), tasmota-esp8266; add /unsigned if the device has no key
     #[arg(long = "as", value_name = "DEVICE", conflicts_with = "legacy")]
     pub(crate) profile: Option<Profile>,
     #[command(flatten)]

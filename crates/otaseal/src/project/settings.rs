@@ -258,6 +258,7 @@ impl Settings {
             devices.flash = Some(Flash::new(layout.fs_start));
             devices.flash_bytes = Some(layout.flash_bytes);
         }
+        devices.partitions = self.partition_scheme.or(devices.partitions);
         if self.via.is_some() {
             devices.via.clone_from(&self.via);
         }

@@ -60,6 +60,7 @@ fn a_package_holds_what_its_devices_accept() {
     assert_eq!(bench.made(&["esp8266@3.1.2"]), [".signed", ".gz.signed"]);
     assert_eq!(bench.made(&["esp8266@3.1.2/unsigned"]), ["", ".gz", ".signed", ".legacy_sig"]);
     assert_eq!(bench.made(&["homie-mqtt"]), [".signed"]);
+    assert_eq!(bench.made(&["tasmota-esp8266"]), ["", ".gz", ".signed", ".legacy_sig"]);
     assert_eq!(bench.made(&["esp8266@2.5.1", "esp8266@3.1.2"]), [".signed", ".gz.signed", ".legacy_sig"]);
 }
 

@@ -351,7 +351,7 @@ impl Advice for Reason {
                 "send the .bin of the application alone, which the build has beside the merged one"
             }
             Self::BesideTasmota(_) => {
-                "send a gzip of it, or install the -minimal build first, which leaves more room; a pull does that by \
+                "send a gzip instead of a plain image, or install the -minimal build first; a pull does that by \
                  itself if the server has the file with -minimal in its name"
             }
             Self::NoSuchWay => "name a way that the device has with --via",

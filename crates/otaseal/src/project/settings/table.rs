@@ -14,7 +14,7 @@ use crate::format::metadata::Label;
 use crate::package::ArtefactKind;
 use crate::package::evidence::{Advisory, SupportDate};
 use crate::profile::fit::FlashLayout;
-use crate::profile::{Profile, Via};
+use crate::profile::{PartitionScheme, Profile, Via};
 use crate::sign::command::{CommandInput, SigningCommand};
 use serde::Deserializer;
 use std::ffi::OsStr;
@@ -255,8 +255,11 @@ settings! {
         ..PACKAGE
     }
 
-    /// Devices that get the firmware, a list: esp8266@VERSION, arduino-pico, homie-mqtt or otaseal-device; add /unsigned
-    /// to one that has no key
+    /// Devices that get the firmware, a list: esp8266@VERSION, arduino-pico, homie-mqtt, otaseal-device, esp32@VERSION (or
+    /// esp32c3, esp32s3, ...), tasmota-esp8266; add /unsigned to one that has no key
+    ///
+    /// The version of an ESP32 core is 1.x, 2.x, 3.x or a release such as 3.3.8. For devices of the ESP32 family and for
+    /// Tasmota, /unsigned changes nothing: they check no signature that otaseal makes.
     ///
     /// otaseal makes an artefact only if one of these devices accepts it. Without `artefacts`, it tries all kinds. `sign`
     /// refuses an image that none of them accepts.
@@ -270,6 +273,13 @@ settings! {
     /// Flash layout of the devices, by its name in the Arduino core, such as 4m1m
     "flash-layout" flash_layout: FlashLayout as Parsed {
         value: "LAYOUT",
+        both: &[XtaskSign, Package, Sign, Verify],
+        file_only: &[Attach, SigningPy],
+        ..DEVICES
+    }
+    /// Partition scheme of ESP32 devices, by its name in arduino-esp32, such as min_spiffs
+    "partition-scheme" partition_scheme: PartitionScheme as Parsed {
+        value: "SCHEME",
         both: &[XtaskSign, Package, Sign, Verify],
         file_only: &[Attach, SigningPy],
         ..DEVICES

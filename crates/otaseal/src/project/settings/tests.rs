@@ -49,6 +49,7 @@ effort = "max"
 max-gap = 4096
 for = ["esp8266@2.7.4", "homie-mqtt"]
 flash-layout = "4m1m"
+partition-scheme = "min_spiffs"
 via = ["http", "espota"]
 flash-mode = "dout"
 expect-flash-mode = "DIO"
@@ -145,6 +146,7 @@ fn what_is_said_of_devices_reaches_the_options() {
         Some(FlashMode::Dout),
         "not what images are expected to be"
     );
+    assert_eq!(options.policy.devices.partitions.unwrap().name, "min_spiffs");
     assert_eq!(options.policy.expect.flash_mode, Some(FlashMode::Dio));
     assert_eq!(options.set_flash_mode, Some(FlashMode::Dio));
     let request = options.metadata.unwrap();
@@ -164,6 +166,7 @@ fn what_is_said_of_devices_reaches_the_options() {
     for (text, line) in [
         ("\nfor = [\"esp32\"]", 2),
         ("flash-layout = \"9m\"", 1),
+        ("partition-scheme = \"9m\"", 1),
         ("name = \"x\"\n\nflash-mode = \"fast\"", 3),
         ("board = \"../x\"", 1),
     ] {
