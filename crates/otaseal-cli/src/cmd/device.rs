@@ -7,7 +7,7 @@ use otaseal::format::image::esp8266::stated_flash_bytes;
 use otaseal::format::image::{self, Kind};
 use otaseal::format::layers::{self, MAX_IMAGE};
 use otaseal::profile::devices::Devices;
-use otaseal::profile::fit::{Flash, fs_start_of_device};
+use otaseal::profile::fit::{FileSystemArea, Flash, fs_start_of_device};
 use otaseal::profile::{Fact, Profile};
 use otaseal::project::settings::Settings;
 
@@ -25,6 +25,10 @@ pub(crate) struct DeviceArgs {
     /// [default: the chip of --flash-layout]
     #[arg(long, value_name = "BYTES")]
     chip_size: Option<u32>,
+    /// Size of the device's filesystem in bytes, for a filesystem image
+    /// [default: the filesystem of --flash-layout]
+    #[arg(long, value_name = "BYTES")]
+    filesystem_size: Option<u32>,
     /// The image that the device runs now: its size, flash mode and flash size count
     #[arg(long, value_name = "FILE")]
     running: Option<Place>,
@@ -49,12 +53,14 @@ impl DeviceArgs {
         devices.running_flash_bytes = self.running_flash_size.or(devices.running_flash_bytes);
         if let Some(free) = self.free_space {
             devices.free_bytes = Some(free);
-            (devices.flash, devices.flash_bytes, devices.partitions) = (None, None, None);
+            (devices.flash, devices.flash_bytes) = (None, None);
+            (devices.partitions, devices.filesystem) = (None, None);
             if uses(&devices.profiles, Fact::Layout) {
                 devices.flash = Some(flash_of(free, installed)?);
             }
         }
         devices.flash_bytes = self.chip_size.or(devices.flash_bytes);
+        devices.filesystem = self.filesystem_size.map(FileSystemArea::new).or(devices.filesystem);
         if self.installed_size.is_some() && devices.flash.is_none() && devices.free_bytes.is_none() {
             return Err(Failure::usage(
                 "--installed-size needs the flash layout or the free space",
@@ -71,8 +77,10 @@ impl DeviceArgs {
             (self.chip_size.is_some(), "--chip-size", Fact::Chip),
             (self.running.is_some(), "--running", Fact::Running),
             (self.running_flash_size.is_some(), "--running-flash-size", Fact::Running),
+            (self.filesystem_size.is_some(), "--filesystem-size", Fact::FileSystem),
             (given.flash_layout.is_some(), "--flash-layout", Fact::Layout),
             (given.partition_scheme.is_some(), "--partition-scheme", Fact::Partitions),
+            (given.atomic_fs_update.is_some(), "--atomic-fs-update", Fact::AtomicFsUpdate),
             (given.via.is_some(), "--via", Fact::Via),
         ];
         let unused = options.into_iter().find(|(is_given, _, fact)| *is_given && !uses(profiles, *fact));

@@ -111,7 +111,9 @@ impl fmt::Display for Inspected {
             }
         }
         if let Some(installed) = &self.installed {
-            writeln!(f, "reports  {} (MD5, in the image's own flash mode)", installed.md5)?;
+            if let Some(md5) = installed.md5 {
+                writeln!(f, "reports  {md5} (MD5, in the image's own flash mode)")?;
+            }
             if installed.bytes_behind > 0 {
                 let (size, behind) = (installed.size_bytes, installed.bytes_behind);
                 writeln!(

@@ -120,7 +120,9 @@ impl fmt::Display for Packaged {
             writeln!(f, "         {}, bill of materials", sbom.file)?;
         }
         removed.iter().try_for_each(|file| writeln!(f, "removed  {file} (of the earlier package)"))?;
-        writeln!(f, "MD5      {} (a device that runs this reports it)", manifest.installed.md5)?;
+        if let Some(md5) = manifest.installed.md5 {
+            writeln!(f, "MD5      {md5} (a device that runs this reports it)")?;
+        }
         if let Some(mode) = manifest.installed.flash_mode {
             writeln!(f, "mode     {mode}")?;
         }

@@ -5,7 +5,8 @@ use crate::error::{Exit, Failure};
 use crate::io::Place;
 use crate::report::Outcome;
 use clap::Args;
-use otaseal::format::layers::MAX_IMAGE;
+use otaseal::format::image::Content;
+use otaseal::format::layers::{self, MAX_IMAGE};
 use otaseal::key::PublicKey;
 use otaseal::profile::devices::Devices;
 use otaseal::profile::{Judgement, Profile, Verdict, WayVerdict, judge};
@@ -21,6 +22,9 @@ pub(crate) struct AsDevice {
     /// otaseal-device, esp32@VERSION (or esp32c3, esp32s3, ...), tasmota-esp8266; add /unsigned if the device has no key
     #[arg(long = "as", value_name = "DEVICE", conflicts_with = "legacy")]
     pub(crate) profile: Option<Profile>,
+    /// What the image is sent as: firmware or filesystem [default: filesystem if it is recognised as one]
+    #[arg(long, value_name = "KIND", requires = "profile")]
+    as_kind: Option<Content>,
     #[command(flatten)]
     facts: DeviceArgs,
 }
@@ -29,6 +33,8 @@ pub(crate) struct AsDevice {
 pub(crate) struct JudgedAs {
     image: String,
     device: Profile,
+    /// What the image is sent as.
+    content: Content,
     #[serde(flatten)]
     verdict: Verdict,
     /// Advice for a verdict against the image.
@@ -41,12 +47,13 @@ pub(crate) struct JudgedAs {
 }
 
 impl JudgedAs {
-    fn new(image: &Place, device: Profile, judgement: Judgement) -> Self {
+    fn new(image: &Place, device: Profile, content: Content, judgement: Judgement) -> Self {
         let Judgement { verdict, by_way, passed, assumed, .. } = judgement;
         let assumed = assumed.iter().map(|what| format!("{what} ({})", what.advice(Speaker::Program)));
         Self {
             image: image.name(),
             device,
+            content,
             help: verdict.reason().map(|reason| reason.advice(Speaker::Program)),
             verdict,
             by_way,
@@ -87,10 +94,14 @@ impl fmt::Display for JudgedAs {
                 writeln!(f, "last-update: {device} installs it and takes no update after it")?
             }
             Verdict::InstallsButWillNotBoot { .. } => {
-                writeln!(f, "installs-but-will-not-boot: {device} installs it and does not start it")?;
+                let fails = if self.content == Content::Filesystem { "mount" } else { "start" };
+                writeln!(f, "installs-but-will-not-boot: {device} installs it and does not {fails} it")?;
             }
             Verdict::Bricks { .. } => writeln!(f, "bricks   {device}")?,
             _ => writeln!(f, "accepted by {device}")?,
+        }
+        if self.content == Content::Filesystem {
+            writeln!(f, "sent as  filesystem")?;
         }
         if let (Some(reason), Some(help)) = (self.verdict.reason(), &self.help) {
             writeln!(f, "because  {reason}")?;
@@ -122,7 +133,7 @@ pub(crate) fn run(
     settings.describe(&mut devices);
     devices.profiles = vec![profile];
     args.facts.describe(&mut devices, given)?;
-    let device = devices.device(profile, keys.first());
+    let mut device = devices.device(profile, keys.first());
     let bytes = image.read(MAX_IMAGE)?;
     if bytes.len() > MAX_IMAGE {
         return Err(Failure::new(
@@ -130,12 +141,14 @@ pub(crate) fn run(
             "check that this is the right file: no supported device has that much flash",
         ));
     }
+    let found = || layers::unpack(&bytes).map_or(Content::Firmware, |layers| Content::of(&layers.plain));
+    device.content = args.as_kind.unwrap_or_else(found);
     let judgement = judge(&bytes, &device);
     match judgement.verdict {
         Verdict::Unknown { reason } => Err(Failure::new(
             format_args!("otaseal cannot judge {image} as {profile} does: {reason}"),
             reason.advice(Speaker::Program),
         )),
-        _ => Ok(JudgedAs::new(image, profile, judgement)),
+        _ => Ok(JudgedAs::new(image, profile, device.content, judgement)),
     }
 }

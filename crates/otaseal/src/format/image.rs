@@ -4,6 +4,7 @@
 //! recognised image may still be damaged further on, and a file that ends in something like a trailer may be no signed
 //! image. Use [`otaseal_device`] to verify.
 
+mod content;
 pub mod esp32;
 pub mod esp8266;
 mod filesystem;
@@ -19,6 +20,7 @@ use serde::Serialize;
 use super::key_file::{self, Recognised};
 use crate::format::elf::Machine;
 
+pub use self::content::Content;
 pub use self::esp32::Esp32Image;
 pub use self::esp8266::Esp8266File;
 pub use self::filesystem::{LittleFs, Spiffs};

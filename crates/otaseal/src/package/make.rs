@@ -99,7 +99,7 @@ pub(super) fn make_for<P>(
                 Some(signed) => signed.parts(),
                 None => [payload.bytes(), &[]],
             };
-            let verdicts = options.policy.devices.judge(parts, key);
+            let verdicts = options.policy.devices.judge(parts, options.policy.content, key);
             if !verdicts.nobody_accepts() {
                 let mut hasher = Hasher::default();
                 parts.iter().for_each(|part| hasher.update(part));
@@ -183,7 +183,8 @@ fn manifest_of(
         version: tokens.version.as_ref().map(|token| token.value.to_string()),
         brand: tokens.brand.as_ref().map(|token| token.value.to_string()),
         source: firmware.source().clone(),
-        installed: Installed::of(firmware.bytes()),
+        content: options.policy.content,
+        installed: Installed::sent_as(firmware.bytes(), options.policy.content),
         key: manifest::Key { id: key.id(), size: key.size() },
         example_key: published_keys::published_at(key.id()).is_some(),
         carries: Some(continuity.keys().iter().map(|key| key.key_id).collect()),

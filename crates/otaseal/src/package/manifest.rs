@@ -8,7 +8,7 @@ mod read;
 
 use crate::format::digest::{Digests, Md5Digest, Sha256Digest, sha256};
 use crate::format::image::esp8266::FlashMode;
-use crate::format::image::{self, Kind};
+use crate::format::image::{self, Content, Kind};
 use crate::format::layers::Encoding;
 use crate::key::KeySize;
 use crate::output::pretty_json;
@@ -46,6 +46,9 @@ pub struct Manifest {
     pub version: Option<String>,
     /// Homie brand, where the image has one. A device without a brand says "Homie".
     pub brand: Option<String>,
+    /// The kind of the image. A manifest of firmware does not say it, as those of older versions of otaseal.
+    #[serde(default, skip_serializing_if = "Content::is_firmware")]
+    pub content: Content,
     /// The build.
     pub source: Source,
     /// The contents of the flash after the update.
@@ -87,8 +90,10 @@ pub struct Installed {
     /// Size of the image in bytes, as the device counts it.
     pub size_bytes: u64,
     /// MD5 of the plain, unsigned image. A device of the image's own flash mode reports it as `$fw/checksum` (Homie)
-    /// and `x-ESP8266-sketch-md5` (HTTP), whichever artefact it received.
-    pub md5: Md5Digest,
+    /// and `x-ESP8266-sketch-md5` (HTTP), whichever artefact it received. `None` for a filesystem image: no device
+    /// reports the MD5 of its filesystem.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub md5: Option<Md5Digest>,
     /// SHA-256 of the same bytes. A rebuild must give the same.
     pub sha256: Sha256Digest,
     /// Bytes behind the image in the plain artefact. 0 where the device counts the whole file.
@@ -126,7 +131,7 @@ impl Installed {
         let counted = if sketch.len() < plain.len() { Digests::of(sketch) } else { whole };
         let mut installed = Self {
             size_bytes: counted.size_bytes,
-            md5: counted.md5,
+            md5: Some(counted.md5),
             sha256: counted.sha256,
             bytes_behind: (plain.len() - sketch.len()) as u64,
             flash_mode: header.and_then(|header| header.flash_mode),
@@ -134,12 +139,27 @@ impl Installed {
         };
         if let Some(header) = header {
             let of_mode = |mode: FlashMode| match mode.byte() {
-                byte if byte == header.flash_mode_byte => (mode, installed.md5),
+                byte if byte == header.flash_mode_byte => (mode, counted.md5),
                 byte => (mode, md5_in_mode(sketch, byte)),
             };
             installed.md5_by_flash_mode = FlashMode::ALL.iter().copied().map(of_mode).collect();
         }
         installed
+    }
+
+    /// Describes an image that is sent as this kind.
+    pub(crate) fn sent_as(plain: &[u8], content: Content) -> Self {
+        match content {
+            Content::Firmware => Self::of(plain),
+            Content::Filesystem => Self {
+                size_bytes: plain.len() as u64,
+                md5: None,
+                sha256: sha256(plain),
+                bytes_behind: 0,
+                flash_mode: None,
+                md5_by_flash_mode: BTreeMap::new(),
+            },
+        }
     }
 
     /// Describes the same image as manifests did before they had `bytes_behind`: with the size and the SHA-256 of the
@@ -201,7 +221,7 @@ impl Manifest {
     /// Looks for an MD5 in this package.
     pub fn find(&self, md5: Md5Digest) -> Option<Match> {
         let installed = &self.installed;
-        if installed.md5 == md5 {
+        if installed.md5 == Some(md5) {
             return Some(Match::Installed { flash_mode: installed.flash_mode, own_mode: true });
         }
         if let Some((&mode, _)) = installed.md5_by_flash_mode.iter().find(|(_, of_mode)| **of_mode == md5) {

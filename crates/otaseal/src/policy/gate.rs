@@ -13,7 +13,6 @@ use crate::format::layers::{Encoding, MAX_IMAGE, Payload};
 use crate::key::PublicKey;
 use crate::ledger::{self, Appended, Entry, LedgerError, NamedDigest};
 use crate::profile::Verdict;
-use crate::profile::devices::Devices;
 use crate::sign::{self, AlreadySigned, Output, Scheme, SignError, Signed, SignedImage, Signer, check_input};
 use otaseal_device::PayloadKind;
 use otaseal_device::layout::LENGTH_FIELD_LEN;
@@ -306,7 +305,7 @@ impl Permit<'_> {
         let signed = match &mut self.bytes {
             Bytes::Memory(payload) => {
                 let signed = sign::sign_bytes(payload, outputs, signer)?;
-                ask_devices(&policy.devices, outputs, signer.public_key())?;
+                ask_devices(policy, outputs, signer.public_key())?;
                 signed
             }
             Bytes::Stream(stream) => sign::sign_stream(stream, outputs, signer, |tail, total, found| {
@@ -351,7 +350,8 @@ impl Permit<'_> {
 
 /// Asks the named devices about each signed image. At least one device accepts at least one of the images, and an image
 /// that nobody accepts is one that every device refuses by itself.
-fn ask_devices(devices: &Devices, outputs: &mut [Output<'_>], key: &PublicKey) -> Result<(), PolicyError> {
+fn ask_devices(policy: &Policy, outputs: &mut [Output<'_>], key: &PublicKey) -> Result<(), PolicyError> {
+    let Policy { devices, content, .. } = policy;
     if devices.profiles.is_empty() {
         return Ok(());
     }
@@ -360,7 +360,7 @@ fn ask_devices(devices: &Devices, outputs: &mut [Output<'_>], key: &PublicKey) -
         let mut signed = Vec::new();
         let read = file.rewind().and_then(|()| file.read_to_end(&mut signed)).and_then(|_| file.rewind());
         read.map_err(SignError::Write)?;
-        let verdicts = devices.judge([&signed, &[]], key);
+        let verdicts = devices.judge([&signed, &[]], *content, key);
         if !verdicts.nobody_accepts() {
             accepted = true;
         } else if verdicts.refused.iter().any(|refusal| !matches!(refusal.verdict, Verdict::Refuses { .. })) {

@@ -13,47 +13,13 @@ use crate::key::PublicKey;
 use crate::policy::Damaged;
 use otaseal_device::KeyId;
 use otaseal_device::metadata::MetadataBlock;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::borrow::Cow;
-use std::str::FromStr;
 
 mod finding;
 
 pub use self::finding::ImageFinding;
-
-/// The kind of an image. The updater does not find it in the bytes. If it is told to, it writes a filesystem image in
-/// place of firmware, and the device then starts those bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Content {
-    /// The program.
-    #[default]
-    Firmware,
-    /// Files beside it: LittleFS, SPIFFS, or another filesystem that is not recognised.
-    Filesystem,
-}
-
-impl Content {
-    /// Returns the kind that the bytes show: a recognised filesystem, or else firmware.
-    pub fn of(plain: &[u8]) -> Self {
-        match image::identify(plain) {
-            Kind::LittleFs(_) | Kind::Spiffs(_) => Self::Filesystem,
-            _ => Self::Firmware,
-        }
-    }
-}
-
-impl FromStr for Content {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "firmware" => Ok(Self::Firmware),
-            "filesystem" => Ok(Self::Filesystem),
-            _ => Err("expected firmware or filesystem"),
-        }
-    }
-}
+pub use crate::format::image::Content;
 
 /// Why something must not be signed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

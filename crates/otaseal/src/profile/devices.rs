@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
+use crate::format::image::Content;
 use crate::format::image::esp8266::FlashMode;
 use crate::key::PublicKey;
-use crate::profile::fit::Flash;
+use crate::profile::fit::{FileSystemArea, Flash};
 use crate::profile::{self, Device, PartitionScheme, Profile, Verdict, Via};
 
 /// The devices that a package is made for. Without profiles, nothing is judged and nothing is left out.
@@ -28,6 +29,10 @@ pub struct Devices {
     pub partitions: Option<PartitionScheme>,
     /// The mode in which they read their flash.
     pub flash_mode: Option<FlashMode>,
+    /// The filesystem of the device with the least room, for filesystem images.
+    pub filesystem: Option<FileSystemArea>,
+    /// Whether their esp8266 cores were built with `ATOMIC_FS_UPDATE`.
+    pub atomic_fs_update: bool,
     /// The ways in which updates reach them. `None`: every way that a device has.
     pub via: Option<Vec<Via>>,
 }
@@ -62,7 +67,7 @@ impl Verdicts {
 }
 
 impl Devices {
-    /// Describes one device of this kind, with this key in it.
+    /// Describes one device of this kind, with this key in it. It gets firmware.
     pub fn device<'d>(&'d self, profile: Profile, key: Option<&'d PublicKey>) -> Device<'d> {
         let installed = |flash: Flash| Flash { installed: flash.installed.or(self.installed), ..flash };
         Device {
@@ -72,22 +77,30 @@ impl Devices {
             free_bytes: self.free_bytes,
             partitions: self.partitions,
             flash_mode: self.flash_mode,
+            filesystem: self.filesystem,
+            atomic_fs_update: self.atomic_fs_update,
             via: self.via.as_deref(),
             ..Device::new(profile, key)
         }
     }
 
     /// Judges an artefact, given in its two parts, for every profile.
-    pub(crate) fn judge(&self, parts: [&[u8]; 2], key: &PublicKey) -> Verdicts {
+    pub(crate) fn judge(&self, parts: [&[u8]; 2], content: Content, key: &PublicKey) -> Verdicts {
         let mut verdicts = Verdicts { accepted: Vec::new(), refused: Vec::new() };
         if self.profiles.is_empty() {
             return verdicts;
         }
         let image = parts.concat();
         for &profile in &self.profiles {
-            let device = self.device(profile, Some(key));
-            // Whoever gets the artefact may choose the way.
-            match profile::judge(&image, &device).worst() {
+            let device = Device { content, ..self.device(profile, Some(key)) };
+            let judgement = profile::judge(&image, &device);
+            let verdict = match content {
+                // Whoever gets the artefact may choose the way.
+                Content::Firmware => judgement.worst(),
+                // Some devices take no filesystem at all in some ways. So one way is enough, unless they are named.
+                Content::Filesystem => &judgement.verdict,
+            };
+            match verdict {
                 Verdict::Accepts => verdicts.accepted.push(profile),
                 verdict => verdicts.refused.push(Refusal { profile, verdict: verdict.clone() }),
             }

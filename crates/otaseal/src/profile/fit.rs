@@ -10,7 +10,7 @@
 mod layout;
 mod trace;
 
-pub use layout::{FlashLayout, ImpossibleReport, LAYOUTS, UnknownLayout, fs_start_of_device};
+pub use layout::{FileSystemArea, FlashLayout, ImpossibleReport, LAYOUTS, UnknownLayout, fs_start_of_device};
 
 use serde::Serialize;
 

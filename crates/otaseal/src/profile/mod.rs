@@ -16,6 +16,8 @@
 //! | `esp32@CORE`, `esp32c3@CORE`, … | none | no | no | unchanged | any | - |
 //! | `tasmota-esp8266` | none | yes | bricks | patched; gzip is not | any | - |
 //!
+//! A filesystem image has its own rules: see the module `filesystem`.
+//!
 //! [`judge`] runs the updater's own steps, in its order, and then the boot loader's. A device without a key
 //! (`/unsigned`) checks no signature, and takes a trailer for part of the file. That is harmless behind a plain image,
 //! and deadly behind a gzip. A chip of the ESP32 family, and Tasmota, are such devices with and without `/unsigned`.
@@ -23,6 +25,7 @@
 pub mod devices;
 mod eboot;
 pub mod esp32;
+mod filesystem;
 pub mod fit;
 mod homie;
 mod own;
@@ -36,6 +39,7 @@ mod verdict;
 mod way;
 
 pub use esp32::{Esp32Core, PartitionScheme};
+pub use filesystem::Unmountable;
 pub use reason::{Assumption, Reason};
 pub use table::{
     ARDUINO_ESP32, Behaviour, CORES, CoreVersion, Fact, GzipSupport, HomieMd5, NEWEST_CORE, OTASEAL_DEVICE,
@@ -46,8 +50,9 @@ pub use way::Via;
 
 use self::update::{Course, Update};
 use self::updater::Caller;
+use crate::format::image::Content;
 
-/// Returns what a device does with a file that is sent to it as firmware.
+/// Returns what a device does with a file that is sent to it: as firmware, or as what [`Device::content`] says.
 ///
 /// If the ways of delivery differ, [`Judgement::by_way`] has the verdict of each.
 ///
@@ -57,7 +62,17 @@ pub fn judge(image: &[u8], device: &Device<'_>) -> Judgement {
     let ways = device.ways();
     let run = |way: Option<Via>| {
         let mut course = Course::default();
+        let is_filesystem = device.content == Content::Filesystem;
         let verdict = match (device.profile.updater, way) {
+            (Updater::Esp8266(core), Some(via)) if is_filesystem => {
+                filesystem::esp8266(&update, core, via, &mut course)
+            }
+            (Updater::Pico, Some(via)) if is_filesystem && !image.is_empty() => {
+                filesystem::pico(&update, via, &mut course)
+            }
+            (Updater::Esp32(_), _) if is_filesystem => {
+                Err(Verdict::Unknown { reason: Reason::FileSystemNotJudged })
+            }
             (Updater::Esp8266(_), Some(via)) => updater::judge(&update, Caller::Via(via), &mut course),
             (Updater::Pico, Some(via)) => pico::judge(&update, via, &mut course),
             (Updater::Esp32(core), Some(via)) => esp32::judge(&update, core, via, &mut course),

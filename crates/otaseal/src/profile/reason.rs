@@ -5,6 +5,7 @@ use std::fmt;
 use otaseal_device::{MetadataError, Reject};
 use serde::{Serialize, Serializer};
 
+use super::Unmountable;
 use super::fit::Misfit;
 use crate::format::gzip::lint::GzipFinding;
 use crate::format::image::esp32::{ChipRevision, Esp32Chip, Esp32Damage};
@@ -170,6 +171,39 @@ pub enum Reason {
     NoSuchWay,
     /// The metadata block cannot be read.
     Metadata(MetadataError),
+    /// The file is larger than the filesystem.
+    FileSystemFull {
+        /// Bytes that the device would write.
+        needed: u64,
+        /// Size of the filesystem, in bytes.
+        size: u32,
+        /// Whether a trailer is a part of the file.
+        signed: bool,
+    },
+    /// The flash layout has no filesystem.
+    NoFileSystem,
+    /// `ATOMIC_FS_UPDATE` stages the filesystem image beside the running image, which leaves too little room.
+    Staging {
+        /// Whole sectors that the device would stage, in bytes.
+        needed: u64,
+        /// Bytes between the sketch of the device and its filesystem.
+        free: u64,
+    },
+    /// The gzip inflates to more than the filesystem. The boot loader overwrites what stands behind it.
+    BeyondArea {
+        /// Length of the inflated image, in bytes.
+        raw: u32,
+        /// Size of the filesystem, in bytes.
+        size: u32,
+    },
+    /// A device with a key compares the MD5 of a filesystem image, but does not compute it.
+    Md5NotComputed,
+    /// The device refuses the filesystem image after it has written it over the old one.
+    Overwritten(Box<Reason>),
+    /// It is not known what such a device does with a filesystem image.
+    FileSystemNotJudged,
+    /// The firmware cannot mount what was written.
+    Mount(Unmountable),
 }
 
 impl fmt::Display for Reason {
@@ -266,6 +300,30 @@ impl fmt::Display for Reason {
             Self::BesideTasmota(misfit) => misfit.fmt(f),
             Self::NoSuchWay => f.write_str("no update reaches this device in the named ways"),
             Self::Metadata(error) => error.fmt(f),
+            Self::FileSystemFull { needed, size, signed } => {
+                let what = if *signed { "the image and its signature need" } else { "the image needs" };
+                write!(f, "{what} {needed} bytes, the filesystem has {size}")
+            }
+            Self::NoFileSystem => f.write_str("the flash layout of the device has no filesystem"),
+            Self::Staging { needed, free } => write!(
+                f,
+                "with ATOMIC_FS_UPDATE the device stages {needed} bytes beside its firmware, and {free} are free"
+            ),
+            Self::BeyondArea { raw, size } => write!(
+                f,
+                "the inflated filesystem has {raw} bytes, the device's has {size}: the boot loader overwrites what \
+                 stands behind it"
+            ),
+            Self::Md5NotComputed => f.write_str(
+                "a device with a key compares the MD5 of a filesystem image, but does not compute it",
+            ),
+            Self::Overwritten(reason) => {
+                write!(f, "{reason}; the old filesystem is overwritten by then, the firmware runs on")
+            }
+            Self::FileSystemNotJudged => {
+                f.write_str("it is not known what such a device does with a filesystem image")
+            }
+            Self::Mount(why) => why.fmt(f),
         }
     }
 }
@@ -314,6 +372,12 @@ pub enum Assumption {
     },
     /// The device was built without `UPDATE_SIGN`. It would refuse every file that otaseal signs.
     NoUpdateSign,
+    /// The size of the filesystem is not known: the filesystem image has room in it.
+    FileSystemRoom,
+    /// The size of the filesystem is not known: it is the only one in which the image can be mounted.
+    FileSystemOf(u32),
+    /// The format of the filesystem image is not known: the firmware can mount it.
+    KnownFileSystem,
 }
 
 impl fmt::Display for Assumption {
@@ -337,6 +401,13 @@ impl fmt::Display for Assumption {
             Self::ChipRevision { min } => write!(f, "the chip has revision {min} or a newer one"),
             Self::NoUpdateSign => {
                 f.write_str("the device checks no signature: it was built without UPDATE_SIGN, as by default")
+            }
+            Self::FileSystemRoom => f.write_str("its filesystem has room for the image"),
+            Self::FileSystemOf(bytes) => {
+                write!(f, "its filesystem has {bytes} bytes, as the device must have to mount the image")
+            }
+            Self::KnownFileSystem => {
+                f.write_str("the firmware can mount the image, whose format is not known")
             }
         }
     }

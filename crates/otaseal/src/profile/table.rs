@@ -213,6 +213,10 @@ pub enum Fact {
     FlashMode,
     /// The way in which updates reach it.
     Via,
+    /// The size of its filesystem.
+    FileSystem,
+    /// Whether its core was built with `ATOMIC_FS_UPDATE`.
+    AtomicFsUpdate,
 }
 
 /// A kind of device: its updater, and whether it was built with a public key.
@@ -253,10 +257,17 @@ impl Profile {
     /// Tells whether a fact about one device of this kind can change its verdict.
     pub fn looks_at(&self, fact: Fact) -> bool {
         match (self.updater, fact) {
-            (Updater::Esp8266(_) | Updater::Tasmota, fact) => fact != Fact::Partitions,
-            (Updater::HomieMqtt(_), fact) => !matches!(fact, Fact::Via | Fact::Partitions),
+            (Updater::Esp8266(_), fact) => fact != Fact::Partitions,
+            (Updater::Tasmota, fact) => {
+                !matches!(fact, Fact::Partitions | Fact::FileSystem | Fact::AtomicFsUpdate)
+            }
+            (Updater::HomieMqtt(_), fact) => {
+                !matches!(fact, Fact::Via | Fact::Partitions | Fact::FileSystem | Fact::AtomicFsUpdate)
+            }
             // A device sends both numbers together. Only the free space counts.
-            (Updater::Pico, fact) => matches!(fact, Fact::FreeSpace | Fact::Installed | Fact::Via),
+            (Updater::Pico, fact) => {
+                matches!(fact, Fact::FreeSpace | Fact::Installed | Fact::Via | Fact::FileSystem)
+            }
             (Updater::Esp32(_), fact) => {
                 matches!(fact, Fact::Partitions | Fact::FreeSpace | Fact::Installed | Fact::Via)
             }

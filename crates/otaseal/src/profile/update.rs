@@ -7,7 +7,7 @@ use otaseal_device::{Reject, layout};
 
 use super::eboot::Unpacked;
 use super::{Assumption, Behaviour, Device, GzipSupport, Reason, SignatureCheck, Verdict, updater};
-use crate::format::image::{self, Esp8266File, Kind, TrailerGuess, esp8266::FlashMode};
+use crate::format::image::{self, Content, Esp8266File, Kind, TrailerGuess, esp8266::FlashMode};
 use crate::key::PublicKey;
 use crate::sign::{Scheme, bearssl, verify};
 
@@ -161,10 +161,12 @@ pub(super) fn trailer_of(bytes: &[u8]) -> Option<TrailerGuess> {
 }
 
 /// `Updater::_writeBuffer`: on its way to the flash, byte 2 of a file becomes the device's flash mode, unless the first
-/// byte is that of a gzip. A byte above 3 is no mode of any device, so the device changes it whichever mode it has.
+/// byte is that of a gzip, or the file is for the filesystem. A byte above 3 is no mode of any device, so the device
+/// changes it whichever mode it has.
 fn patched<'a>(image: &'a [u8], device: &Device<'_>, behaviour: &Behaviour) -> Cow<'a, [u8]> {
     let mut patched = Cow::Borrowed(image);
-    if !behaviour.patches_flash_mode || image.first() == Some(&0x1F) {
+    let is_program = device.content == Content::Firmware;
+    if !is_program || !behaviour.patches_flash_mode || image.first() == Some(&0x1F) {
         return patched;
     }
     let Some(&byte) = image.get(2) else { return patched };

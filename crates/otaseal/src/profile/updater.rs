@@ -114,7 +114,7 @@ fn begin(update: &Update<'_>, caller: Caller, course: &mut Course) -> Result<Sta
 }
 
 /// The Updater takes nothing if the header of the running image names a larger chip than the device has.
-fn running_header(update: &Update<'_>, course: &mut Course) -> Result<(), Verdict> {
+pub(super) fn running_header(update: &Update<'_>, course: &mut Course) -> Result<(), Verdict> {
     let (Some(stated), Some(real)) = (update.device.running_flash_bytes, update.device.flash_bytes) else {
         course.assume(Assumption::RunningHeader);
         return Ok(());

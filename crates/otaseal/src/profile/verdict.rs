@@ -5,9 +5,10 @@ use std::fmt;
 use serde::Serialize;
 
 use super::{Assumption, PartitionScheme, Profile, Reason, Via};
+use crate::format::image::Content;
 use crate::format::image::esp8266::FlashMode;
 use crate::key::PublicKey;
-use crate::profile::fit::Flash;
+use crate::profile::fit::{FileSystemArea, Flash};
 
 /// The known facts about a device.
 #[derive(Debug, Clone, Copy)]
@@ -30,12 +31,19 @@ pub struct Device<'k> {
     pub partitions: Option<PartitionScheme>,
     /// The mode in which it reads its flash.
     pub flash_mode: Option<FlashMode>,
+    /// What the files for it are sent as.
+    pub content: Content,
+    /// Its filesystem, where a filesystem image goes.
+    pub filesystem: Option<FileSystemArea>,
+    /// Whether its esp8266 core was built with `ATOMIC_FS_UPDATE`: then it stages a filesystem image too.
+    pub atomic_fs_update: bool,
     /// The ways in which files reach it, if they are known. Those that its updater does not have do not count.
     pub via: Option<&'k [Via]>,
 }
 
 impl<'k> Device<'k> {
-    /// Describes a device of this kind, with or without a key. Nothing else is known, and every way of delivery counts.
+    /// Describes a device of this kind, with or without a key, that gets firmware. Nothing else is known, and every way
+    /// of delivery counts.
     pub fn new(profile: Profile, key: Option<&'k PublicKey>) -> Self {
         Self {
             profile,
@@ -46,6 +54,9 @@ impl<'k> Device<'k> {
             free_bytes: None,
             partitions: None,
             flash_mode: None,
+            content: Content::Firmware,
+            filesystem: None,
+            atomic_fs_update: false,
             via: None,
         }
     }
@@ -64,7 +75,8 @@ impl<'k> Device<'k> {
 pub enum Verdict {
     /// It installs the image.
     Accepts,
-    /// It refuses the image, and the old firmware goes on running.
+    /// It refuses the image, and the old firmware goes on running. A filesystem image may have replaced the old
+    /// filesystem by then: the reason says so.
     Refuses {
         /// The device's error number, if it has one: the Updater's, or a negative one of its HTTP client.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,7 +96,8 @@ pub enum Verdict {
         /// The reason.
         reason: Reason,
     },
-    /// It installs the image, damage included. The updater does not see the damage, and the device does not start.
+    /// It installs the image, damage included. The updater does not see the damage, and the device does not start. Of a
+    /// filesystem image: the firmware cannot mount it.
     InstallsButWillNotBoot {
         /// The reason.
         reason: Reason,
@@ -141,6 +154,9 @@ impl fmt::Display for Verdict {
                 write!(f, "keeps the old firmware, and reports success: {reason}")
             }
             Self::LastUpdate { reason } => write!(f, "is the last update that the device takes: {reason}"),
+            Self::InstallsButWillNotBoot { reason: reason @ Reason::Mount(_) } => {
+                write!(f, "installs, but will not mount: {reason}")
+            }
             Self::InstallsButWillNotBoot { reason } => write!(f, "installs, but will not boot: {reason}"),
             Self::Bricks { reason } => write!(f, "bricks the device: {reason}"),
             Self::Unknown { reason } => write!(f, "cannot be judged: {reason}"),

@@ -257,11 +257,13 @@ impl Settings {
         if let Some(layout) = self.flash_layout {
             devices.flash = Some(Flash::new(layout.fs_start));
             devices.flash_bytes = Some(layout.flash_bytes);
+            devices.filesystem = Some(layout.file_system());
         }
         devices.partitions = self.partition_scheme.or(devices.partitions);
         if self.via.is_some() {
             devices.via.clone_from(&self.via);
         }
+        devices.atomic_fs_update = self.atomic_fs_update.unwrap_or(devices.atomic_fs_update);
         devices.flash_mode = self.flash_mode.or(self.expect_flash_mode).or(devices.flash_mode);
     }
 

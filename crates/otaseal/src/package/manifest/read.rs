@@ -74,6 +74,9 @@ impl Manifest {
             None => return Err(ManifestError::Form("it has no schema".into())),
         }
         let mut manifest: Self = serde_json::from_str(json).map_err(form)?;
+        if manifest.content.is_firmware() && manifest.installed.md5.is_none() {
+            return Err(ManifestError::Form("missing field `md5` of `installed`".into()));
+        }
         let artefacts = manifest.artefacts.iter().enumerate();
         let names = artefacts.map(|(index, artefact)| (format!("artefacts[{index}].file"), &artefact.file));
         let sbom = manifest.sbom.iter().map(|sbom| ("sbom.file".to_owned(), &sbom.file));

@@ -40,10 +40,39 @@ fn read(manifest: &Value) -> Result<Manifest, ManifestError> {
 }
 
 #[test]
+fn a_filesystem_is_said_to_be_one_and_promises_no_md5() {
+    let firmware = Installed::sent_as(&arduino(), Content::Firmware);
+    assert_eq!(firmware, Installed::of(&arduino()));
+    let json = |change: &dyn Fn(&mut Value)| {
+        let mut json = manifest(&firmware);
+        change(&mut json);
+        Manifest::from_json(json.to_string().as_bytes())
+    };
+    // Manifests of firmware, and all older ones, do not say the kind.
+    let old = json(&|_| {}).unwrap();
+    assert_eq!(old.content, Content::Firmware);
+    assert!(!old.to_json().contains("content"));
+    assert!(json(&|said| drop(said["installed"].as_object_mut().unwrap().remove("md5"))).is_err());
+    // No device reports the MD5 of its filesystem.
+    let filesystem = json(&|said| {
+        said["content"] = "filesystem".into();
+        said["installed"] = serde_json::to_value(Installed::sent_as(b"files", Content::Filesystem)).unwrap();
+    });
+    let filesystem = filesystem.unwrap();
+    assert_eq!((filesystem.content, filesystem.installed.md5), (Content::Filesystem, None));
+    assert_eq!(filesystem.installed.sha256, Digests::of(b"files").sha256);
+    assert_eq!(filesystem.find(Digests::of(b"files").md5), None);
+    assert_eq!(Manifest::from_json(filesystem.to_json().as_bytes()).unwrap(), filesystem);
+}
+
+#[test]
 fn a_device_in_any_flash_mode_is_recognised() {
     let installed = Installed::of(&arduino());
     let release = read(&manifest(&installed)).unwrap();
-    assert_eq!((installed.flash_mode, installed.md5), (Some(FlashMode::Dio), Digests::of(&arduino()).md5));
+    assert_eq!(
+        (installed.flash_mode, installed.md5),
+        (Some(FlashMode::Dio), Some(Digests::of(&arduino()).md5))
+    );
     for &mode in FlashMode::ALL {
         // The updater changes the byte and nothing else.
         let mut on_device = arduino();
@@ -65,7 +94,7 @@ fn what_follows_the_sketch_is_not_part_of_what_the_device_reports() {
     let (installed, counted) = (Installed::of(&with_tail), Digests::of(&arduino()));
     // All of one thing.
     assert_eq!(installed.size_bytes, counted.size_bytes);
-    assert_eq!((installed.md5, installed.sha256), (counted.md5, counted.sha256));
+    assert_eq!((installed.md5, installed.sha256), (Some(counted.md5), counted.sha256));
     assert_eq!(installed.bytes_behind, 6);
     assert_eq!(Installed { bytes_behind: 0, ..installed.clone() }, Installed::of(&arduino()));
     let release = read(&manifest(&installed)).unwrap();
@@ -80,12 +109,12 @@ fn what_follows_the_sketch_is_not_part_of_what_the_device_reports() {
 #[test]
 fn other_chips_have_one_digest() {
     let installed = Installed::of(b"an image for another chip");
-    assert_eq!(installed.md5, Digests::of(b"an image for another chip").md5);
+    assert_eq!(installed.md5, Some(Digests::of(b"an image for another chip").md5));
     let json = serde_json::to_value(&installed).unwrap();
     assert!(json.get("md5_by_flash_mode").is_none() && json.get("flash_mode").is_none(), "{json}");
     let release = read(&manifest(&installed)).unwrap();
     let expected = Match::Installed { flash_mode: None, own_mode: true };
-    assert_eq!(release.find(installed.md5), Some(expected));
+    assert_eq!(release.find(installed.md5.unwrap()), Some(expected));
 }
 
 #[test]

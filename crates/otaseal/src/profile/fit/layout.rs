@@ -25,6 +25,43 @@ const fn layout(name: &'static str, flash_kib: u32, fs_start: u32) -> FlashLayou
     FlashLayout { name, flash_bytes: flash_kib * 1024, fs_start }
 }
 
+/// The area of a filesystem in the flash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct FileSystemArea {
+    /// Bytes between its start and what stands behind it.
+    pub bytes: u32,
+    /// Bytes of a block, if they are known. Pages have 256 bytes everywhere.
+    pub block_bytes: Option<u32>,
+}
+
+impl FileSystemArea {
+    /// An area of this many bytes.
+    pub fn new(bytes: u32) -> Self {
+        Self { bytes, block_bytes: None }
+    }
+
+    /// Returns the part that consists of whole blocks. esp8266 cores from 2.6.0 on use no other (esp8266/Arduino 5989).
+    pub fn whole_blocks(self) -> u32 {
+        self.block_bytes.map_or(self.bytes, |block| self.bytes / block * block)
+    }
+}
+
+impl FlashLayout {
+    /// Returns the area of the filesystem, up to the EEPROM. It has no bytes where there is no filesystem.
+    ///
+    /// Source: esp8266/Arduino `tools/boards.txt.py` (`flash_map`) and the linker scripts that it wrote. Filesystems
+    /// below 512 KiB have blocks of 4096 bytes, others of 8192. On a chip of 2 MiB and more, the nominal size counts:
+    /// the area itself ends five sectors before the chip does.
+    pub fn file_system(&self) -> FileSystemArea {
+        const BEHIND: u32 = 5 * SECTOR as u32;
+        let bytes = (self.flash_bytes - BEHIND).saturating_sub(self.fs_start);
+        let nominal = if self.flash_bytes <= 1 << 20 { bytes } else { self.flash_bytes - self.fs_start };
+        let block_bytes = if nominal < 512 << 10 { 4096 } else { 8192 };
+        FileSystemArea { bytes, block_bytes: Some(block_bytes) }
+    }
+}
+
 /// Every layout of the core's boards.
 pub const LAYOUTS: &[FlashLayout] = &[
     layout("512k", 512, 0x7_B000),
@@ -124,6 +161,27 @@ mod tests {
             assert_eq!(u64::from(layout.fs_start) % SECTOR, 0, "{}", layout.name);
             assert!(layout.fs_start <= layout.flash_bytes - 5 * 4096, "{}", layout.name);
             assert!(LAYOUTS.iter().filter(|other| other.name == layout.name).count() == 1);
+        }
+    }
+
+    #[test]
+    fn filesystems_are_as_the_linker_scripts_say() {
+        // `_FS_start`, `_FS_end` and `_FS_block` of eagle.flash.*.ld, and `_SPIFFS_end` of cores before 2.6.0.
+        for (name, until_2_5_2, since_2_6_0, block) in [
+            ("512k32", 0x8000, 0x8000, 0x1000),
+            ("1m512", 0x8_0000, 0x8_0000, 0x2000),
+            ("2m64", 0xB000, 0xB000, 0x1000),
+            ("2m512", 0x7_B000, 0x7_A000, 0x2000),
+            ("4m1m", 0xF_B000, 0xF_A000, 0x2000),
+            ("4m2m", 0x1F_B000, 0x1F_A000, 0x2000),
+            ("16m14m", 0xDF_B000, 0xDF_A000, 0x2000),
+        ] {
+            let area = name.parse::<FlashLayout>().unwrap().file_system();
+            let expected = (until_2_5_2, since_2_6_0, Some(block));
+            assert_eq!((area.bytes, area.whole_blocks(), area.block_bytes), expected, "{name}");
+        }
+        for none in ["512k", "1m", "2m", "4m"] {
+            assert_eq!(none.parse::<FlashLayout>().unwrap().file_system().bytes, 0, "{none}");
         }
     }
 

@@ -12,7 +12,7 @@ use crate::package::firmware::{FirmwareError, NotPlain};
 use crate::policy::continuity::ContinuityError;
 use crate::policy::guard::{GuardError, ImageFinding};
 use crate::profile::fit::{Misfit, round_up};
-use crate::profile::{Assumption, Reason};
+use crate::profile::{Assumption, Reason, Unmountable};
 use crate::sign::Scheme;
 
 impl Advice for ElfError {
@@ -355,6 +355,48 @@ impl Advice for Reason {
                  itself if the server has the file with -minimal in its name"
             }
             Self::NoSuchWay => "name a way that the device has with --via",
+            Self::FileSystemFull { signed: false, size, .. } => {
+                return format!("make the image for the filesystem of the device, which has {size} bytes");
+            }
+            Self::FileSystemFull { signed: true, .. } => {
+                "if the device checks no signature of a filesystem, send the plain image; if it does, send a signed \
+                 gzip to a core that was built with ATOMIC_FS_UPDATE"
+            }
+            Self::NoFileSystem => "build the firmware for a layout with a filesystem",
+            Self::Staging { .. } => "send a gzip of the image by http or espota",
+            Self::BeyondArea { size, .. } => {
+                return format!("make the image for the filesystem of the device, which has {size} bytes");
+            }
+            Self::Md5NotComputed => {
+                "send it by the web form, or by http from a server that sends no MD5 (x-MD5)"
+            }
+            Self::Overwritten(reason) => return reason.advice(speaker),
+            Self::FileSystemNotJudged => "try it on one device first",
+            Self::Mount(why) => return why.advice(speaker),
+        };
+        text.into()
+    }
+}
+
+impl Advice for Unmountable {
+    fn advice(&self, _: Speaker) -> String {
+        let text = match self {
+            Self::NotAFileSystem { .. } => {
+                "check that this is the right file, and that it is for the filesystem"
+            }
+            Self::Compressed { inflated_if_atomic: true } => {
+                "send the plain image; if the core was built with ATOMIC_FS_UPDATE, say so (--atomic-fs-update)"
+            }
+            Self::Compressed { inflated_if_atomic: false } => "send the plain image",
+            Self::CutOff { .. } => "make the image again, or copy it again",
+            Self::NoDriver { .. } => "make a LittleFS image",
+            Self::OtherSize { device, .. } | Self::OldBlocks { device, .. } => {
+                return format!("make the image for a filesystem of {device} bytes");
+            }
+            Self::OtherBlocks { device: Some(device), .. } => {
+                return format!("make the image with blocks of {device} bytes");
+            }
+            Self::OtherBlocks { device: None, .. } => "make the image with the blocks of the flash layout",
         };
         text.into()
     }
@@ -375,6 +417,10 @@ impl Advice for Assumption {
             Self::Partition => "add --partition-scheme or --free-space, and otaseal checks it",
             Self::ChipRevision { .. } => "esptool chip-id shows it",
             Self::NoUpdateSign => "with it, the device takes only files that arduino-esp32's own tool signed",
+            Self::FileSystemRoom | Self::FileSystemOf(_) => {
+                "add --flash-layout or --filesystem-size, and otaseal checks it"
+            }
+            Self::KnownFileSystem => "otaseal knows LittleFS and SPIFFS",
         };
         text.into()
     }

@@ -296,6 +296,17 @@ settings! {
         file_only: &[Attach, SigningPy],
         ..DEVICES
     }
+    /// The esp8266 core of the devices was built with ATOMIC_FS_UPDATE
+    ///
+    /// Such a core stages a filesystem image as it stages firmware, and inflates a gzip. The macro counts in the flags
+    /// of the core's build, not in a sketch.
+    "atomic-fs-update" atomic_fs_update: bool as Plain {
+        value: Setting::SWITCH,
+        default: "false",
+        both: &[Package, Sign, Verify],
+        file_only: &[Attach, SigningPy],
+        ..DEVICES
+    }
     /// Mode in which the devices read their flash: qio, qout, dio or dout
     "flash-mode" flash_mode: FlashMode as Parsed {
         value: "MODE",

@@ -51,6 +51,7 @@ for = ["esp8266@2.7.4", "homie-mqtt"]
 flash-layout = "4m1m"
 partition-scheme = "min_spiffs"
 via = ["http", "espota"]
+atomic-fs-update = true
 flash-mode = "dout"
 expect-flash-mode = "DIO"
 set-flash-mode = "dio"
@@ -147,6 +148,8 @@ fn what_is_said_of_devices_reaches_the_options() {
         "not what images are expected to be"
     );
     assert_eq!(options.policy.devices.partitions.unwrap().name, "min_spiffs");
+    let area = options.policy.devices.filesystem.map(|area| area.whole_blocks());
+    assert_eq!((area, options.policy.devices.atomic_fs_update), (Some(0xF_A000), true));
     assert_eq!(options.policy.expect.flash_mode, Some(FlashMode::Dio));
     assert_eq!(options.set_flash_mode, Some(FlashMode::Dio));
     let request = options.metadata.unwrap();

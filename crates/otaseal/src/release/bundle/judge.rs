@@ -8,7 +8,7 @@ use super::BundleError;
 use crate::format::digest::{Digests, Sha256Digest, sha256};
 use crate::format::gzip;
 use crate::format::homie;
-use crate::format::image;
+use crate::format::image::{self, Content};
 use crate::format::layers::{Encoding, MAX_IMAGE};
 use crate::format::metadata;
 use crate::key::{KeySize, PublicKey};
@@ -110,7 +110,7 @@ pub(super) fn judge(
     }
     let plain = plain(&artefacts, &said.installed)?;
     let image = format!("{}{}", package.base(), ArtefactKind::Plain.suffix());
-    installed(&image, &said.installed, &plain)?;
+    installed(&image, &said.installed, said.content, &plain)?;
     source(&said.source, &plain)?;
     let tokens = homie::extract(&plain).map_err(|error| wrong(&image, "name", error))?;
     same(&image, "name", &said.name, &tokens.name.map(|token| token.value.to_string()))?;
@@ -123,7 +123,8 @@ pub(super) fn judge(
     }
     let weakest = found.iter().map(|located| located.size).min().unwrap_or(said.key.size);
     if let Some(firmware) = keys.firmware {
-        artefacts.iter().enumerate().try_for_each(|(index, artefact)| accepted(artefact, index, firmware))?;
+        let mut artefacts = artefacts.iter().enumerate();
+        artefacts.try_for_each(|(index, artefact)| accepted(artefact, index, said.content, firmware))?;
     }
     let signed = artefacts.iter().filter_map(|artefact| {
         Some(JudgedImage {
@@ -221,8 +222,8 @@ fn is_whole(bytes: &[u8], said: &Installed) -> bool {
     counted.is_some_and(|counted| sha256(&bytes[..counted]) == said.sha256)
 }
 
-fn installed(image: &str, said: &Installed, plain: &[u8]) -> Result<(), PartsError> {
-    let mut is = Installed::of(plain);
+fn installed(image: &str, said: &Installed, content: Content, plain: &[u8]) -> Result<(), PartsError> {
+    let mut is = Installed::sent_as(plain, content);
     // A manifest of an older otaseal counts what is behind the image.
     if said.bytes_behind == 0 && is.bytes_behind > 0 && said.size_bytes == plain.len() as u64 {
         is = is.of_whole_file(plain);
@@ -274,10 +275,21 @@ fn carries(
 
 /// Refuses a device that does not accept the artefact. The list may lack devices that do: the maker may have judged
 /// against a small flash.
-fn accepted(artefact: &Judging<'_>, index: usize, key: &PublicKey) -> Result<(), PartsError> {
+fn accepted(
+    artefact: &Judging<'_>,
+    index: usize,
+    content: Content,
+    key: &PublicKey,
+) -> Result<(), PartsError> {
     let said = artefact.said;
-    let devices = Devices { profiles: said.accepted_by.clone(), ..Devices::default() };
-    let refused = devices.judge([artefact.bytes, &[]], key).refused;
+    let mut devices = Devices { profiles: said.accepted_by.clone(), ..Devices::default() };
+    let mut refused = devices.judge([artefact.bytes, &[]], content, key).refused;
+    if content == Content::Filesystem && !refused.is_empty() {
+        // The manifest does not say how the core was built.
+        devices.profiles = refused.iter().map(|refusal| refusal.profile).collect();
+        devices.atomic_fs_update = true;
+        refused = devices.judge([artefact.bytes, &[]], content, key).refused;
+    }
     match refused.first() {
         Some(refusal) => {
             let what =

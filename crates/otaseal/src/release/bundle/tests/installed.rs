@@ -1,5 +1,6 @@
 use super::*;
 use crate::format::digest::sha256;
+use crate::format::image::Content;
 use crate::format::image::tests::esp8266;
 
 #[test]
@@ -33,4 +34,30 @@ fn bytes_behind_the_image_are_told_apart_in_manifests_new_and_old() {
         bench.make().unwrap();
         bench.check().unwrap();
     }
+}
+
+#[test]
+fn a_filesystem_is_bundled_as_one() {
+    let bench = Bench::new();
+    let image = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/cmd/in/littlefs.4096.bin"));
+    fs::write(bench.path("fw.bin"), image).unwrap();
+    let mut options = Options::new(bench.path("fw.bin"), bench.path("dist"));
+    options.policy.content = Content::Filesystem;
+    options.policy.ledger = Some(bench.ledger());
+    options.policy.devices.profiles = vec!["esp8266@3.1.2".parse().unwrap()];
+    // The manifest does not say how the core was built, and the bundle is judged without it.
+    options.policy.devices.atomic_fs_update = true;
+    let report = package(&options, &bench.key).unwrap();
+    let files: Vec<_> = report.manifest.artefacts.iter().map(|artefact| &*artefact.file).collect();
+    assert_eq!(files, ["fw.bin.gz.signed"]);
+    bench.make().unwrap();
+    bench.check().unwrap();
+    // Called firmware, it is none.
+    fs::remove_dir_all(bench.path("release")).unwrap();
+    edit(&bench.path("dist/manifest.json"), &|said| {
+        said.as_object_mut().unwrap().remove("content");
+        said["installed"]["md5"] = crate::format::digest::Md5Digest::of(image).to_string().into();
+    });
+    let error = bench.make().unwrap_err().to_string();
+    assert!(error.contains("accepted_by"), "{error}");
 }
