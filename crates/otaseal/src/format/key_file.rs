@@ -3,10 +3,13 @@
 //! One function, `classify`, looks at the bytes and names the container. The loaders of [`crate::key`] and the
 //! `inspect` command both ask it, so that a file has the same name everywhere.
 
+mod pem;
+
+use self::pem::{Block, next_block};
 use super::secret::SecretBytes;
 use rsa::pkcs1::{RsaPrivateKeyRef, RsaPublicKeyRef};
 use rsa::pkcs8::der::asn1::{AnyRef, BitStringRef, ObjectIdentifier};
-use rsa::pkcs8::der::{Decode, Encode, Reader, SliceReader, Tag, Tagged, pem};
+use rsa::pkcs8::der::{Decode, Encode, Reader, SliceReader, Tag, Tagged};
 use rsa::pkcs8::{AlgorithmIdentifierRef, PrivateKeyInfoRef};
 use std::io::{self, Read};
 use zeroize::Zeroizing;
@@ -20,6 +23,10 @@ const OID_RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1
 const OID_RSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
 /// id-ecPublicKey, RFC 5480 section 2.1.1.
 const OID_EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+
+/// data and signedData, RFC 5652 sections 4 and 5.1: the content of a PKCS#12 file.
+const OID_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
+const OID_SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
 
 /// The encoding of the container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -64,6 +71,12 @@ pub enum KeyFileKind {
     OpensshPrivate,
     /// An `ssh-rsa AAAA…` line.
     OpensshPublic,
+    /// A PKCS#12 file (RFC 7292): keys and certificates in one container.
+    Pkcs12,
+    /// PEM in UTF-16, as Windows editors and PowerShell write it.
+    Utf16,
+    /// The base64 of a PEM file, as secret stores keep it.
+    Base64OfPem,
     /// PEM with another label.
     OtherPem,
 }
@@ -86,6 +99,9 @@ impl KeyFileKind {
             Self::CertificateRequest => "a certificate request",
             Self::OpensshPrivate => "an OpenSSH private key",
             Self::OpensshPublic => "an OpenSSH public key",
+            Self::Pkcs12 => "a PKCS#12 file",
+            Self::Utf16 => "a PEM file in UTF-16",
+            Self::Base64OfPem => "the base64 of a PEM file",
             Self::OtherPem => "a PEM file that is no key",
         }
     }
@@ -100,6 +116,9 @@ impl KeyFileKind {
                 | Self::EncryptedTraditional
                 | Self::EcPrivate
                 | Self::OpensshPrivate
+                | Self::Pkcs12
+                | Self::Utf16
+                | Self::Base64OfPem
         )
     }
 }
@@ -188,13 +207,8 @@ pub(crate) fn classify(bytes: &[u8]) -> Result<Option<KeyFile>, BadFile> {
     if bytes.len() > MAX_KEY_FILE {
         return Ok(None);
     }
-    if bytes.starts_with(b"ssh-rsa ") {
-        return Ok(Some(KeyFile {
-            kind: KeyFileKind::OpensshPublic,
-            armor: Armor::Pem,
-            der: Zeroizing::default(),
-            dek_info: None,
-        }));
+    if let Some(kind) = in_other_clothes(bytes) {
+        return Ok(Some(KeyFile { kind, armor: Armor::Pem, der: Zeroizing::default(), dek_info: None }));
     }
     let mut rest =
         if std::str::from_utf8(bytes).is_ok_and(|text| !text.contains('\0')) { bytes } else { &[] };
@@ -224,6 +238,29 @@ pub(crate) fn classify(bytes: &[u8]) -> Result<Option<KeyFile>, BadFile> {
     }))
 }
 
+/// Names a key whose text is not PEM itself.
+fn in_other_clothes(bytes: &[u8]) -> Option<KeyFileKind> {
+    const BEGIN: &str = "-----BEGIN ";
+    /// The base64 of `-----BEGIN `, as far as its last characters do not depend on the label.
+    const BASE64_OF_BEGIN: &[u8] = b"LS0tLS1CRUdJTi";
+    if bytes.starts_with(b"ssh-rsa ") {
+        return Some(KeyFileKind::OpensshPublic);
+    }
+    if bytes.trim_ascii_start().starts_with(BASE64_OF_BEGIN) {
+        return Some(KeyFileKind::Base64OfPem);
+    }
+    let has_begin = |wide: fn(u16) -> [u8; 2]| {
+        let begin: Vec<u8> = BEGIN.encode_utf16().flat_map(wide).collect();
+        memchr::memmem::find(bytes, &begin).is_some()
+    };
+    let is_utf_16 = match bytes {
+        [0xFF, 0xFE, ..] | [b'-', 0, ..] => has_begin(u16::to_le_bytes),
+        [0xFE, 0xFF, ..] | [0, b'-', ..] => has_begin(u16::to_be_bytes),
+        _ => false,
+    };
+    is_utf_16.then_some(KeyFileKind::Utf16)
+}
+
 /// Names the kind of a key file. If it holds several private keys, the first one counts. Returns `None` if it is no key
 /// file, or damaged from the start. Secret bytes are looked at and wiped.
 pub fn recognise(bytes: &[u8]) -> Option<Recognised> {
@@ -231,28 +268,6 @@ pub fn recognise(bytes: &[u8]) -> Option<Recognised> {
         Ok(file) => file.map(|file| Recognised { kind: file.kind, armor: file.armor }),
         Err(bad) => bad.holds.map(|kind| Recognised { kind, armor: Armor::Pem }),
     }
-}
-
-struct Block<'a> {
-    label: &'a str,
-    /// The text from `-----BEGIN` to the end of the `-----END …-----` line.
-    text: &'a [u8],
-    after: &'a [u8],
-}
-
-fn next_block(bytes: &[u8]) -> Result<Option<Block<'_>>, DamagedPem> {
-    const BEGIN: &[u8] = b"-----BEGIN ";
-    const DASHES: &[u8] = b"-----";
-    let Some(start) = memchr::memmem::find(bytes, BEGIN) else { return Ok(None) };
-    let text = &bytes[start..];
-    let label_end = memchr::memmem::find(&text[BEGIN.len()..], DASHES).ok_or(DamagedPem)? + BEGIN.len();
-    let label = std::str::from_utf8(&text[BEGIN.len()..label_end]).map_err(|_| DamagedPem)?;
-    if label.len() > 64 || label.contains(['\n', '\r']) {
-        return Err(DamagedPem);
-    }
-    let end = format!("-----END {label}-----");
-    let length = memchr::memmem::find(text, end.as_bytes()).ok_or(DamagedPem)? + end.len();
-    Ok(Some(Block { label, text: &text[..length], after: &text[length..] }))
 }
 
 fn from_pem(block: &Block<'_>) -> Result<KeyFile, DamagedPem> {
@@ -274,7 +289,7 @@ fn from_pem(block: &Block<'_>) -> Result<KeyFile, DamagedPem> {
         "PRIVATE KEY" | "ENCRYPTED PRIVATE KEY" | "RSA PRIVATE KEY" | "PUBLIC KEY" | "RSA PUBLIC KEY" => {}
         _ => return bare(KeyFileKind::OtherPem),
     }
-    let der = Zeroizing::new(pem::decode_vec(block.text).map_err(|_| DamagedPem)?.1);
+    let der = block.decode(block.lines()?)?;
     let kind = match block.label {
         "RSA PRIVATE KEY" => KeyFileKind::Pkcs1Private,
         "RSA PUBLIC KEY" => KeyFileKind::Pkcs1Public,
@@ -287,12 +302,10 @@ fn from_pem(block: &Block<'_>) -> Result<KeyFile, DamagedPem> {
 
 /// Reads `Proc-Type` and `DEK-Info` (RFC 1421 section 4.6.1), an empty line, and the encrypted key in base64.
 fn traditional(block: &Block<'_>) -> Result<KeyFile, DamagedPem> {
-    let text = std::str::from_utf8(block.text).map_err(|_| DamagedPem)?.replace("\r\n", "\n");
-    let (headers, body) = text.split_once("\n\n").ok_or(DamagedPem)?;
-    let dek_info = headers.lines().find_map(|line| line.strip_prefix("DEK-Info:")).ok_or(DamagedPem)?;
-    let bare = format!("-----BEGIN {}-----\n{body}", block.label);
-    let der = Zeroizing::new(pem::decode_vec(bare.as_bytes()).map_err(|_| DamagedPem)?.1);
-    let dek_info = Some(dek_info.trim().into());
+    let mut headers = block.lines()?.take_while(|line| !line.is_empty());
+    let dek_info = headers.find_map(|line| line.strip_prefix("DEK-Info:")).ok_or(DamagedPem)?;
+    let body = block.lines()?.skip_while(|line| !line.is_empty());
+    let (der, dek_info) = (block.decode(body)?, Some(dek_info.trim().into()));
     Ok(KeyFile { kind: KeyFileKind::EncryptedTraditional, armor: Armor::Pem, der, dek_info })
 }
 
@@ -352,6 +365,12 @@ fn other_sequence(der: &[u8]) -> Option<KeyFileKind> {
     let mut fields = SliceReader::new(outer.value()).ok()?;
     let first = AnyRef::decode(&mut fields).ok()?;
     let second = AnyRef::decode(&mut fields).ok()?;
+    // RFC 7292 section 4: version 3, then a ContentInfo of PKCS#7.
+    if first.tag() == Tag::Integer && first.value() == [3] && second.tag() == Tag::Sequence {
+        let mut content = SliceReader::new(second.value()).ok()?;
+        let kind = ObjectIdentifier::decode(&mut content).ok()?;
+        return matches!(kind, OID_DATA | OID_SIGNED_DATA).then_some(KeyFileKind::Pkcs12);
+    }
     if second.tag() == Tag::OctetString {
         return match first.tag() {
             // SEC 1 C.4: version 1, then the key.

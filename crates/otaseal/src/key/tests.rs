@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::format::key_file::{Armor, KeyFileKind};
+use crate::key::passphrase::Passphrase;
 use crate::project::advice::{Advice, Speaker};
 use crate::testing::{openssl, openssl_text};
 use std::fs;
@@ -144,6 +145,115 @@ fn other_algorithms_and_containers_are_named() {
     assert_eq!(public_error(&read(dir, "cert.der")), KeyError::NotPublic(KeyFileKind::Certificate));
     assert_eq!(public_error(&read(dir, "ec.pub.pem")), KeyError::NotPublic(KeyFileKind::EcPublic));
     assert!(KeyError::NotPublic(KeyFileKind::Certificate).advice(Speaker::Program).contains("x509"));
+}
+
+const BROKEN: [&str; 6] = [
+    "all line ends lost",
+    "all line ends gone",
+    "a letter gone",
+    "another character",
+    "text behind the first line",
+    "cut",
+];
+
+/// Whatever an editor, a mail program or a secret store made of a file: what OpenSSL reads, otaseal reads.
+#[test]
+fn pem_is_read_where_openssl_reads_it() {
+    let dir = dir();
+    let dir = dir.path();
+    generate(dir, "2048");
+    openssl(dir, "rsa -in key.pem -traditional -out p1.pem");
+    openssl(dir, "rsa -in key.pem -traditional -aes128 -passout pass:x -out old.pem");
+    openssl(dir, "pkcs8 -topk8 -in key.pem -passout pass:x -out enc.pem");
+    openssl(dir, "pkey -in key.pem -pubout -out pub.pem");
+    openssl(dir, "rsa -in key.pem -RSAPublicKey_out -out p1.pub.pem");
+    let id = PrivateKey::from_bytes(&read(dir, "key.pem")).unwrap().public().id();
+    for name in ["key.pem", "p1.pem", "old.pem", "enc.pem", "pub.pem", "p1.pub.pem"] {
+        let pem = String::from_utf8(read(dir, name)).unwrap();
+        let lines: Vec<&str> = pem.lines().collect();
+        let headers = lines.iter().position(|line| line.is_empty()).map_or(1, |at| at + 1);
+        let (start, end) = (lines[..headers].join("\n"), lines[lines.len() - 1]);
+        let body = lines[headers..lines.len() - 1].concat();
+        let wrapped = |width: usize| {
+            let lines: Vec<_> =
+                body.as_bytes().chunks(width).map(|line| std::str::from_utf8(line).unwrap()).collect();
+            format!("{start}\n{}\n{end}\n", lines.join("\n"))
+        };
+        let forms = [
+            ("as it is", pem.clone()),
+            ("one line", wrapped(usize::MAX)),
+            ("76 columns", wrapped(76)),
+            ("48 columns", wrapped(48)),
+            ("uneven", wrapped(7)),
+            ("blanks at line ends", pem.replace('\n', " \n")),
+            ("tabs at line ends", pem.replace('\n', "\t \n")),
+            ("CRLF", pem.replace('\n', "\r\n")),
+            ("no last line end", pem.trim_end().into()),
+            ("text before", format!("Bag Attributes\n  friendlyName: x\n{pem}")),
+            ("text behind", format!("{pem}and so on\n")),
+            (
+                "an empty line inside",
+                wrapped(64).replacen(&body[64..128], &format!("\n{}", &body[64..128]), 1),
+            ),
+            ("all line ends lost", pem.replace('\n', " ")),
+            ("all line ends gone", pem.replace('\n', "")),
+            ("a letter gone", pem.replacen(&body[100..104], &body[100..103], 1)),
+            ("another character", pem.replacen(&body[100..101], "!", 1)),
+            ("text behind the first line", pem.replacen("-----\n", "----- x\n", 1)),
+            ("cut", pem[..pem.len() / 2].into()),
+        ];
+        for (form, text) in forms {
+            fs::write(dir.join("form.pem"), &text).unwrap();
+            let public = if name.contains("pub") { "-pubin" } else { "" };
+            let public = if name == "p1.pub.pem" { "-RSAPublicKey_in" } else { public };
+            let words = format!("rsa -in form.pem -passin pass:x {public} -noout -modulus");
+            let peer = std::process::Command::new("openssl")
+                .args(words.split_whitespace())
+                .current_dir(dir)
+                .output();
+            let theirs = peer.unwrap().status.success();
+            let ours = match name.contains("pub") {
+                true => PublicKey::from_bytes(text.as_bytes()).map(|key| key.id()),
+                false => PrivateKey::from_bytes_with(text.as_bytes(), &name, &Passphrase::new(b"x".to_vec()))
+                    .map(|key| key.public().id()),
+            };
+            // OpenSSL checks the lengths of lines only where there are headers, and takes an empty line for the end of
+            // headers. Neither hides a fault, so otaseal reads these too.
+            let is_read = ours.as_ref().ok() == Some(&id);
+            assert_eq!(is_read, !BROKEN.contains(&form), "{name}, {form}: {ours:?}");
+            assert!(is_read || !theirs, "{name}, {form}: OpenSSL reads it, {ours:?}");
+        }
+    }
+}
+
+#[test]
+fn keys_in_other_clothes_are_named() {
+    let dir = dir();
+    let dir = dir.path();
+    generate(dir, "2048");
+    openssl(dir, "req -x509 -key key.pem -subj /CN=x -days 1 -out cert.pem");
+    openssl(dir, "pkcs12 -export -inkey key.pem -in cert.pem -passout pass:x -out key.p12");
+    openssl(dir, "base64 -in key.pem -out key.base64");
+    let pem = String::from_utf8(read(dir, "key.pem")).unwrap();
+    let wide = |bom: &[u8], bytes: fn(u16) -> [u8; 2]| {
+        [bom.to_vec(), pem.encode_utf16().flat_map(bytes).collect()].concat()
+    };
+    for (bytes, kind) in [
+        (read(dir, "key.p12"), KeyFileKind::Pkcs12),
+        (read(dir, "key.base64"), KeyFileKind::Base64OfPem),
+        (wide(&[0xFF, 0xFE], u16::to_le_bytes), KeyFileKind::Utf16),
+        (wide(&[0xFE, 0xFF], u16::to_be_bytes), KeyFileKind::Utf16),
+        (wide(&[], u16::to_le_bytes), KeyFileKind::Utf16),
+    ] {
+        let error = private_error(&bytes);
+        assert_eq!(error, KeyError::NotPrivate(kind));
+        assert!(error.advice(Speaker::Program).contains("key.pem"), "{error}");
+        assert_eq!(public_error(&bytes), KeyError::PrivateOffered(kind));
+    }
+    // Wide text without a key, and base64 of something else.
+    for other in [&b"\xFF\xFEa\0b\0"[..], b"LS0tLS1FTkQ="] {
+        assert_eq!(private_error(other), KeyError::NotAKey);
+    }
 }
 
 #[test]

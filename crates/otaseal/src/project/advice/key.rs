@@ -26,6 +26,15 @@ impl Advice for KeyError {
             Self::Inconsistent | Self::EvenModulus => {
                 "restore the key from its backup; `openssl rsa -check -in KEY` shows what is wrong".into()
             }
+            Self::NotPrivate(KeyFileKind::Pkcs12) | Self::PrivateOffered(KeyFileKind::Pkcs12) => {
+                "take the key out: openssl pkcs12 -in FILE -nocerts -out key.pem".into()
+            }
+            Self::NotPrivate(KeyFileKind::Utf16) | Self::PrivateOffered(KeyFileKind::Utf16) => {
+                "save it as UTF-8: iconv -f UTF-16 -t UTF-8 FILE > key.pem".into()
+            }
+            Self::NotPrivate(KeyFileKind::Base64OfPem) | Self::PrivateOffered(KeyFileKind::Base64OfPem) => {
+                "decode it first: base64 -d FILE > key.pem".into()
+            }
             Self::NotPrivate(KeyFileKind::SpkiPublic | KeyFileKind::Pkcs1Public) => {
                 format!("give the private key: the file that `{keygen}` wrote as private.pem")
             }
