@@ -281,5 +281,10 @@ pub fn trailer(bytes_tail: &[u8], total_len: u64) -> Option<TrailerGuess> {
     }
 }
 
+/// As [`trailer`], for a whole file in memory.
+pub fn trailer_of(bytes: &[u8]) -> Option<TrailerGuess> {
+    trailer(&bytes[bytes.len().saturating_sub(LENGTH_FIELD_LEN)..], bytes.len() as u64)
+}
+
 #[cfg(test)]
 pub(crate) mod tests;

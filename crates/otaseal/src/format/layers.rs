@@ -72,8 +72,7 @@ pub struct Layers<'a> {
 /// # Errors
 /// [`GunzipError`] for a gzip that a boot loader would inflate wrongly, or to more than [`MAX_IMAGE`].
 pub fn unpack(bytes: &[u8]) -> Result<Layers<'_>, GunzipError> {
-    let tail = &bytes[bytes.len().saturating_sub(layout::LENGTH_FIELD_LEN)..];
-    let signature_len = image::trailer(tail, bytes.len() as u64).map(|found| found.signature_len);
+    let signature_len = image::trailer_of(bytes).map(|found| found.signature_len);
     let payload = match signature_len {
         Some(length) => &bytes[..bytes.len() - layout::trailer_len(length)],
         None => bytes,

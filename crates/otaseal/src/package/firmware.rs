@@ -12,7 +12,6 @@ use crate::format::image::{self, Kind};
 use crate::format::layers::{Encoding, MAX_IMAGE, Payload};
 use crate::format::metadata::Block;
 use crate::policy::guard::{self, Content, GuardError};
-use otaseal_device::layout;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
@@ -264,8 +263,7 @@ fn read_bounded(reader: &mut dyn Read, bytes: &mut Vec<u8>) -> std::io::Result<u
 
 /// Returns what a file is instead of a build.
 fn refused(bytes: &[u8], kind: &Kind) -> Option<NotPlain> {
-    let tail = &bytes[bytes.len().saturating_sub(layout::LENGTH_FIELD_LEN)..];
-    if image::trailer(tail, bytes.len() as u64).is_some() {
+    if image::trailer_of(bytes).is_some() {
         return Some(NotPlain::Signed);
     }
     (*kind == Kind::Gzip).then_some(NotPlain::Compressed)

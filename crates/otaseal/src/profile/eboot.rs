@@ -8,7 +8,6 @@
 //! `tinfgzip.c` and `tinflate.c`. The rules were seen on the running code of cores 2.7.4, 3.0.2, 3.1.2 and later.
 
 use super::fit::{Misfit, Reading};
-use super::update::trailer_of;
 use super::{Reason, Verdict};
 use crate::format::gzip::lint::{self, GzipFinding};
 use crate::format::gzip::{self, GunzipError, Inflated};
@@ -82,7 +81,7 @@ impl Unpacked {
 /// An older core, or a device without a key, leaves the trailer behind the gzip. The boot loader takes the trailer's
 /// length field for the length of the content.
 fn trailer_behind(stored: &[u8], verifies: bool) -> Option<Reason> {
-    let guess = trailer_of(stored)?;
+    let guess = image::trailer_of(stored)?;
     let payload = stored.get(..usize::try_from(guess.payload_len).ok()?)?;
     gzip::gunzip(payload, lint::MAX_CONTENT).ok()?;
     Some(Reason::TrailerBehindGzip { verifies, written: guess.signature_len })

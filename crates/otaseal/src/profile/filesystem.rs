@@ -21,12 +21,13 @@ mod mount;
 pub use self::mount::Unmountable;
 
 use self::mount::{Driver, Written};
+use super::errors::{self, ERROR_MD5, ERROR_NO_DATA, ERROR_SIZE, ERROR_SPACE};
 use super::fit::{Misfit, SECTOR, round_up};
-use super::update::{Course, Update, trailer_of};
-use super::updater::{self, ERROR_MD5, ERROR_NO_DATA, ERROR_SIZE, ERROR_SPACE};
+use super::update::{Course, Update};
+use super::updater;
 use super::{Assumption, CoreVersion, GzipSupport, Reason, Verdict, Via, eboot};
 use crate::format::digest::Md5Digest;
-use crate::format::layers;
+use crate::format::{image, layers};
 use std::borrow::Cow;
 
 /// Core from which on a filesystem ends with a whole block.
@@ -100,10 +101,10 @@ fn assumed_area(update: &Update<'_>, driver: &Driver, course: &mut Course) -> Op
 /// What `ESP8266HTTPUpdate::updateFS` asks after a status of 200.
 fn pull(update: &Update<'_>, area: Option<u32>, course: &mut Course) -> Result<(), Verdict> {
     if update.image.is_empty() {
-        return updater::refuse_pull(-101, Reason::Empty);
+        return errors::refuse_pull(-101, Reason::Empty);
     }
     if let Some(reason) = too_large(update, update.image.len() as u64, area) {
-        return updater::refuse_pull(-100, reason);
+        return errors::refuse_pull(-100, reason);
     }
     course.passed("pull");
     Ok(())
@@ -120,11 +121,11 @@ fn begin(update: &Update<'_>, via: Via, area: Option<u32>, course: &mut Course) 
     };
     if announced == 0 && (via != Via::Form || area.is_some()) {
         let reason = if sent == 0 { Reason::Empty } else { Reason::NoFileSystem };
-        return updater::refuse(behaviour, ERROR_SIZE, reason);
+        return errors::refuse(behaviour, ERROR_SIZE, reason);
     }
     updater::running_header(update, course)?;
     if let Some(reason) = too_large(update, round_up(sent), area) {
-        return updater::refuse(behaviour, ERROR_SPACE, reason);
+        return errors::refuse(behaviour, ERROR_SPACE, reason);
     }
     if update.device.atomic_fs_update {
         stage(update, announced, course)?;
@@ -146,9 +147,9 @@ fn stage(update: &Update<'_>, announced: u64, course: &mut Course) -> Result<(),
         Ok(_) => Ok(()),
         Err(Misfit::NoSpace { needed, free }) => {
             let reason = Reason::Staging { needed, free };
-            updater::refuse(&update.behaviour, ERROR_SPACE, reason)
+            errors::refuse(&update.behaviour, ERROR_SPACE, reason)
         }
-        Err(misfit) => updater::refuse(&update.behaviour, ERROR_SPACE, Reason::Misfit(misfit)),
+        Err(misfit) => errors::refuse(&update.behaviour, ERROR_SPACE, Reason::Misfit(misfit)),
     }
 }
 
@@ -157,7 +158,7 @@ fn end(update: &Update<'_>, via: Via, course: &mut Course) -> Result<(), Verdict
     let behaviour = &update.behaviour;
     let is_short = (update.image.len() as u64) < SECTOR;
     if behaviour.counts_sectors && via == Via::Form && is_short {
-        return updater::refuse(behaviour, ERROR_NO_DATA, Reason::TooShortForForm);
+        return errors::refuse(behaviour, ERROR_NO_DATA, Reason::TooShortForForm);
     }
     if update.image.is_empty() {
         return Err(Verdict::KeepsTheOld { reason: Reason::Empty });
@@ -183,7 +184,7 @@ fn overwritten(update: &Update<'_>, verdict: Verdict) -> Verdict {
 
 fn too_large(update: &Update<'_>, needed: u64, area: Option<u32>) -> Option<Reason> {
     let size = area.filter(|&size| needed > u64::from(size))?;
-    let signed = trailer_of(update.image).is_some();
+    let signed = image::trailer_of(update.image).is_some();
     Some(Reason::FileSystemFull { needed, size, signed })
 }
 
@@ -205,8 +206,8 @@ pub(super) fn pico(update: &Update<'_>, via: Via, course: &mut Course) -> Result
     });
     if let Some(reason) = too_large(update, update.image.len() as u64, area) {
         return match via {
-            Via::Http => updater::refuse_pull(-100, reason),
-            Via::Espota | Via::Form => updater::refuse(behaviour, ERROR_SPACE, reason),
+            Via::Http => errors::refuse_pull(-100, reason),
+            Via::Espota | Via::Form => errors::refuse(behaviour, ERROR_SPACE, reason),
         };
     }
     course.passed("space");

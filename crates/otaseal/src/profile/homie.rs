@@ -2,8 +2,9 @@
 //!
 //! Source: homieiot/homie-esp8266 `src/Homie/Boot/BootNormal.cpp`, seen running in 3.0.1 and develop.
 
+use super::errors::{ERROR_MAGIC, ERROR_MD5, ERROR_NEW_FLASH_CONFIG, ERROR_SIZE, ERROR_SPACE};
 use super::update::{Course, Update};
-use super::updater::{self, Caller, ERROR_MAGIC, ERROR_MD5, ERROR_NEW_FLASH_CONFIG, ERROR_SIZE, ERROR_SPACE};
+use super::updater::{self, Caller};
 use super::{Reason, Verdict};
 
 pub(super) fn judge(update: &Update<'_>, course: &mut Course) -> Result<(), Verdict> {

@@ -24,6 +24,7 @@
 
 pub mod devices;
 mod eboot;
+mod errors;
 pub mod esp32;
 mod filesystem;
 pub mod fit;

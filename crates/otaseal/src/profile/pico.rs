@@ -6,9 +6,9 @@
 //! Sources: earlephilhower/arduino-pico `libraries/Updater`, `libraries/HTTPUpdate`, `ota/ota.c`, commit `387294c5`.
 
 use super::eboot;
+use super::errors::{self, ERROR_NO_DATA, ERROR_SIZE, ERROR_SPACE};
 use super::fit::{Misfit, SECTOR};
 use super::update::{Course, Update};
-use super::updater::{self, ERROR_NO_DATA, ERROR_SIZE, ERROR_SPACE};
 use super::{Assumption, Reason, Verdict, Via};
 use crate::format::image::{self, Kind};
 use std::borrow::Cow;
@@ -17,9 +17,9 @@ pub(super) fn judge(update: &Update<'_>, via: Via, course: &mut Course) -> Resul
     let behaviour = &update.behaviour;
     if update.image.is_empty() {
         return match via {
-            Via::Http => updater::refuse_pull(-101, Reason::Empty),
-            Via::Espota => updater::refuse(behaviour, ERROR_SIZE, Reason::Empty),
-            Via::Form => updater::refuse(behaviour, ERROR_NO_DATA, Reason::Empty),
+            Via::Http => errors::refuse_pull(-101, Reason::Empty),
+            Via::Espota => errors::refuse(behaviour, ERROR_SIZE, Reason::Empty),
+            Via::Form => errors::refuse(behaviour, ERROR_NO_DATA, Reason::Empty),
         };
     }
     match update.device.free_bytes {
@@ -29,7 +29,7 @@ pub(super) fn judge(update: &Update<'_>, via: Via, course: &mut Course) -> Resul
             let free = u64::from(free);
             if needed > free {
                 let reason = Reason::Misfit(Misfit::NoSpace { needed, free });
-                return updater::refuse(behaviour, ERROR_SPACE, reason);
+                return errors::refuse(behaviour, ERROR_SPACE, reason);
             }
             course.passed("space");
         }

@@ -12,9 +12,10 @@
 //! `support_tasmota.ino` commit `3fb12310`. Assumed: the Updater and eboot of Tasmota's fork, which has the number 2.7.4
 //! and more, do as core 2.7.4 does. Its text was not found.
 
+use super::errors::{ERROR_FLASH_CONFIG, ERROR_SIZE, ERROR_SPACE};
 use super::fit::Misfit;
 use super::update::{Course, Update};
-use super::updater::{self, Caller, ERROR_FLASH_CONFIG, ERROR_SIZE, ERROR_SPACE};
+use super::updater::{self, Caller};
 use super::{Reason, Verdict, Via};
 
 // Error numbers of the form, and their texts in English.

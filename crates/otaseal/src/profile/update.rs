@@ -6,8 +6,8 @@ use std::cell::OnceCell;
 use otaseal_device::{Reject, layout};
 
 use super::eboot::Unpacked;
-use super::{Assumption, Behaviour, Device, GzipSupport, Reason, SignatureCheck, Verdict, updater};
-use crate::format::image::{self, Content, Esp8266File, Kind, TrailerGuess, esp8266::FlashMode};
+use super::{Assumption, Behaviour, Device, GzipSupport, Reason, SignatureCheck, Verdict, errors};
+use crate::format::image::{self, Content, Esp8266File, Kind, esp8266::FlashMode};
 use crate::key::PublicKey;
 use crate::sign::{Scheme, bearssl, verify};
 
@@ -62,7 +62,7 @@ impl<'a> Update<'a> {
             let image = self.image;
             let whole = image::identify(image);
             let fills = |file: &Esp8266File| file.is_intact() && file.end() == Some(image.len());
-            match trailer_of(image) {
+            match image::trailer_of(image) {
                 Some(guess) if !matches!(&whole, Kind::Esp8266(file) if fills(file)) => {
                     image::identify(&image[..image.len() - layout::trailer_len(guess.signature_len)])
                 }
@@ -106,13 +106,13 @@ impl<'a> Update<'a> {
     }
 
     fn verified(&self) -> Result<usize, Verdict> {
-        let refuse = |reason| updater::refuse(&self.behaviour, updater::ERROR_SIGN, reason);
+        let refuse = |reason| errors::refuse(&self.behaviour, errors::ERROR_SIGN, reason);
         let stored = &*self.patched;
         let scheme = match self.behaviour.signature {
             SignatureCheck::Legacy => Scheme::Legacy,
             _ => Scheme::Pkcs1v15Sha256,
         };
-        let guess = trailer_of(stored);
+        let guess = image::trailer_of(stored);
         let Some(key) = self.device.key else {
             return match guess {
                 None => refuse(Reason::NotSigned { key_given: false }),
@@ -153,11 +153,6 @@ impl<'a> Update<'a> {
         }
         Reason::Rejected(reject)
     }
-}
-
-/// What the end of a file looks like.
-pub(super) fn trailer_of(bytes: &[u8]) -> Option<TrailerGuess> {
-    image::trailer(&bytes[bytes.len().saturating_sub(layout::LENGTH_FIELD_LEN)..], bytes.len() as u64)
 }
 
 /// `Updater::_writeBuffer`: on its way to the flash, byte 2 of a file becomes the device's flash mode, unless the first

@@ -9,23 +9,15 @@
 //! and the codes were seen on the running code.
 
 use super::eboot;
+use super::errors::{
+    ERROR_FLASH_CONFIG, ERROR_MAGIC, ERROR_MD5, ERROR_NEW_FLASH_CONFIG, ERROR_NO_DATA, ERROR_SIZE,
+    ERROR_SPACE, NOT_ENOUGH_SPACE, error, refuse, refuse_pull,
+};
 use super::fit::{Misfit, SECTOR, round_up};
 use super::update::{Course, Update};
-use super::{Assumption, Behaviour, GzipSupport, HomieMd5, Reason, Verdict, Via};
+use super::{Assumption, GzipSupport, HomieMd5, Reason, Verdict, Via};
 use crate::format::digest::Md5Digest;
 use crate::format::image::{self, esp8266::FlashMode};
-
-// Error numbers of `Updater.h`.
-pub(super) const ERROR_SPACE: i16 = 4;
-pub(super) const ERROR_SIZE: i16 = 5;
-pub(super) const ERROR_MD5: i16 = 7;
-pub(super) const ERROR_FLASH_CONFIG: i16 = 8;
-pub(super) const ERROR_NEW_FLASH_CONFIG: i16 = 9;
-pub(super) const ERROR_MAGIC: i16 = 10;
-pub(super) const ERROR_SIGN: i16 = 12;
-pub(super) const ERROR_NO_DATA: i16 = 13;
-
-const NOT_ENOUGH_SPACE: &str = "Not Enough Space";
 
 /// A caller of the Updater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -255,32 +247,4 @@ fn unpatched_mode(update: &Update<'_>, content: &[u8], course: &mut Course) -> R
             Ok(())
         }
     }
-}
-
-/// An error of the Updater, in the words of `printError`.
-pub(super) fn refuse<T>(behaviour: &Behaviour, code: i16, reason: Reason) -> Result<T, Verdict> {
-    let text = match (code, behaviour.newer_texts) {
-        (ERROR_SPACE, _) => NOT_ENOUGH_SPACE,
-        (ERROR_SIZE, _) => "Bad Size Given",
-        (ERROR_MAGIC, true) => "Magic byte is not 0xE9",
-        (ERROR_MAGIC, false) => "Magic byte is wrong, not 0xE9",
-        (ERROR_NO_DATA, _) => "No data supplied",
-        _ => "Signature verification failed",
-    };
-    Err(error(code, text, reason))
-}
-
-fn error(code: i16, text: &str, reason: Reason) -> Verdict {
-    Verdict::Refuses { code: Some(code), prints: format!("ERROR[{code}]: {text}"), reason }
-}
-
-/// An error of `ESP8266HTTPUpdate`, in the words of `getLastErrorString`.
-pub(super) fn refuse_pull<T>(code: i16, reason: Reason) -> Result<T, Verdict> {
-    let text = match code {
-        -100 => "Not Enough space",
-        -101 => "Server Did Not Report Size",
-        -106 => "Verify Bin Header Failed",
-        _ => "New Binary Does Not Fit Flash Size",
-    };
-    Err(Verdict::Refuses { code: Some(code), prints: format!("{code}: {text}"), reason })
 }

@@ -5,14 +5,11 @@ use super::diagnose::{Mismatch, mismatch};
 use crate::format::digest::sha256;
 use crate::format::image;
 use crate::key::PublicKey;
-use otaseal_device::layout::LENGTH_FIELD_LEN;
 
 /// Returns the payload's length in bytes, if an image ends in a right signature whose DigestInfo lacks the NULL
 /// parameters. BearSSL accepts both forms (BearSSL 0.6 `src/rsa/rsa_pkcs1_sig_unpad.c`).
 pub(crate) fn signed_without_null(image: &[u8], key: &PublicKey) -> Option<usize> {
-    let tail = &image[image.len().saturating_sub(LENGTH_FIELD_LEN)..];
-    let trailer =
-        image::trailer(tail, image.len() as u64).filter(|it| it.signature_len == key.size().bytes())?;
+    let trailer = image::trailer_of(image).filter(|it| it.signature_len == key.size().bytes())?;
     let payload_len = usize::try_from(trailer.payload_len).ok()?;
     let (payload, rest) = image.split_at_checked(payload_len)?;
     let signature = rest.get(..trailer.signature_len)?;

@@ -1,6 +1,6 @@
 //! Whether the firmware can mount what an updater wrote.
 
-use super::super::update::{Course, trailer_of};
+use super::super::update::Course;
 use super::Assumption;
 use crate::format::image::{self, Kind, LittleFs, Spiffs};
 use std::fmt;
@@ -100,7 +100,7 @@ pub(super) struct Written {
 impl Written {
     /// `in_place`: the updater wrote all of the file there, trailer included.
     pub(super) fn new(file: &[u8], in_place: bool) -> Self {
-        let trailer = trailer_of(file);
+        let trailer = image::trailer_of(file);
         let payload = trailer.and_then(|guess| file.get(..usize::try_from(guess.payload_len).ok()?));
         Self { kind: image::identify(payload.unwrap_or(file)), trailer: in_place && trailer.is_some() }
     }

@@ -20,7 +20,7 @@ use crate::profile::devices::Devices;
 use crate::sign::Scheme;
 use crate::sign::verify::judge_bytes;
 use otaseal_device::KeyId;
-use otaseal_device::layout::{LENGTH_FIELD_LEN, trailer_len};
+use otaseal_device::layout::trailer_len;
 use std::path::Path;
 
 /// The keys that a bundle is judged with.
@@ -161,8 +161,7 @@ fn signature(
         let rejected = |reject| BundleError::Rejected { file: said.file.clone(), reject };
         return accepted.map(|accepted| accepted.payload_len).map_err(rejected);
     }
-    let tail = &bytes[bytes.len().saturating_sub(LENGTH_FIELD_LEN)..];
-    let trailer = image::trailer(tail, bytes.len() as u64).map(|found| found.signature_len);
+    let trailer = image::trailer_of(bytes).map(|found| found.signature_len);
     match trailer.filter(|length| *length as u32 * 8 == size.bits()) {
         Some(length) => Ok(bytes.len() - trailer_len(length)),
         None => {
