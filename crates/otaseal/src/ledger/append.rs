@@ -187,7 +187,7 @@ struct Tail {
     head: Head,
 }
 
-/// Tells whether these bytes can be the start of a line, or zeros: some file systems fill a file with zeros in a power
+/// Tells whether these bytes can be the start of a line, or zeros: some filesystems fill a file with zeros in a power
 /// cut. Any other bytes mean that the file is no ledger, and was named by mistake.
 fn could_be_torn(bytes: &[u8]) -> bool {
     let length = bytes.len().min(START.len());

@@ -22,7 +22,7 @@ pub struct Devices {
     pub flash_bytes: Option<u32>,
     /// The size of the flash chip that the header of the running image names, in bytes.
     pub running_flash_bytes: Option<u32>,
-    /// Free bytes that they report: those of their file system, if the updater stores the file there, or of the
+    /// Free bytes that they report: those of their filesystem, if the updater stores the file there, or of the
     /// partition for the next update.
     pub free_bytes: Option<u32>,
     /// Their partitions.

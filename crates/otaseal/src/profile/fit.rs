@@ -1,6 +1,6 @@
 //! Checks whether an update fits a device's flash, and whether the device can unpack it there.
 //!
-//! The ESP8266 stages an update right below its file system. It checks only that this leaves the running sketch alone.
+//! The ESP8266 stages an update right below its filesystem. It checks only that this leaves the running sketch alone.
 //! At the next boot, eboot copies or inflates the staged file to address 0, one sector after the other. Nothing checks
 //! whether the growing output overtakes the compressed input that eboot has still to read. If it does, the device is
 //! bricked. [`Reading::check`] does what eboot does, sector by sector.
@@ -21,7 +21,7 @@ pub const SECTOR: u64 = 4096;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Flash {
-    /// Flash offset in bytes at which the file system begins: see [`FlashLayout`] and [`fs_start_of_device`].
+    /// Flash offset in bytes at which the filesystem begins: see [`FlashLayout`] and [`fs_start_of_device`].
     pub fs_start: u32,
     /// Size in bytes of the image that runs now. If it is not given, only the staging area itself must have room.
     pub installed: Option<u32>,
@@ -36,7 +36,7 @@ pub enum Misfit {
     NoSpace {
         /// Whole sectors of the file, in bytes.
         needed: u64,
-        /// Bytes between the sketch of the device and its file system.
+        /// Bytes between the sketch of the device and its filesystem.
         free: u64,
     },
     /// eboot overwrites compressed bytes that it has still to read.
@@ -50,12 +50,12 @@ pub enum Misfit {
         /// Bytes by which the staging area would have to begin higher.
         short_by: u64,
     },
-    /// The inflated image reaches into the file system.
-    #[error("the inflated image of {raw} bytes is longer than the {fs_start} bytes before the file system")]
+    /// The inflated image reaches into the filesystem.
+    #[error("the inflated image of {raw} bytes is longer than the {fs_start} bytes before the filesystem")]
     BeyondFileSystem {
         /// Length of the inflated image in bytes.
         raw: u64,
-        /// Offset at which the file system begins.
+        /// Offset at which the filesystem begins.
         fs_start: u64,
     },
 }
@@ -66,7 +66,7 @@ impl Flash {
         Self { fs_start, installed: None }
     }
 
-    /// Returns the bytes between the running image and the file system.
+    /// Returns the bytes between the running image and the filesystem.
     pub fn free(&self) -> u64 {
         u64::from(self.fs_start).saturating_sub(round_up(self.installed.unwrap_or(0).into()))
     }

@@ -82,7 +82,8 @@ pub fn judge(image: &[u8], device: &Device<'_>) -> Judgement {
             _ => own::judge(&update, &mut course),
         };
         let Course { passed, assumed } = course;
-        Judgement { passed, assumed, ..Judgement::of(verdict.err().unwrap_or(Verdict::Accepts)) }
+        let verdict = verdict.err().unwrap_or(Verdict::Accepts).of_file(image);
+        Judgement { passed, assumed, ..Judgement::of(verdict) }
     };
     if ways.is_empty() {
         return match device.profile.ways() {

@@ -24,6 +24,8 @@ pub enum Reason {
     FirstByte,
     /// The file does not fit, or the boot loader cannot unpack it where it lies.
     Misfit(Misfit),
+    /// The file does not fit, and it is a gzip already.
+    GzipMisfit(Misfit),
     /// The file is not signed.
     NotSigned {
         /// Whether the device's key is given. Without it, the device may be one that checks nothing.
@@ -212,7 +214,7 @@ impl fmt::Display for Reason {
             Self::Empty => f.write_str("the file is empty"),
             Self::NoGzip => f.write_str("this core cannot unpack gzip"),
             Self::FirstByte => f.write_str("the first byte is not that of an ESP8266 image"),
-            Self::Misfit(misfit) => misfit.fmt(f),
+            Self::Misfit(misfit) | Self::GzipMisfit(misfit) => misfit.fmt(f),
             Self::NotSigned { .. } => f.write_str("it is not signed"),
             Self::KeyNotGiven { .. } => {
                 f.write_str("this device checks the signature, but its key is not given")
@@ -351,7 +353,7 @@ pub enum Assumption {
     FlashModeOfImage(FlashMode),
     /// The flash mode is not known: the device can read its flash in the mode of the image in the gzip.
     FlashMode(FlashMode),
-    /// The flash is not known: the boot loader overwrites neither its own input nor the file system.
+    /// The flash is not known: the boot loader overwrites neither its own input nor the filesystem.
     Unpacking,
     /// The size of the flash chip is not known: it is at least as large as the image's header says.
     Chip(u32),
@@ -359,9 +361,9 @@ pub enum Assumption {
     RunningHeader,
     /// The server sends the file's MD5.
     Md5Sent,
-    /// The flash layout is not known: the unpacked program ends before the file system, where the file is read from.
+    /// The flash layout is not known: the unpacked program ends before the filesystem, where the file is read from.
     ProgramBelowFileSystem,
-    /// The size of the file system is not known: the file has room in it.
+    /// The size of the filesystem is not known: the file has room in it.
     FileSystem,
     /// The size of the partition for the update is not known: the file has room in it.
     Partition,
@@ -389,14 +391,14 @@ impl fmt::Display for Assumption {
                 write!(f, "the device reads its flash in mode {mode}, as the image says")
             }
             Self::FlashMode(mode) => write!(f, "the device reads its flash in mode {mode}"),
-            Self::Unpacking => f.write_str("unpacking overwrites neither its own input nor the file system"),
+            Self::Unpacking => f.write_str("unpacking overwrites neither its own input nor the filesystem"),
             Self::Chip(bytes) => write!(f, "the flash chip has at least {bytes} bytes, as the image says"),
             Self::RunningHeader => {
                 f.write_str("the header of the running image names no larger flash chip than the device has")
             }
             Self::Md5Sent => f.write_str("the server sends the file's MD5 (x-MD5)"),
-            Self::ProgramBelowFileSystem => f.write_str("the program ends before the file system begins"),
-            Self::FileSystem => f.write_str("its file system has room for the file"),
+            Self::ProgramBelowFileSystem => f.write_str("the program ends before the filesystem begins"),
+            Self::FileSystem => f.write_str("its filesystem has room for the file"),
             Self::Partition => f.write_str("the partition for the update has room for the file"),
             Self::ChipRevision { min } => write!(f, "the chip has revision {min} or a newer one"),
             Self::NoUpdateSign => {

@@ -197,7 +197,7 @@ pub enum Updater {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fact {
-    /// Where its file system begins.
+    /// Where its filesystem begins.
     Layout,
     /// How much space is free.
     FreeSpace,

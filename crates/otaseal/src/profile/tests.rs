@@ -7,6 +7,7 @@ use crate::format::gzip::{self, Effort, gzip};
 use crate::format::image::esp8266::FlashMode;
 use crate::key::{PrivateKey, PublicKey};
 use crate::profile::fit::Flash;
+use crate::project::advice::{Advice, Speaker};
 use crate::sign::Scheme;
 use crate::testing::{esp_image, esp_image_with};
 
@@ -575,6 +576,21 @@ fn each_way_asks_its_own_questions() {
     let json = serde_json::to_value(&judged).unwrap();
     assert_eq!((&json["verdict"], &json["by_way"][2]["via"]), (&"refuses".into(), &"form".into()));
     assert!(judge(&image, &unsigned).by_way.is_empty());
+}
+
+#[test]
+fn a_gzip_without_room_is_not_told_to_be_compressed() {
+    let image = esp_image_with(3, 0x40, 50_000);
+    let flash = Some(Flash { fs_start: 0x8000, installed: Some(16_384) });
+    let device = Device { flash, ..device_of_the_runs("esp8266@3.1.3/unsigned") };
+    let advice = |file: &[u8]| {
+        let judged = judge(file, &Device { via: Some(ESPOTA), ..device });
+        assert!(matches!(judged.verdict, Verdict::Refuses { code: Some(4), .. }), "{}", judged.verdict);
+        judged.verdict.reason().unwrap().advice(Speaker::Program)
+    };
+    assert!(advice(&image).contains("gzip"));
+    let packed = advice(&gzip(&image, Effort::Fast).unwrap());
+    assert!(!packed.contains("gzip") && !packed.contains("compress"), "{packed}");
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub struct Device<'k> {
     pub flash_bytes: Option<u32>,
     /// Size of the flash chip that the header of the running image names, in bytes.
     pub running_flash_bytes: Option<u32>,
-    /// Free bytes that it reports: those of its file system, if its updater stores the file there, or of the partition
+    /// Free bytes that it reports: those of its filesystem, if its updater stores the file there, or of the partition
     /// for the next update.
     pub free_bytes: Option<u32>,
     /// Its partitions.
@@ -131,6 +131,18 @@ impl Verdict {
 }
 
 impl Verdict {
+    /// Says of a gzip that has no room that it is one: to compress it is no help.
+    pub(super) fn of_file(self, file: &[u8]) -> Self {
+        match self {
+            Self::Refuses { code, prints, reason: Reason::Misfit(misfit) }
+                if file.starts_with(&[0x1F, 0x8B]) =>
+            {
+                Self::Refuses { code, prints, reason: Reason::GzipMisfit(misfit) }
+            }
+            other => other,
+        }
+    }
+
     /// Orders verdicts by what they cost. A missing fact counts only where nothing else speaks against the image.
     fn cost(&self) -> u8 {
         match self {

@@ -1,4 +1,4 @@
-//! Lists the flash layouts of the ESP8266 Arduino core: where the file system begins.
+//! Lists the flash layouts of the ESP8266 Arduino core: where the filesystem begins.
 
 use std::str::FromStr;
 
@@ -6,18 +6,18 @@ use super::{SECTOR, round_up};
 
 /// The division of a flash chip.
 ///
-/// The image begins at 0, an update is staged right below the file system, and the file system begins at `fs_start`.
+/// The image begins at 0, an update is staged right below the filesystem, and the filesystem begins at `fs_start`.
 /// Source: esp8266/Arduino `boards.txt` (`spiffs_start`) and `tools/sdk/ld/eagle.flash.*.ld` (`_FS_start`), the same
-/// from core 2.5.1 to 3.1.2. A layout without a file system ends five sectors before the chip does: EEPROM, RF
+/// from core 2.5.1 to 3.1.2. A layout without a filesystem ends five sectors before the chip does: EEPROM, RF
 /// calibration and three sectors of the SDK.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct FlashLayout {
-    /// Name of the linker script: chip, then file system, such as `4m1m`.
+    /// Name of the linker script: chip, then filesystem, such as `4m1m`.
     pub name: &'static str,
     /// Size of the chip in bytes.
     pub flash_bytes: u32,
-    /// Flash offset in bytes at which the file system begins, and the staging area ends.
+    /// Flash offset in bytes at which the filesystem begins, and the staging area ends.
     pub fs_start: u32,
 }
 
@@ -126,7 +126,7 @@ pub struct ImpossibleReport {
     pub image: u32,
 }
 
-/// Returns the offset at which the file system of a device begins. The device reports two numbers with every request:
+/// Returns the offset at which the filesystem of a device begins. The device reports two numbers with every request:
 /// `x-ESP8266-free-space` and `x-ESP8266-sketch-size`.
 ///
 /// It computes `free = fs_start - image`, with the image rounded up to a sector (esp8266/Arduino `Esp.cpp`,

@@ -7,7 +7,7 @@ use crate::project::advice::{Advice, Speaker};
 use crate::testing::{has_tool, skipped};
 use proptest::prelude::*;
 
-/// What becomes of a sound gzip that is staged right below the file system, as eboot of core 3.0.0 and later does it.
+/// What becomes of a sound gzip that is staged right below the filesystem, as eboot of core 3.0.0 and later does it.
 fn check(packed: &[u8], fs_start: u32) -> Result<u64, Misfit> {
     let start = Flash { fs_start, installed: None }.staged_at(packed.len() as u64)?;
     reading(packed).check(start, false)?;
@@ -90,7 +90,7 @@ fn the_updater_counts_whole_sectors_of_the_file_and_of_the_sketch() {
     assert_eq!(error, Misfit::NoSpace { needed: 0x8_1000, free: 0x8_0000 });
     assert!(error.to_string().ends_with("4096 too many"), "{error}");
     assert!(matches!(flash(0x8_0001).staged_at(0x8_0000), Err(Misfit::NoSpace { .. })));
-    // A sketch that is larger than the space before its own file system: a wrong layout, and no wrap-around.
+    // A sketch that is larger than the space before its own filesystem: a wrong layout, and no wrap-around.
     assert!(matches!(flash(u32::MAX).staged_at(1), Err(Misfit::NoSpace { free: 0, .. })));
 }
 

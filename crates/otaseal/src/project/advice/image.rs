@@ -307,6 +307,13 @@ impl Advice for Reason {
             Self::NoGzip => "send the plain image",
             Self::FirstByte | Self::Magic | Self::NotEsp8266 { .. } => "check that this is the right file",
             Self::Misfit(misfit) => return misfit.advice(speaker),
+            Self::GzipMisfit(Misfit::NoSpace { needed, free }) => {
+                return format!(
+                    "make the image smaller, or use a layout whose filesystem begins at least {} bytes later",
+                    needed - free
+                );
+            }
+            Self::GzipMisfit(misfit) => return misfit.advice(speaker),
             Self::NotSigned { key_given: false } => "sign it, or add /unsigned if the device has no key",
             Self::NotSigned { key_given: true } | Self::HomieFirstByte => {
                 "make an image that this device accepts with `otaseal package --for`"
