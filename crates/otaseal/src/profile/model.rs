@@ -76,6 +76,73 @@ impl Esp8266 {
         }
     }
 
+    /// As [`Self::deliver`], for a filesystem of `area` bytes.
+    pub(super) fn deliver_filesystem(&self, sent: &Sent, way: Way, area: usize, atomic: bool) -> End {
+        match self.update_filesystem(sent, way, area, atomic) {
+            Ok(flash) => End::Flash(flash),
+            Err(code) => End::Error(code),
+        }
+    }
+
+    fn update_filesystem(&self, sent: &Sent, way: Way, area: usize, atomic: bool) -> Result<Vec<u8>, i32> {
+        let file = &sent.bytes;
+        let sketch = self.running.len().div_ceil(SECTOR) * SECTOR;
+        if way == Way::Pull && file.len() > area {
+            return Err(-100);
+        }
+        // begin(): the form announces the whole filesystem.
+        let size = if way == Way::Form { area } else { file.len() };
+        if self.chip < flash_size(self.running[3]) {
+            return Err(8);
+        }
+        let rounded = size.div_ceil(SECTOR) * SECTOR;
+        if rounded > area {
+            return Err(4);
+        }
+        let start = if atomic { self.fs_start.saturating_sub(rounded) } else { self.fs_start };
+        if atomic && start < sketch || file.len() > size {
+            return Err(4);
+        }
+        // write(): nothing is patched.
+        let mut flash = self.flash();
+        let end = start + file.len();
+        flash[start..end.next_multiple_of(SECTOR)].fill(0xFF);
+        flash[start..end].copy_from_slice(file);
+        // end()
+        if way == Way::Form && file.len() < SECTOR && self.core >= (3, 0, 0) {
+            return Err(13);
+        }
+        let mut stored = file.len();
+        if self.verifies() {
+            let legacy = self.core < (2, 6, 0);
+            let payload = file.len().checked_sub(260).map(|length| &file[..length]);
+            let good = sent
+                .signed
+                .as_ref()
+                .is_some_and(|(covered, is_legacy)| Some(&covered[..]) == payload && *is_legacy == legacy);
+            let misread = (3, 1, 0) <= self.core && self.core < (3, 1, 3) && !file.len().is_multiple_of(4);
+            if !good || misread {
+                return Err(12);
+            }
+            if self.core >= (3, 0, 0) {
+                stored -= 260;
+            }
+        }
+        if !atomic {
+            return Ok(flash);
+        }
+        // eboot
+        if flash[start..].starts_with(&[0x1F, 0x8B]) && self.core >= (2, 7, 0) {
+            let eboot = Eboot::on(flash, start, stored, self.core < (3, 0, 0));
+            return Ok(eboot.to(self.fs_start).boot());
+        }
+        for at in (0..stored).step_by(SECTOR) {
+            let sector = flash[start + at..start + at + SECTOR].to_vec();
+            flash[self.fs_start + at..self.fs_start + at + SECTOR].copy_from_slice(&sector);
+        }
+        Ok(flash)
+    }
+
     fn update(&self, sent: &Sent, way: Way) -> Result<Vec<u8>, i32> {
         let file = &sent.bytes;
         let sketch = self.running.len().div_ceil(SECTOR) * SECTOR;

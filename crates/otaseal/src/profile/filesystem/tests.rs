@@ -1,5 +1,7 @@
 //! Tests every rule about filesystem images, for every way of delivery. The expected errors come from the sources.
 
+mod property;
+
 use super::*;
 use crate::format::gzip::{Effort, gzip};
 use crate::format::image::{Content, Kind, identify};

@@ -62,6 +62,8 @@ pub(in crate::profile) struct Eboot {
     window: Vec<u8>,
     written: usize,
     erases_first: bool,
+    /// Address at which the output begins.
+    to: usize,
     /// Whether the last block of the stream has ended.
     ended: bool,
 }
@@ -95,8 +97,14 @@ impl Eboot {
             window: Vec::new(),
             written: 0,
             erases_first,
+            to: 0,
             ended: false,
         }
+    }
+
+    /// Copies to this address.
+    pub(in crate::profile) fn to(self, to: usize) -> Self {
+        Self { to, ..self }
     }
 
     /// The flash after the copy, which ends where the stream does, or where it makes no sense any more.
@@ -115,7 +123,7 @@ impl Eboot {
         if self.ended && self.window.len() > self.written {
             let mut sector = self.window[self.written..].to_vec();
             sector.resize(SECTOR, 0xFF);
-            self.flash[self.written..self.written + SECTOR].copy_from_slice(&sector);
+            self.flash[self.to + self.written..self.to + self.written + SECTOR].copy_from_slice(&sector);
         }
     }
 
@@ -124,7 +132,7 @@ impl Eboot {
         if self.erases_first && !self.done() {
             self.clock += 1;
             self.writes.push((self.clock, self.written));
-            self.flash[self.written..self.written + SECTOR].fill(0xFF);
+            self.flash[self.to + self.written..self.to + self.written + SECTOR].fill(0xFF);
         }
     }
 
@@ -172,7 +180,7 @@ impl Eboot {
             sector.resize(SECTOR, 0xFF);
             self.clock += 1;
             self.writes.push((self.clock, self.written));
-            self.flash[self.written..self.written + SECTOR].copy_from_slice(&sector);
+            self.flash[self.to + self.written..self.to + self.written + SECTOR].copy_from_slice(&sector);
             self.written += SECTOR;
             self.erase();
         }
