@@ -1,7 +1,7 @@
 //! Reads images of the ESP32 family: the extended header, the segments, the checksum, the hash, and what the
 //! application says of itself.
 //!
-//! An ESP8266 image begins with the same byte, E9. [`Esp32Image::read`] returns an image only if the extended header
+//! An ESP8266 image begins with the same byte, E9. `Esp32Image::read` returns an image only if the extended header
 //! makes sense: see `header`.
 //!
 //! Sources: esp-idf `esp_app_format.h` (header), `esp_app_desc.h` (application), `esp_image_format.c` (checksum and
