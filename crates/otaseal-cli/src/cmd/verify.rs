@@ -28,9 +28,10 @@ use std::path::{Path, PathBuf};
 /// The exit code is 0 if the image is accepted, 1 if it is rejected (otaseal shows the number of the device's check),
 /// and 3 if there is no verdict.
 ///
-/// With --as, otaseal goes through the steps of that device's updater, and then of its boot loader. It shows what the
-/// device prints if it refuses the image, or what happens to the device. The exit code is also 1 if the image would
-/// brick the device, and 3 if the verdict needs an option that you did not give.
+/// With --as, otaseal goes through the steps of that device's updater, and then of its boot loader, for each way of
+/// delivery. It shows what the device prints if it refuses the image, or what happens to the device. The exit code is 0
+/// only if the device accepts the image. Without --via, one way that accepts is enough, and a warning names each way that
+/// does not. The exit code is 3 if the verdict needs an option that you did not give.
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// The signed image
