@@ -87,6 +87,7 @@ impl PolicyArgs {
         policy.expect.key_id = self.expect_key_id;
         policy.expect.sha256 = self.expect_sha256;
         policy.expect.flash_mode = settings.expect_flash_mode;
+        policy.expect.board.clone_from(&settings.board);
         settings.describe(&mut policy.devices);
         policy.ledger = ledger::open(settings, self.build_id.as_deref(), input);
         Ok(policy)

@@ -74,6 +74,24 @@ pub(crate) fn esp_image_with(mode: u8, size_frequency: u8, program: u32) -> Vec<
     file
 }
 
+/// Returns an RP2040 image whose binary info names this board.
+pub(crate) fn pico_image(board: Option<&str>) -> Vec<u8> {
+    let mut image = [&rp2040_boot2::BOOT_LOADER_W25Q080[..], &[0; 0x700]].concat();
+    let mut put = |at: usize, words: &[u32]| {
+        for (index, word) in words.iter().enumerate() {
+            image[at + 4 * index..][..4].copy_from_slice(&word.to_le_bytes());
+        }
+    };
+    let entries = u32::from(board.is_some());
+    put(0x100, &[0x2004_2000, 0x1000_0201]);
+    put(0x180, &[0x7188_EBF2, 0x1000_0400, 0x1000_0400 + 4 * entries, 0, 0xE71A_A390]);
+    put(0x400, &[0x1000_0420]);
+    put(0x420, &[0x5052_0006, 0xB63C_FFBB, 0x1000_0480]);
+    let board = board.unwrap_or_default();
+    image[0x480..0x480 + board.len()].copy_from_slice(board.as_bytes());
+    image
+}
+
 /// Makes a signed image with the one function that seals. It judges nothing first.
 pub(crate) fn signed(payload: &[u8], key: &dyn crate::sign::Signer, scheme: crate::sign::Scheme) -> Vec<u8> {
     crate::sign::sign_in_memory(payload, scheme, key).unwrap().parts().concat()

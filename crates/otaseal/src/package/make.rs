@@ -3,6 +3,7 @@
 use super::{ArtefactKind, LeftOut, Options, Package, PackageError, sbom_name};
 use crate::format::digest::Hasher;
 use crate::format::homie::Tokens;
+use crate::format::image;
 use crate::format::layers::Encoding;
 use crate::format::metadata;
 use crate::output::is_file_name;
@@ -12,6 +13,7 @@ use crate::package::firmware::{Firmware, FirmwareError};
 use crate::package::manifest::{self, Artefact, Installed, Manifest};
 use crate::policy::continuity::Continuity;
 use crate::policy::guard::ImageFinding;
+use crate::policy::guard::{self, GuardError};
 use crate::policy::lint::Finding;
 use crate::policy::{Candidate, published_keys};
 use crate::sign::Signer;
@@ -73,6 +75,8 @@ pub(super) fn make_for<P>(
     let sbom = options.evidence.sbom.as_deref().map(evidence::read_sbom).transpose()?;
     let base = options.base_of(&firmware.source().file)?;
     let tokens = firmware.tokens().map_err(|source| PackageError::Tokens { file: file(), source })?;
+    check_boards(&firmware, &tokens, options)
+        .map_err(|error| PackageError::Image { file: file(), source: error.into() })?;
     let place = place(&base)?;
     let block = options
         .metadata
@@ -156,6 +160,17 @@ pub(super) fn make_for<P>(
     let package = Package::made(manifest, json, base, files);
     let key_findings = gate.findings().to_vec();
     Ok((Made { package, left_out: refusals, continuity, image_findings, key_findings }, place))
+}
+
+/// Checks what the metadata and the Homie tokens say of the board. A brand or a name is a board's only where it is the
+/// known name of one.
+fn check_boards(firmware: &Firmware, tokens: &Tokens, options: &Options) -> Result<(), GuardError> {
+    let kind = image::identify(firmware.bytes());
+    let board = options.metadata.as_ref().and_then(|labels| labels.board.as_ref());
+    let brand = tokens.brand.as_ref().map(|token| token.value.to_string());
+    let name = tokens.name.as_ref().map(|token| token.value.to_string());
+    let said = board.map(ToString::to_string).into_iter().chain(brand).chain(name);
+    said.into_iter().try_for_each(|said| guard::check_board(&kind, &said))
 }
 
 /// An artefact that is made.

@@ -169,8 +169,9 @@ impl<'a> Gate<'a> {
             self.policy.expect.check_build(build.unwrap_or_else(|| sha256(&payload)))?;
         }
         let plain = guard::plain_of(&payload);
-        let &Policy { content, damaged, expect: Expected { flash_mode, .. }, .. } = self.policy;
-        let findings = guard::check_plain(plain.as_ref(), Permitted { content, damaged, flash_mode })?;
+        let &Policy { content, damaged, expect: Expected { flash_mode, ref board, .. }, .. } = self.policy;
+        let permitted = Permitted { content, damaged, flash_mode, board: board.as_ref() };
+        let findings = guard::check_plain(plain.as_ref(), permitted)?;
         if !matches!(plain, Some(Cow::Borrowed(_))) {
             continuity::check_wrapping(&payload)?;
         }

@@ -9,6 +9,7 @@ use crate::format::image::esp32::{Esp32Chip, Esp32Damage};
 use crate::format::image::esp8266::{Damage, FlashMode, set_flash_mode};
 use crate::format::image::{self, Kind};
 use crate::format::layers::{self, MAX_IMAGE};
+use crate::format::metadata::Label;
 use crate::key::PublicKey;
 use crate::policy::Damaged;
 use otaseal_device::KeyId;
@@ -16,8 +17,10 @@ use otaseal_device::metadata::MetadataBlock;
 use serde::Serialize;
 use std::borrow::Cow;
 
+mod board;
 mod finding;
 
+pub(crate) use self::board::check_board;
 pub use self::finding::ImageFinding;
 pub use crate::format::image::Content;
 
@@ -92,6 +95,14 @@ pub enum GuardError {
         /// Key id of the key that would sign.
         found: KeyId,
     },
+    /// The image is for another board than the one that was said.
+    #[error("it is said to be for the board {said}, but it is {found}")]
+    OtherBoard {
+        /// The name that was said.
+        said: String,
+        /// What the image says of itself, with the article.
+        found: String,
+    },
     /// The build is not the one that was expected.
     #[error("its SHA-256 is {found}, {expected} is expected")]
     OtherBuild {
@@ -118,6 +129,8 @@ pub struct Expected {
     pub sha256: Option<Sha256Digest>,
     /// Flash mode of the devices.
     pub flash_mode: Option<FlashMode>,
+    /// The board that the firmware is for. Only the known name of another board or chip contradicts an image.
+    pub board: Option<Label>,
 }
 
 impl Expected {
@@ -247,20 +260,21 @@ pub(crate) fn plain_of(payload: &[u8]) -> Option<Cow<'_, [u8]>> {
 
 /// What the checks before a signature permit.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Permitted {
+pub(crate) struct Permitted<'a> {
     pub(crate) content: Content,
     pub(crate) damaged: Damaged,
     pub(crate) flash_mode: Option<FlashMode>,
+    pub(crate) board: Option<&'a Label>,
 }
 
 /// Checks the plain image that [`plain_of`] gives, and returns what speaks against it all the same. `payload_len` is the
 /// length of the payload in bytes. A gzip that cannot be inflated passes, unless a flash mode is expected.
 ///
 /// # Errors
-/// The errors of [`check`] and [`expect_flash_mode`].
+/// The errors of [`check`], [`expect_flash_mode`] and [`check_board`].
 pub(crate) fn check_plain(
     plain: Option<&Cow<'_, [u8]>>,
-    permitted: Permitted,
+    permitted: Permitted<'_>,
 ) -> Result<Vec<ImageFinding>, GuardError> {
     let Some(plain) = plain else {
         return permitted.flash_mode.map_or(Ok(Vec::new()), |_| Err(GuardError::NoFlashMode));
@@ -275,13 +289,14 @@ pub(crate) fn check_plain(
         Content::Firmware => finding::of_image(&kind, is_raw.then_some(plain.len())),
         Content::Filesystem => Vec::new(),
     };
+    let board = permitted.board.map_or(Ok(()), |board| check_board(&kind, &board.to_string()));
     let flash_mode = permitted.flash_mode.map_or(Ok(()), |mode| check_flash_mode(&kind, mode));
     match check_kind(kind, permitted.content) {
         Err(GuardError::Damaged(_) | GuardError::DamagedEsp32 { .. })
             if permitted.damaged == Damaged::Allow => {}
         checked => checked?,
     }
-    flash_mode.map(|()| findings)
+    board.and(flash_mode).map(|()| findings)
 }
 
 /// How an image relates to a build.

@@ -199,3 +199,19 @@ fn an_image_that_harms_the_named_devices_is_not_signed() {
     assert!(with(&["esp8266@2.7.4", "homie-mqtt"], 4 << 20, &image).is_ok());
     assert!(with(&[], 1 << 20, &packed).is_ok(), "no device is named");
 }
+
+#[test]
+fn an_image_for_another_board_gets_no_permit_plain_or_packed() {
+    let (key, mut policy) = (key(), Policy::default());
+    let image = crate::testing::pico_image(Some("pico_w"));
+    let packed = gzip::gzip(&image, Effort::Fast).unwrap();
+    for (board, refused) in [("pico2", true), ("pico", true), ("pico-w", false), ("lamp-2", false)] {
+        policy.expect.board = board.parse().ok();
+        let gate = policy.open(Some(&key)).unwrap();
+        for bytes in [&image, &packed] {
+            let permit = gate.judge(Candidate::new(&bytes[..]));
+            let is_refused = matches!(permit, Err(PolicyError::Guard(GuardError::OtherBoard { .. })));
+            assert_eq!(is_refused, refused, "{board}: {:?}", permit.err());
+        }
+    }
+}

@@ -102,7 +102,7 @@ fn judged(
     content: Content,
     flash_mode: Option<FlashMode>,
 ) -> Result<Vec<ImageFinding>, GuardError> {
-    let permitted = Permitted { content, damaged: Damaged::Refuse, flash_mode };
+    let permitted = Permitted { content, damaged: Damaged::Refuse, flash_mode, board: None };
     check_plain(plain_of(payload).as_ref(), permitted)
 }
 
@@ -184,8 +184,12 @@ fn an_esp32_image_is_signed_if_it_is_whole() {
             let said = error.to_string();
             assert!(said.starts_with("damaged ESP32-C3 image: ") && said.contains(what), "{said}");
             assert!(!error.advice(Speaker::Program).is_empty());
-            let permitted =
-                Permitted { content: Content::Firmware, damaged: Damaged::Allow, flash_mode: None };
+            let permitted = Permitted {
+                content: Content::Firmware,
+                damaged: Damaged::Allow,
+                flash_mode: None,
+                board: None,
+            };
             assert_eq!(check_plain(plain_of(&payload).as_ref(), permitted), Ok(vec![]));
         }
     }

@@ -251,6 +251,11 @@ impl Advice for GuardError {
                 "otaseal signed nothing; give the key with this id (`otaseal pubkey --fingerprint` shows a key's id)"
                     .into()
             }
+            Self::OtherBoard { .. } => {
+                "give the image that was built for that board, or name the board that this one was built for; a name of \
+                 your own for a board is no contradiction"
+                    .into()
+            }
             Self::OtherBuild { .. } => {
                 "otaseal signed nothing; give the file of the build that has this digest, or find out who changed it"
                     .into()

@@ -333,7 +333,15 @@ settings! {
         ..EVIDENCE
     }
     /// Board that the firmware is for, for the metadata; implies metadata
-    "board" board: Label as Parsed { value: "BOARD", shadows: &["metadata"], ..EVIDENCE }
+    ///
+    /// otaseal refuses an image that says of itself that it is for another board or chip. A name of your own for a
+    /// board contradicts no image.
+    "board" board: Label as Parsed {
+        value: "BOARD",
+        file_only: &[Sign, Digest, Attach, SigningPy],
+        shadows: &["metadata"],
+        ..EVIDENCE
+    }
     /// Oldest version that devices may update from, for the metadata; implies metadata
     "min-base-version" min_base_version: Label as Parsed { value: "VERSION", shadows: &["metadata"], ..EVIDENCE }
     /// Last day of support, for the manifest: YYYY-MM-DD
