@@ -19,6 +19,7 @@ mod keys;
 mod keys_doc;
 mod ledger;
 mod memory;
+mod outputs;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 mod policy;

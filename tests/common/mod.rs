@@ -67,6 +67,15 @@ impl Bench {
         fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
+    /// Returns the names of all files in the directory, in order.
+    pub(crate) fn listing(&self) -> Vec<String> {
+        let names = fs::read_dir(self.dir()).unwrap();
+        let mut names: Vec<_> =
+            names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
     /// Runs `otaseal ARGS` in the directory.
     pub(crate) fn otaseal(&self, args: &[&str]) -> Output {
         Command::new(OTASEAL).args(args).current_dir(self.dir()).output().unwrap()

@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// The rooms of `crates/otaseal/src`, the lowest first. `docs/architecture.md` shows this list.
 const ROOMS: [&str; 10] =
-    ["output", "format", "key", "sign", "ledger", "profile", "policy", "package", "release", "project"];
+    ["format", "output", "key", "sign", "ledger", "profile", "policy", "package", "release", "project"];
 
 /// The page that shows the list.
 const PAGE: &str = "docs/architecture.md";

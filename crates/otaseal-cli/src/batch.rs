@@ -5,6 +5,7 @@ use crate::io::Place;
 use crate::report::{Outcome, Reporter};
 use clap::Args;
 use otaseal::key::material;
+use otaseal::output::Inputs;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -84,10 +85,9 @@ impl BatchArgs {
 
 /// Refuses a batch in which two inputs would make one file, or an output would replace an input.
 pub(crate) fn check_outputs<'a>(
-    read: impl Iterator<Item = &'a Path>,
+    read: &Inputs,
     outputs: impl Iterator<Item = &'a Path>,
 ) -> Result<(), Failure> {
-    let read: HashSet<PathBuf> = read.filter_map(|path| path.canonicalize().ok()).collect();
     let mut made = HashSet::new();
     for output in outputs {
         if !made.insert(output) {
@@ -96,11 +96,8 @@ pub(crate) fn check_outputs<'a>(
                 "run otaseal once for each directory of inputs, with another --out-dir",
             ));
         }
-        if output.canonicalize().is_ok_and(|path| read.contains(&path)) {
-            return Err(Failure::usage(
-                format_args!("{} is both input and output", output.display()),
-                "choose another --out-dir: otaseal never overwrites an input",
-            ));
+        if let Err(error) = read.check(output) {
+            return Err(Failure::usage(error, "choose another --out-dir: otaseal never overwrites an input"));
         }
     }
     Ok(())

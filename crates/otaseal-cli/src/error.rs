@@ -108,7 +108,8 @@ fn without_numbers(message: &str) -> String {
 
 impl From<OutputError> for Failure {
     fn from(error: OutputError) -> Self {
-        Self::of(&error)
+        let exit = if matches!(error, OutputError::IsInput { .. }) { Exit::Usage } else { Exit::Failed };
+        Self { exit, ..Self::of(&error) }
     }
 }
 

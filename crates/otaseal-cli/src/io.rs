@@ -3,7 +3,7 @@
 use crate::error::Failure;
 use otaseal::format::secret::SecretBytes;
 use otaseal::key::{PublicKey, material};
-use otaseal::output::{Access, Overwrite, Pending, same_place};
+use otaseal::output::{Access, Inputs, Overwrite, Pending, same_place};
 use otaseal::policy::Candidate;
 use otaseal::sign::ReadWriteSeek;
 use otaseal::sign::source::KeyPlace;
@@ -148,16 +148,13 @@ pub(crate) fn check_places(inputs: &[&Place], outputs: &[&Place]) -> Result<(), 
             "write one of the outputs to a file: only one can be -",
         ));
     }
+    if outputs.is_empty() {
+        return Ok(());
+    }
+    let inputs = Inputs::new(inputs.iter().filter_map(|input| input.path()));
     for (index, output) in outputs.iter().enumerate() {
         let Some(path) = output.path() else { continue };
-        if let Some(input) =
-            inputs.iter().find(|input| input.path().is_some_and(|other| same_place(path, other)))
-        {
-            return Err(Failure::usage(
-                format_args!("{input} is both input and output"),
-                "give the output another name: otaseal never overwrites an input",
-            ));
-        }
+        inputs.check(path)?;
         if outputs[..index].iter().any(|other| other.path().is_some_and(|other| same_place(path, other))) {
             return Err(Failure::usage(
                 format_args!("{} is named for two outputs", path.display()),
@@ -183,8 +180,8 @@ pub(crate) enum Sink {
 }
 
 impl Sink {
-    /// Opens an output. It replaces an old one, because otaseal can make outputs again from their inputs. `keygen` does
-    /// not use this: nobody can make a key again.
+    /// Opens an output. It replaces an old one, because otaseal can make outputs again from their inputs. It does not
+    /// replace a private key or a ledger: nobody can make these again.
     pub(crate) fn create(place: &Place, content: Content) -> Result<Self, Failure> {
         match place {
             Place::Path(path) => Ok(Self::File(Pending::create(path, Overwrite::Replace, Access::Public)?)),

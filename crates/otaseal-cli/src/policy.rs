@@ -3,19 +3,21 @@
 use crate::error::{Exit, Failure};
 use crate::io::Place;
 use crate::ledger;
+use crate::settings::Chosen;
 use clap::Args;
 use otaseal::Purpose;
 use otaseal::device::KeyId;
 use otaseal::format::digest::Sha256Digest;
 use otaseal::key::parse_key_id;
-use otaseal::policy::continuity::{NextKey, WithoutKey};
+use otaseal::policy::continuity::{NextKey, NextKeyError, WithoutKey};
 use otaseal::policy::guard::{Content, GuardError, ImageFinding};
 use otaseal::policy::lint::Finding;
 use otaseal::policy::{Damaged, Permit, Policy, PolicyError};
 use otaseal::project::advice::{Advice, Speaker};
 use otaseal::project::settings::{Settings, SigningKey};
 use otaseal::sign::{AlreadySigned, SignError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// Options that say what may be signed.
 #[derive(Debug, Args)]
@@ -34,7 +36,7 @@ pub(crate) struct PolicyArgs {
     expect_key_id: Option<KeyId>,
     /// Let the image carry this new key, which its devices then trust: a key id or a public key file; may be repeated
     #[arg(long, value_name = "KEYID")]
-    rotate_to: Vec<NextKey>,
+    rotate_to: Vec<NamedKey>,
     /// Sign firmware that holds no public key: devices that run it check no further update
     #[arg(long)]
     allow_no_key: bool,
@@ -45,6 +47,23 @@ pub(crate) struct PolicyArgs {
     /// kind without a key in it; needs a ledger
     #[arg(long)]
     release: bool,
+}
+
+/// The next key as the user names it, with its file if it has one.
+#[derive(Debug, Clone)]
+struct NamedKey {
+    key: NextKey,
+    file: Option<PathBuf>,
+}
+
+impl FromStr for NamedKey {
+    type Err = NextKeyError;
+
+    fn from_str(text: &str) -> Result<Self, NextKeyError> {
+        let key = text.parse()?;
+        let file = matches!(key, NextKey::Key(_)).then(|| text.into());
+        Ok(Self { key, file })
+    }
 }
 
 /// Options for images that otaseal refuses by default.
@@ -76,7 +95,7 @@ impl PolicyArgs {
         let mut policy = Policy::default();
         policy.purpose = if self.release { Purpose::Release } else { Purpose::Development };
         policy.content = self.as_kind;
-        policy.continuity.rotate_to.clone_from(&self.rotate_to);
+        policy.continuity.rotate_to = self.rotate_to.iter().map(|next| next.key.clone()).collect();
         policy.continuity.without_key = if self.allow_no_key { WithoutKey::Allow } else { WithoutKey::Judge };
         // The public key of the settings belongs to their private key, not to the example key. With a command, it is
         // the signer's own public key already.
@@ -95,8 +114,11 @@ impl PolicyArgs {
 
     /// Returns the files that these options and the settings name. No output may replace one of them, and only one
     /// input may be standard input.
-    pub(crate) fn inputs(&self, settings: &Settings) -> Vec<Place> {
-        self.expect_public.iter().cloned().chain(settings.ledger.as_deref().map(Place::from)).collect()
+    pub(crate) fn inputs(&self, chosen: &Chosen) -> Vec<Place> {
+        let settings = &chosen.settings;
+        let next = self.rotate_to.iter().filter_map(|next| next.file.as_deref());
+        let files = next.chain(settings.ledger.as_deref()).chain(settings.public_key.as_deref());
+        self.expect_public.iter().cloned().chain(files.map(Place::from)).chain(chosen.input()).collect()
     }
 
     /// Refuses one digest for many inputs.

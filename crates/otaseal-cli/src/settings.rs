@@ -144,6 +144,11 @@ pub(crate) struct Chosen {
 }
 
 impl Chosen {
+    /// Returns the settings file, as an input that no output may replace.
+    pub(crate) fn input(&self) -> Option<Place> {
+        self.file.as_deref().map(Place::from)
+    }
+
     /// Returns the key that signs. `module` is the library of a token whose URI names none.
     pub(crate) fn signing_key(&self, module: Option<&Path>) -> Result<SigningKey, Failure> {
         let mut key = self.settings.signing_key(&self.root, module)?;

@@ -28,10 +28,12 @@ impl SignerArgs {
         chosen.signing_key(self.pkcs11_module.as_deref())
     }
 
-    /// Returns the files of the key and its passphrase. No output may replace one of them, and only one input may be
-    /// standard input.
+    /// Returns the files of the key, its passphrase and its library. No output may replace one of them, and only one
+    /// input may be standard input.
     pub(crate) fn inputs(&self, key: &SigningKey) -> Vec<Place> {
-        key.source.place().map(Place::from).into_iter().chain(self.passphrase.input()).collect()
+        let library = self.pkcs11_module.as_deref().map(Place::from);
+        let key = key.source.place().map(Place::from).into_iter();
+        key.chain(self.passphrase.input()).chain(library).collect()
     }
 
     pub(crate) fn open(&self, key: &SigningKey) -> Result<Box<dyn Signer>, Failure> {

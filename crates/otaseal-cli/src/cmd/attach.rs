@@ -102,7 +102,7 @@ pub(crate) fn run(args: &Attach) -> Result<BySettings<Attached>, Failure> {
     }
     let key = args.key.clone().unwrap_or_else(|| chosen.public_key());
     let mut inputs = vec![args.input.clone(), args.signature.clone(), key.clone()];
-    inputs.extend(args.request.iter().cloned().chain(args.policy.inputs(&chosen.settings)));
+    inputs.extend(args.request.iter().cloned().chain(args.policy.inputs(&chosen)));
     check_places(&inputs.iter().collect::<Vec<_>>(), &[&args.output])?;
     let key = key.public_key()?;
     let mut policy = args.policy.policy(&chosen.settings, None, args.input.path())?;

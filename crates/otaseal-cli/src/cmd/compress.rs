@@ -61,7 +61,8 @@ impl fmt::Display for Compressed {
 pub(crate) fn run(args: &Compress, reporter: &Reporter) -> Result<BySettings<Compressed>, Failure> {
     let chosen = args.settings.choose()?;
     let Settings { effort, max_gap, .. } = &chosen.settings;
-    check_places(&[&args.input], &[&args.output])?;
+    let read: Vec<_> = [args.input.clone()].into_iter().chain(chosen.input()).collect();
+    check_places(&read.iter().collect::<Vec<_>>(), &[&args.output])?;
     let bytes = args.input.read(MAX_IMAGE)?;
     // This command signs nothing, so it takes a filesystem image as well as firmware.
     let kind = Kind::of(&bytes);

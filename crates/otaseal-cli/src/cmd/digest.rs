@@ -103,7 +103,7 @@ pub(crate) fn run(args: &Digest) -> Result<BySettings<Asked>, Failure> {
     let chosen = args.settings.choose()?;
     let configured = (args.raw.is_none() && chosen.names_key()).then(|| chosen.public_key());
     let key = args.key.clone().or(configured);
-    let mut inputs = args.policy.inputs(&chosen.settings);
+    let mut inputs = args.policy.inputs(&chosen);
     inputs.extend(key.iter().cloned().chain([args.input.clone()]));
     check_places(&inputs.iter().collect::<Vec<_>>(), &[&output])?;
     let key = key.as_ref().map(Place::public_key).transpose()?;

@@ -101,7 +101,7 @@ pub(crate) fn run(args: &Keygen, reporter: &Reporter) -> Result<Made, Failure> {
             )
         }
     };
-    let overwrite = if args.force { Overwrite::Replace } else { Overwrite::Refuse };
+    let overwrite = if args.force { Overwrite::ReplaceKey } else { Overwrite::Refuse };
     for file in [&private, &public] {
         check_places(&args.passphrase.input().iter().collect::<Vec<_>>(), &[file])?;
     }
@@ -136,7 +136,7 @@ pub(crate) fn run(args: &Keygen, reporter: &Reporter) -> Result<Made, Failure> {
                     "redirect it, or give a file with --private",
                 ));
             }
-            let file = Pending::create(public, overwrite, Access::Public)?;
+            let file = Pending::create(public, overwrite.for_public(), Access::Public)?;
             let passphrase = passphrase()?;
             let key = generate()?;
             to_stdout(&args.pem(&key, passphrase.as_ref())?)?;

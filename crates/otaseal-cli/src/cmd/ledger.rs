@@ -1,7 +1,7 @@
 //! `otaseal ledger`: checks, shows and exports a ledger.
 
 use crate::error::{Exit, Failure};
-use crate::io::{Content, Place, Sink};
+use crate::io::{Content, Place, Sink, check_places};
 use crate::report::Outcome;
 use clap::{Args, Subcommand, ValueEnum};
 use otaseal::format::digest::Sha256Digest;
@@ -172,6 +172,7 @@ impl fmt::Display for Exported {
 }
 
 pub(crate) fn export(args: &Export) -> Result<Exported, Failure> {
+    check_places(&[&Place::from(&*args.file)], &[&args.output])?;
     let mut text = String::new();
     let head = match args.format {
         Format::Json => {

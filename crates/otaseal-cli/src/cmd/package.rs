@@ -12,6 +12,7 @@ use crate::settings::{BySettings, Chosen, HasSettings, SettingArgs};
 use crate::signer::SignerArgs;
 use clap::Args;
 use otaseal::format::layers::MAX_IMAGE;
+use otaseal::output::Inputs;
 use otaseal::package::evidence::SupportDoubt;
 use otaseal::project::settings::{Command, SigningKey};
 use otaseal::sign::{Scheme, Signer};
@@ -145,7 +146,7 @@ pub(crate) fn run(args: &Package, reporter: &Reporter) -> Result<BySettings<OneO
         ));
     };
     let key = args.signer.key(&chosen)?;
-    let read = args.signer.inputs(&key);
+    let read = inputs(args, &chosen, &key);
     check_places(&read.iter().chain([&firmware]).collect::<Vec<_>>(), &[])?;
     let mut piped = None;
     let firmware = match firmware {
@@ -153,7 +154,8 @@ pub(crate) fn run(args: &Package, reporter: &Reporter) -> Result<BySettings<OneO
         Place::Std => piped.insert(Piped::read()?).file(),
     };
     let signer = args.signer.open(&key)?;
-    let options = options(args, &chosen, &key, firmware)?;
+    let mut options = options(args, &chosen, &key, firmware)?;
+    options.inputs = Inputs::new(read.iter().filter_map(Place::path));
     let _progress = reporter.progress("packaging");
     Ok(chosen.report(OneOrMany::One(Box::new(one(&options, &*signer)?))))
 }
@@ -177,11 +179,13 @@ fn many(args: &Package, chosen: &Chosen, reporter: &Reporter) -> Result<Summary,
     }
     args.policy.check_many()?;
     let key = args.signer.key(chosen)?;
-    let read = args.signer.inputs(&key);
-    check_places(&read.iter().chain(args.batch.list()).collect::<Vec<_>>(), &[])?;
+    let read: Vec<_> = inputs(args, chosen, &key).into_iter().chain(args.batch.list().cloned()).collect();
+    check_places(&read.iter().collect::<Vec<_>>(), &[])?;
     let inputs = args.batch.inputs(&args.firmware)?;
     let mut common = options(args, chosen, &key, PathBuf::new())?;
     common.base_name = None;
+    let builds = inputs.iter().map(PathBuf::as_path);
+    common.inputs = Inputs::new(read.iter().filter_map(Place::path).chain(builds));
     let mut each = Vec::with_capacity(inputs.len());
     for input in &inputs {
         let mut options = common.clone();
@@ -189,7 +193,7 @@ fn many(args: &Package, chosen: &Chosen, reporter: &Reporter) -> Result<Summary,
         options.out_dir = common.out_dir.join(options.base()?);
         each.push(options);
     }
-    batch::check_outputs(std::iter::empty(), each.iter().map(|options| options.out_dir.as_path()))?;
+    batch::check_outputs(&Inputs::default(), each.iter().map(|options| options.out_dir.as_path()))?;
     let signer = args.signer.open(&key)?;
     let work = |index: usize, _: &Path| Ok(chosen.report(one(&each[index], &*signer)?));
     let line = |packaged: &BySettings<Packaged>| {
@@ -198,6 +202,11 @@ fn many(args: &Package, chosen: &Chosen, reporter: &Reporter) -> Result<Summary,
         format!("packaged {}: {}", out_dir.display(), files.join(", "))
     };
     batch::run("packaged", &args.batch, args.batch.jobs(1), &inputs, reporter, work, line)
+}
+
+/// Returns the files that packaging reads besides builds. No file of a package replaces one of them.
+fn inputs(args: &Package, chosen: &Chosen, key: &SigningKey) -> Vec<Place> {
+    args.signer.inputs(key).into_iter().chain(args.policy.inputs(chosen)).collect()
 }
 
 fn options(args: &Package, chosen: &Chosen, key: &SigningKey, firmware: PathBuf) -> Result<Options, Failure> {

@@ -13,6 +13,7 @@ use crate::signer::SignerArgs;
 use clap::Args;
 use otaseal::format::digest::Sha256Digest;
 use otaseal::ledger::Ledger;
+use otaseal::output::Inputs;
 use otaseal::policy::continuity::Continuity;
 use otaseal::policy::{Gate, Policy, PolicyError, SignedOutputs};
 use otaseal::project::settings::{Command, SigningKey};
@@ -152,7 +153,7 @@ fn one(args: &Sign, chosen: &Chosen, output: &Place, reporter: &Reporter) -> Res
     let mut outputs = vec![(Scheme::Pkcs1v15Sha256, output)];
     outputs.extend(args.legacy.as_ref().map(|legacy| (Scheme::Legacy, legacy)));
     let key = args.signer.key(chosen)?;
-    let read = args.signer.inputs(&key).into_iter().chain(args.policy.inputs(&chosen.settings));
+    let read = args.signer.inputs(&key).into_iter().chain(args.policy.inputs(chosen));
     let read: Vec<_> = read.chain([input.clone()]).collect();
     let places: Vec<_> = outputs.iter().map(|(_, place)| *place).collect();
     check_places(&read.iter().collect::<Vec<_>>(), &places)?;
@@ -165,7 +166,7 @@ fn one(args: &Sign, chosen: &Chosen, output: &Place, reporter: &Reporter) -> Res
 
 fn many(args: &Sign, chosen: &Chosen, directory: &Path, reporter: &Reporter) -> Result<Summary, Failure> {
     let key = args.signer.key(chosen)?;
-    let read = args.signer.inputs(&key).into_iter().chain(args.policy.inputs(&chosen.settings));
+    let read = args.signer.inputs(&key).into_iter().chain(args.policy.inputs(chosen));
     let read: Vec<_> = read.collect();
     let streams: Vec<_> = read.iter().chain(args.batch.list()).collect();
     check_places(&streams, &[])?;
@@ -183,7 +184,7 @@ fn many(args: &Sign, chosen: &Chosen, directory: &Path, reporter: &Reporter) -> 
         outputs.push(directory.join(name));
     }
     let read = inputs.iter().map(PathBuf::as_path).chain(streams.iter().filter_map(|place| place.path()));
-    batch::check_outputs(read, outputs.iter().map(PathBuf::as_path))?;
+    batch::check_outputs(&Inputs::new(read), outputs.iter().map(PathBuf::as_path))?;
     args.policy.check_many()?;
     let policy = args.policy(chosen, &key, inputs.first().map(PathBuf::as_path))?;
     let signer = args.signer.open(&key)?;

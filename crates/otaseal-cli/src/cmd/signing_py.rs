@@ -114,7 +114,7 @@ pub(crate) fn run(args: &SigningPy) -> Result<BySettings<Done>, Failure> {
         Mode::Sign => "--privatekey",
     })?;
     let done = match (args.mode, &args.bin) {
-        (Mode::Header, _) => Done::Header(header(&chosen.public_key(), &args.out)?),
+        (Mode::Header, _) => Done::Header(header(&chosen, &args.out)?),
         (Mode::Sign, Some(image)) => Done::Signed(Box::new(sign(args, &chosen, image)?)),
         (Mode::Sign, None) => unreachable!("clap asks for it"),
     };
@@ -129,7 +129,7 @@ fn sign(args: &SigningPy, chosen: &Chosen, image: &Path) -> Result<Signed, Failu
     outputs.extend(legacy.as_ref().map(|legacy| (Scheme::Legacy, legacy)));
     let image = Place::from(image);
     let places: Vec<_> = outputs.iter().map(|(_, place)| *place).collect();
-    let read = args.passphrase.input().into_iter().chain(args.policy.inputs(&chosen.settings));
+    let read = args.passphrase.input().into_iter().chain(args.policy.inputs(chosen));
     let read: Vec<_> = read.chain(key.source.place().map(Place::from)).collect();
     check_places(&[&image].into_iter().chain(&read).collect::<Vec<_>>(), &places)?;
     let policy = args.policy.policy(&chosen.settings, Some(&key), image.path())?;
@@ -140,8 +140,10 @@ fn sign(args: &SigningPy, chosen: &Chosen, image: &Path) -> Result<Signed, Failu
 
 /// Writes the header. A key that is missing, private or broken is an error. The script would write `ARDUINO_SIGNING 0`
 /// or the private key itself into the firmware.
-fn header(place: &Place, out: &Path) -> Result<Header, Failure> {
-    check_places(&[place], &[&Place::from(out)])?;
+fn header(chosen: &Chosen, out: &Path) -> Result<Header, Failure> {
+    let place = chosen.public_key();
+    let read: Vec<_> = [place.clone()].into_iter().chain(chosen.input()).collect();
+    check_places(&read.iter().collect::<Vec<_>>(), &[&Place::from(out)])?;
     let key = place.public_key()?;
     // When Arduino runs this hook, the core's build directory may not exist yet.
     if let Some(parent) = out.parent() {

@@ -32,7 +32,7 @@ pub struct PairFiles {
 
 impl PairFiles {
     /// Opens temporary files beside the two destinations. Only the owner can read the private one, from the moment it
-    /// exists.
+    /// exists. With [`Overwrite::ReplaceKey`], the private half may replace a private key. The public half never does.
     ///
     /// # Errors
     /// [`PairError::OneName`]. [`PairError::Output`] if a destination exists and may not be replaced, or if its
@@ -43,7 +43,7 @@ impl PairFiles {
         }
         Ok(Self {
             private: Pending::create(private, overwrite, Access::OwnerOnly)?,
-            public: Pending::create(public, overwrite, Access::Public)?,
+            public: Pending::create(public, overwrite.for_public(), Access::Public)?,
             overwrite,
         })
     }
@@ -64,7 +64,7 @@ impl PairFiles {
         private.sync()?;
         let earlier = match overwrite {
             Overwrite::Refuse => None,
-            Overwrite::Replace => fs::read(&public_path).ok(),
+            Overwrite::Replace | Overwrite::ReplaceKey => fs::read(&public_path).ok(),
         };
         public.commit()?;
         if let Err(error) = private.commit() {
@@ -135,7 +135,7 @@ mod tests {
             if let Some(text) = earlier {
                 fs::write(&public, text).unwrap();
             }
-            let files = PairFiles::stage(&private, &public, Overwrite::Replace).unwrap();
+            let files = PairFiles::stage(&private, &public, Overwrite::ReplaceKey).unwrap();
             fs::create_dir(&private).unwrap();
             assert!(files.commit(&key, Protection::None).is_err());
             assert_eq!(fs::read_to_string(&public).ok().as_deref(), earlier);

@@ -3,7 +3,16 @@
 //! otaseal writes to a temporary file in the destination's own directory. A rename then gives it its name, which file
 //! systems do in one step. So after a crash, a full disk or `kill -9`, the destination is the old file or the new one.
 //! `kill -9` can leave a file named `.otaseal-*` beside it; nothing reads that file.
+//!
+//! Every output keeps to one rule, wherever it comes from: it replaces no file that its command reads ([`Inputs`]), and
+//! no private key and no ledger ([`Pending::create`] looks).
 
+mod guard;
+
+pub(crate) use self::guard::is_kept;
+pub use self::guard::{Inputs, same_file, same_place};
+
+use self::guard::{Kept, kept};
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -14,8 +23,20 @@ use tempfile::NamedTempFile;
 pub enum Overwrite {
     /// An error. The destination stays as it is.
     Refuse,
-    /// The new file replaces it in one step.
+    /// The new file replaces it in one step. A private key or a ledger is an error.
     Replace,
+    /// The same, and the new file may replace a private key: for commands that are made for it.
+    ReplaceKey,
+}
+
+impl Overwrite {
+    /// Returns the same for an output that holds no private key: it replaces none.
+    pub fn for_public(self) -> Self {
+        match self {
+            Self::Refuse => Self::Refuse,
+            Self::Replace | Self::ReplaceKey => Self::Replace,
+        }
+    }
 }
 
 /// Says who may read the file.
@@ -38,6 +59,22 @@ pub enum OutputError {
     /// The destination is a directory, a device or a pipe. A rename would replace it by a file.
     #[error("{} is not a regular file", .0.display())]
     NotAFile(PathBuf),
+    /// The command reads the file that the output would replace.
+    #[error("{}", is_input(output, input))]
+    IsInput {
+        /// The destination.
+        output: PathBuf,
+        /// The name under which the command reads it.
+        input: PathBuf,
+    },
+    /// The destination holds a private key or a ledger.
+    #[error("{} is {holds}, and an output would replace it", path.display())]
+    Kept {
+        /// The destination.
+        path: PathBuf,
+        /// The kind of its contents, with an article.
+        holds: &'static str,
+    },
     /// The system refused.
     #[error("{} could not be written: {source}", path.display())]
     Io {
@@ -46,6 +83,13 @@ pub enum OutputError {
         /// The system's error.
         source: io::Error,
     },
+}
+
+fn is_input(output: &Path, input: &Path) -> String {
+    match output == input {
+        true => format!("{} is both input and output", input.display()),
+        false => format!("the output {} is the input {}", output.display(), input.display()),
+    }
 }
 
 /// A file that is being written and has no name yet. If you drop it without [`Pending::commit`], it is gone.
@@ -61,13 +105,15 @@ impl Pending {
     /// Opens a temporary file beside `destination`.
     ///
     /// # Errors
-    /// [`OutputError::Exists`] and [`OutputError::NotAFile`], as their names say. [`OutputError::Io`] if the directory
-    /// is missing or not writable.
+    /// [`OutputError::Exists`] and [`OutputError::NotAFile`], as their names say. [`OutputError::Kept`] for a private
+    /// key, unless `overwrite` allows it, and for a ledger. [`OutputError::Io`] if the directory is missing or not
+    /// writable, or if the old file cannot be read: it may be a key.
     pub fn create(destination: &Path, overwrite: Overwrite, access: Access) -> Result<Self, OutputError> {
         match fs::metadata(destination) {
             Ok(found) if !found.is_file() => return Err(OutputError::NotAFile(destination.into())),
             Ok(_) if overwrite == Overwrite::Refuse => return Err(OutputError::Exists(destination.into())),
-            _ => {}
+            Ok(found) => check_contents(destination, found.len(), overwrite)?,
+            Err(_) => {}
         }
         let directory = match destination.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -111,7 +157,7 @@ impl Pending {
             temporary.as_file().sync_all().map_err(failed)?;
         }
         match overwrite {
-            Overwrite::Replace => {
+            Overwrite::Replace | Overwrite::ReplaceKey => {
                 temporary.persist(&destination).map(drop).map_err(|error| failed(error.error))
             }
             Overwrite::Refuse => temporary.persist_noclobber(&destination).map(drop).map_err(|error| {
@@ -186,23 +232,6 @@ pub fn has_bytes(path: &Path, bytes: &[u8]) -> bool {
     file.take(bytes.len() as u64 + 1).read_to_end(&mut found).is_ok() && found == bytes
 }
 
-/// Returns whether two paths lead to one file, by any links. A path without a file equals no other.
-pub fn same_file(one: &Path, other: &Path) -> bool {
-    match (fs::canonicalize(one), fs::canonicalize(other)) {
-        (Ok(a), Ok(b)) => a == b || same_inode(&a, &b),
-        _ => false,
-    }
-}
-
-/// Returns whether two paths name one file, even if it does not exist yet: the same name in the same directory.
-pub fn same_place(one: &Path, other: &Path) -> bool {
-    let place = |path: &Path| {
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Some((parent.canonicalize().ok()?, path.file_name()?.to_owned()))
-    };
-    same_file(one, other) || place(one).is_some_and(|one| place(other) == Some(one))
-}
-
 /// Writes a value as JSON for people, with a final newline. The types of otaseal hold texts, numbers and lists of
 /// them, which always have a JSON form.
 pub(crate) fn pretty_json(value: &impl serde::Serialize) -> String {
@@ -220,19 +249,13 @@ pub(crate) fn is_file_name(name: &str) -> bool {
         && name.chars().all(|letter| letter.is_alphanumeric() || "-_.+ @()".contains(letter))
 }
 
-#[cfg(unix)]
-fn same_inode(one: &Path, other: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    match (fs::metadata(one), fs::metadata(other)) {
-        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
-        _ => false,
+/// Refuses to replace a private key, unless `overwrite` allows it, and a ledger.
+fn check_contents(path: &Path, length: u64, overwrite: Overwrite) -> Result<(), OutputError> {
+    match kept(path, length).map_err(|source| OutputError::Io { path: path.into(), source })? {
+        None => Ok(()),
+        Some(Kept::PrivateKey(_)) if overwrite == Overwrite::ReplaceKey => Ok(()),
+        Some(found) => Err(OutputError::Kept { path: path.into(), holds: found.describe() }),
     }
-}
-
-/// std cannot tell hard links apart here. Replacing one by a rename leaves the other as it was.
-#[cfg(not(unix))]
-fn same_inode(_: &Path, _: &Path) -> bool {
-    false
 }
 
 #[cfg(unix)]
@@ -255,79 +278,4 @@ fn without_path(error: io::Error) -> io::Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_dropped_file_leaves_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("out");
-        let mut pending = Pending::create(&path, Overwrite::Refuse, Access::Public).unwrap();
-        pending.write_all(b"half").unwrap();
-        drop(pending);
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn refuse_keeps_the_old_file_even_when_it_appears_late() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("out");
-        let pending = Pending::create(&path, Overwrite::Refuse, Access::Public).unwrap();
-        fs::write(&path, b"other").unwrap();
-        assert!(matches!(pending.commit(), Err(OutputError::Exists(_))));
-        assert_eq!(fs::read(&path).unwrap(), b"other");
-        let again = Pending::create(&path, Overwrite::Refuse, Access::Public);
-        assert!(matches!(again, Err(OutputError::Exists(_))));
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn a_directory_and_a_missing_directory_are_errors() {
-        let dir = tempfile::tempdir().unwrap();
-        let write = |path: &Path| write(path, b"x", Overwrite::Replace, Access::Public);
-        assert!(matches!(write(dir.path()), Err(OutputError::NotAFile(_))));
-        assert!(matches!(write(&dir.path().join("no/out")), Err(OutputError::Io { .. })));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_device_is_not_replaced_by_a_file() {
-        let error = write(Path::new("/dev/null"), b"x", Overwrite::Replace, Access::Public);
-        assert!(matches!(error, Err(OutputError::NotAFile(_))));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_private_file_is_the_owners_alone() {
-        use std::os::unix::fs::PermissionsExt;
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("key");
-        write(&path, b"secret", Overwrite::Refuse, Access::OwnerOnly).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    }
-
-    #[test]
-    fn unchanged_text_is_not_written_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("key.rs");
-        assert_eq!(write_if_changed(&path, b"one").unwrap(), Written::Changed);
-        let before = fs::metadata(&path).unwrap().modified().unwrap();
-        assert_eq!(write_if_changed(&path, b"one").unwrap(), Written::Unchanged);
-        assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), before);
-        assert_eq!(write_if_changed(&path, b"on").unwrap(), Written::Changed);
-        assert_eq!(fs::read(&path).unwrap(), b"on");
-    }
-
-    #[test]
-    fn one_file_by_two_names_is_one_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let (a, b) = (dir.path().join("a"), dir.path().join("b"));
-        fs::write(&a, b"x").unwrap();
-        fs::write(&b, b"x").unwrap();
-        assert!(same_file(&a, &dir.path().join(".").join("a")));
-        assert!(!same_file(&a, &b));
-        fs::remove_file(&b).unwrap();
-        fs::hard_link(&a, &b).unwrap();
-        assert_eq!(same_file(&a, &b), cfg!(unix));
-    }
-}
+mod tests;

@@ -67,9 +67,14 @@ pub enum PackageError {
     /// The options list no artefact.
     #[error("no artefact was asked for")]
     NothingToMake,
-    /// The build or the ledger lies in the place of an artefact.
-    #[error("the package would overwrite {}, which is the build or the ledger", .0.display())]
-    Overlap(PathBuf),
+    /// A file that otaseal reads for the package, such as the build or the key, lies in the place of one of its files.
+    #[error("the package would overwrite {}, which is the input {}", path.display(), input.display())]
+    Overlap {
+        /// The file of the package.
+        path: PathBuf,
+        /// The name under which otaseal reads it.
+        input: PathBuf,
+    },
     /// The manifest in the directory could not be read.
     #[error("{} is there and could not be read: {source}", path.display())]
     EarlierUnread {

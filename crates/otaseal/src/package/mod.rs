@@ -27,6 +27,7 @@ use crate::format::gzip::Effort;
 use crate::format::image::esp8266::FlashMode;
 use crate::format::metadata;
 use crate::ledger::Appended;
+use crate::output::Inputs;
 use crate::policy::Policy;
 use crate::policy::continuity::Continuity;
 use crate::policy::guard::ImageFinding;
@@ -47,6 +48,9 @@ pub struct Options {
     pub base_name: Option<String>,
     /// The kinds of artefacts to make.
     pub artefacts: Vec<ArtefactKind>,
+    /// Other files that the caller reads, such as the key. No file of the package replaces one of them, nor the build,
+    /// the ledger or the bill of materials.
+    pub inputs: Inputs,
     /// How hard to compress.
     pub effort: Effort,
     /// Largest hole between two ELF sections that otaseal fills with FF, in bytes.
@@ -72,6 +76,7 @@ impl Options {
             out_dir: out_dir.into(),
             base_name: None,
             artefacts: ArtefactKind::DEFAULT.to_vec(),
+            inputs: Inputs::default(),
             effort: Effort::Default,
             max_gap: crate::format::elf::DEFAULT_MAX_GAP,
             timestamp: None,
@@ -125,7 +130,9 @@ impl PackageReport {
 pub fn package(options: &Options, signer: &dyn Signer) -> Result<PackageReport, PackageError> {
     let load = || Firmware::load_as(&options.firmware, options.max_gap, options.policy.content);
     let ledger = options.policy.ledger.as_ref();
-    let to = Destination { out_dir: &options.out_dir, build: Some(&options.firmware), ledger };
+    let mut to = Destination::new(&options.out_dir);
+    (to.build, to.ledger) = (Some(options.firmware.as_path()), ledger);
+    (to.sbom, to.inputs) = (options.evidence.sbom.as_deref(), Some(&options.inputs));
     // A directory that cannot take the package is found before anything is signed.
     let (made, place) = make::make_for(options, signer, load, |base| Place::open(to, base))?;
     let Made { package, left_out, continuity, image_findings, key_findings } = made;

@@ -247,7 +247,7 @@ fn another_manifest_is_neither_replaced_nor_followed() {
     fs::remove_dir(&path).unwrap();
     // otaseal would remove a ledger of that name together with the earlier manifest.
     let own = bench.with(|policy| policy.ledger = Some(Ledger::new(&path, ledger::Origin::default())));
-    assert!(matches!(bench.package(&own), Err(PackageError::Overlap(_))));
+    assert!(matches!(bench.package(&own), Err(PackageError::Overlap { .. })));
     assert!(!path.exists());
     bench.package(&bench.options()).unwrap();
 }
@@ -464,7 +464,7 @@ fn the_flash_mode_is_set_before_anything_is_made() {
     );
     // In the directory of the build, otaseal would have to change the build.
     let in_place = Options { out_dir: bench.dir.path().into(), ..set };
-    assert!(matches!(bench.package(&in_place), Err(PackageError::Overlap(_))));
+    assert!(matches!(bench.package(&in_place), Err(PackageError::Overlap { .. })));
     fs::write(bench.path("fw.bin"), b"for another chip").unwrap();
     let none = Options { set_flash_mode: Some(FlashMode::Qio), ..bench.options() };
     assert!(bench.package(&none).unwrap_err().to_string().contains("no ESP8266 image"));

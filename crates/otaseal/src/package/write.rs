@@ -2,7 +2,7 @@
 
 use super::{ArtefactKind, Package, PackageError, sbom_name};
 use crate::ledger::{self, Appended, Ledger};
-use crate::output::{Access, OutputError, Overwrite, Pending, same_file, same_place};
+use crate::output::{Access, Inputs, OutputError, Overwrite, Pending, has_bytes, is_kept};
 use crate::package::contents::PackageFile;
 use crate::package::manifest::{self, Manifest};
 use crate::policy::PolicyError;
@@ -16,16 +16,20 @@ use std::path::Path;
 pub struct Destination<'a> {
     /// The directory. [`Package::write`] makes it when it is missing.
     pub out_dir: &'a Path,
-    /// The build. No file of the package replaces it.
+    /// The build. No file of the package replaces it, except by the same bytes.
     pub build: Option<&'a Path>,
-    /// The ledger that gets an entry for each signature.
+    /// The ledger that gets an entry for each signature. No file of the package replaces it.
     pub ledger: Option<&'a Ledger>,
+    /// The bill of materials that the package has a copy of. Only that copy may replace it.
+    pub sbom: Option<&'a Path>,
+    /// Other files that no file of the package replaces.
+    pub inputs: Option<&'a Inputs>,
 }
 
 impl<'a> Destination<'a> {
-    /// A directory, without a build and without a ledger.
+    /// A directory, without inputs and without a ledger.
     pub fn new(out_dir: &'a Path) -> Self {
-        Self { out_dir, build: None, ledger: None }
+        Self { out_dir, build: None, ledger: None, sbom: None, inputs: None }
     }
 }
 
@@ -60,6 +64,8 @@ impl Package {
 /// A directory that passed step 1.
 pub(super) struct Place<'a> {
     to: Destination<'a>,
+    /// The build, the ledger and the bill of materials.
+    own: Inputs,
     earlier: Earlier,
 }
 
@@ -68,18 +74,18 @@ impl<'a> Place<'a> {
         let earlier = Earlier::read(to.out_dir, base)?;
         fs::create_dir_all(to.out_dir)
             .map_err(|source| OutputError::Io { path: to.out_dir.into(), source })?;
-        Ok(Self { to, earlier })
+        let own = to.build.into_iter().chain(to.sbom).chain(to.ledger.map(Ledger::path));
+        Ok(Self { to, own: Inputs::new(own), earlier })
     }
 
     pub(super) fn write(self, package: &Package) -> Result<WrittenPackage, PackageError> {
-        let manifest = package.manifest();
         let mut files = Vec::new();
         for file in package.files() {
-            files.extend(self.stage(file, manifest)?);
+            files.extend(self.stage(file)?);
         }
         let path = self.to.out_dir.join(manifest::FILE_NAME);
-        if self.is_ledger(&path) {
-            return Err(PackageError::Overlap(path));
+        if let Some(input) = self.input_at(&path) {
+            return Err(PackageError::Overlap { input: input.into(), path });
         }
         let last = pending(&path, [package.manifest_json().as_bytes(), &[]])?;
         let entered = ledger::enter(self.to.ledger, &package.ledger_entries());
@@ -96,37 +102,33 @@ impl<'a> Place<'a> {
         Ok(WrittenPackage { removed, ledger })
     }
 
-    /// Writes a file under a temporary name. Returns nothing when the file is the build and stays as it is.
-    fn stage(&self, file: &PackageFile, manifest: &Manifest) -> Result<Option<Pending>, PackageError> {
+    /// Writes a file under a temporary name. Returns nothing when the file is an input with these bytes, which stays.
+    fn stage(&self, file: &PackageFile) -> Result<Option<Pending>, PackageError> {
         let path = self.to.out_dir.join(file.name());
-        if self.is_ledger(&path) {
-            return Err(PackageError::Overlap(path));
-        }
-        if self.is_build(&path) {
+        if let Some(input) = self.input_at(&path) {
             // You package `x.bin` in its own directory: the plain artefact is the build, byte for byte, unless you set
-            // the flash mode.
-            let is_plain =
-                ArtefactKind::of_file(file.name()).is_some_and(|(_, kind)| kind == ArtefactKind::Plain);
-            let mut listed = manifest.artefacts.iter().filter(|artefact| artefact.file == file.name());
-            let same = listed.any(|artefact| artefact.digests == manifest.source.digests);
-            return if is_plain && same { Ok(None) } else { Err(PackageError::Overlap(path)) };
+            // the flash mode. A bill of materials can be there already too.
+            let [bytes, trailer] = file.parts();
+            let same = trailer.is_empty() && has_bytes(&path, bytes);
+            return if same { Ok(None) } else { Err(PackageError::Overlap { input: input.into(), path }) };
         }
         Ok(Some(pending(&path, file.parts())?))
     }
 
-    fn is_ledger(&self, path: &Path) -> bool {
-        self.to.ledger.is_some_and(|ledger| same_place(path, ledger.path()))
+    /// Returns the input that a file of this name would replace.
+    fn input_at(&self, path: &Path) -> Option<&Path> {
+        self.own.replaced_by(path).or_else(|| self.to.inputs?.replaced_by(path))
     }
 
-    fn is_build(&self, path: &Path) -> bool {
-        self.to.build.is_some_and(|build| same_file(path, build))
-    }
-
-    /// The files that the earlier package has and the new one does not.
+    /// The files that the earlier package has and the new one does not. Somebody may have put a key or an input in the
+    /// place of one: that file stays.
     fn stale(&self, package: &Package) -> Vec<String> {
         let kept = |name: &String| package.files().iter().any(|file| file.name() == name);
-        let is_build = |name: &String| self.is_build(&self.to.out_dir.join(name));
-        self.earlier.files.iter().filter(|name| !kept(name) && !is_build(name)).cloned().collect()
+        let stays = |name: &String| {
+            let path = self.to.out_dir.join(name);
+            self.input_at(&path).is_some() || is_kept(&path)
+        };
+        self.earlier.files.iter().filter(|name| !kept(name) && !stays(name)).cloned().collect()
     }
 }
 

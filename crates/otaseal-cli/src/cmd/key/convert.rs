@@ -12,11 +12,12 @@ use otaseal::key::encryption::{self, Derivation, Encryption};
 use otaseal::key::form::{PrivateForm, PublicForm};
 use otaseal::key::passphrase::{Passphrase, SecretError, SecretKind, Secrets};
 use otaseal::key::{PrivateKey, PublicKey};
-use otaseal::output::{self, Access, Overwrite};
+use otaseal::output::{self, Access, Overwrite, same_file};
 use serde::Serialize;
 use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 /// Write a key in another form: PKCS#8 or PKCS#1, PEM or DER, encrypted or not, or its public key alone
 #[derive(Debug, Args)]
@@ -45,7 +46,7 @@ pub(crate) struct Convert {
     /// Derive the encryption key from the passphrase with scrypt or pbkdf2 [default: scrypt]
     #[arg(long, value_name = "KDF", requires = "encrypt")]
     kdf: Option<Derivation>,
-    /// Replace an existing file: the key in it is then lost
+    /// Replace an existing file; of the files with private keys, only FILE itself
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -102,7 +103,8 @@ impl Secrets for Remembered<'_> {
 
 pub(crate) fn run(args: &Convert) -> Result<Converted, Failure> {
     let secrets: Vec<_> = args.passphrase.input().into_iter().chain(args.new_passphrase.input()).collect();
-    check_places(&[&args.file].into_iter().chain(&secrets).collect::<Vec<_>>(), &[&args.output])?;
+    check_places(&[&args.file].into_iter().chain(&secrets).collect::<Vec<_>>(), &[])?;
+    check_places(&secrets.iter().collect::<Vec<_>>(), &[&args.output])?;
     if args.encrypt && args.container == Container::Pkcs1 {
         return Err(Failure::usage(
             "otaseal does not encrypt PKCS#1",
@@ -153,8 +155,7 @@ pub(crate) fn run(args: &Convert) -> Result<Converted, Failure> {
     let holds = key_file::recognise(&text).ok_or_else(|| wrong(otaseal::key::KeyError::NotAKey))?;
     match &args.output {
         Place::Path(path) => {
-            let overwrite = if args.force { Overwrite::Replace } else { Overwrite::Refuse };
-            output::write(path, &text, overwrite, access)?;
+            write(args, path, &text, access)?;
         }
         Place::Std => {
             let bare = access == Access::OwnerOnly && encryption.is_none();
@@ -170,6 +171,19 @@ pub(crate) fn run(args: &Convert) -> Result<Converted, Failure> {
         }
     }
     Ok(Converted { key: KeyInfo::of(&public), output: args.output.name(), holds, encryption })
+}
+
+/// Writes the converted key. It may take the place of the file that it comes from, which then still holds the key, but
+/// not the place of another private key. A public key never takes the place of its private key.
+fn write(args: &Convert, path: &Path, key: &[u8], access: Access) -> Result<(), Failure> {
+    let overwrite = if args.force { Overwrite::Replace } else { Overwrite::Refuse };
+    let own = args.file.path().is_some_and(|file| same_file(file, path));
+    if !args.force || !own || access == Access::Public {
+        return Ok(output::write(path, key, overwrite, access)?);
+    }
+    // If the file is a link, replace the key, not the link.
+    let target = path.canonicalize().map_err(|error| Failure::read(&Place::from(path), &error))?;
+    Ok(output::write(&target, key, Overwrite::ReplaceKey, access)?)
 }
 
 /// Returns the passphrase for the converted key. If the old key has one, the user must say whether the new key has one:

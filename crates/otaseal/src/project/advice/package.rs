@@ -26,7 +26,7 @@ impl Advice for PackageError {
                     .into()
             }
             Self::NothingToMake => "name at least one of plain, gz, signed, gz-signed, legacy-sig".into(),
-            Self::Overlap(_) => "choose another --out-dir or --name".into(),
+            Self::Overlap { .. } => "choose another --out-dir or --name".into(),
             Self::EarlierUnread { .. } => "check who may read it, or choose another --out-dir".into(),
             Self::EarlierManifest { .. } => "choose another --out-dir, or move that file away".into(),
         }
@@ -143,6 +143,10 @@ impl Advice for OutputError {
         let text = match self {
             Self::Exists(_) => "choose another name, or add --force to replace it",
             Self::NotAFile(_) => "choose a file name, or - for standard output",
+            Self::IsInput { .. } => "give the output another name: otaseal never overwrites an input",
+            Self::Kept { .. } => {
+                "give the output another name: nobody can make that file again; if you do not need it, move it away"
+            }
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::NotFound => "make the directory first",
                 io::ErrorKind::PermissionDenied => "choose a directory that you may write to",

@@ -190,7 +190,7 @@ fn keygen(mut parser: Parser) -> Result<Task, CargoError> {
                 task.size = KeySize::from_bits(bits)
                     .ok_or_else(|| CargoError::Usage(format!("{bits} bits: a key has 2048, 3072 or 4096")))?;
             }
-            "--force" => task.overwrite = Overwrite::Replace,
+            "--force" => task.overwrite = Overwrite::ReplaceKey,
             "--encrypt" => encrypt = true,
             "--kdf" => derivation = Some(value(&mut parser)?),
             name if name.starts_with("--passphrase-") => passphrase(name, &mut parser, &mut task.request)?,

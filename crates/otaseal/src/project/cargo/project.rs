@@ -1,7 +1,9 @@
 //! Reads a project: its Cargo metadata and its settings.
 
 use super::CargoError;
+use crate::key::passphrase::PassphraseSource;
 use crate::ledger::{Ledger, Origin};
+use crate::output::Inputs;
 use crate::project::settings::Settings;
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 use std::path::{Path, PathBuf};
@@ -86,6 +88,20 @@ impl Project {
     pub(super) fn ledger(&self, build_id: Option<&str>) -> Option<Ledger> {
         let path = self.settings.ledger.as_ref()?;
         Some(Ledger::new(path, Origin::of_environment(&self.root).with_build_id(build_id)))
+    }
+
+    /// Returns the files that the tasks read: the keys, the passphrase and the manifests with the settings. No output
+    /// replaces one of them.
+    pub(super) fn inputs(&self, passphrase: &Option<PassphraseSource>) -> Inputs {
+        let passphrase = match passphrase {
+            Some(PassphraseSource::File(file)) => Some(file.clone()),
+            _ => None,
+        };
+        let keys = [self.settings.private_path(&self.root), self.settings.public_path(&self.root)];
+        let example = self.settings.example_key.clone();
+        let manifests = self.firmware.iter().map(|package| package.manifest.clone());
+        let manifests = manifests.chain([self.root.join("Cargo.toml")]);
+        Inputs::new(keys.into_iter().chain(example).chain(passphrase).chain(manifests))
     }
 
     /// Returns the directory of the package.

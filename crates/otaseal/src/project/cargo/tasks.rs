@@ -8,7 +8,7 @@ use super::project::Project;
 use super::sbom;
 use crate::key::PublicKey;
 use crate::key::passphrase::PassphraseSource;
-use crate::output::{OutputError, Written};
+use crate::output::{OutputError, Written, has_bytes};
 use crate::package::manifest;
 use crate::package::{ArtefactKind, Options, PackageReport, package};
 use crate::policy::Policy;
@@ -98,6 +98,7 @@ pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<SignedBuild
     options.base_name = Some(base_name);
     options.timestamp = request.timestamp;
     options.policy = policy;
+    options.inputs = project.inputs(&request.passphrase);
     project.settings.apply(&mut options);
     if request.sbom {
         options.evidence.sbom = Some(bill_of_materials(&project, request.timestamp)?);
@@ -211,9 +212,14 @@ pub fn pubkey(task: &Pubkey) -> Result<Vec<(PathBuf, Written)>, CargoError> {
     let project = Project::load_for_keys(request.manifest_path.as_deref(), &request.settings)?;
     let list = project.settings.emit.as_deref().filter(|list| !list.is_empty()).ok_or(CargoError::NoEmit)?;
     let (key, _) = project.public_key()?;
+    let inputs = project.inputs(&request.passphrase);
     let mut done = Vec::new();
     for file in list {
-        let written = match emitted(file, &key, &project, &request.passphrase)? {
+        let text = emitted(file, &key, &project, &request.passphrase)?;
+        if task.mode == Mode::Write && !has_bytes(&file.path, text.bytes()) {
+            inputs.check(&file.path)?;
+        }
+        let written = match text {
             Text::Source(text) => emit::place(&file.path, &text, task.mode, "cargo xtask pubkey")?,
             Text::Bytes(bytes) => place_bytes(&file.path, &bytes, task.mode)?,
         };
@@ -225,6 +231,15 @@ pub fn pubkey(task: &Pubkey) -> Result<Vec<(PathBuf, Written)>, CargoError> {
 enum Text {
     Source(String),
     Bytes(Vec<u8>),
+}
+
+impl Text {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Source(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
 }
 
 fn emitted(
@@ -285,7 +300,7 @@ fn self_test_key(
 fn place_bytes(path: &Path, bytes: &[u8], mode: Mode) -> Result<Written, CargoError> {
     match mode {
         Mode::Write => Ok(crate::output::write_if_changed(path, bytes)?),
-        Mode::Check if crate::output::has_bytes(path, bytes) => Ok(Written::Unchanged),
+        Mode::Check if has_bytes(path, bytes) => Ok(Written::Unchanged),
         Mode::Check => {
             let command = "cargo xtask pubkey".into();
             Err(EmitError::OutOfDate { path: path.into(), command }.into())

@@ -149,7 +149,7 @@ fn an_encrypted_key_takes_its_passphrase_from_a_file() {
     let passphrase = Passphrase::new("a secret");
     let pem = key.to_pem(Protection::Passphrase(&passphrase, Derivation::Pbkdf2)).unwrap();
     let path = project.path("keys/private.pem");
-    crate::output::write(&path, &pem, Overwrite::Replace, Access::OwnerOnly).unwrap();
+    crate::output::write(&path, &pem, Overwrite::ReplaceKey, Access::OwnerOnly).unwrap();
     fs::write(project.path("right"), "a secret\n").unwrap();
     fs::write(project.path("wrong"), "another\n").unwrap();
     let run = |file: &str| {
