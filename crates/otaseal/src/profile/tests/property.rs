@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::profile::model::{End, Esp8266, Sent, Way};
+use crate::testing::esp_image_with;
 use proptest::prelude::*;
 
 /// What is wrong with an image.
