@@ -45,18 +45,14 @@ impl DeviceArgs {
         if let Some(running) = &self.running {
             self.read_running(running, devices)?;
         }
-        let installed =
-            self.installed_size.or(devices.flash.and_then(|flash| flash.installed)).or(devices.installed);
-        if let Some(flash) = &mut devices.flash {
-            flash.installed = installed;
-        }
+        devices.installed = self.installed_size.or(devices.installed);
         devices.running_flash_bytes = self.running_flash_size.or(devices.running_flash_bytes);
         if let Some(free) = self.free_space {
             devices.free_bytes = Some(free);
             (devices.flash, devices.flash_bytes) = (None, None);
             (devices.partitions, devices.filesystem) = (None, None);
             if uses(&devices.profiles, Fact::Layout) {
-                devices.flash = Some(flash_of(free, installed)?);
+                devices.flash = Some(flash_of(free, devices.installed)?);
             }
         }
         devices.flash_bytes = self.chip_size.or(devices.flash_bytes);
@@ -113,8 +109,9 @@ impl DeviceArgs {
             )
         };
         let plain = layers::unpack(&bytes).map_err(|error| no_image(error.to_string()))?.plain;
-        let Kind::Esp8266(file) = image::identify(&plain) else {
-            return Err(no_image(image::identify(&plain).to_string()));
+        let file = match image::identify(&plain) {
+            Kind::Esp8266(file) => file,
+            other => return Err(no_image(other.to_string())),
         };
         devices.installed = u32::try_from(file.end().unwrap_or(plain.len())).ok();
         devices.running_flash_bytes = stated_flash_bytes(&plain).or(devices.running_flash_bytes);
@@ -137,7 +134,5 @@ fn flash_of(free: u32, installed: Option<u32>) -> Result<Flash, Failure> {
     let fs_start = fs_start_of_device(free, sketch).map_err(|error| {
         Failure::usage(error, "give both numbers as the device sends them, or use --flash-layout")
     })?;
-    let mut flash = Flash::new(fs_start);
-    flash.installed = installed;
-    Ok(flash)
+    Ok(Flash::new(fs_start))
 }

@@ -23,23 +23,6 @@ pub(super) struct Unpacked {
     pub(super) reading: Reading,
 }
 
-/// How eboot fails before the layout of the flash matters.
-pub(super) enum Failed {
-    /// eboot writes nothing.
-    Keeps(Reason),
-    /// eboot writes something else than was meant.
-    Bricks(Reason),
-}
-
-impl From<Failed> for Verdict {
-    fn from(failed: Failed) -> Self {
-        match failed {
-            Failed::Keeps(reason) => Self::KeepsTheOld { reason },
-            Failed::Bricks(reason) => Self::Bricks { reason },
-        }
-    }
-}
-
 /// Whether eboot takes a stored file for a gzip. It looks at two bytes.
 pub(super) fn is_gzip(stored: &[u8]) -> bool {
     stored.starts_with(&[0x1F, 0x8B])
@@ -47,22 +30,24 @@ pub(super) fn is_gzip(stored: &[u8]) -> bool {
 
 impl Unpacked {
     /// Inflates a stored gzip to the length in its last four bytes.
-    pub(super) fn of(stored: &[u8], verifies: bool) -> Result<Self, Failed> {
+    pub(super) fn of(stored: &[u8], verifies: bool) -> Result<Self, Verdict> {
         let start = gzip::header_len_unchecked(stored)
-            .map_err(|error| Failed::Keeps(Reason::Gzip(GzipFinding::Header { error })))?;
+            .map_err(|error| Verdict::KeepsTheOld { reason: Reason::Gzip(GzipFinding::Header { error }) })?;
         let stated = stored.last_chunk::<4>().map_or(0, |length| u32::from_le_bytes(*length));
         if stated == 0 || stated > i32::MAX as u32 {
-            return Err(Failed::Keeps(Reason::NothingWritten { stated }));
+            return Err(Verdict::KeepsTheOld { reason: Reason::NothingWritten { stated } });
         }
         if let Some(reason) = trailer_behind(stored, verifies) {
-            return Err(Failed::Bricks(reason));
+            return Err(Verdict::Bricks { reason });
         }
         let length = stated as usize;
         if length > lint::MAX_CONTENT {
             let (raw, fs_start) = (u64::from(stated), lint::MAX_CONTENT as u64);
-            return Err(Failed::Bricks(Reason::Misfit(Misfit::BeyondFileSystem { raw, fs_start })));
+            return Err(Verdict::Bricks {
+                reason: Reason::Misfit(Misfit::BeyondFileSystem { raw, fs_start }),
+            });
         }
-        let corrupt = |error| Failed::Bricks(Reason::Gzip(GzipFinding::Corrupt { error }));
+        let corrupt = |error| Verdict::Bricks { reason: Reason::Gzip(GzipFinding::Corrupt { error }) };
         let Inflated { content, more } = gzip::inflate_start(&stored[start..], length).map_err(corrupt)?;
         // Bytes are missing at the end: harmless if no image stood there, which `boots` finds out.
         let cut =
@@ -70,7 +55,9 @@ impl Unpacked {
         if cut {
             let actual =
                 gzip::inflate_start(&stored[start..], lint::MAX_CONTENT).map_err(corrupt)?.content.len();
-            return Err(Failed::Bricks(Reason::Gzip(GzipFinding::WrongLength { stated, actual })));
+            return Err(Verdict::Bricks {
+                reason: Reason::Gzip(GzipFinding::WrongLength { stated, actual }),
+            });
         }
         let reading = Reading::of(stored, start, content.len())
             .ok_or_else(|| corrupt(GunzipError::Corrupt { produced: 0 }))?;

@@ -92,9 +92,7 @@ impl<'a> Update<'a> {
 
     /// Inflates the stored gzip as the boot loader does.
     pub(super) fn unpacked(&self) -> Result<&Unpacked, Verdict> {
-        let made = self.unpacked.get_or_init(|| {
-            Unpacked::of(self.stored(), self.device.profile.verifies()).map_err(Verdict::from)
-        });
+        let made = self.unpacked.get_or_init(|| Unpacked::of(self.stored(), self.device.profile.verifies()));
         made.as_ref().map_err(Clone::clone)
     }
 
