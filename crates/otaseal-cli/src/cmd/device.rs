@@ -77,6 +77,7 @@ impl DeviceArgs {
             (given.flash_layout.is_some(), "--flash-layout", Fact::Layout),
             (given.partition_scheme.is_some(), "--partition-scheme", Fact::Partitions),
             (given.atomic_fs_update.is_some(), "--atomic-fs-update", Fact::AtomicFsUpdate),
+            (given.flash_mode.is_some(), "--flash-mode", Fact::FlashMode),
             (given.via.is_some(), "--via", Fact::Via),
         ];
         let unused = options.into_iter().find(|(is_given, _, fact)| *is_given && !uses(profiles, *fact));
