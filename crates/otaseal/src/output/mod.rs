@@ -8,9 +8,11 @@
 //! no private key and no ledger ([`Pending::create`] looks).
 
 mod guard;
+mod turn;
 
 pub(crate) use self::guard::is_kept;
 pub use self::guard::{Inputs, same_file, same_place};
+pub(crate) use self::turn::Turn;
 
 use self::guard::{Kept, kept};
 use std::fs::{self, File};
@@ -74,6 +76,14 @@ pub enum OutputError {
         path: PathBuf,
         /// The kind of its contents, with an article.
         holds: &'static str,
+    },
+    /// The system did not remove an old file.
+    #[error("{} could not be removed: {source}", path.display())]
+    Removal {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
     },
     /// The system refused.
     #[error("{} could not be written: {source}", path.display())]

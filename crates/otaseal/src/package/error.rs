@@ -75,6 +75,12 @@ pub enum PackageError {
         /// The name under which otaseal reads it.
         input: PathBuf,
     },
+    /// The disk failed when some files were removed or had their names already. Packaging again finishes it.
+    #[error(transparent)]
+    Unfinished(Box<Unfinished>),
+    /// Others packaged into the directory all the time, for a minute.
+    #[error("other runs of otaseal write into {}", .0.display())]
+    Busy(PathBuf),
     /// The manifest in the directory could not be read.
     #[error("{} is there and could not be read: {source}", path.display())]
     EarlierUnread {
@@ -92,4 +98,30 @@ pub enum PackageError {
         /// The fault.
         source: ManifestError,
     },
+}
+
+/// The changes in a directory up to a failure. The lists are names of files.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[error("{source}. The package in {} is unfinished: otaseal {}", out_dir.display(), self.lists())]
+pub struct Unfinished {
+    /// The directory.
+    pub out_dir: PathBuf,
+    /// The failure.
+    pub source: OutputError,
+    /// These files of the earlier package are gone.
+    pub removed: Vec<String>,
+    /// These files of the new package are there.
+    pub written: Vec<String>,
+    /// These files of the new package are not there. A file of the earlier package may have the name.
+    pub missing: Vec<String>,
+}
+
+impl Unfinished {
+    fn lists(&self) -> String {
+        let lists = [("removed", &self.removed), ("wrote", &self.written), ("did not write", &self.missing)];
+        let lists = lists.iter().filter(|(_, names)| !names.is_empty());
+        let lists: Vec<_> = lists.map(|(verb, names)| format!("{verb} {}", names.join(", "))).collect();
+        lists.join("; it ")
+    }
 }

@@ -5,6 +5,7 @@
 
 mod artefact;
 mod contents;
+mod earlier;
 mod error;
 pub mod evidence;
 pub mod firmware;
@@ -15,7 +16,7 @@ mod write;
 pub use self::artefact::{ArtefactKind, LeftOut};
 pub use self::contents::{Package, PackageFile, PartsError};
 pub(crate) use self::contents::{same, shown, wrong};
-pub use self::error::PackageError;
+pub use self::error::{PackageError, Unfinished};
 pub use self::make::{Made, make};
 pub use self::write::{Destination, WrittenPackage};
 
@@ -126,7 +127,7 @@ impl PackageReport {
 /// Makes a package and writes it: [`make`], then [`Package::write`].
 ///
 /// # Errors
-/// [`PackageError`]; no file has its name then, except after a failure of the disk in the final renames.
+/// [`PackageError`]. Only [`PackageError::Unfinished`] has changed files of the directory; it lists them.
 pub fn package(options: &Options, signer: &dyn Signer) -> Result<PackageReport, PackageError> {
     let load = || Firmware::load_as(&options.firmware, options.max_gap, options.policy.content);
     let ledger = options.policy.ledger.as_ref();

@@ -1,14 +1,15 @@
 //! Writes a package into a directory: first under temporary names, then all at once, in place of the earlier package.
 
-use super::{ArtefactKind, Package, PackageError, sbom_name};
+use super::earlier::{Earlier, UNFINISHED};
+use super::{Package, PackageError, Unfinished};
 use crate::ledger::{self, Appended, Ledger};
-use crate::output::{Access, Inputs, OutputError, Overwrite, Pending, has_bytes, is_kept};
+use crate::output::{Access, Inputs, OutputError, Overwrite, Pending, Turn, has_bytes, is_kept};
 use crate::package::contents::PackageFile;
-use crate::package::manifest::{self, Manifest};
+use crate::package::manifest;
 use crate::policy::PolicyError;
-use std::fs::{self, File};
-use std::io::{ErrorKind, Read, Write};
-use std::path::Path;
+use std::fs;
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
 /// The directory for a package.
 #[derive(Debug, Clone, Copy)]
@@ -44,18 +45,25 @@ pub struct WrittenPackage {
 }
 
 impl Package {
-    /// Writes the package into a directory.
+    /// Writes the package into a directory. Several processes and threads may do this at once: they take turns.
     ///
-    /// otaseal does this in four steps:
-    /// 1. It checks that the package in the directory is an earlier one of the same base name.
+    /// 1. otaseal checks that the package in the directory is an earlier one of the same base name.
     /// 2. It writes every file under a temporary name. A package that does not fit on the disk is not entered.
     /// 3. It enters the signatures into the ledger. No file has its name before that.
-    /// 4. It removes the old manifest, then the files that only the earlier package has. It gives every file its name,
-    ///    the new manifest last. So a directory with a manifest holds the files that the manifest lists. A stale
-    ///    `.signed` beside a new `.bin` would be picked up by upload scripts.
+    /// 4. It removes the files that only the earlier package has. A stale `.signed` beside a new `.bin` would be picked
+    ///    up by upload scripts.
+    /// 5. It puts the new manifest there as `manifest.json.unfinished`.
+    /// 6. It removes the old manifest, and then gives every file its name.
+    /// 7. It renames `manifest.json.unfinished` to `manifest.json`.
+    ///
+    /// So if otaseal is killed at any moment:
+    /// - A file that `manifest.json` lists is missing, or it has the bytes that the manifest says.
+    /// - Every file of an old or a new package is listed in `manifest.json` or in `manifest.json.unfinished`. The next
+    ///   run reads both, and removes the files that it does not write. After it, the directory has exactly the files
+    ///   that its manifest lists, and those that never belonged to a package.
     ///
     /// # Errors
-    /// [`PackageError`]. No file has its name then, unless the disk failed in step 4.
+    /// [`PackageError`]. Only [`PackageError::Unfinished`] has changed files of the directory; it lists them.
     pub fn write(&self, to: &Destination<'_>) -> Result<WrittenPackage, PackageError> {
         Place::open(*to, self.base())?.write(self)
     }
@@ -66,40 +74,68 @@ pub(super) struct Place<'a> {
     to: Destination<'a>,
     /// The build, the ledger and the bill of materials.
     own: Inputs,
-    earlier: Earlier,
 }
 
 impl<'a> Place<'a> {
     pub(super) fn open(to: Destination<'a>, base: &str) -> Result<Self, PackageError> {
-        let earlier = Earlier::read(to.out_dir, base)?;
-        fs::create_dir_all(to.out_dir)
-            .map_err(|source| OutputError::Io { path: to.out_dir.into(), source })?;
+        Earlier::read(to.out_dir, base)?;
+        fs::create_dir_all(to.out_dir).map_err(|source| failed(to.out_dir, source))?;
         let own = to.build.into_iter().chain(to.sbom).chain(to.ledger.map(Ledger::path));
-        Ok(Self { to, own: Inputs::new(own), earlier })
+        Ok(Self { to, own: Inputs::new(own) })
     }
 
     pub(super) fn write(self, package: &Package) -> Result<WrittenPackage, PackageError> {
+        let out_dir = self.to.out_dir;
+        let _turn = Turn::wait(out_dir).map_err(|source| match source.kind() {
+            ErrorKind::WouldBlock => PackageError::Busy(out_dir.into()),
+            _ => failed(out_dir, source).into(),
+        })?;
+        // Another run may have written a package since step 1.
+        let earlier = Earlier::read(out_dir, package.base())?;
         let mut files = Vec::new();
         for file in package.files() {
-            files.extend(self.stage(file)?);
+            files.extend(self.stage(file)?.map(|pending| (file.name(), pending)));
         }
-        let path = self.to.out_dir.join(manifest::FILE_NAME);
-        if let Some(input) = self.input_at(&path) {
-            return Err(PackageError::Overlap { input: input.into(), path });
+        for name in [manifest::FILE_NAME, UNFINISHED] {
+            let path = out_dir.join(name);
+            if let Some(input) = self.input_at(&path) {
+                return Err(PackageError::Overlap { input: input.into(), path });
+            }
         }
-        let last = pending(&path, [package.manifest_json().as_bytes(), &[]])?;
+        let unfinished = pending(&out_dir.join(UNFINISHED), [package.manifest_json().as_bytes(), &[]])?;
         let entered = ledger::enter(self.to.ledger, &package.ledger_entries());
         let ledger = entered.map_err(PolicyError::from)?;
-        let removed = self.stale(package);
-        remove(&path)?;
-        for name in &removed {
-            remove(&self.to.out_dir.join(name))?;
+        let stale = self.stale(&earlier, package);
+        let names = files.iter().map(|(name, _)| *name).chain([manifest::FILE_NAME]);
+        let mut changes = Changes { removed: Vec::new(), written: Vec::new(), missing: names.collect() };
+        match self.change(&stale, unfinished, files, &mut changes) {
+            Ok(()) => Ok(WrittenPackage { removed: stale, ledger }),
+            Err(source) => Err(changes.failed(out_dir, source)),
         }
-        for file in files {
+    }
+
+    /// Takes steps 4 to 7 and keeps account of them.
+    fn change<'n>(
+        &self,
+        stale: &'n [String],
+        unfinished: Pending,
+        files: Vec<(&'n str, Pending)>,
+        changes: &mut Changes<'n>,
+    ) -> Result<(), OutputError> {
+        let path = |name: &str| self.to.out_dir.join(name);
+        for name in stale {
+            changes.remove(name, path(name))?;
+        }
+        unfinished.commit()?;
+        changes.remove(manifest::FILE_NAME, path(manifest::FILE_NAME))?;
+        for (name, file) in files {
             file.commit()?;
+            changes.wrote(name);
         }
-        last.commit()?;
-        Ok(WrittenPackage { removed, ledger })
+        let last = path(manifest::FILE_NAME);
+        fs::rename(path(UNFINISHED), &last).map_err(|source| failed(&last, source))?;
+        changes.wrote(manifest::FILE_NAME);
+        Ok(())
     }
 
     /// Writes a file under a temporary name. Returns nothing when the file is an input with these bytes, which stays.
@@ -120,70 +156,59 @@ impl<'a> Place<'a> {
         self.own.replaced_by(path).or_else(|| self.to.inputs?.replaced_by(path))
     }
 
-    /// The files that the earlier package has and the new one does not. Somebody may have put a key or an input in the
+    /// The files of earlier packages that the new one does not have. Somebody may have put a key or an input in the
     /// place of one: that file stays.
-    fn stale(&self, package: &Package) -> Vec<String> {
+    fn stale(&self, earlier: &Earlier, package: &Package) -> Vec<String> {
         let kept = |name: &String| package.files().iter().any(|file| file.name() == name);
         let stays = |name: &String| {
             let path = self.to.out_dir.join(name);
             self.input_at(&path).is_some() || is_kept(&path)
         };
-        self.earlier.files.iter().filter(|name| !kept(name) && !stays(name)).cloned().collect()
+        earlier.files.iter().filter(|name| !kept(name) && !stays(name)).cloned().collect()
     }
 }
 
-/// The package that the directory holds.
-struct Earlier {
-    files: Vec<String>,
+/// The account of a run: names of files.
+struct Changes<'n> {
+    removed: Vec<&'n str>,
+    written: Vec<&'n str>,
+    missing: Vec<&'n str>,
 }
 
-impl Earlier {
-    /// Reads the manifest of `out_dir`. Anybody may have edited it, so otaseal follows only the names that a package of
-    /// this base name can have. Any other artefact belongs to another package, which must keep its manifest. A manifest
-    /// that otaseal cannot read stays too.
-    fn read(out_dir: &Path, base: &str) -> Result<Self, PackageError> {
-        let path = out_dir.join(manifest::FILE_NAME);
-        let mut json = Vec::new();
-        let limit = manifest::MAX_MANIFEST as u64 + 1;
-        match File::open(&path).and_then(|file| file.take(limit).read_to_end(&mut json)) {
-            Ok(_) => {}
-            // A file in place of the directory: making the directory reports it.
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                return Ok(Self { files: Vec::new() });
-            }
-            Err(source) => return Err(PackageError::EarlierUnread { path, source }),
+impl<'n> Changes<'n> {
+    fn remove(&mut self, name: &'n str, path: PathBuf) -> Result<(), OutputError> {
+        match fs::remove_file(&path) {
+            Ok(()) => self.removed.push(name),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(source) => return Err(OutputError::Removal { path, source }),
         }
-        let earlier = match Manifest::from_json(&json) {
-            Ok(manifest) => manifest,
-            Err(source) => return Err(PackageError::EarlierManifest { path, source }),
-        };
-        let ours = |name: &String| {
-            *name == sbom_name(base)
-                || ArtefactKind::of_file(name).is_some_and(|(other_base, _)| other_base == base)
-        };
-        let listed = earlier.artefacts.into_iter().map(|artefact| artefact.file);
-        let listed = listed.chain(earlier.sbom.map(|sbom| sbom.file));
-        let (files, others): (Vec<_>, Vec<_>) = listed.partition(ours);
-        match others.into_iter().find(|name| ArtefactKind::of_file(name).is_some()) {
-            Some(file) => Err(PackageError::Occupied { out_dir: out_dir.into(), file }),
-            None => Ok(Self { files }),
+        Ok(())
+    }
+
+    fn wrote(&mut self, name: &'n str) {
+        self.missing.retain(|missing| *missing != name);
+        self.written.push(name);
+    }
+
+    fn failed(self, out_dir: &Path, source: OutputError) -> PackageError {
+        if self.removed.is_empty() && self.written.is_empty() {
+            return source.into();
         }
+        let own = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+        let [removed, written, missing] = [self.removed, self.written, self.missing].map(own);
+        let out_dir = out_dir.to_owned();
+        PackageError::Unfinished(Box::new(Unfinished { out_dir, source, removed, written, missing }))
     }
 }
 
 fn pending(path: &Path, parts: [&[u8]; 2]) -> Result<Pending, OutputError> {
     let mut pending = Pending::create(path, Overwrite::Replace, Access::Public)?;
     for part in parts {
-        pending.write_all(part).map_err(|source| OutputError::Io { path: path.into(), source })?;
+        pending.write_all(part).map_err(|source| failed(path, source))?;
     }
     Ok(pending)
 }
 
-fn remove(path: &Path) -> Result<(), OutputError> {
-    match fs::remove_file(path) {
-        Err(source) if source.kind() != ErrorKind::NotFound => {
-            Err(OutputError::Io { path: path.into(), source })
-        }
-        _ => Ok(()),
-    }
+fn failed(path: &Path, source: io::Error) -> OutputError {
+    OutputError::Io { path: path.into(), source }
 }

@@ -27,6 +27,12 @@ impl Advice for PackageError {
             }
             Self::NothingToMake => "name at least one of plain, gz, signed, gz-signed, legacy-sig".into(),
             Self::Overlap { .. } => "choose another --out-dir or --name".into(),
+            Self::Unfinished(_) => {
+                "free some space or check the disk, then run it again: that finishes the package; until then, give \
+                 none of these files to a device"
+                    .into()
+            }
+            Self::Busy(_) => "wait until they are done, or choose another --out-dir".into(),
             Self::EarlierUnread { .. } => "check who may read it, or choose another --out-dir".into(),
             Self::EarlierManifest { .. } => "choose another --out-dir, or move that file away".into(),
         }
@@ -147,6 +153,7 @@ impl Advice for OutputError {
             Self::Kept { .. } => {
                 "give the output another name: nobody can make that file again; if you do not need it, move it away"
             }
+            Self::Removal { .. } => "check that you may remove files there; otaseal changed nothing",
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::NotFound => "make the directory first",
                 io::ErrorKind::PermissionDenied => "choose a directory that you may write to",

@@ -1,0 +1,61 @@
+//! The package that a directory holds already, whole or left unfinished by a run that was killed.
+
+use super::{ArtefactKind, PackageError, sbom_name};
+use crate::package::manifest::{self, Manifest};
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+/// The name of a manifest whose files do not all have their names yet.
+pub(super) const UNFINISHED: &str = "manifest.json.unfinished";
+
+/// The package that the directory holds.
+pub(super) struct Earlier {
+    /// Names of its files. They need not exist.
+    pub(super) files: Vec<String>,
+}
+
+impl Earlier {
+    /// Reads the manifests of `out_dir`: that of a whole package, and that of a package that was left unfinished. Both
+    /// can be there.
+    ///
+    /// Anybody may have edited them, so otaseal follows only the names that a package of this base name can have. Any
+    /// other artefact belongs to another package, which must keep its manifest. A manifest that otaseal cannot read
+    /// stays too.
+    pub(super) fn read(out_dir: &Path, base: &str) -> Result<Self, PackageError> {
+        let ours = |name: &String| {
+            *name == sbom_name(base)
+                || ArtefactKind::of_file(name).is_some_and(|(other_base, _)| other_base == base)
+        };
+        let mut files = Vec::new();
+        for name in [manifest::FILE_NAME, UNFINISHED] {
+            let Some(earlier) = read(&out_dir.join(name))? else { continue };
+            let listed = earlier.artefacts.into_iter().map(|artefact| artefact.file);
+            let listed = listed.chain(earlier.sbom.map(|sbom| sbom.file));
+            let (own, others): (Vec<_>, Vec<_>) = listed.partition(ours);
+            if let Some(file) = others.into_iter().find(|name| ArtefactKind::of_file(name).is_some()) {
+                return Err(PackageError::Occupied { out_dir: out_dir.into(), file });
+            }
+            files.extend(own.into_iter().filter(|name| !files.contains(name)).collect::<Vec<_>>());
+        }
+        Ok(Self { files })
+    }
+}
+
+/// Reads a manifest, if there is one.
+fn read(path: &Path) -> Result<Option<Manifest>, PackageError> {
+    let mut json = Vec::new();
+    let limit = manifest::MAX_MANIFEST as u64 + 1;
+    match File::open(path).and_then(|file| file.take(limit).read_to_end(&mut json)) {
+        Ok(_) => {}
+        // A file in place of the directory: making the directory reports it.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(source) => return Err(PackageError::EarlierUnread { path: path.into(), source }),
+    }
+    match Manifest::from_json(&json) {
+        Ok(manifest) => Ok(Some(manifest)),
+        Err(source) => Err(PackageError::EarlierManifest { path: path.into(), source }),
+    }
+}
