@@ -6,6 +6,7 @@ use crate::report::Outcome;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, ValueHint};
+use otaseal::format::input::Input;
 use otaseal::project::settings::{Command, Setting, Settings, SigningKey};
 use otaseal::sign::source::{KeyPlace, KeySource};
 use serde::Serialize;
@@ -114,10 +115,12 @@ impl<C> SettingArgs<C> {
             std::env::current_dir().map_err(|error| Failure::read(&Place::from(Path::new(".")), &error))?;
         let found = self.config.clone().or_else(|| Settings::find(&here));
         let file = found.as_deref().map(|file| file.strip_prefix(&here).unwrap_or(file).to_owned());
-        let mut below = match &file {
-            Some(file) => Settings::from_file(file).map_err(|error| Failure::of(&error))?,
-            None => Settings::default(),
+        let below = match &file {
+            Some(file) if self.config.is_some() => Settings::from_input(file, Input::named(file)),
+            Some(file) => Settings::from_file(file),
+            None => Ok(Settings::default()),
         };
+        let mut below = below.map_err(|error| Failure::of(&error))?;
         // A report shows shorter paths without the current directory.
         below.shorten(&here);
         // The public key of the file belongs to the key of the file.

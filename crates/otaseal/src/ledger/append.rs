@@ -2,6 +2,7 @@
 
 use super::{Entry, FIRST, Head, Ledger, LedgerError, MAX_LINE, Record, Recovered};
 use crate::format::digest::sha256;
+use crate::format::input;
 use crate::output::{self, Access, Overwrite};
 use fd_lock::RwLock;
 use serde::Serialize;
@@ -63,10 +64,9 @@ impl Ledger {
     }
 
     fn open(&self) -> io::Result<RwLock<File>> {
+        input::check_regular(&self.path)?;
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&self.path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-        }
+        input::regular(&file.metadata()?)?;
         Ok(RwLock::new(file))
     }
 

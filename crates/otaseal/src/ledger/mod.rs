@@ -16,11 +16,11 @@ mod group;
 mod origin;
 
 use crate::format::digest::{Sha256Digest, sha256};
+use crate::format::input::{Input, too_large};
 use crate::sign::Scheme;
 use fd_lock::RwLock;
 use otaseal_device::KeyId;
 use serde::{Deserialize, Serialize};
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,6 +32,10 @@ pub use self::origin::Origin;
 
 /// Longest line, in bytes. Real lines have about seven hundred.
 pub const MAX_LINE: usize = 64 * 1024;
+
+/// Largest ledger that otaseal reads from a stream, in bytes: some hundred thousand lines. A ledger in a file may be
+/// larger.
+pub const MAX_STREAM: u64 = 256 << 20;
 
 /// Stands in the first line in the place of a predecessor's digest.
 const FIRST: Sha256Digest = Sha256Digest([0; 32]);
@@ -268,22 +272,50 @@ impl Ledger {
 /// # Errors
 /// [`LedgerError::Broken`] with the first line that is not as it was written.
 pub fn walk(path: &Path, each: &mut dyn FnMut(&Record, &str)) -> Result<Head, LedgerError> {
+    let input = Input::found(path);
+    let input = input.map_err(|source| LedgerError::Io { path: path.into(), action: "read", source })?;
+    walk_input(path, input, each)
+}
+
+/// Does the same as [`walk`], for a ledger that is open. Messages call it `path`. It may come from a pipe, of which
+/// this reads [`MAX_STREAM`] bytes at most.
+///
+/// # Errors
+/// The errors of [`walk`].
+pub fn walk_input(
+    path: &Path,
+    input: Input,
+    each: &mut dyn FnMut(&Record, &str),
+) -> Result<Head, LedgerError> {
     let failed = |action| move |source| LedgerError::Io { path: path.into(), action, source };
-    let file = File::open(path).map_err(failed("read"))?;
-    if file.metadata().map_err(failed("read"))?.is_dir() {
-        return Err(failed("read")(io::ErrorKind::IsADirectory.into()));
+    if input.length().is_none() {
+        let mut stream = BufReader::new(input.take(MAX_STREAM + 1));
+        let read = lines(path, &mut stream, each);
+        return match stream.into_inner().limit() {
+            0 => Err(failed("read")(too_large(MAX_STREAM))),
+            _ => read,
+        };
     }
     // The lock keeps this from reading in the middle of a write.
-    let lock = RwLock::new(file);
+    let lock = RwLock::new(input.into_file());
     let guard = lock.read().map_err(failed("locked"))?;
-    let mut reader = BufReader::new(&*guard);
+    lines(path, &mut BufReader::new(&*guard), each)
+}
+
+/// Reads the lines of a ledger.
+fn lines(
+    path: &Path,
+    reader: &mut impl BufRead,
+    each: &mut dyn FnMut(&Record, &str),
+) -> Result<Head, LedgerError> {
+    let failed = |source| LedgerError::Io { path: path.into(), action: "read", source };
     let mut head = Head { records: 0, sha256: FIRST };
     let mut line = Vec::new();
     loop {
         line.clear();
         let broken = |what| LedgerError::Broken { path: path.into(), line: head.records + 1, what };
-        let limited = (&mut reader).take(MAX_LINE as u64 + 1).read_until(b'\n', &mut line);
-        match limited.map_err(failed("read"))? {
+        let limited = reader.take(MAX_LINE as u64 + 1).read_until(b'\n', &mut line);
+        match limited.map_err(failed)? {
             0 => return Ok(head),
             _ if line.last() == Some(&b'\n') => line.pop(),
             length if length > MAX_LINE => return Err(broken(Break::TooLong)),
@@ -315,8 +347,24 @@ fn check(line: &[u8], before: Head) -> Result<(Record, &str), Break> {
 /// # Errors
 /// The errors of [`walk`], and [`LedgerError::Missing`].
 pub fn verify(path: &Path, contains: Option<Sha256Digest>) -> Result<Head, LedgerError> {
+    verify_by(path, contains, |each| walk(path, each))
+}
+
+/// Does the same as [`verify`], for a ledger that is open, as [`walk_input`] takes it.
+///
+/// # Errors
+/// The errors of [`verify`].
+pub fn verify_input(path: &Path, input: Input, contains: Option<Sha256Digest>) -> Result<Head, LedgerError> {
+    verify_by(path, contains, |each| walk_input(path, input, each))
+}
+
+fn verify_by(
+    path: &Path,
+    contains: Option<Sha256Digest>,
+    walk: impl FnOnce(&mut dyn FnMut(&Record, &str)) -> Result<Head, LedgerError>,
+) -> Result<Head, LedgerError> {
     let mut found = contains.is_none();
-    let head = walk(path, &mut |_, line| found |= Some(sha256(line.as_bytes())) == contains)?;
+    let head = walk(&mut |_, line| found |= Some(sha256(line.as_bytes())) == contains)?;
     match contains {
         Some(digest) if !found => Err(LedgerError::Missing { path: path.into(), digest }),
         _ => Ok(head),

@@ -243,6 +243,28 @@ fn a_ledger_that_was_moved_away_gets_no_more_entries() {
     assert_eq!(verify(&bench.dir.path().join("old"), None).unwrap().records, 1);
 }
 
+/// A stream has no length, so it has a limit.
+#[cfg(unix)]
+#[test]
+fn a_ledger_may_come_from_a_stream() {
+    let bench = Bench::new();
+    bench.append(&["a", "b"]).unwrap();
+    let path = bench.ledger.path();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let send = |bytes: Vec<u8>, mut pipe: std::io::PipeWriter| {
+        std::thread::spawn(move || std::io::Write::write_all(&mut pipe, &bytes))
+    };
+    let sender = send(fs::read(path).unwrap(), writer);
+    let name = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&reader));
+    let input = Input::named(std::path::Path::new(&name)).unwrap();
+    assert_eq!(verify_input(path, input, None).unwrap(), bench.verify().unwrap());
+    drop(reader);
+    sender.join().unwrap().unwrap();
+    let endless = Input::named(std::path::Path::new("/dev/zero")).unwrap();
+    let error = verify_input(path, endless, None).unwrap_err();
+    assert!(matches!(error, LedgerError::Broken { line: 1, what: Break::TooLong, .. }), "{error}");
+}
+
 /// All users of a ledger share one check. An unfinished line is no error, because the next entry moves it away.
 #[test]
 fn the_chain_is_checked_once() {

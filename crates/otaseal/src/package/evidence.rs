@@ -5,13 +5,14 @@
 //! materials (EU Cyber Resilience Act, annex I part II). otaseal cannot check whether they are true.
 
 use crate::format::digest::{Sha256Digest, sha256};
+use crate::format::input::Input;
 use crate::key::KeySize;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Longest address of an advisory, in bytes.
 const MAX_URL: usize = 2048;
@@ -30,6 +31,19 @@ pub struct Evidence {
     pub advisory: Option<Advisory>,
     /// Software bill of materials: CycloneDX or SPDX, JSON.
     pub sbom: Option<PathBuf>,
+    /// The bytes of `sbom` if the caller has read it, from a pipe for example. otaseal then does not open it.
+    pub sbom_bytes: Option<Arc<Vec<u8>>>,
+}
+
+impl Evidence {
+    /// Returns the bill of materials, if there is one.
+    pub(super) fn read_sbom(&self) -> Result<Option<Arc<Vec<u8>>>, SbomError> {
+        match (&self.sbom, &self.sbom_bytes) {
+            (Some(path), Some(bytes)) => check_sbom(path, bytes).map(|()| Some(Arc::clone(bytes))),
+            (Some(path), None) => read_sbom(path).map(|bytes| Some(Arc::new(bytes))),
+            (None, _) => Ok(None),
+        }
+    }
 }
 
 /// A day: `2030-12-31`.
@@ -192,9 +206,20 @@ pub enum SbomError {
 /// # Errors
 /// [`SbomError`].
 pub fn read_sbom(path: &Path) -> Result<Vec<u8>, SbomError> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_SBOM as u64 + 1).read_to_end(&mut bytes));
-    read.map_err(|source| SbomError::Read { path: path.into(), source })?;
+    let read = Input::named(path).and_then(|input| input.read(MAX_SBOM));
+    let bytes = read.map_err(|source| match source.kind() {
+        io::ErrorKind::FileTooLarge => SbomError::TooLarge(path.into()),
+        _ => SbomError::Read { path: path.into(), source },
+    })?;
+    check_sbom(path, &bytes)?;
+    Ok(bytes)
+}
+
+/// Checks the form of a bill of materials that the caller has read. Messages call it `path`.
+///
+/// # Errors
+/// [`SbomError::TooLarge`] and [`SbomError::Form`].
+pub fn check_sbom(path: &Path, bytes: &[u8]) -> Result<(), SbomError> {
     if bytes.len() > MAX_SBOM {
         return Err(SbomError::TooLarge(path.into()));
     }
@@ -205,9 +230,9 @@ pub fn read_sbom(path: &Path) -> Result<Vec<u8>, SbomError> {
         spdx_version: Option<String>,
     }
     let wrong = |what: String| SbomError::Form { path: path.into(), what };
-    let start: Start = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
+    let start: Start = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
     match (start.bom_format.as_deref(), start.spdx_version) {
-        (Some("CycloneDX"), _) | (_, Some(_)) => Ok(bytes),
+        (Some("CycloneDX"), _) | (_, Some(_)) => Ok(()),
         _ => Err(wrong("it has neither bomFormat nor spdxVersion".into())),
     }
 }

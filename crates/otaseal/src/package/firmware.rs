@@ -9,14 +9,14 @@ use crate::format::homie::{self, TokenError, Tokens};
 use crate::format::image::esp8266::{FlashMode, set_flash_mode};
 use crate::format::image::uf2::{self, Uf2Error};
 use crate::format::image::{self, Kind};
+use crate::format::input::Input;
 use crate::format::layers::{Encoding, MAX_IMAGE, Payload};
 use crate::format::metadata::Block;
 use crate::policy::guard::{self, Content, GuardError};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Why otaseal cannot package a file.
@@ -29,7 +29,7 @@ pub enum FirmwareError {
         /// The file.
         path: PathBuf,
         /// The system's error.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// More than [`MAX_IMAGE`].
     #[error("{name} is larger than {} MiB", MAX_IMAGE >> 20)]
@@ -115,7 +115,7 @@ pub struct Source {
 }
 
 impl Firmware {
-    /// Reads a build. otaseal flattens an ELF file by load address and unpacks a UF2 file. Any other file must be a
+    /// Reads a build from a file that the user named. otaseal flattens an ELF file by load address and unpacks a UF2 file. Any other file must be a
     /// plain image.
     ///
     /// `max_gap` is the largest hole between two sections or blocks that otaseal fills with FF, in bytes.
@@ -132,11 +132,14 @@ impl Firmware {
     /// # Errors
     /// The errors of [`Firmware::load`].
     pub fn load_as(path: &Path, max_gap: usize, content: Content) -> Result<Self, FirmwareError> {
-        let failed = |source| FirmwareError::Read { path: path.into(), source };
-        let mut file = File::open(path).map_err(failed)?;
-        let mut bytes = Vec::new();
-        read_bounded(&mut file, &mut bytes).map_err(failed)?;
         let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let bytes =
+            Input::named(path).and_then(|input| input.read(MAX_IMAGE)).map_err(|source| {
+                match source.kind() {
+                    io::ErrorKind::FileTooLarge => FirmwareError::TooLarge { name: name.clone() },
+                    _ => FirmwareError::Read { path: path.into(), source },
+                }
+            })?;
         Self::from_bytes_as(&name, bytes, max_gap, content)
     }
 
@@ -254,11 +257,6 @@ impl Firmware {
         let bytes = gzip::gzip_with_extra(&self.bytes, effort, &block.subfield())?;
         Ok(Payload::new(Cow::Owned(bytes), Encoding::Gzip))
     }
-}
-
-/// Reads at most one byte more than [`MAX_IMAGE`]: enough to see that there are too many.
-fn read_bounded(reader: &mut dyn Read, bytes: &mut Vec<u8>) -> std::io::Result<usize> {
-    reader.take(MAX_IMAGE as u64 + 1).read_to_end(bytes)
 }
 
 /// Returns what a file is instead of a build.

@@ -8,7 +8,7 @@ use crate::format::layers::Encoding;
 use crate::format::metadata;
 use crate::output::is_file_name;
 use crate::package::contents::PackageFile;
-use crate::package::evidence::{self, Sbom};
+use crate::package::evidence::Sbom;
 use crate::package::firmware::{Firmware, FirmwareError};
 use crate::package::manifest::{self, Artefact, Installed, Manifest};
 use crate::policy::continuity::Continuity;
@@ -72,7 +72,7 @@ pub(super) fn make_for<P>(
     let permit = gate.judge(image).map_err(|source| PackageError::Image { file: file(), source })?;
     // The gate searches every plain image in memory for keys, and a build is one.
     let continuity = permit.continuity().cloned().unwrap_or(Continuity::NoKey { found: file() });
-    let sbom = options.evidence.sbom.as_deref().map(evidence::read_sbom).transpose()?;
+    let sbom = options.evidence.read_sbom()?;
     let base = options.base_of(&firmware.source().file)?;
     let tokens = firmware.tokens().map_err(|source| PackageError::Tokens { file: file(), source })?;
     check_boards(&firmware, &tokens, options)
@@ -154,7 +154,7 @@ pub(super) fn make_for<P>(
     if let Some(bytes) = sbom {
         let name = sbom_name(&base);
         manifest.sbom = Some(Sbom::new(name.clone(), &bytes));
-        files.push(PackageFile::new(name, Arc::new(bytes), Vec::new()));
+        files.push(PackageFile::new(name, bytes, Vec::new()));
     }
     let json = manifest.to_json();
     let package = Package::made(manifest, json, base, files);

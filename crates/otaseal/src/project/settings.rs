@@ -13,6 +13,7 @@
 //! emit = [{ path = "src/ota_key.rs", kind = "rust-device" }]
 //! ```
 
+use crate::format::input::Input;
 use crate::format::metadata::Labels;
 use crate::package::{ArtefactKind, Options};
 use crate::profile::devices::Devices;
@@ -39,7 +40,7 @@ pub use self::table::{SETTINGS, Settings};
 pub const FILE_NAME: &str = "otaseal.toml";
 
 /// Largest settings file that otaseal reads, in bytes.
-const MAX_FILE: u64 = 1024 * 1024;
+const MAX_FILE: usize = 1 << 20;
 
 /// A second way to build, for machines without the target: it builds `core` from source with `-Zbuild-std`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -164,13 +165,22 @@ pub enum SettingsError {
 }
 
 impl Settings {
-    /// Reads an `otaseal.toml`.
+    /// Reads an `otaseal.toml` that [`Settings::find`] found.
+    ///
+    /// # Errors
+    /// The errors of [`Settings::from_input`].
+    pub fn from_file(path: &Path) -> Result<Self, SettingsError> {
+        read::settings(path, &[])
+    }
+
+    /// Reads a settings file that the caller has opened, or could not open. Messages call it `path`, and the paths in it
+    /// are relative to the directory of `path`.
     ///
     /// # Errors
     /// [`SettingsError`]. [`SettingsError::Stranger`] if the file belongs to another user and names a command that
     /// signs: that user could run any program with your rights.
-    pub fn from_file(path: &Path) -> Result<Self, SettingsError> {
-        read::settings(path, &[])
+    pub fn from_input(path: &Path, input: std::io::Result<Input>) -> Result<Self, SettingsError> {
+        read::parse(path, input, &[])
     }
 
     /// Finds the `otaseal.toml` for work in this directory: the nearest one, up to the top of its repository. Outside a

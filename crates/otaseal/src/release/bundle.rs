@@ -18,13 +18,14 @@ mod judge;
 
 use self::entered::InLedger;
 use self::judge::{Judged, judge, read_manifest};
-use crate::format::digest::{Sha256Digest, sha256};
+use crate::format::digest::sha256;
+use crate::format::input::Input;
 use crate::format::layers::MAX_IMAGE;
 use crate::key::{KeySize, PublicKey};
 use crate::ledger::{self, Appended, Entry, Ledger, LedgerError, NamedDigest};
 use crate::package::PartsError;
 use crate::package::evidence::SupportDate;
-use crate::package::manifest::{self, ManifestError};
+use crate::package::manifest::{self, MAX_MANIFEST, ManifestError};
 use crate::policy::Purpose;
 use crate::policy::lint;
 use crate::sign::verify::judge_bytes;
@@ -34,8 +35,8 @@ use otaseal_device::{KeyId, Reject};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt::Write;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 pub use self::check::check;
@@ -45,6 +46,9 @@ pub use self::judge::Keys;
 pub const INDEX: &str = "index.sha256";
 /// Name of its signature.
 pub const SIGNATURE: &str = "index.sha256.sig";
+
+/// Largest file of a bundle, in bytes: an image and its signature.
+const MAX_FILE: usize = MAX_IMAGE + 1024;
 
 const SUMS: &str = "SHA256SUMS";
 const LEDGER: &str = "ledger.jsonl";
@@ -271,7 +275,7 @@ pub fn make(request: BundleRequest<'_>, signer: &dyn Signer) -> Result<Bundle, B
         judged.map_err(|refused| BundleError::KeyRefused { whose, refused })?;
     }
     let path = package.join(manifest::FILE_NAME);
-    let json = read(&path)?;
+    let json = read(&path, MAX_MANIFEST)?;
     let keys = Keys { firmware: Some(firmware_key), next: next_key };
     let judged = judge(&path, read_manifest(&path, &json)?, &json, keys, |name| load(package, name))?;
     let extract = extract(ledger.path(), &judged)?;
@@ -327,11 +331,12 @@ fn scheme_name(scheme: Scheme) -> &'static str {
 
 /// Reads a file of the package.
 fn load(package: &Path, name: &str) -> Result<Vec<u8>, BundleError> {
-    let path = package.join(name);
-    match path.exists() {
-        true => read(&path),
-        false => Err(BundleError::Missing { file: name.into(), list: "the manifest" }),
-    }
+    read(&package.join(name), MAX_FILE).map_err(|error| match error {
+        BundleError::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            BundleError::Missing { file: name.into(), list: "the manifest" }
+        }
+        error => error,
+    })
 }
 
 /// Takes the lines for these files out of the ledger, unchanged. Checks the whole chain on the way.
@@ -403,23 +408,10 @@ fn judge_index(index: &[u8], signature: &[u8], key: &PublicKey) -> Result<(), Re
     judge_bytes(&image, key, Scheme::Pkcs1v15Sha256).map(drop)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, BundleError> {
-    let failed = |source| BundleError::Read { path: path.into(), source };
-    let mut bytes = Vec::new();
-    // An image and its signature.
-    let limit = MAX_IMAGE as u64 + 1024;
-    File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes)).map_err(failed)?;
-    match bytes.len() as u64 > limit {
-        true => Err(failed(io::ErrorKind::FileTooLarge.into())),
-        false => Ok(bytes),
-    }
-}
-
-/// SHA-256 of a file of any length.
-fn digest_of(path: &Path) -> Result<Sha256Digest, BundleError> {
-    let failed = |source| BundleError::Read { path: path.into(), source };
-    let mut file = File::open(path).map_err(failed)?;
-    Ok(crate::format::digest::Digests::of_reader(&mut file).map_err(failed)?.sha256)
+/// Reads a file of at most `limit` bytes. The directory may come from anybody, so it must be a regular file.
+fn read(path: &Path, limit: usize) -> Result<Vec<u8>, BundleError> {
+    let read = Input::found(path).and_then(|input| input.read(limit));
+    read.map_err(|source| BundleError::Read { path: path.into(), source })
 }
 
 #[cfg(test)]

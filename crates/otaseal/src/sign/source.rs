@@ -2,7 +2,7 @@
 
 use super::command::{CommandSigner, SigningCommand};
 use super::pkcs11::Pkcs11Error;
-use crate::format::key_file;
+use crate::format::input::Input;
 use crate::format::secret::SecretBytes;
 use crate::key::passphrase::Secrets;
 use crate::key::uri::{Pkcs11Uri, UriError};
@@ -10,7 +10,6 @@ use crate::key::{KeyError, PrivateKey, PublicKey, encryption, material};
 use crate::sign::Signer;
 use crate::sign::signer::{FileSigner, KeyFile};
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -55,15 +54,10 @@ impl KeyPlace {
             }
         }
         let read = match self {
-            Self::Stdin => key_file::read(io::stdin().lock()),
-            // On Unix a directory opens, and fails at the first read. This makes it fail in the same way on all
-            // systems.
-            Self::Path(path) => File::open(path).and_then(|file| match file.metadata()?.is_dir() {
-                true => Err(io::ErrorKind::IsADirectory.into()),
-                false => key_file::read(file),
-            }),
+            Self::Stdin => Input::stdin(),
+            Self::Path(path) => Input::named(path),
         };
-        read.map_err(|source| SourceError::Read { place: self.clone(), source })
+        read.and_then(Input::read_key).map_err(|source| SourceError::Read { place: self.clone(), source })
     }
 
     /// Reads the public key: SPKI or PKCS#1, PEM or DER.

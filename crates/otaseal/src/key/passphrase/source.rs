@@ -1,10 +1,10 @@
 //! Reads passphrases and PINs from files, descriptors and environment variables.
 
 use super::{MAX_PASSPHRASE, Passphrase, SecretError, SecretKind, Secrets};
+use crate::format::input::{self, Input};
 use crate::key::material;
 use crate::key::uri::PIN_VARIABLE;
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use zeroize::Zeroizing;
@@ -106,10 +106,10 @@ impl PassphraseSource {
                 let unset = || SecretError::Unset { kind, place: self.unread() };
                 Zeroizing::new(value.ok_or_else(unset)?.into_encoded_bytes())
             }
-            Self::File(path) => read(File::open(path)).map_err(|error| unreadable(&error))?,
-            Self::Descriptor(0) => read(standard_input()).map_err(|error| unreadable(&error))?,
+            Self::File(path) => read(Input::named(path)).map_err(|error| unreadable(&error))?,
+            Self::Descriptor(0) => read(input::stdin()).map_err(|error| unreadable(&error))?,
             Self::Descriptor(number) => {
-                read(descriptor(*number)).map_err(|error| match error.raw_os_error() {
+                read(input::descriptor(*number)).map_err(|error| match error.raw_os_error() {
                     // EBADF, although the descriptor is open.
                     Some(9) => unreadable(&io::Error::new(error.kind(), "it is not open for reading")),
                     _ => unreadable(&error),
@@ -156,100 +156,6 @@ fn read(from: io::Result<impl Read>) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 32));
     from?.take(limit as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-/// Opens standard input without the buffer of the standard library, which is never wiped.
-#[cfg(unix)]
-fn standard_input() -> io::Result<File> {
-    use std::os::fd::AsFd;
-    io::stdin().as_fd().try_clone_to_owned().map(File::from)
-}
-
-#[cfg(not(unix))]
-fn standard_input() -> io::Result<io::StdinLock<'static>> {
-    Ok(io::stdin().lock())
-}
-
-/// Opens a descriptor that the shell opened.
-#[cfg(target_os = "linux")]
-fn descriptor(number: u32) -> io::Result<File> {
-    let number = i32::try_from(number).map_err(|_| not_open())?;
-    // A descriptor that this program opened itself closes in its child programs. One that it was given does not.
-    let own = || {
-        let information = information(number).ok()?;
-        let flags = information.lines().find_map(|line| line.strip_prefix("flags:"))?;
-        let flags = u32::from_str_radix(flags.trim(), 8).ok()?;
-        Some(flags & rustix::fs::OFlags::CLOEXEC.bits() != 0)
-    };
-    match own() {
-        Some(true) => Err(not_open()),
-        _ => copied(number),
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn not_open() -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, "it is not open")
-}
-
-#[cfg(target_os = "linux")]
-fn information(number: i32) -> io::Result<String> {
-    std::fs::read_to_string(format!("/proc/self/fdinfo/{number}"))
-}
-
-/// Copies a descriptor: it may be a socket, or a file of which a part was read already. Using a number from outside as
-/// a descriptor is `unsafe`; copying it is not.
-#[cfg(target_os = "linux")]
-fn copied(number: i32) -> io::Result<File> {
-    use rustix::io::Errno;
-    use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
-    use std::os::fd::AsRawFd;
-    let Ok(process) = pidfd_open(getpid(), PidfdFlags::empty()) else { return reopened(number) };
-    if process.as_raw_fd() == number {
-        return Err(not_open());
-    }
-    match pidfd_getfd(process, number, PidfdGetfdFlags::empty()) {
-        Ok(copy) => Ok(File::from(copy)),
-        Err(Errno::BADF) => Err(not_open()),
-        // Linux before 5.6 cannot copy it, and some containers forbid it.
-        Err(_) => reopened(number),
-    }
-}
-
-/// Opens the file behind a descriptor once more, at the same position. Files without a name, such as sockets, are an
-/// error.
-#[cfg(target_os = "linux")]
-fn reopened(number: i32) -> io::Result<File> {
-    use std::io::{Seek, SeekFrom};
-    let explained = |error: io::Error| match error.raw_os_error() {
-        _ if error.kind() == io::ErrorKind::NotFound => not_open(),
-        // ENXIO: only a socket cannot be opened by its name.
-        Some(6) => {
-            io::Error::new(error.kind(), "it is a socket, and this system lets only pipes and files be read")
-        }
-        _ => error,
-    };
-    let information = information(number).map_err(explained)?;
-    let mut file = File::open(format!("/proc/self/fd/{number}")).map_err(explained)?;
-    let place = information.lines().find_map(|line| line.strip_prefix("pos:")?.trim().parse().ok());
-    if let Some(place @ 1..) = place
-        && file.metadata()?.is_file()
-    {
-        file.seek(SeekFrom::Start(place))?;
-    }
-    Ok(file)
-}
-
-/// Opens a descriptor that the shell opened. Opening its name copies the descriptor here: see `fd(4)` of the BSDs and
-/// macOS.
-#[cfg(all(unix, not(target_os = "linux")))]
-fn descriptor(number: u32) -> io::Result<File> {
-    File::open(format!("/dev/fd/{number}"))
-}
-
-#[cfg(not(unix))]
-fn descriptor(_: u32) -> io::Result<File> {
-    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(test)]
@@ -299,33 +205,5 @@ mod tests {
                 assert!(!format!("{error} {}", error.advice(Speaker::Program)).contains("geheim"), "{error}");
             }
         }
-    }
-
-    /// The shell gives a number. If it cannot be copied, otaseal opens its file again.
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_descriptor_is_read_from_where_it_is() {
-        use std::io::{Seek, SeekFrom, Write};
-        use std::os::fd::AsRawFd;
-        let text = |file: io::Result<File>| String::from_utf8(super::read(file).unwrap().to_vec()).unwrap();
-        for open in [copied, reopened] {
-            let mut file = tempfile::tempfile().unwrap();
-            file.write_all(b"a line\nsecret\n").unwrap();
-            file.seek(SeekFrom::Start(7)).unwrap();
-            assert_eq!(text(open(file.as_raw_fd())), "secret\n");
-            let (reader, mut writer) = io::pipe().unwrap();
-            writer.write_all(b"secret").unwrap();
-            drop(writer);
-            assert_eq!(text(open(reader.as_raw_fd())), "secret");
-            assert_eq!(open(987_654).unwrap_err().to_string(), "it is not open");
-        }
-        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
-        assert!(reopened(ours.as_raw_fd()).unwrap_err().to_string().starts_with("it is a socket"));
-        theirs.write_all(b"secret").unwrap();
-        drop(theirs);
-        assert_eq!(text(copied(ours.as_raw_fd())), "secret");
-        // A file that this program opened itself is not meant.
-        let own = tempfile::tempfile().unwrap();
-        assert_eq!(descriptor(own.as_raw_fd() as u32).unwrap_err().to_string(), "it is not open");
     }
 }

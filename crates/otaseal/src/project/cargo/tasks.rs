@@ -6,6 +6,7 @@ use super::keys::read_public;
 use super::note::Note;
 use super::project::Project;
 use super::sbom;
+use crate::format::input::Input;
 use crate::key::PublicKey;
 use crate::key::passphrase::PassphraseSource;
 use crate::output::{OutputError, Written, has_bytes};
@@ -18,7 +19,7 @@ use crate::project::settings::{Emit, EmitKind, Settings};
 use crate::sign::verify::{JudgeError, judge};
 use crate::sign::{Scheme, Signer};
 use otaseal_device::KeyId;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The part that all tasks have in common.
@@ -177,7 +178,7 @@ pub fn verify(task: &Verify) -> Result<Vec<VerifiedFile>, CargoError> {
 
 fn verify_file(path: &Path, key: &PublicKey, scheme: Scheme) -> Result<VerifiedFile, CargoError> {
     let read = |source| CargoError::Read { path: path.into(), source };
-    let mut file = File::open(path).map_err(read)?;
+    let mut file = Input::found(path).map_err(read)?.into_file();
     let accepted = judge(&mut file, None, key, scheme).map_err(|error| match error {
         JudgeError::Rejected(reject) => CargoError::Rejected { path: path.into(), reject },
         JudgeError::Read(source) => read(source),

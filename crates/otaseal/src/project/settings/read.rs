@@ -2,16 +2,26 @@
 
 use super::keys::is_there;
 use super::{EMIT_FIELDS, FALLBACK_FIELDS, FILE_NAME, MAX_FILE, Place, SETTINGS, Settings, SettingsError};
+use crate::format::input::Input;
 use crate::key::material;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 /// Reads the table at `path_in_file`. An empty path is the whole file.
 pub(super) fn settings(path: &Path, path_in_file: &[&str]) -> Result<Settings, SettingsError> {
-    let read = text(path).map_err(|source| SettingsError::Read { path: path.into(), source });
+    parse(path, Input::found(path), path_in_file)
+}
+
+/// Does the same for a file that is open.
+pub(super) fn parse(
+    path: &Path,
+    input: io::Result<Input>,
+    path_in_file: &[&str],
+) -> Result<Settings, SettingsError> {
+    let read = input.and_then(text).map_err(|source| SettingsError::Read { path: path.into(), source });
     let (text, stranger) = read?;
     let file = SettingsFile { path, text: &text };
     let document = DeTable::parse(&text).map_err(|error| file.invalid(&error, 0..0))?;
@@ -65,13 +75,10 @@ pub(super) fn settings(path: &Path, path_in_file: &[&str]) -> Result<Settings, S
 }
 
 /// Reads the text. If the file belongs to another user, it also returns the ids of its owner and of the running user.
-fn text(path: &Path) -> io::Result<(String, Option<(u32, u32)>)> {
-    let (mut text, file) = (String::new(), File::open(path)?);
-    let stranger = stranger(&file)?;
-    let read = file.take(MAX_FILE + 1).read_to_string(&mut text)?;
-    if read as u64 > MAX_FILE {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is larger than 1 MiB"));
-    }
+fn text(input: Input) -> io::Result<(String, Option<(u32, u32)>)> {
+    let stranger = stranger(input.file())?;
+    let text = String::from_utf8(input.read(MAX_FILE)?);
+    let text = text.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text"))?;
     Ok((text, stranger))
 }
 

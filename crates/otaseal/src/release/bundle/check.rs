@@ -2,20 +2,19 @@
 
 use super::entered::excerpt;
 use super::judge::{Keys, judge, read_manifest};
-use super::{Bundle, BundleError, BundledFirmware, INDEX, LEDGER, SIGNATURE, digest_of, judge_index, read};
+use super::{Bundle, BundleError, BundledFirmware, INDEX, LEDGER, MAX_FILE, SIGNATURE, judge_index, read};
 use crate::format::digest::{Sha256Digest, sha256};
 use crate::key::PublicKey;
 use crate::output::is_file_name;
-use crate::package::manifest;
+use crate::package::manifest::{self, MAX_MANIFEST};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::Path;
 
 /// Largest index, in bytes: some thousand files.
-const MAX_INDEX: u64 = 1 << 20;
+const MAX_INDEX: usize = 1 << 20;
 /// Largest signature, in bytes.
-const MAX_SIGNATURE: u64 = 1024;
+const MAX_SIGNATURE: usize = 1024;
 
 /// Checks the directory of a bundle: `key` signed its index, every file has the digest in the index, there is no other
 /// file, and the manifest is true.
@@ -26,21 +25,21 @@ const MAX_SIGNATURE: u64 = 1024;
 /// # Errors
 /// [`BundleError`] names the first file or field that is wrong.
 pub fn check(directory: &Path, key: &PublicKey, keys: Keys<'_>) -> Result<Bundle, BundleError> {
-    let index = bounded(&directory.join(INDEX), MAX_INDEX)?;
-    let signature = bounded(&directory.join(SIGNATURE), MAX_SIGNATURE)?;
+    let index = read(&directory.join(INDEX), MAX_INDEX)?;
+    let signature = read(&directory.join(SIGNATURE), MAX_SIGNATURE)?;
     judge_index(&index, &signature, key).map_err(BundleError::Signature)?;
     let files = parse(&index)?;
-    for (name, digest) in &files {
-        let path = directory.join(name);
-        let file = || name.clone();
-        match fs::symlink_metadata(&path) {
-            Ok(found) if found.is_file() => {}
+    let changed = |name: &str, list| BundleError::Changed { file: name.into(), list };
+    // The sizes come first: whoever changed a file may have made it endless, or too large to read.
+    let mut sizes = BTreeMap::new();
+    for name in files.keys() {
+        match fs::symlink_metadata(directory.join(name)) {
+            Ok(found) if found.is_file() && found.len() <= MAX_FILE as u64 => {
+                sizes.insert(name.as_str(), found.len());
+            }
             // A link could lead to a good file now and to another one later.
-            Ok(_) => return Err(BundleError::Changed { file: file(), list: "the index" }),
-            Err(_) => return Err(BundleError::Missing { file: file(), list: "the index" }),
-        }
-        if digest_of(&path)? != *digest {
-            return Err(BundleError::Changed { file: file(), list: "the index" });
+            Ok(_) => return Err(changed(name, "the index")),
+            Err(_) => return Err(BundleError::Missing { file: name.clone(), list: "the index" }),
         }
     }
     let unread = |source| BundleError::Read { path: directory.into(), source };
@@ -50,23 +49,29 @@ pub fn check(directory: &Path, key: &PublicKey, keys: Keys<'_>) -> Result<Bundle
             return Err(BundleError::Unlisted(name));
         }
     }
-    // A file that is read again must still have the digest in the index.
-    let load = |name: &str, list| {
+    let load = |name: &str, list, limit| {
         let missing = || BundleError::Missing { file: name.into(), list };
         let digest = files.get(name).ok_or_else(missing)?;
-        let bytes = read(&directory.join(name))?;
-        match sha256(&bytes) == *digest {
-            true => Ok(bytes),
-            false => Err(BundleError::Changed { file: name.into(), list: "the index" }),
-        }
+        let bytes = read(&directory.join(name), limit)?;
+        if sha256(&bytes) == *digest { Ok(bytes) } else { Err(changed(name, "the index")) }
     };
-    let json = load(manifest::FILE_NAME, "every release")?;
+    let json = load(manifest::FILE_NAME, "every release", MAX_MANIFEST)?;
     let path = directory.join(manifest::FILE_NAME);
     let manifest = read_manifest(&path, &json)?;
+    let sized = manifest.artefacts.iter().map(|it| (it.file.as_str(), it.digests.size_bytes));
+    let sized = sized.chain(manifest.sbom.iter().map(|it| (it.file.as_str(), it.size_bytes)));
+    for (name, size) in sized {
+        if sizes.get(name).is_some_and(|found| *found != size) {
+            return Err(changed(name, "the manifest"));
+        }
+    }
+    for name in files.keys() {
+        load(name, "the index", MAX_FILE)?;
+    }
     let firmware = keys.firmware.or_else(|| (manifest.key.id == key.id()).then_some(key));
     let keys = Keys { firmware, ..keys };
-    let judged = judge(&path, manifest, &json, keys, |name| load(name, "the manifest"))?;
-    excerpt(&judged, &load(LEDGER, "every release")?)?;
+    let judged = judge(&path, manifest, &json, keys, |name| load(name, "the manifest", MAX_FILE))?;
+    excerpt(&judged, &load(LEDGER, "every release", MAX_FILE)?)?;
     Ok(Bundle {
         directory: directory.into(),
         key_id: key.id(),
@@ -95,14 +100,4 @@ fn parse(index: &[u8]) -> Result<BTreeMap<String, Sha256Digest>, BundleError> {
         }
     }
     Ok(files)
-}
-
-fn bounded(path: &Path, limit: u64) -> Result<Vec<u8>, BundleError> {
-    let failed = |source| BundleError::Read { path: path.into(), source };
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes)).map_err(failed)?;
-    match bytes.len() as u64 > limit {
-        true => Err(failed(std::io::ErrorKind::FileTooLarge.into())),
-        false => Ok(bytes),
-    }
 }

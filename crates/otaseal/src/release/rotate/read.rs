@@ -3,6 +3,7 @@
 use super::{Carries, Proof, ShownRelease, SignedBy};
 use crate::format::gzip::GunzipError;
 use crate::format::homie;
+use crate::format::input::Input;
 use crate::format::key_file;
 use crate::format::layers::{self, MAX_IMAGE};
 use crate::key::PublicKey;
@@ -10,8 +11,7 @@ use crate::package::manifest::{Manifest, ManifestError};
 use crate::policy::continuity::{self, search};
 use crate::sign::Scheme;
 use crate::sign::verify::judge_bytes;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Why otaseal cannot read a release.
@@ -50,22 +50,38 @@ pub enum ReadError {
     },
 }
 
-/// Reads a release: an image, signed or not, compressed or not, or a `manifest.json`. If a signed image stands beside
-/// its manifest, otaseal reads that image instead.
+/// Reads a release that the user named: an image, signed or not, compressed or not, or a `manifest.json`. If a signed
+/// image stands beside its manifest, otaseal reads that image instead.
 ///
 /// # Errors
 /// [`ReadError`].
 pub fn read(path: &Path, old: &PublicKey, new: &PublicKey) -> Result<ShownRelease, ReadError> {
-    let bytes = load(path)?;
+    let bytes = load(path, Input::named)?;
+    from_bytes(path, &bytes, old, new)
+}
+
+/// Does the same as [`read`], for bytes that the caller has read. otaseal looks beside `path` for a signed image.
+///
+/// # Errors
+/// [`ReadError`].
+pub fn from_bytes(
+    path: &Path,
+    bytes: &[u8],
+    old: &PublicKey,
+    new: &PublicKey,
+) -> Result<ShownRelease, ReadError> {
+    if bytes.len() > MAX_IMAGE {
+        return Err(ReadError::TooLarge(path.into()));
+    }
     if bytes.first() != Some(&b'{') {
-        return image(path, path, &bytes, old, new);
+        return image(path, path, bytes, old, new);
     }
     let manifest =
-        Manifest::from_json(&bytes).map_err(|source| ReadError::Manifest { path: path.into(), source })?;
+        Manifest::from_json(bytes).map_err(|source| ReadError::Manifest { path: path.into(), source })?;
     let directory = path.parent().unwrap_or(Path::new(""));
     let mut listed = manifest.signed_files().map(|file| directory.join(file));
     if let Some(beside) = listed.find(|file| file.is_file()) {
-        return image(path, &beside, &load(&beside)?, old, new);
+        return image(path, &beside, &load(&beside, Input::found)?, old, new);
     }
     let carries = manifest.carries.as_ref().map(|ids| Carries::of(ids.iter().copied(), old, new));
     let signed_by = match manifest.key.id {
@@ -84,11 +100,11 @@ pub fn read(path: &Path, old: &PublicKey, new: &PublicKey) -> Result<ShownReleas
     })
 }
 
-fn load(path: &Path) -> Result<Vec<u8>, ReadError> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_IMAGE as u64 + 1).read_to_end(&mut bytes));
-    read.map_err(|source| ReadError::Read { path: path.into(), source })?;
-    if bytes.len() > MAX_IMAGE { Err(ReadError::TooLarge(path.into())) } else { Ok(bytes) }
+fn load(path: &Path, open: impl FnOnce(&Path) -> io::Result<Input>) -> Result<Vec<u8>, ReadError> {
+    open(path).and_then(|input| input.read(MAX_IMAGE)).map_err(|source| match source.kind() {
+        io::ErrorKind::FileTooLarge => ReadError::TooLarge(path.into()),
+        _ => ReadError::Read { path: path.into(), source },
+    })
 }
 
 fn image(
