@@ -3,6 +3,7 @@
 //! To add a caller, add a line to [`CALLERS`]. To add a refusal, add a line to [`refusals`].
 
 use crate::common::Bench;
+use otaseal::format::gzip::Effort;
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
@@ -141,6 +142,31 @@ fn refusals() -> Vec<Refusal> {
             &["--rotate-to", "keys/other.public.pem"],
             &["more keys than"],
         ),
+        of("tokens in tokens", "tokens/nested.bin", &[], &["holds the start of another one"]),
+        of("two names", "tokens/two-names.bin", &[], &["two different values of the firmware name"]),
+        of("two versions", "tokens/two-versions.bin", &[], &["two different values of the firmware version"]),
+        of("two brands", "tokens/two-brands.bin", &[], &["two different values of the brand"]),
+        of("a name without a version", "tokens/no-version.bin", &[], &["but no firmware version"]),
+        of("a version without a name", "tokens/no-name.bin", &[], &["but no firmware name"]),
+        of("a name without an end", "tokens/no-end.bin", &[], &["does not end within 32 bytes"]),
+        of("a name that is too long", "tokens/long.bin", &[], &["does not end within 32 bytes"]),
+        of("an empty name", "tokens/empty.bin", &[], &["is empty"]),
+        of("a name with a line end", "tokens/line-end.bin", &[], &["has the character U+000A"]),
+        of("a name that is turned around", "tokens/turned.bin", &[], &["has the character U+202E"]),
+        of("a name that is no text", "tokens/no-text.bin", &[], &["is not UTF-8 text"]),
+        of(
+            "two names in a gzip",
+            "tokens/two-names.gz",
+            &[],
+            &["two different values of the firmware", PACKED],
+        ),
+        of(
+            "two names for a release",
+            "tokens/two-names.bin",
+            &RELEASE,
+            &["two different values of the firmware"],
+        ),
+        of("the name of another board", "tokens/board.bin", &[], &["the board Pico 2, but it is an ESP8266"]),
         of("a gzip that bricks", "trailing.gz", &[], &["follow the gzip trailer", PACKED]),
         of("a release without a ledger", "keyed.other.bin", &["--release"], &["needs a ledger"]),
         of(
@@ -217,6 +243,7 @@ fn bench() -> Bench {
     {
         fs::copy(bench.path(own), bench.path(open)).unwrap();
     }
+    write_tokens(&bench);
     let littlefs = bench.read("littlefs.bin");
     bench.write("littlefs-cut.bin", &littlefs[..littlefs.len() / 2]);
     bench.write("no.gz", b"\x1f\x8b\x08\0 this inflates to nothing");
@@ -228,6 +255,39 @@ fn bench() -> Bench {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
     bench
+}
+
+/// Images with the right key and with Homie tokens.
+fn write_tokens(bench: &Bench) {
+    let token = |left: &[u8], value: &[u8], right: &[u8]| [left, value, right, b"\0"].concat();
+    let name = |value: &[u8]| token(b"\xbf\x84\xe4\x13\x54", value, b"\x93\x44\x6b\xa7\x75");
+    let version = |value: &[u8]| token(b"\x6a\x3f\x3e\x0e\xe1", value, b"\xb0\x30\x48\xd4\x1a");
+    let brand = |value: &[u8]| token(b"\xfb\x2a\xf5\x68\xc0", value, b"\x6e\x2f\x0f\xeb\x2d");
+    let one = version(b"1");
+    let images: &[(&str, &[Vec<u8>])] = &[
+        ("good", &[name("Word Clock / Wörteruhr".as_bytes()), version(b"1.0 beta"), brand(b"Acme & Co.")]),
+        ("nested", &[name(&name(b"lamp")), version(&one)]),
+        ("two-names", &[name(b"Word Clock"), one.clone(), name(b"Word-Clock")]),
+        ("two-versions", &[name(b"lamp"), one.clone(), version(b"1 ")]),
+        ("two-brands", &[brand(b"Acme"), brand(b"acme")]),
+        ("no-version", &[name(b"lamp")]),
+        ("no-name", std::slice::from_ref(&one)),
+        ("no-end", &[name(b"lamp")[..9].to_vec(), vec![0; 40], one.clone()]),
+        ("long", &[name(&[b'a'; 33]), one.clone()]),
+        ("empty", &[name(b""), one.clone()]),
+        ("line-end", &[name(b"lamp\n"), one.clone()]),
+        ("turned", &[name("lamp\u{202e}nib.".as_bytes()), one.clone()]),
+        ("no-text", &[name(b"lamp\xe9"), one.clone()]),
+    ];
+    fs::create_dir(bench.path("tokens")).unwrap();
+    let keyed = bench.read("keyed.other.bin");
+    for (file, tokens) in images {
+        bench.write(&format!("tokens/{file}.bin"), &[&keyed[..], &tokens.concat()].concat());
+    }
+    let packed = otaseal::format::gzip::gzip(&bench.read("tokens/two-names.bin"), Effort::Fast).unwrap();
+    bench.write("tokens/two-names.gz", &packed);
+    let esp8266 = [bench.read("esp8266.bin"), bench.read("keys/other.public.pem"), name(b"Pico 2"), one];
+    bench.write("tokens/board.bin", &esp8266.concat());
 }
 
 /// Runs a caller in its own bench. Returns the exit code and the error.
@@ -290,11 +350,12 @@ fn is_empty(path: &Path) -> bool {
 fn every_caller_refuses_what_the_policy_refuses() {
     let mut wrong = Vec::new();
     for caller in &CALLERS {
-        for options in [&[][..], &RELEASE] {
-            let (bench, code, error) = run(caller, "keyed.other.bin", "keys/other", options);
-            let expected = options.len() - options.len().min(2) + 1;
-            if code != 0 || made(&bench).len() < expected.min(1) {
-                wrong.push(format!("{} {options:?} does not sign: {code} {error}", caller.name));
+        for (image, options) in
+            [("keyed.other.bin", &[][..]), ("keyed.other.bin", &RELEASE), ("tokens/good.bin", &[])]
+        {
+            let (bench, code, error) = run(caller, image, "keys/other", options);
+            if code != 0 || made(&bench).is_empty() {
+                wrong.push(format!("{} {image} {options:?} does not sign: {code} {error}", caller.name));
             }
         }
         for refusal in refusals() {

@@ -170,6 +170,7 @@ impl Failure {
             PolicyError::Guard(GuardError::OtherKey { .. } | GuardError::OtherKeyId { .. }) => error.into(),
             PolicyError::Guard(_)
             | PolicyError::Continuity(_)
+            | PolicyError::Tokens(_)
             | PolicyError::Gzip(_)
             | PolicyError::Sign(SignError::Empty | SignError::AlreadySigned { .. }) => {
                 Self::new(format_args!("{input}: {error}"), error.advice(Speaker::Program))

@@ -31,48 +31,61 @@ pub const BRAND_MAX: usize = 21;
 /// Number of bytes in a token besides its value: two boundaries and the NUL.
 pub const TOKEN_OVERHEAD: usize = 11;
 
-/// Tells whether a token may hold this byte: a letter, a digit or one of `-_.+`.
+/// Tells whether a token may hold this character: Homie checks only a value's length, and so any printable text is one.
+///
+/// Refused are the characters that fool a reader of the text, or the terminal that shows it:
+///
+/// - control characters, and line and paragraph separators;
+/// - characters that nobody sees or that turn the text around: Unicode's `Default_Ignorable_Code_Point`, which has the
+///   zero-width characters and the bidirectional controls;
+/// - characters without a meaning of their own: U+FFF0 to U+FFFF, private use, and all from U+E0000 on.
 #[must_use]
-pub const fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'+')
+pub const fn is_printable(character: char) -> bool {
+    !matches!(
+        character,
+        '\0'..='\x1f'
+            | '\x7f'..='\u{9f}'
+            | '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{e000}'..='\u{f8ff}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{ffff}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..
+    )
 }
 
-/// Why a value of allowed bytes cannot be the name of a file or a topic on every system.
-///
-/// otaseal refuses such a name when it packages a firmware, so the macros refuse it too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NameFault {
-    /// The value begins with `.` (a hidden file, `.` or `..`) or with `-` (programs take the name for an option).
-    Lead,
-    /// The value ends with `.`. Windows drops it, so two names would be one file.
-    TrailingDot,
-    /// The value is the name of a Windows device, alone or before a dot.
-    Reserved,
-}
-
-/// Returns what is wrong with a value as a name. An empty value has no fault here.
-///
-/// Source of the reserved names: Microsoft, "Naming Files, Paths, and Namespaces". Windows reserves them in upper and
-/// lower case and with any extension.
-#[must_use]
-pub const fn name_fault(value: &[u8]) -> Option<NameFault> {
-    match value {
-        [b'.' | b'-', ..] => return Some(NameFault::Lead),
-        [.., b'.'] => return Some(NameFault::TrailingDot),
-        _ => {}
-    }
-    let (stem, letters) = match value {
-        [a, b, c, rest @ ..] => {
-            (rest, [a.to_ascii_uppercase(), b.to_ascii_uppercase(), c.to_ascii_uppercase()])
+/// Takes the first character off the bytes of a text: a constant cannot call `str::chars`.
+const fn split_first_char(text: &[u8]) -> Option<(char, &[u8])> {
+    let (code, rest) = match text {
+        [a @ ..0x80, rest @ ..] => (*a as u32, rest),
+        [a @ ..0xe0, b, rest @ ..] => (bits(*a, 0x1f) << 6 | bits(*b, 0x3f), rest),
+        [a @ ..0xf0, b, c, rest @ ..] => (bits(*a, 0x0f) << 12 | bits(*b, 0x3f) << 6 | bits(*c, 0x3f), rest),
+        [a, b, c, d, rest @ ..] => {
+            (bits(*a, 0x07) << 18 | bits(*b, 0x3f) << 12 | bits(*c, 0x3f) << 6 | bits(*d, 0x3f), rest)
         }
         _ => return None,
     };
-    let reserved = match (&letters, stem) {
-        (b"CON" | b"PRN" | b"AUX" | b"NUL", [] | [b'.', ..]) => true,
-        (b"COM" | b"LPT", [digit] | [digit, b'.', ..]) => digit.is_ascii_digit(),
-        _ => false,
-    };
-    if reserved { Some(NameFault::Reserved) } else { None }
+    match char::from_u32(code) {
+        Some(character) => Some((character, rest)),
+        None => None,
+    }
+}
+
+/// Returns the bits of a byte of UTF-8 that belong to the character.
+const fn bits(byte: u8, mask: u8) -> u32 {
+    (byte & mask) as u32
 }
 
 /// Makes one token. The macros call this at compile time.
@@ -82,16 +95,12 @@ pub const fn name_fault(value: &[u8]) -> Option<NameFault> {
 /// A panic in a constant is a compile error. The function panics when:
 ///
 /// - the value is empty or longer than `max`;
-/// - the value holds a byte that [`is_token_byte`] refuses, or has a [`name_fault`];
+/// - the value holds a character that [`is_printable`] refuses;
 /// - `T` is not the value's length plus [`TOKEN_OVERHEAD`].
 #[must_use]
 pub const fn token<const T: usize>(left: [u8; 5], value: &str, right: [u8; 5], max: usize) -> [u8; T] {
     assert!(!value.is_empty(), "a Homie token must not be empty");
     assert!(value.len() <= max, "a Homie token is too long: name 32, version 16, brand 21 bytes");
-    assert!(
-        name_fault(value.as_bytes()).is_none(),
-        "a Homie token must not start with a dot or a dash, end with a dot, or be a Windows device name"
-    );
     assert!(
         matches!(T.checked_sub(TOKEN_OVERHEAD), Some(len) if len == value.len()),
         "a Homie token is eleven bytes longer than its value"
@@ -100,10 +109,10 @@ pub const fn token<const T: usize>(left: [u8; 5], value: &str, right: [u8; 5], m
     let mut token = [0; T];
     let mut out: &mut [u8] = &mut token;
     out = put(out, &left);
-    let mut bytes = value.as_bytes();
-    while let [byte, rest @ ..] = bytes {
-        assert!(is_token_byte(*byte), "a Homie token holds letters, digits and - _ . + only");
-        bytes = rest;
+    let mut text = value.as_bytes();
+    while let Some((character, rest)) = split_first_char(text) {
+        assert!(is_printable(character), "a Homie token holds printable text only");
+        text = rest;
     }
     out = put(out, value.as_bytes());
     put(out, &right);
@@ -127,19 +136,23 @@ const fn put<'a>(mut out: &'a mut [u8], mut bytes: &[u8]) -> &'a mut [u8] {
 
 /// Places the marker, the firmware's name and its version in the image. Use it once per program.
 ///
-/// The compiler checks both: a name has 1 to 32 bytes of `[A-Za-z0-9-_.+]`, a version 1 to 16. The linker keeps the
+/// The compiler checks both: a name is printable text of 1 to 32 bytes, a version of 1 to 16. The linker keeps the
 /// strings although nothing reads them. A linker that collects sections keeps them from Rust 1.89 on.
 ///
 /// ```
 /// otaseal_device::homie_firmware!("thermostat", "1.4.0");
 /// ```
 ///
-/// ```compile_fail
-/// otaseal_device::homie_firmware!("a/b", "1.4.0");
+/// ```
+/// otaseal_device::homie_firmware!("Word Clock", "1.4.0");
 /// ```
 ///
 /// ```compile_fail
-/// otaseal_device::homie_firmware!("nul.bin", "1.4.0");
+/// otaseal_device::homie_firmware!("two\nlines", "1.4.0");
+/// ```
+///
+/// ```compile_fail
+/// otaseal_device::homie_firmware!("lamp", "1.4.0 of last week");
 /// ```
 #[macro_export]
 macro_rules! homie_firmware {
@@ -160,7 +173,7 @@ macro_rules! homie_firmware {
     };
 }
 
-/// Places the brand in the image. The compiler checks it: a brand has 1 to 21 bytes of `[A-Za-z0-9-_.+]`.
+/// Places the brand in the image. The compiler checks it: a brand is printable text of 1 to 21 bytes.
 ///
 /// Without a brand, Homie servers call the device "Homie".
 ///

@@ -25,9 +25,13 @@
 //! | 7 | 1 to 32 | oldest version that this firmware may replace |
 //! | 8 | 32 | id of the key that signs |
 //!
-//! The *plain image* is the content of the gzip file, or the bytes before the block at the end of a payload. Texts hold
-//! bytes that [`is_token_byte`] allows. Tags ascend, and each stands in the block at most once. Padding may stand
-//! anywhere.
+//! The *plain image* is the content of the gzip file, or the bytes before the block at the end of a payload. Texts are
+//! UTF-8 without the control characters of ASCII. Tags ascend, and each stands in the block at most once. Padding may
+//! stand anywhere.
+//!
+//! A name or a version can hold blanks and other letters than those of ASCII, as Homie's can: compare it, and do not use
+//! it as the name of a file or a topic. otaseal writes only what [`crate::homie::is_printable`] allows. Readers before
+//! that rule refuse a text with another byte than a letter, a digit or one of `-_.+`.
 //!
 //! A reader skips an unknown tag below 128. It refuses a block with an unknown tag from 128 on: such a field must be
 //! understood.
@@ -67,7 +71,6 @@
 
 use core::fmt;
 
-use crate::homie::is_token_byte;
 use crate::{Accepted, KeyId, Metadata, Payload, Version};
 
 /// The format of a block: its first byte.
@@ -300,7 +303,7 @@ fn array<const N: usize>(value: &[u8]) -> Result<&[u8; N], MetadataError> {
 }
 
 fn text(value: &[u8]) -> Result<&str, MetadataError> {
-    if value.is_empty() || value.len() > TEXT_MAX || !value.iter().all(|byte| is_token_byte(*byte)) {
+    if value.is_empty() || value.len() > TEXT_MAX || value.iter().any(u8::is_ascii_control) {
         return Err(MetadataError::Value);
     }
     core::str::from_utf8(value).map_err(|_| MetadataError::Value)

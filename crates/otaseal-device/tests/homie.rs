@@ -3,8 +3,8 @@
 use std::panic::catch_unwind;
 
 use otaseal_device::homie::{
-    BRAND_LEFT, BRAND_MAX, BRAND_RIGHT, NAME_LEFT, NAME_MAX, NAME_RIGHT, NameFault, TOKEN_OVERHEAD,
-    VERSION_LEFT, VERSION_MAX, VERSION_RIGHT, is_token_byte, name_fault, token,
+    BRAND_LEFT, BRAND_MAX, BRAND_RIGHT, NAME_LEFT, NAME_MAX, NAME_RIGHT, TOKEN_OVERHEAD, VERSION_LEFT,
+    VERSION_MAX, VERSION_RIGHT, is_printable, token,
 };
 use proptest::prelude::*;
 
@@ -44,126 +44,149 @@ fn a_token_of_another_length_than_its_value_needs_is_refused() {
     }
 }
 
+/// Each is in its own group of the rule. A terminal obeys it, or a reader does not see it.
+const UNPRINTABLE: &[char] = &[
+    '\0',
+    '\t',
+    '\n',
+    '\r',
+    '\x1b',
+    '\x1f',
+    '\x7f',
+    '\u{80}',
+    '\u{85}',
+    '\u{9b}',
+    '\u{9f}',
+    '\u{ad}',
+    '\u{34f}',
+    '\u{61c}',
+    '\u{115f}',
+    '\u{1160}',
+    '\u{17b4}',
+    '\u{180e}',
+    '\u{200b}',
+    '\u{200d}',
+    '\u{200e}',
+    '\u{200f}',
+    '\u{2028}',
+    '\u{2029}',
+    '\u{202a}',
+    '\u{202e}',
+    '\u{2060}',
+    '\u{2066}',
+    '\u{2069}',
+    '\u{206f}',
+    '\u{3164}',
+    '\u{e000}',
+    '\u{f8ff}',
+    '\u{fe0f}',
+    '\u{feff}',
+    '\u{ffa0}',
+    '\u{fff9}',
+    '\u{fffd}',
+    '\u{ffff}',
+    '\u{1bca0}',
+    '\u{1d173}',
+    '\u{e0001}',
+    '\u{e0041}',
+    '\u{f0000}',
+    '\u{10ffff}',
+];
+
+/// Their neighbours, and letters, signs and blanks of several scripts.
+const PRINTABLE: &[char] = &[
+    ' ',
+    '!',
+    '"',
+    '#',
+    '/',
+    '\\',
+    ':',
+    '~',
+    'a',
+    'Z',
+    '0',
+    '\u{a0}',
+    '\u{ac}',
+    '\u{ae}',
+    'é',
+    'ß',
+    '\u{350}',
+    'Ж',
+    'א',
+    'ع',
+    '\u{115e}',
+    '\u{2010}',
+    '\u{2027}',
+    '\u{202f}',
+    '\u{205f}',
+    '€',
+    '\u{3000}',
+    '温',
+    '度',
+    '\u{d7ff}',
+    '\u{f900}',
+    '\u{fe10}',
+    '\u{ffef}',
+    '\u{10000}',
+    '🕰',
+    '\u{dffff}',
+];
+
 #[test]
-fn a_byte_that_a_token_may_not_hold_is_refused_anywhere() {
-    for byte in (0..=127).map(char::from).filter(|&byte| !is_token_byte(byte as u8)) {
-        for value in [format!("{byte}ab"), format!("a{byte}b"), format!("ab{byte}")] {
-            assert!(!accepts::<14>(&value, NAME_MAX), "{value:?}");
+fn text_is_printable_when_its_reader_sees_all_of_it() {
+    for character in UNPRINTABLE {
+        assert!(!is_printable(*character), "{character:?}");
+    }
+    for character in PRINTABLE {
+        assert!(is_printable(*character), "{character:?}");
+    }
+}
+
+#[test]
+fn a_character_that_is_not_printable_is_refused_anywhere() {
+    for &character in UNPRINTABLE {
+        for value in [format!("{character}ab"), format!("a{character}b"), format!("ab{character}")] {
+            let refused = match character.len_utf8() {
+                1 => !accepts::<14>(&value, NAME_MAX),
+                2 => !accepts::<15>(&value, NAME_MAX),
+                3 => !accepts::<16>(&value, NAME_MAX),
+                _ => !accepts::<17>(&value, NAME_MAX),
+            };
+            assert!(refused, "{value:?}");
         }
     }
-    assert!(!accepts::<14>("aä", NAME_MAX));
 }
 
 #[test]
-fn a_token_byte_is_a_letter_a_digit_or_one_of_four_signs() {
-    let allowed = b"+-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
-    for byte in 0..=255 {
-        assert_eq!(is_token_byte(byte), allowed.contains(&byte), "{byte:#x}");
-    }
-}
-
-/// A name like these is hidden, is read as an option, or is another file or a device on Windows.
-#[test]
-fn a_value_that_is_not_a_name_everywhere_has_its_fault() {
-    let cases: [(NameFault, &[&str]); 3] = [
-        (NameFault::Lead, &[".", "..", ".lamp", "-", "-rf", "-.", ".nul", "-con.", "--"]),
-        (NameFault::TrailingDot, &["lamp.", "a..", "1.", "nul.", "com1."]),
-        (
-            NameFault::Reserved,
-            &[
-                "CON",
-                "PRN",
-                "AUX",
-                "NUL",
-                "con",
-                "Prn",
-                "aUx",
-                "nuL",
-                "nul.bin",
-                "con.tar.gz",
-                "aux.-",
-                "COM1",
-                "com9",
-                "Com0",
-                "LPT1",
-                "lpt5",
-                "lPt9",
-                "com3.bin",
-                "lpt2.txt.gz",
-            ],
-        ),
-    ];
-    for (fault, values) in cases {
-        for value in values {
-            assert_eq!(name_fault(value.as_bytes()), Some(fault), "{value}");
-        }
-    }
-}
-
-#[test]
-fn a_value_with_a_fault_is_no_token() {
-    for value in [".ab", "-ab", "ab.", "nul", "Con"] {
-        assert!(!accepts::<14>(value, NAME_MAX), "{value}");
-    }
-    assert!(accepts::<14>("a.b", NAME_MAX));
-}
-
-#[test]
-fn a_value_that_only_resembles_a_reserved_name_has_no_fault() {
-    for value in [
-        "",
-        "a",
-        "co",
-        "nu",
-        "con1",
-        "console",
-        "nul-",
-        "null",
-        "aux_1",
-        "com",
-        "com.1",
-        "com10",
-        "comx",
-        "com1x",
-        "com1-",
-        "lpt",
-        "lpt10.txt",
-        "xcon",
-        "a.con",
-        "lamp-",
-        "a.b",
-        "a-b",
-        "1.4.0",
-        "_.lamp",
-        "+",
-    ] {
-        assert_eq!(name_fault(value.as_bytes()), None, "{value:?}");
-    }
+fn printable_text_of_any_script_is_a_value() {
+    assert!(accepts::<21>("Word Clock", NAME_MAX));
+    assert!(accepts::<14>("a/b", NAME_MAX));
+    assert!(accepts::<14>("..\\", NAME_MAX));
+    assert!(accepts::<14>("nul", NAME_MAX));
+    assert!(accepts::<14>("aä", NAME_MAX));
+    assert!(accepts::<17>("温度", NAME_MAX));
+    assert!(accepts::<16>("🕰a", NAME_MAX));
 }
 
 proptest! {
-    /// Windows compares names without case, so a fault must not depend on the case.
+    /// A constant decodes UTF-8 by itself: it must read the characters that `str::chars` reads.
     #[test]
-    fn the_case_of_a_value_does_not_change_its_fault(
-        value in "([.-]|con|nul|com[0-9]|lpt[0-9]|[a-z])[a-z0-9_.+-]{0,4}",
+    fn a_value_is_refused_for_each_character_that_is_not_printable(
+        before in prop::char::any(),
+        after in prop::char::any(),
     ) {
-        let fault = name_fault(value.as_bytes());
-        prop_assert_eq!(name_fault(value.to_ascii_uppercase().as_bytes()), fault);
-    }
-
-    #[test]
-    fn an_extension_does_not_free_a_reserved_name(
-        device in "(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])",
-        extension in "[A-Za-z0-9_.+-]{0,8}[A-Za-z0-9_+-]",
-    ) {
-        prop_assert_eq!(name_fault(format!("{device}.{extension}").as_bytes()), Some(NameFault::Reserved));
-    }
-
-    #[test]
-    fn any_letter_behind_a_reserved_name_frees_it(
-        device in "(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])",
-        more in "[A-Za-z_+-][A-Za-z0-9_+-]{0,8}",
-    ) {
-        prop_assert_eq!(name_fault(format!("{device}{more}").as_bytes()), None);
+        let value = format!("{before}{after}");
+        let good = is_printable(before) && is_printable(after);
+        let accepted = match value.len() {
+            2 => accepts::<13>(&value, NAME_MAX),
+            3 => accepts::<14>(&value, NAME_MAX),
+            4 => accepts::<15>(&value, NAME_MAX),
+            5 => accepts::<16>(&value, NAME_MAX),
+            6 => accepts::<17>(&value, NAME_MAX),
+            7 => accepts::<18>(&value, NAME_MAX),
+            _ => accepts::<19>(&value, NAME_MAX),
+        };
+        prop_assert_eq!(accepted, good);
     }
 }

@@ -124,8 +124,13 @@ fn every_rule_of_a_block_has_its_error() {
     refused(&block(&[(255, b"x")]), MetadataError::Critical);
     refused(&block(&[(0, b"\0x")]), MetadataError::Value);
     for tag in [1, 2, 3, 7] {
-        for value in [&b""[..], b"a b", b"a/b", b"\0", b"\xc3\xa4", &[b'a'; 33]] {
+        for value in
+            [&b""[..], b"\0", b"a\nb", b"\x1b[2J", b"a\x7f", b"\xc3", b"a\xff", b"\xed\xa0\x80", &[b'a'; 33]]
+        {
             refused(&block(&[(tag, value)]), MetadataError::Value);
+        }
+        for value in ["a b", "a/b", "ä", "Word Clock", "温度計"] {
+            assert!(MetadataBlock::parse(&block(&[(tag, value.as_bytes())])).is_ok(), "{value}");
         }
         assert!(MetadataBlock::parse(&block(&[(tag, &[b'a'; 32])])).is_ok());
     }
@@ -270,7 +275,7 @@ proptest! {
     /// Every reader finds the fields that a writer put down, whatever padding and unknown fields lie between them.
     #[test]
     fn fields_are_read_as_they_were_written(
-        name in "[A-Za-z0-9_.+-]{1,32}",
+        name in "[A-Za-z0-9_.+-]{1,32}|[ -~ä温]{1,10}",
         board in prop::option::of("[A-Za-z0-9_.+-]{1,32}"),
         raw_len in any::<u32>(),
         unknown in prop::option::of((9_u8..128, vec(any::<u8>(), 0..40))),

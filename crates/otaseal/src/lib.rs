@@ -3,8 +3,8 @@
 //! ```text
 //! build (.elf, .bin)
 //!   │  policy::Policy::open         judges the key and the ledger, gives a Gate
-//!   │  package::firmware::Firmware  flattens an ELF by load address; the Homie tokens come from here
-//!   │  policy::Gate::judge          judges the plain image, gives a Permit
+//!   │  package::firmware::Firmware  flattens an ELF by load address
+//!   │  policy::Gate::judge          judges the plain image and its Homie tokens, gives a Permit
 //!   │  format::Payload              plain, or one reproducible gzip member
 //!   │  policy::Permit::sign_payload signs only a payload that holds the judged image
 //!   ▼

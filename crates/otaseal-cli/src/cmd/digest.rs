@@ -8,8 +8,6 @@ use crate::report::Outcome;
 use crate::settings::{BySettings, HasSettings, SettingArgs};
 use clap::{Args, ValueEnum};
 use otaseal::format::digest::{Sha256Digest, sha256};
-use otaseal::format::homie;
-use otaseal::format::layers::unpack;
 use otaseal::project::settings::Command;
 use otaseal::sign::request::{RequestedImage, SigningRequest};
 use otaseal::sign::{Scheme, digest_info};
@@ -130,15 +128,7 @@ pub(crate) fn run(args: &Digest) -> Result<BySettings<Asked>, Failure> {
             };
             let file = file.unwrap_or_else(|| "-".into());
             let image = RequestedImage::new(file, total, payload_sha256);
-            let tokens = match unpack(bytes).map(|layers| homie::extract(&layers.plain)) {
-                Ok(Ok(tokens)) => tokens,
-                Ok(Err(error)) => {
-                    warnings.push(format!("{}: {error}; the request names no firmware", args.input));
-                    homie::Tokens::default()
-                }
-                Err(_) => homie::Tokens::default(),
-            };
-            let request = SigningRequest::new(image, &tokens, signature, key.as_ref());
+            let request = SigningRequest::new(image, permit.tokens(), signature, key.as_ref());
             let json = request.to_json();
             (Content::Text, json.into_bytes())
         }

@@ -1,4 +1,5 @@
-//! Homie tokens in any bytes: no panic, and what is found stands where it is said to stand and is a safe file name.
+//! Homie tokens in any bytes: no panic, and what is found stands where it is said to stand, is printable, and
+//! has a form that is a safe file name.
 #![no_main]
 
 use otaseal::project::advice::{Advice, Speaker};
@@ -6,8 +7,10 @@ use std::fmt::Display;
 use std::path::{Component, Path};
 
 use libfuzzer_sys::fuzz_target;
-use otaseal::device::homie::{BRAND_LEFT, BRAND_RIGHT, NAME_LEFT, NAME_RIGHT, VERSION_LEFT, VERSION_RIGHT};
-use otaseal::format::homie::{Token, extract};
+use otaseal::device::homie::{
+    BRAND_LEFT, BRAND_RIGHT, NAME_LEFT, NAME_RIGHT, VERSION_LEFT, VERSION_RIGHT, is_printable,
+};
+use otaseal::format::homie::{FirmwareName, Token, extract};
 
 fuzz_target!(|image: &[u8]| {
     match extract(image) {
@@ -19,7 +22,7 @@ fuzz_target!(|image: &[u8]| {
         }
         Err(error) => {
             let text = error.to_string();
-            assert!(text.is_ascii() && !text.contains(|c: char| c.is_control()), "{text:?}");
+            assert!(text.chars().all(is_printable), "{text:?}");
             assert!(!error.advice(Speaker::Program).is_empty());
         }
     }
@@ -32,6 +35,9 @@ fn check<T: Display>(image: &[u8], token: Option<&Token<T>>, left: &[u8], right:
     assert!(image[token.offset..].starts_with(&whole));
     // The first of its kind: no left boundary before it has the value behind it.
     assert_eq!(image.windows(whole.len()).position(|window| window == whole), Some(token.offset));
-    let components: Vec<_> = Path::new(&value).components().collect();
+    assert!(value.chars().all(is_printable), "{value:?}");
+    // A name has the longest limit: every version and brand is one too.
+    let form = FirmwareName::try_from(&*value).expect("a name").file_form();
+    let components: Vec<_> = Path::new(&form).components().collect();
     assert!(matches!(components[..], [Component::Normal(_)]));
 }

@@ -9,15 +9,23 @@
 //! | between and after | result |
 //! |---|---|
 //! | another left boundary before the right one, or within the limit | error: the image is damaged |
-//! | a value that breaks a rule (see [`ValueError`]) | error: a server would accept it, and use it as a path |
+//! | a value that is not printable text (see [`ValueError`]) | error: the image is damaged, or the text fools its reader |
 //! | the same value again, elsewhere | one token, at the first place |
 //! | another value, elsewhere | error that names both places: servers disagree about which one counts |
-//! | no right boundary within the limit, but token bytes follow the left one | error: too long, or cut off |
-//! | no right boundary within the limit, and no token byte follows | no token: chance, or a program that looks for tokens |
+//! | no right boundary within the limit, but printable text follows the left one | error: too long, or cut off |
+//! | no right boundary within the limit, and no printable text follows | no token: chance, or a program that looks for tokens |
 //!
 //! A name without a version, or a version without a name, is an error: Homie's macro makes both or neither, so one was
 //! lost. The patterns of the Python tools that otaseal replaces are greedy and stop at a line feed. This search is not
 //! greedy and does not stop there.
+//!
+//! # What a value may be
+//! Homie checks only the length of a value. So a value is printable text, in any script and with blanks, of 1 to 32
+//! (name), 16 (version) or 21 (brand) bytes of UTF-8. [`otaseal_device::homie::is_printable`] says what is printable.
+//! No such text holds a boundary: each boundary has bytes that are no UTF-8, or a control character.
+//!
+//! A value is text from an image that anybody may have made. It is no path, no topic and no HTML. Where a name of a file
+//! is wanted, take [`FirmwareName::file_form`].
 
 mod value;
 
@@ -26,10 +34,11 @@ use std::fmt;
 use memchr::memmem;
 use otaseal_device::homie::{
     BRAND_LEFT, BRAND_MAX, BRAND_RIGHT, MARKER, NAME_LEFT, NAME_MAX, NAME_RIGHT, VERSION_LEFT, VERSION_MAX,
-    VERSION_RIGHT, is_token_byte,
+    VERSION_RIGHT, is_printable,
 };
 use serde::Serialize;
 
+pub(crate) use self::value::is_file_byte;
 pub use self::value::{Brand, FirmwareName, FirmwareVersion, ValueError};
 
 /// The brand of a device whose firmware has no brand.
@@ -131,7 +140,7 @@ pub enum TokenError {
     },
     /// There are two different values.
     #[error(
-        "two different values of the {field}: {first} at offset {first_offset:#x}, {second} at {second_offset:#x}"
+        "two different values of the {field}: {first:?} at offset {first_offset:#x}, {second:?} at {second_offset:#x}"
     )]
     Conflict {
         /// Which token.
@@ -226,11 +235,18 @@ fn value_at(image: &[u8], field: Field, offset: usize) -> Result<Option<&[u8]>, 
     }
     match end {
         Some(_) => Ok(Some(inside)),
-        None if inside.first().is_some_and(|&byte| is_token_byte(byte)) => {
-            Err(TokenError::Unterminated { field, offset, limit })
-        }
+        None if begins_with_text(inside) => Err(TokenError::Unterminated { field, offset, limit }),
         None => Ok(None),
     }
+}
+
+/// Returns whether the first character can stand in a token.
+fn begins_with_text(bytes: &[u8]) -> bool {
+    /// Most bytes of a character in UTF-8.
+    const MOST: usize = 4;
+    let start = &bytes[..bytes.len().min(MOST)];
+    let text = start.utf8_chunks().next().map(|chunk| chunk.valid());
+    text.and_then(|text| text.chars().next()).is_some_and(is_printable)
 }
 
 #[cfg(test)]

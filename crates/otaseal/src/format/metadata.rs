@@ -6,16 +6,17 @@
 use std::fmt;
 use std::str::FromStr;
 
-use otaseal_device::homie::is_token_byte;
+use otaseal_device::homie::{NAME_MAX, VERSION_MAX, is_printable};
 use otaseal_device::metadata::{self, FORMAT, SUBFIELD_ID, TAIL_FOOTER_LEN, TAIL_MAGIC, TEXT_MAX, tag};
 use otaseal_device::{KeyId, MetadataBlock};
 use serde::{Serialize, Serializer};
 
 use crate::format::digest::sha256;
-use crate::format::homie::Tokens;
+use crate::format::homie::{Tokens, is_file_byte};
 use crate::format::image::{self, Kind};
 
-/// A text in a block: 1 to 32 letters, digits or `-_.+`.
+/// A name that the user chooses for a board, or a version that he demands: 1 to 32 letters, digits or `-_.+`. Devices
+/// compare it, so it has no blanks and no other letters, which are easy to mistype.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label(String);
 
@@ -29,7 +30,7 @@ impl FromStr for Label {
     type Err = LabelError;
 
     fn from_str(text: &str) -> Result<Self, LabelError> {
-        let good = (1..=TEXT_MAX).contains(&text.len()) && text.bytes().all(is_token_byte);
+        let good = (1..=TEXT_MAX).contains(&text.len()) && text.bytes().all(is_file_byte);
         if good { Ok(Self(text.to_owned())) } else { Err(LabelError(text.to_owned())) }
     }
 }
@@ -69,13 +70,14 @@ impl Block {
             _ => u8::MAX,
         };
         let length = u32::try_from(plain.len()).ok().map(u32::to_le_bytes);
+        /// A block holds every name and version that a token can hold.
+        const _: () = assert!(NAME_MAX <= TEXT_MAX && VERSION_MAX <= TEXT_MAX);
         let text = |label: &Option<Label>| label.as_ref().map(|label| label.0.clone().into_bytes());
-        let token = |value: Option<String>| value.and_then(|value| value.parse().ok());
-        let name = token(tokens.name.as_ref().map(|token| token.value.to_string()));
-        let version = token(tokens.version.as_ref().map(|token| token.value.to_string()));
+        let name = tokens.name.as_ref().map(|token| token.value.as_str().into());
+        let version = tokens.version.as_ref().map(|token| token.value.as_str().into());
         let fields = [
-            (tag::NAME, text(&name)),
-            (tag::VERSION, text(&version)),
+            (tag::NAME, name),
+            (tag::VERSION, version),
             (tag::BOARD, text(&labels.board)),
             (tag::FLASH_MODE, (mode <= 3).then(|| vec![mode])),
             (tag::RAW_LEN, length.map(|length| length.to_vec())),
@@ -152,6 +154,10 @@ pub fn summary(payload: &[u8], plain: &[u8]) -> Result<Option<Summary>, String> 
         || block.raw_sha256.is_some_and(|digest| *digest != sha256(plain).0)
     {
         return Err("the metadata belong to another image".into());
+    }
+    let texts = [block.name, block.version, block.board, block.min_base_version];
+    if !texts.into_iter().flatten().all(|text| text.chars().all(is_printable)) {
+        return Err("the metadata have a text that is not printable".into());
     }
     Ok(Some(Summary {
         name: block.name.map(str::to_owned),

@@ -20,9 +20,9 @@ impl Earlier {
     /// can be there.
     ///
     /// Anybody may have edited them, so otaseal follows only the names that a package of this base name can have. Any
-    /// other artefact belongs to another package, which must keep its manifest. A manifest that otaseal cannot read
-    /// stays too.
-    pub(super) fn read(out_dir: &Path, base: &str) -> Result<Self, PackageError> {
+    /// other artefact belongs to another package, which must keep its manifest. So does the package of a firmware with
+    /// another name: two projects can have builds of the same file name. A manifest that otaseal cannot read stays too.
+    pub(super) fn read(out_dir: &Path, base: &str, firmware: Option<&str>) -> Result<Self, PackageError> {
         let ours = |name: &String| {
             *name == sbom_name(base)
                 || ArtefactKind::of_file(name).is_some_and(|(other_base, _)| other_base == base)
@@ -35,6 +35,12 @@ impl Earlier {
             let (own, others): (Vec<_>, Vec<_>) = listed.partition(ours);
             if let Some(file) = others.into_iter().find(|name| ArtefactKind::of_file(name).is_some()) {
                 return Err(PackageError::Occupied { out_dir: out_dir.into(), file });
+            }
+            if let (Some(earlier), Some(name)) = (earlier.name, firmware)
+                && earlier != name
+            {
+                let (out_dir, name) = (out_dir.into(), name.into());
+                return Err(PackageError::OtherFirmware { out_dir, earlier, name });
             }
             files.extend(own.into_iter().filter(|name| !files.contains(name)).collect::<Vec<_>>());
         }

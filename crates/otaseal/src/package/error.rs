@@ -1,7 +1,6 @@
 //! The errors of making and writing a package.
 
 use crate::format::gzip::CompressError;
-use crate::format::homie::TokenError;
 use crate::output::OutputError;
 use crate::package::evidence::SbomError;
 use crate::package::firmware::FirmwareError;
@@ -28,14 +27,6 @@ pub enum PackageError {
         /// The fault.
         source: PolicyError,
     },
-    /// The Homie tokens contradict each other or break a rule.
-    #[error("{file}: {source}")]
-    Tokens {
-        /// The build.
-        file: String,
-        /// Which rule they break.
-        source: TokenError,
-    },
     /// Compressing failed.
     #[error(transparent)]
     Compress(#[from] CompressError),
@@ -48,13 +39,24 @@ pub enum PackageError {
     /// The base name cannot be a file name.
     #[error("`{0}` cannot be used as a file name")]
     BaseName(String),
-    /// The directory has the package of another firmware.
+    /// The directory has a package of another base name.
     #[error("{} holds another package: its manifest lists {file}", out_dir.display())]
     Occupied {
         /// The directory.
         out_dir: PathBuf,
         /// A file of the other package.
         file: String,
+    },
+    /// The directory has a package of the same base name, made of a firmware with another name. Many builds have the same
+    /// file name, such as `firmware.bin`.
+    #[error("{} holds the package of another firmware: {earlier:?}, not {name:?}", out_dir.display())]
+    OtherFirmware {
+        /// The directory.
+        out_dir: PathBuf,
+        /// The firmware's name in the manifest that is there.
+        earlier: String,
+        /// The name of the firmware to package.
+        name: String,
     },
     /// A device of the package accepts none of the artefacts.
     #[error("{profile} accepts none of the artefacts: {}", reasons.join("; "))]

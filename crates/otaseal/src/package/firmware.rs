@@ -1,11 +1,11 @@
 //! Reads a build: the plain image of an ELF, UF2 or `.bin` file, and its payloads.
 //!
-//! A [`Firmware`] is plain, and only it makes a [`Payload`], plain or gzip. Homie tokens are read from the plain image.
+//! A [`Firmware`] is plain, and only it makes a [`Payload`], plain or gzip. The policy reads the Homie tokens from the
+//! plain image when it judges it: [`Permit::tokens`](crate::policy::Permit::tokens).
 
 use crate::format::digest::Digests;
 use crate::format::elf::{self, ElfError};
 use crate::format::gzip::{self, CompressError, Effort};
-use crate::format::homie::{self, TokenError, Tokens};
 use crate::format::image::esp8266::{FlashMode, set_flash_mode};
 use crate::format::image::uf2::{self, Uf2Error};
 use crate::format::image::{self, Kind};
@@ -219,14 +219,6 @@ impl Firmware {
     /// The file it came from.
     pub fn source(&self) -> &Source {
         &self.source
-    }
-
-    /// Homie tokens in the image.
-    ///
-    /// # Errors
-    /// [`TokenError`]: the tokens contradict each other or break a rule.
-    pub fn tokens(&self) -> Result<Tokens, TokenError> {
-        homie::extract(&self.bytes)
     }
 
     /// The plain image as a payload.

@@ -43,16 +43,16 @@ pub struct Made {
 /// # Errors
 /// [`PackageError`] of the checks and of signing.
 pub fn make(firmware: Firmware, options: &Options, signer: &dyn Signer) -> Result<Made, PackageError> {
-    make_for(options, signer, || Ok(firmware), |_| Ok(())).map(|(made, ())| made)
+    make_for(options, signer, || Ok(firmware), |_, _| Ok(())).map(|(made, ())| made)
 }
 
 /// Does the same as [`make`]. When every check that needs no signature has passed, `place` gets the start of all file
-/// names.
+/// names, and the firmware's name if it has one.
 pub(super) fn make_for<P>(
     options: &Options,
     signer: &dyn Signer,
     load: impl FnOnce() -> Result<Firmware, FirmwareError>,
-    place: impl FnOnce(&str) -> Result<P, PackageError>,
+    place: impl FnOnce(&str, Option<&str>) -> Result<P, PackageError>,
 ) -> Result<(Made, P), PackageError> {
     let key = signer.public_key();
     let gate = options.policy.open(Some(signer))?;
@@ -74,10 +74,10 @@ pub(super) fn make_for<P>(
     let continuity = permit.continuity().cloned().unwrap_or(Continuity::NoKey { found: file() });
     let sbom = options.evidence.read_sbom()?;
     let base = options.base_of(&firmware.source().file)?;
-    let tokens = firmware.tokens().map_err(|source| PackageError::Tokens { file: file(), source })?;
-    check_boards(&firmware, &tokens, options)
+    let tokens = permit.tokens().clone();
+    check_label(&firmware, options)
         .map_err(|error| PackageError::Image { file: file(), source: error.into() })?;
-    let place = place(&base)?;
+    let place = place(&base, tokens.name.as_ref().map(|token| token.value.as_str()))?;
     let block = options
         .metadata
         .as_ref()
@@ -162,15 +162,12 @@ pub(super) fn make_for<P>(
     Ok((Made { package, left_out: refusals, continuity, image_findings, key_findings }, place))
 }
 
-/// Checks what the metadata and the Homie tokens say of the board. A brand or a name is a board's only where it is the
-/// known name of one.
-fn check_boards(firmware: &Firmware, tokens: &Tokens, options: &Options) -> Result<(), GuardError> {
-    let kind = image::identify(firmware.bytes());
-    let board = options.metadata.as_ref().and_then(|labels| labels.board.as_ref());
-    let brand = tokens.brand.as_ref().map(|token| token.value.to_string());
-    let name = tokens.name.as_ref().map(|token| token.value.to_string());
-    let said = board.map(ToString::to_string).into_iter().chain(brand).chain(name);
-    said.into_iter().try_for_each(|said| guard::check_board(&kind, &said))
+/// Checks the board that the metadata will name. The policy checked the board that it expects, and the Homie tokens.
+fn check_label(firmware: &Firmware, options: &Options) -> Result<(), GuardError> {
+    match options.metadata.as_ref().and_then(|labels| labels.board.as_ref()) {
+        Some(board) => guard::check_board(&image::identify(firmware.bytes()), &board.to_string()),
+        None => Ok(()),
+    }
 }
 
 /// An artefact that is made.

@@ -135,7 +135,7 @@ pub fn package(options: &Options, signer: &dyn Signer) -> Result<PackageReport, 
     (to.build, to.ledger) = (Some(options.firmware.as_path()), ledger);
     (to.sbom, to.inputs) = (options.evidence.sbom.as_deref(), Some(&options.inputs));
     // A directory that cannot take the package is found before anything is signed.
-    let (made, place) = make::make_for(options, signer, load, |base| Place::open(to, base))?;
+    let (made, place) = make::make_for(options, signer, load, |base, name| Place::open(to, base, name))?;
     let Made { package, left_out, continuity, image_findings, key_findings } = made;
     let WrittenPackage { removed, ledger } = place.write(&package)?;
     let (out_dir, manifest) = (options.out_dir.clone(), package.into_manifest());

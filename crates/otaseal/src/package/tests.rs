@@ -280,6 +280,36 @@ fn one_directory_holds_one_package() {
     assert_eq!(bench.manifest()["artefacts"][0]["file"], "fw.bin");
 }
 
+/// Every project of PlatformIO has a build of the name firmware.bin.
+#[test]
+fn a_firmware_with_another_name_does_not_replace_a_package() {
+    let bench = Bench::new();
+    let named = |name: &str| {
+        let name = [b"\xbf\x84\xe4\x13\x54", name.as_bytes(), b"\x93\x44\x6b\xa7\x75\0"].concat();
+        fs::write(bench.path("fw.bin"), [name.as_slice(), VERSION].concat()).unwrap();
+        bench.package(&bench.options())
+    };
+    named("Word Clock").unwrap();
+    assert_eq!(bench.manifest()["name"], "Word Clock");
+    assert_eq!(bench.listing()[0], "fw.bin");
+    let before = bench.manifest();
+    // The last two would have one form as a file name.
+    for other in ["relay", "word clock", "Word-Clock"] {
+        match named(other) {
+            Err(PackageError::OtherFirmware { earlier, name, .. }) => {
+                assert_eq!((&*earlier, &*name), ("Word Clock", other));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(bench.manifest(), before);
+    }
+    named("Word Clock").unwrap();
+    // A firmware without a name contradicts none.
+    fs::write(bench.path("fw.bin"), "no tokens").unwrap();
+    bench.package(&bench.options()).unwrap();
+    named("relay").unwrap();
+}
+
 #[test]
 fn a_failed_package_leaves_the_earlier_one_whole() {
     let bench = Bench::new();
@@ -290,7 +320,10 @@ fn a_failed_package_leaves_the_earlier_one_whole() {
     let build = fs::read(bench.path("fw.bin")).unwrap();
     let second = b"\xbf\x84\xe4\x13\x54other\x93\x44\x6b\xa7\x75\0";
     fs::write(bench.path("fw.bin"), [&build[..], second].concat()).unwrap();
-    assert!(matches!(bench.package(&bench.options()), Err(PackageError::Tokens { .. })));
+    assert!(matches!(
+        bench.package(&bench.options()),
+        Err(PackageError::Image { source: PolicyError::Tokens(_), .. })
+    ));
     fs::write(bench.path("fw.bin"), b"").unwrap();
     assert!(matches!(
         bench.package(&bench.options()),

@@ -47,7 +47,8 @@ pub struct WrittenPackage {
 impl Package {
     /// Writes the package into a directory. Several processes and threads may do this at once: they take turns.
     ///
-    /// 1. otaseal checks that the package in the directory is an earlier one of the same base name.
+    /// 1. otaseal checks that the package in the directory is an earlier one of the same base name, and not one of a
+    ///    firmware with another name.
     /// 2. It writes every file under a temporary name. A package that does not fit on the disk is not entered.
     /// 3. It enters the signatures into the ledger. No file has its name before that.
     /// 4. It removes the files that only the earlier package has. A stale `.signed` beside a new `.bin` would be picked
@@ -65,7 +66,7 @@ impl Package {
     /// # Errors
     /// [`PackageError`]. Only [`PackageError::Unfinished`] has changed files of the directory; it lists them.
     pub fn write(&self, to: &Destination<'_>) -> Result<WrittenPackage, PackageError> {
-        Place::open(*to, self.base())?.write(self)
+        Place::open(*to, self.base(), self.manifest().name.as_deref())?.write(self)
     }
 }
 
@@ -77,8 +78,8 @@ pub(super) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    pub(super) fn open(to: Destination<'a>, base: &str) -> Result<Self, PackageError> {
-        Earlier::read(to.out_dir, base)?;
+    pub(super) fn open(to: Destination<'a>, base: &str, name: Option<&str>) -> Result<Self, PackageError> {
+        Earlier::read(to.out_dir, base, name)?;
         fs::create_dir_all(to.out_dir).map_err(|source| failed(to.out_dir, source))?;
         let own = to.build.into_iter().chain(to.sbom).chain(to.ledger.map(Ledger::path));
         Ok(Self { to, own: Inputs::new(own) })
@@ -91,7 +92,7 @@ impl<'a> Place<'a> {
             _ => failed(out_dir, source).into(),
         })?;
         // Another run may have written a package since step 1.
-        let earlier = Earlier::read(out_dir, package.base())?;
+        let earlier = Earlier::read(out_dir, package.base(), package.manifest().name.as_deref())?;
         let mut files = Vec::new();
         for file in package.files() {
             files.extend(self.stage(file)?.map(|pending| (file.name(), pending)));

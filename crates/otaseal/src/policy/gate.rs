@@ -9,6 +9,7 @@ use super::lint::{self, Finding};
 use super::{Policy, Purpose};
 use crate::format::digest::{Sha256Digest, sha256};
 use crate::format::gzip::{self, lint as gzip_lint};
+use crate::format::homie::{self, TokenError, Tokens};
 use crate::format::layers::{Encoding, MAX_IMAGE, Payload};
 use crate::key::PublicKey;
 use crate::ledger::{self, Appended, Entry, LedgerError, NamedDigest};
@@ -39,6 +40,9 @@ pub enum PolicyError {
     /// The keys in the image are not what they must be.
     #[error(transparent)]
     Continuity(#[from] ContinuityError),
+    /// The Homie tokens in the image contradict each other, or are damaged.
+    #[error(transparent)]
+    Tokens(#[from] TokenError),
     /// A boot loader that inflates this gzip bricks the device.
     #[error("{0}")]
     Gzip(gzip_lint::GzipFinding),
@@ -154,7 +158,8 @@ impl<'a> Gate<'a> {
     }
 
     /// Judges an image, plain or in a gzip: not signed already, expected, undamaged, of the right kind, with the right
-    /// keys in it, and in no gzip that bricks a device. The order of the checks is the order of this list.
+    /// keys in it, with Homie tokens that can be believed, and in no gzip that bricks a device. The order of the checks
+    /// is the order of this list.
     ///
     /// # Errors
     /// [`PolicyError`] of the first check that fails.
@@ -170,7 +175,9 @@ impl<'a> Gate<'a> {
         }
         let plain = guard::plain_of(&payload);
         let &Policy { content, damaged, expect: Expected { flash_mode, ref board, .. }, .. } = self.policy;
-        let permitted = Permitted { content, damaged, flash_mode, board: board.as_ref() };
+        let tokens = plain.as_deref().map_or_else(|| Ok(Tokens::default()), homie::extract);
+        let permitted =
+            Permitted { content, damaged, flash_mode, board: board.as_ref(), tokens: tokens.as_ref().ok() };
         let findings = guard::check_plain(plain.as_ref(), permitted)?;
         if !matches!(plain, Some(Cow::Borrowed(_))) {
             continuity::check_wrapping(&payload)?;
@@ -186,11 +193,12 @@ impl<'a> Gate<'a> {
             }
         };
         drop(plain);
+        let tokens = tokens?;
         let gzip = lint_gzip(&payload)?;
         // Named devices are asked themselves. These findings are about devices that somebody may have.
         let (findings, gzip) =
             if self.policy.devices.profiles.is_empty() { (findings, gzip) } else { (Vec::new(), None) };
-        Ok(Permit { gate: self, bytes: Bytes::Memory(payload), continuity, findings, gzip })
+        Ok(Permit { gate: self, bytes: Bytes::Memory(payload), continuity, tokens, findings, gzip })
     }
 
     /// A stream is too large for firmware. otaseal looks only at its start, which must not be that of another kind of
@@ -203,8 +211,8 @@ impl<'a> Gate<'a> {
         let start = start(&mut stream).map_err(SignError::Read)?;
         guard::check_start(&start)?;
         let gzip = lint_gzip(&start)?;
-        let findings = Vec::new();
-        Ok(Permit { gate: self, bytes: Bytes::Stream(stream), continuity: None, findings, gzip })
+        let (tokens, findings) = (Tokens::default(), Vec::new());
+        Ok(Permit { gate: self, bytes: Bytes::Stream(stream), continuity: None, tokens, findings, gzip })
     }
 
     /// Refuses a release whose keys otaseal cannot look at.
@@ -256,6 +264,7 @@ pub struct Permit<'g> {
     gate: &'g Gate<'g>,
     bytes: Bytes<'g>,
     continuity: Option<Continuity>,
+    tokens: Tokens,
     findings: Vec<ImageFinding>,
     gzip: Option<gzip_lint::GzipFinding>,
 }
@@ -282,6 +291,11 @@ impl Permit<'_> {
     /// Returns the verdict on the public keys in the image, or `None` if otaseal could not search it.
     pub fn continuity(&self) -> Option<&Continuity> {
         self.continuity.as_ref()
+    }
+
+    /// Returns the Homie tokens in the image. There are none if otaseal could not search it.
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
     }
 
     /// Returns findings about the image: some devices refuse it. If the policy names devices, there are none.

@@ -5,6 +5,7 @@
 
 use crate::format::digest::Sha256Digest;
 use crate::format::gzip::{self, GunzipError};
+use crate::format::homie::Tokens;
 use crate::format::image::esp32::{Esp32Chip, Esp32Damage};
 use crate::format::image::esp8266::{Damage, FlashMode, set_flash_mode};
 use crate::format::image::{self, Kind};
@@ -265,6 +266,18 @@ pub(crate) struct Permitted<'a> {
     pub(crate) damaged: Damaged,
     pub(crate) flash_mode: Option<FlashMode>,
     pub(crate) board: Option<&'a Label>,
+    /// The tokens in the image, where they can be believed. A brand or a name is a board's only if it is the known name
+    /// of one.
+    pub(crate) tokens: Option<&'a Tokens>,
+}
+
+impl Permitted<'_> {
+    /// What is said of the board: by the user, then by Homie's brand and name.
+    fn said_boards(self) -> impl Iterator<Item = String> {
+        let brand = self.tokens.and_then(|tokens| tokens.brand.as_ref()).map(|token| token.value.to_string());
+        let name = self.tokens.and_then(|tokens| tokens.name.as_ref()).map(|token| token.value.to_string());
+        self.board.map(Label::to_string).into_iter().chain(brand).chain(name)
+    }
 }
 
 /// Checks the plain image that [`plain_of`] gives, and returns what speaks against it all the same. `payload_len` is the
@@ -289,7 +302,7 @@ pub(crate) fn check_plain(
         Content::Firmware => finding::of_image(&kind, is_raw.then_some(plain.len())),
         Content::Filesystem => Vec::new(),
     };
-    let board = permitted.board.map_or(Ok(()), |board| check_board(&kind, &board.to_string()));
+    let board = permitted.said_boards().try_for_each(|board| check_board(&kind, &board));
     let flash_mode = permitted.flash_mode.map_or(Ok(()), |mode| check_flash_mode(&kind, mode));
     match check_kind(kind, permitted.content) {
         Err(GuardError::Damaged(_) | GuardError::DamagedEsp32 { .. })

@@ -66,7 +66,7 @@ fn two_values_are_an_error_that_names_both_places() {
     let error = extract(&image(&[name("relay"), version("1"), name("relax"), version("1")])).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "two different values of the firmware name: relay at offset 0x7, relax at 0x31"
+        r#"two different values of the firmware name: "relay" at offset 0x7, "relax" at 0x31"#
     );
     let error = extract(&image(&[version("1.0"), name("a"), version("1.0.0")])).unwrap_err();
     assert!(matches!(error, TokenError::Conflict { field: Field::Version, .. }));
@@ -119,13 +119,21 @@ fn lengths_are_those_of_the_field() {
 
 #[test]
 fn what_a_left_boundary_alone_means() {
-    // Token bytes follow, the end does not: cut off by the end of the image, by a NUL, by damage.
-    for tail in [&b"relay"[..], b"relay\0\0", b"r", b"relay\x93\x44\x6b\xa7\x76"] {
+    // Text follows, the end does not: cut off by the end of the image, by a NUL, by damage.
+    for tail in [
+        &b"relay"[..],
+        b"relay\0\0",
+        b"r",
+        b"relay\x93\x44\x6b\xa7\x76",
+        b" relay",
+        b"\xc3\xa9",
+        "温".as_bytes(),
+    ] {
         let error = extract(&[&NAME_LEFT[..], tail].concat()).unwrap_err();
         assert!(matches!(error, TokenError::Unterminated { field: Field::Name, offset: 0, .. }), "{error}");
     }
     // Anything else follows: the boundary as a constant of a program that searches, or chance.
-    for tail in [&b""[..], b"\0", b"\0relay", b"\xff\xff\xff", b" relay"] {
+    for tail in [&b""[..], b"\0", b"\0relay", b"\xff\xff\xff", b"\x1frelay", b"\xc3", b"\xe2\x80\xae"] {
         assert_eq!(extract(&[&NAME_LEFT[..], tail].concat()).unwrap(), Tokens::default());
     }
     // It does not hide a real token further on.
@@ -142,56 +150,136 @@ fn one_without_the_other_was_lost() {
 }
 
 #[test]
-fn a_value_is_a_single_harmless_path_component() {
-    let hostile: &[&[u8]] = &[
-        b".",
-        b"..",
-        b"...",
-        b".hidden",
-        b"-rf",
-        b"--",
-        b"a/b",
-        b"/etc/passwd",
-        b"..\\a",
-        b"a\\b",
-        b"a b",
-        b"a\0b",
-        b"a\nb",
-        b"\x1b[2J",
-        b"c:",
-        b"a:b",
-        b"a*",
-        b"~",
-        b"$HOME",
-        b"`id`",
-        b"%2e%2e",
-        b"a|b",
-        b"\xc3\xa9",
-        b"\xff",
-        b"a.",
-        b"CON",
-        b"con",
-        b"Nul",
-        b"NUL.txt",
-        b"aux.1.2",
-        b"prn",
-        b"COM1",
-        b"com0.x",
-        b"LPT9",
-        b"a\xe2\x80\xae",
+fn printable_text_up_to_the_limit_is_a_value() {
+    for value in [
+        "a",
+        "relay-v2",
+        "Relay_2.0+b",
+        "1.0.0-rc.1+x",
+        "Word Clock",
+        " a ",
+        "My Lamp (v2)",
+        "a/b",
+        "..",
+        ".hidden",
+        "-rf",
+        "a.",
+        "NUL",
+        "<b>",
+        "\"a\"",
+        "é",
+        "Wörter",
+        "温度計",
+        "a b c d e f g hi",
+    ] {
+        assert_eq!(FirmwareVersion::try_from(value).unwrap().to_string(), value);
+        let tokens =
+            extract(&image(&[name(value), version(value), token(Field::Brand, value.as_bytes())])).unwrap();
+        assert_eq!(tokens.name.unwrap().value.as_str(), value);
+        assert_eq!(tokens.version.unwrap().value.as_str(), value);
+        assert_eq!(tokens.brand.unwrap().value.as_str(), value);
+    }
+    // The limit counts bytes, as Homie does.
+    assert!(FirmwareVersion::try_from("温度計温度計").is_err());
+}
+
+#[test]
+fn what_is_not_printable_text_is_no_value() {
+    let unprintable: &[(&str, char, usize)] = &[
+        ("a\0b", '\0', 1),
+        ("a\nb", '\n', 1),
+        ("\tb", '\t', 0),
+        ("\x1b[2J", '\x1b', 0),
+        ("ab\x7f", '\x7f', 2),
+        ("\u{9b}2J", '\u{9b}', 0),
+        ("a\u{ad}b", '\u{ad}', 1),
+        ("a\u{200b}b", '\u{200b}', 1),
+        ("ä\u{2028}b", '\u{2028}', 2),
+        ("a\u{202e}b", '\u{202e}', 1),
+        ("\u{2066}b", '\u{2066}', 0),
+        ("\u{feff}b", '\u{feff}', 0),
+        ("a\u{fffd}", '\u{fffd}', 1),
+        ("a\u{e0041}", '\u{e0041}', 1),
     ];
-    for value in hostile {
-        assert!(FirmwareVersion::try_from(*value).is_err(), "{}", value.escape_ascii());
-        assert!(FirmwareName::try_from(*value).is_err(), "{}", value.escape_ascii());
-        assert!(Brand::try_from(*value).is_err(), "{}", value.escape_ascii());
+    let unprintable = unprintable.iter().map(|&(value, character, position)| {
+        (value.as_bytes(), ValueError::Unprintable { character, position })
+    });
+    let not_text: &[(&[u8], usize)] = &[
+        (b"\xff", 0),
+        (b"a\xc3", 1),
+        (b"a\xc3(", 1),
+        (b"ab\xe6\xb8", 2),
+        (b"\xc0\xaf", 0),
+        (b"\xed\xa0\x80", 0),
+    ];
+    let not_text = not_text.iter().map(|&(value, position)| (value, ValueError::NotText { position }));
+    for (value, fault) in unprintable.chain(not_text).chain([(&b""[..], ValueError::Empty)]) {
+        let shown = value.escape_ascii();
+        assert_eq!(FirmwareVersion::try_from(value), Err(fault), "{shown}");
+        assert_eq!(FirmwareName::try_from(value), Err(fault), "{shown}");
+        assert_eq!(Brand::try_from(value), Err(fault), "{shown}");
         let error = extract(&image(&[token(Field::Name, value), version("1")])).unwrap_err();
-        assert!(matches!(&error, TokenError::Invalid { offset: 7, .. }), "{error}");
+        assert!(
+            matches!(&error, TokenError::Invalid { offset: 7, source, .. } if *source == fault),
+            "{error}"
+        );
         assert!(error.to_string().is_ascii() && !error.to_string().contains(char::is_control), "{error:?}");
     }
-    for value in
-        ["a", "relay-v2", "Relay_2.0+b", "+a", "_", "1.0.0-rc.1+x", "CONX", "COM", "COM10", "lpt", "nul-a"]
-    {
-        assert_eq!(FirmwareVersion::try_from(value).unwrap().to_string(), value);
+}
+
+#[test]
+fn the_form_for_a_file_name_is_one_safe_path_component() {
+    let form = |text: &str| FirmwareName::try_from(text).unwrap().file_form();
+    for same in [
+        "a",
+        "relay-v2",
+        "Relay_2.0+b",
+        "+a",
+        "_",
+        "1.0.0-rc.1+x",
+        "CONX",
+        "COM",
+        "COM10",
+        "lpt",
+        "nul-a",
+        "con1",
+        "com1x",
+        "a.con",
+        "lamp-",
+        "xcon",
+    ] {
+        assert_eq!(form(same), same, "today's names keep their files");
+    }
+    for (text, expected) in [
+        ("Word Clock", "Word-Clock"),
+        ("a/b", "a-b"),
+        ("/etc/passwd", "_etc-passwd"),
+        ("../../x", "_.-..-x"),
+        ("..\\a", "_.-a"),
+        (".", "_"),
+        ("..", "_-"),
+        ("...", "_.-"),
+        (".hidden", "_hidden"),
+        ("-rf", "_rf"),
+        ("--", "_-"),
+        ("a.", "a-"),
+        ("a..", "a.-"),
+        ("c:", "c-"),
+        ("a b.", "a-b-"),
+        ("é", "_"),
+        ("Wörter", "W-rter"),
+        ("温度", "_-"),
+        ("CON", "_CON"),
+        ("con", "_con"),
+        ("Nul.txt", "_Nul.txt"),
+        ("nul.", "nul-"),
+        ("aux.1.2", "_aux.1.2"),
+        ("prn", "_prn"),
+        ("COM1", "_COM1"),
+        ("com0.x", "_com0.x"),
+        ("LPT9", "_LPT9"),
+    ] {
+        assert_eq!(form(text), expected, "{text}");
     }
 }
 
@@ -200,7 +288,7 @@ fn an_invalid_value_is_shown_escaped_with_its_place() {
     let error = extract(&image(&[token(Field::Name, b"../\x1b[2J\n"), version("1")])).unwrap_err();
     assert_eq!(
         error.to_string(),
-        r#"the firmware name at offset 0x7, "../\x1b[2J\n", has the byte 0x2f at position 2"#
+        r#"the firmware name at offset 0x7, "../\x1b[2J\n", has the character U+001B at position 3"#
     );
 }
 
@@ -223,16 +311,28 @@ fn an_image_of_nothing_but_starts_is_read_in_linear_time() {
 
 proptest! {
     #[test]
+    fn the_form_of_any_name_is_safe_and_its_own_form(text in "[ -~]{1,32}|\\PC{1,8}|(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])[ -~]{0,4}") {
+        if let Ok(name) = FirmwareName::try_from(text.as_str()) {
+            let form = name.file_form();
+            prop_assert!(!form.is_empty() && form.bytes().all(is_file_byte));
+            prop_assert!(!form.starts_with(['.', '-']) && !form.ends_with('.'));
+            let stem = form.split('.').next().unwrap().to_ascii_uppercase();
+            prop_assert!(!["CON", "PRN", "AUX", "NUL"].contains(&&*stem));
+            prop_assert!(stem.len() != 4 || !(stem.starts_with("COM") || stem.starts_with("LPT")) || !stem.ends_with(|c: char| c.is_ascii_digit()));
+            if let Ok(again) = FirmwareName::try_from(form.as_str()) {
+                prop_assert_eq!(again.file_form(), form);
+            }
+        }
+    }
+
+    #[test]
     fn planted_tokens_are_found_where_they_were_planted(
         noise in vec(vec(any::<u8>(), 0..300), 4),
-        name_text in "[A-Za-z0-9_+][A-Za-z0-9_.+-]{0,30}[A-Za-z0-9_+-]",
-        version_text in "[A-Za-z0-9_+][A-Za-z0-9_.+-]{0,14}[A-Za-z0-9_+-]",
-        brand_text in "[A-Za-z0-9_+][A-Za-z0-9_.+-]{0,19}[A-Za-z0-9_+-]",
+        name_text in "[ -~]{1,32}|[ -~ä]{1,16}|[ä温🕰 ]{1,8}",
+        version_text in "[ -~]{1,16}|[ä温🕰 ]{1,4}",
+        brand_text in "[ -~]{1,21}|[ä温🕰 ]{1,5}",
         order in Just([0usize, 1, 2]).prop_shuffle(),
     ) {
-        prop_assume!(FirmwareName::try_from(name_text.as_str()).is_ok());
-        prop_assume!(FirmwareVersion::try_from(version_text.as_str()).is_ok());
-        prop_assume!(Brand::try_from(brand_text.as_str()).is_ok());
         let tokens = [name(&name_text), version(&version_text), token(Field::Brand, brand_text.as_bytes())];
         let (mut image, mut at) = (noise[3].clone(), [0; 3]);
         for which in order {
@@ -260,11 +360,12 @@ proptest! {
         ], 0..12),
     ) {
         if let Ok(Tokens { name: Some(name), .. }) = extract(&parts.concat()) {
-            let mut components = std::path::Path::new(name.value.as_str()).components();
+            let form = name.value.file_form();
+            let mut components = std::path::Path::new(&form).components();
             prop_assert!(matches!(components.next(), Some(std::path::Component::Normal(_))));
             prop_assert!(components.next().is_none());
             let text = name.value.as_str();
-            prop_assert!((1..=NAME_MAX).contains(&text.len()) && text.bytes().all(is_token_byte));
+            prop_assert!((1..=NAME_MAX).contains(&text.len()) && text.chars().all(is_printable));
         }
     }
 }

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use otaseal_device::homie::{BRAND_MAX, NAME_MAX, NameFault, VERSION_MAX, is_token_byte, name_fault};
+use otaseal_device::homie::{BRAND_MAX, NAME_MAX, VERSION_MAX, is_printable};
 use serde::Serialize;
 
 /// The rule that a name, version or brand breaks. `Display` reads as the end of a sentence whose subject is the value.
@@ -18,53 +18,70 @@ pub enum ValueError {
         /// Most bytes allowed.
         limit: usize,
     },
-    /// It has a byte that is no letter, digit, `-`, `_`, `.` or `+`. Every path separator and control byte is such a
-    /// byte.
-    #[error("has the byte {byte:#04x} at position {position}")]
-    Byte {
-        /// The byte.
-        byte: u8,
-        /// Its position in the value.
+    /// It is not UTF-8.
+    #[error("is not UTF-8 text from position {position} on")]
+    NotText {
+        /// Offset in the value of the first byte that is no text.
         position: usize,
     },
-    /// It starts with `.` (a hidden file, `.`, `..`) or with `-` (which programs read as an option).
-    #[error("starts with a dot or a dash")]
-    Lead,
-    /// It ends with `.`, which Windows drops: two names would be one file.
-    #[error("ends with a dot")]
-    TrailingDot,
-    /// It is the name of a Windows device, alone or before a dot.
-    #[error("is a reserved device name on Windows")]
-    Reserved,
+    /// It has a character that [`is_printable`] refuses: one that a terminal obeys, or that nobody sees.
+    #[error("has the character U+{:04X} at position {position}", u32::from(*character))]
+    Unprintable {
+        /// The character.
+        character: char,
+        /// Offset of its first byte in the value.
+        position: usize,
+    },
 }
 
-/// Checks that a value is a single path component on every system, and that no option parser or terminal acts on it.
+/// Checks that a value is printable text of 1 to `limit` bytes.
 fn check(value: &[u8], limit: usize) -> Result<&str, ValueError> {
     if value.len() > limit {
         return Err(ValueError::TooLong { len: value.len(), limit });
     }
-    if let Some(position) = value.iter().position(|&byte| !is_token_byte(byte)) {
-        return Err(ValueError::Byte { byte: value[position], position });
+    let text =
+        std::str::from_utf8(value).map_err(|error| ValueError::NotText { position: error.valid_up_to() })?;
+    match text.char_indices().find(|(_, character)| !is_printable(*character)) {
+        Some((position, character)) => Err(ValueError::Unprintable { character, position }),
+        None if text.is_empty() => Err(ValueError::Empty),
+        None => Ok(text),
     }
-    if value.is_empty() {
-        return Err(ValueError::Empty);
+}
+
+/// Returns whether a byte stands for itself in the name of a file: a letter, a digit, or one of `-_.+`.
+pub(crate) const fn is_file_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'+')
+}
+
+/// Returns a text as a single path component that is safe on every system.
+///
+/// A first dot would hide the file, and programs take a first dash for an option. Windows drops a last dot.
+fn file_form(text: &str) -> String {
+    let plain = |character: char| u8::try_from(character).is_ok_and(is_file_byte);
+    let mut form: String = text.chars().map(|it| if plain(it) { it } else { '-' }).collect();
+    if form.starts_with(['.', '-']) {
+        form.replace_range(..1, "_");
     }
-    match name_fault(value) {
-        Some(NameFault::Lead) => return Err(ValueError::Lead),
-        Some(NameFault::TrailingDot) => return Err(ValueError::TrailingDot),
-        Some(NameFault::Reserved) => return Err(ValueError::Reserved),
-        None => {}
+    if form.ends_with('.') {
+        form.replace_range(form.len() - 1.., "-");
     }
-    // All token bytes are ASCII, so the fallback is never used.
-    Ok(std::str::from_utf8(value).unwrap_or_default())
+    if is_device_name(&form) { format!("_{form}") } else { form }
+}
+
+/// Returns whether Windows takes the name of a file for a device: in any case and with any extension. Source: Microsoft,
+/// "Naming Files, Paths, and Namespaces".
+fn is_device_name(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or_default().to_ascii_lowercase();
+    let numbered = stem.strip_prefix("com").or_else(|| stem.strip_prefix("lpt"));
+    matches!(&*stem, "con" | "prn" | "aux" | "nul")
+        || numbered.is_some_and(|number| matches!(number.as_bytes(), [b'0'..=b'9']))
 }
 
 macro_rules! value {
     ($(#[$doc:meta])* $name:ident, $limit:ident) => {
         $(#[$doc])*
         ///
-        /// Letters, digits and `-_.+`; safe as a single path component on every system. [`ValueError`] lists the
-        /// rules.
+        /// Printable text. [`ValueError`] lists the rules. It is no file name: [`Self::file_form`] is.
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         #[serde(transparent)]
         pub struct $name(String);
@@ -73,6 +90,15 @@ macro_rules! value {
             /// Returns the text.
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+
+            /// Returns the form for the name of a file: a single path component, safe on every system.
+            ///
+            /// A text of ASCII letters, digits and `-_.+` is its own form, unless it has a dot or a dash in front, a dot
+            /// at the end, or the name of a Windows device. Every other character becomes `-`. Two texts can have one
+            /// form: compare the texts before you replace a file.
+            pub fn file_form(&self) -> String {
+                file_form(&self.0)
             }
         }
 

@@ -49,6 +49,49 @@ fn the_device_crate_reads_what_is_written_here() {
     assert_eq!(summary(b"no tail", b"no tail"), Ok(None));
 }
 
+/// A name that a device cannot read would be no name at all, and one left out would lift a demand on it.
+#[test]
+fn a_block_holds_every_name_and_version_that_a_token_holds() {
+    for (name, version) in [
+        ("Word Clock", "1.0 beta"),
+        ("Wörteruhr/2", "2024-01-01 ü"),
+        ("温度計温度計温度計 1", "ß"),
+        (".", ".."),
+    ] {
+        let plain = [
+            &image(100)[..8],
+            b"\xbf\x84\xe4\x13\x54",
+            name.as_bytes(),
+            b"\x93\x44\x6b\xa7\x75\0\x6a\x3f\x3e\x0e\xe1",
+            version.as_bytes(),
+            b"\xb0\x30\x48\xd4\x1a\0",
+        ]
+        .concat();
+        let block = block(&plain);
+        let packed = gzip_with_extra(&plain, Effort::Fast, &block.subfield()).unwrap();
+        for payload in [&block.behind(&plain), &packed] {
+            let found = MetadataBlock::of_unverified(payload).unwrap().unwrap();
+            assert_eq!((found.name, found.version), (Some(name), Some(version)));
+            let summary = summary(payload, &plain).unwrap().unwrap();
+            assert_eq!(summary.name.as_deref(), Some(name));
+        }
+    }
+}
+
+/// The device's reader leaves it to the host what a terminal can show.
+#[test]
+fn a_text_that_fools_its_reader_is_not_shown() {
+    for text in ["a\u{202e}b", "\u{9b}2J", "a\u{200b}"] {
+        let block = [&[FORMAT, tag::NAME, text.len() as u8], text.as_bytes()].concat();
+        let payload = Block(block).behind(b"plain");
+        assert!(MetadataBlock::of_unverified(&payload).unwrap().is_some());
+        assert_eq!(
+            summary(&payload, &payload).unwrap_err(),
+            "the metadata have a text that is not printable"
+        );
+    }
+}
+
 #[test]
 fn a_label_is_what_a_block_can_hold() {
     for bad in ["", "a b", "a/b", "ä", "a\0", &"a".repeat(33)] {

@@ -4,6 +4,7 @@ use super::{MAX_MANIFEST, Manifest, SCHEMA};
 use crate::format::digest::Md5Digest;
 use crate::format::image::esp8266::FlashMode;
 use crate::output::is_file_name;
+use otaseal_device::homie::is_printable;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,9 +44,10 @@ pub enum ManifestError {
 impl Manifest {
     /// Reads a manifest.
     ///
-    /// Names of files are plain file names: none leads out of its directory. Control characters in other texts become
-    /// U+FFFD, so no text can add lines to a report. A field that stands there twice is an error, because readers
-    /// differ on which one counts. Unknown fields are left out: a newer otaseal may have added them.
+    /// Names of files are plain file names: none leads out of its directory. Characters in other texts that are not
+    /// printable ([`is_printable`]) become U+FFFD, so no text can add lines to a report. A field that stands there twice
+    /// is an error, because readers differ on which one counts. Unknown fields are left out: a newer otaseal may have
+    /// added them.
     ///
     /// This does not compare the manifest with any file: [`crate::Package::from_parts`] does.
     ///
@@ -97,8 +99,9 @@ fn shown(text: &str) -> String {
 }
 
 fn on_one_line(text: &mut String) {
-    if text.contains(char::is_control) {
-        *text = text.replace(char::is_control, "\u{FFFD}");
+    let obeyed_or_unseen = |character: char| !is_printable(character);
+    if text.contains(obeyed_or_unseen) {
+        *text = text.replace(obeyed_or_unseen, "\u{FFFD}");
     }
 }
 

@@ -7,6 +7,8 @@ fn a_board_in_the_metadata_or_in_the_tokens_must_be_the_images() {
     let bench = Bench::new();
     let refused = |image: &[u8], board: Option<&str>| {
         fs::write(bench.path("fw.bin"), image).unwrap();
+        // The packages of firmware with different names go into different directories.
+        let _ = fs::remove_dir_all(bench.path("dist"));
         let mut options = bench.options();
         options.metadata = board.map(|board| Labels { board: board.parse().ok(), ..Labels::default() });
         bench.package(&options).err().map(|error| error.to_string())
@@ -26,4 +28,6 @@ fn a_board_in_the_metadata_or_in_the_tokens_must_be_the_images() {
     assert_eq!(refused(&with(b"lamp"), None), None);
     assert_eq!(refused(&with(b"esp32-lamp"), None), None);
     assert!(refused(&with(b"esp32"), None).unwrap().contains("the board esp32, but"));
+    assert!(refused(&with(b"Pico 2"), None).unwrap().contains("the board Pico 2, but"));
+    assert_eq!(refused(&with("Pico é".as_bytes()), None), None);
 }

@@ -35,8 +35,7 @@ fn a_payload_with_the_judged_image_is_signed_in_each_of_its_forms() {
     let gate = policy.open(Some(&key)).unwrap();
     let firmware = firmware(b"a plain image that has no format");
     let permit = gate.judge(Candidate::new(firmware.bytes())).unwrap();
-    let tokens = firmware.tokens().unwrap();
-    let block = Block::of(firmware.bytes(), &tokens, key.public().id(), &Labels::default());
+    let block = Block::of(firmware.bytes(), permit.tokens(), key.public().id(), &Labels::default());
     for payload in [
         firmware.plain(),
         firmware.labelled(&block),
@@ -55,12 +54,11 @@ fn a_payload_with_another_image_is_not_signed() {
     let gate = policy.open(Some(&key)).unwrap();
     let judged = firmware(b"a plain image that has no format");
     let permit = gate.judge(Candidate::new(judged.bytes())).unwrap();
-    let tokens = judged.tokens().unwrap();
     for other in
         [&b"a plain image that has no formaT"[..], b"a plain image that has no format.", b"a plain image"]
     {
         let other = firmware(other);
-        let block = Block::of(other.bytes(), &tokens, key.public().id(), &Labels::default());
+        let block = Block::of(other.bytes(), permit.tokens(), key.public().id(), &Labels::default());
         for payload in [other.plain(), other.gzip(Effort::Fast).unwrap(), other.labelled(&block)] {
             let refused = permit.sign_payload(&payload, Scheme::Pkcs1v15Sha256);
             assert!(matches!(refused, Err(PolicyError::OtherPayload)));

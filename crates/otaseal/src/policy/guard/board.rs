@@ -137,7 +137,8 @@ pub(crate) fn check_board(kind: &Kind, said: &str) -> Result<(), GuardError> {
 
 /// Writes a name in lower case without separators. Other tools put the maker before the names of his boards.
 fn normalised(name: &str) -> String {
-    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    const SEPARATORS: [char; 5] = ['-', '_', '.', '+', ' '];
+    let plain = name.replace(SEPARATORS, "");
     let plain = plain.to_ascii_lowercase();
     let makers = ["raspberrypi", "rpi"];
     let short =
@@ -216,6 +217,7 @@ mod tests {
             "esp32-c3",
             "d1-mini",
             "D1_mini",
+            "Pico 2 W",
             "esp8266",
             "adafruit_feather_rp2040",
             "Adafruit.Feather.RP2350",
@@ -226,7 +228,18 @@ mod tests {
         for same in ["pico_w", "Pico-W", "picow", "rpipicow", "Raspberry-Pi-Pico-W", "rp2040"] {
             assert_eq!(refused(&pico_w, same), None, "{same}");
         }
-        for own in ["lamp-2", "", "board-2350", "esp32-gateway-client", "pico-lamp", "w", "é"] {
+        for own in [
+            "lamp-2",
+            "",
+            "board-2350",
+            "esp32-gateway-client",
+            "pico-lamp",
+            "w",
+            "é",
+            "picoé",
+            "pico 2 é",
+            "pico2!",
+        ] {
             assert_eq!(refused(&pico_w, own), None, "{own}");
         }
         // A build that does not name its board has a chip all the same.

@@ -102,7 +102,7 @@ fn judged(
     content: Content,
     flash_mode: Option<FlashMode>,
 ) -> Result<Vec<ImageFinding>, GuardError> {
-    let permitted = Permitted { content, damaged: Damaged::Refuse, flash_mode, board: None };
+    let permitted = Permitted { content, damaged: Damaged::Refuse, flash_mode, board: None, tokens: None };
     check_plain(plain_of(payload).as_ref(), permitted)
 }
 
@@ -189,6 +189,7 @@ fn an_esp32_image_is_signed_if_it_is_whole() {
                 damaged: Damaged::Allow,
                 flash_mode: None,
                 board: None,
+                tokens: None,
             };
             assert_eq!(check_plain(plain_of(&payload).as_ref(), permitted), Ok(vec![]));
         }

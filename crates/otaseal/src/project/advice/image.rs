@@ -164,8 +164,8 @@ impl Advice for TokenError {
                 "check that no value in the source is a token itself, and build it again; the image may be damaged"
             }
             Self::Invalid { .. } => {
-                "use only letters, digits and - _ . + and do not start with a dot or a dash; name up to 32 bytes, \
-                 version up to 16, brand up to 21"
+                "use printable text: name up to 32 bytes, version up to 16, brand up to 21; if the source has such a \
+                 text, build it again: the image is damaged"
             }
             Self::Unterminated { .. } => {
                 "shorten the value (name up to 32 bytes, version up to 16, brand up to 21); if it is short already, \

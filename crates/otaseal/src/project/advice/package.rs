@@ -15,12 +15,14 @@ impl Advice for PackageError {
         match self {
             Self::Firmware(error) => error.advice(speaker),
             Self::Policy(source) | Self::Image { source, .. } => source.advice(speaker),
-            Self::Tokens { source, .. } => source.advice(speaker),
             Self::Compress(_) => "check that this is the right file: no device has that much flash".into(),
             Self::Output(error) => error.advice(speaker),
             Self::Sbom(error) => error.advice(speaker),
             Self::BaseName(_) => "use only letters, digits and - _ . + and do not start with a dot".into(),
             Self::Occupied { .. } => "choose another --out-dir: one directory holds one package".into(),
+            Self::OtherFirmware { .. } => {
+                "choose another --out-dir; if the firmware has a new name, move the earlier package away first".into()
+            }
             Self::NothingFor { .. } => {
                 "ask for other artefacts with --artefacts; `otaseal verify --as` gives advice on one artefact"
                     .into()
@@ -49,6 +51,7 @@ impl Advice for PolicyError {
             Self::KeyRefused(refused) => refused.advice(speaker),
             Self::Guard(error) => error.advice(speaker),
             Self::Continuity(error) => error.advice(speaker),
+            Self::Tokens(error) => error.advice(speaker),
             Self::Gzip(finding) => finding.advice(speaker),
             Self::NoDevice { .. } => {
                 "nothing was signed: make the artefacts that the devices accept with `otaseal \
