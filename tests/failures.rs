@@ -6,7 +6,8 @@
 use crate::common::{Bench, OTASEAL, firmware};
 use std::fs;
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -48,6 +49,65 @@ fn kill_while_the_input_is_still_coming_leaves_the_old_file() {
     assert!(temporary().iter().all(|name| name.starts_with(".otaseal-")), "{:?}", temporary());
 }
 
+/// Waits until the program is at work: it has read the first bytes of its input.
+fn with_input_open(bench: &Bench, args: &[&str]) -> Child {
+    let mut child = Command::new(OTASEAL)
+        .args(args)
+        .current_dir(bench.dir())
+        .env("TMPDIR", bench.path("tmp"))
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // This is more than a pipe holds.
+    child.stdin.as_mut().unwrap().write_all(&firmware(300_000)).unwrap();
+    child
+}
+
+/// A stream from standard input has a temporary directory. A file that replaces another has none.
+#[test]
+fn a_signal_leaves_no_temporary_file_and_ends_the_program_as_usual() {
+    let bench = bench(10);
+    fs::create_dir(bench.path("tmp")).unwrap();
+    bench.write("out", b"old");
+    for (name, number) in [("INT", 2), ("TERM", 15), ("HUP", 1)] {
+        for args in [
+            &["sign", "-", "-o", "out", "--key", "keys/private.pem"][..],
+            &["package", "-", "-o", "dist", "--key", "keys/private.pem"],
+        ] {
+            let mut child = with_input_open(&bench, args);
+            // `wait` would close it, and the program would go on.
+            let _input = child.stdin.take();
+            bench.run("kill", &[format!("-{name}"), child.id().to_string()]);
+            let status = child.wait().unwrap();
+            assert_eq!(status.signal(), Some(number), "{args:?}: {status}");
+            assert_eq!(bench.read("out"), b"old");
+            assert_eq!(others(&bench, &["keys", "in.bin", "out", "tmp"]), [""; 0], "{args:?}");
+            assert_eq!(fs::read_dir(bench.path("tmp")).unwrap().count(), 0, "{args:?}");
+        }
+    }
+}
+
+/// `nohup` makes a program ignore the signal of a closed terminal.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_that_the_parent_ignores_stays_ignored() {
+    let bench = bench(10);
+    fs::create_dir(bench.path("tmp")).unwrap();
+    let script = "trap '' HUP; exec \"$0\" package - --name fw -o dist --key keys/private.pem --allow-no-key";
+    let mut child = Command::new("sh")
+        .args(["-c", script, OTASEAL])
+        .current_dir(bench.dir())
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.as_mut().unwrap().write_all(&firmware(300_000)).unwrap();
+    bench.run("kill", &["-HUP".to_owned(), child.id().to_string()]);
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    assert!(bench.path("dist/manifest.json").exists());
+}
+
 #[test]
 fn kill_at_any_moment_leaves_the_old_file_or_the_new_one() {
     let bench = bench(4_000_000);
@@ -72,8 +132,8 @@ fn kill_at_any_moment_leaves_the_old_file_or_the_new_one() {
 
 /// Runs the program with a limit on the size of files. A write beyond it fails, as on a full disk.
 fn with_full_disk(bench: &Bench, kib: u32, args: &[&str]) -> std::process::Output {
-    // The signal is ignored, so the write returns an error, as it does on a full disk.
-    let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", kib * 2);
+    // otaseal does not let the signal end it (SIGXFSZ), so the write returns an error, as it does on a full disk.
+    let script = format!("ulimit -f {}; exec \"$0\" \"$@\"", kib * 2);
     let output = Command::new("bash")
         .args(["-c", &script, OTASEAL])
         .args(args)

@@ -47,8 +47,10 @@ fn the_terminal_is_asked_and_shows_nothing_of_the_answer() {
         assert_eq!(code, Some(3), "{shown}");
         assert!(shown.contains(says) && !bench.path("image.signed").exists(), "{shown}");
     }
-    let (code, shown) = on_a_terminal(&bench, &[("Passphrase of locked.pem: ", "^C")], &sign);
-    assert!(code == Some(128 + 2) && shown.ends_with("echo on\n"), "{code:?} {shown}");
+    for (answer, signal) in [("^C", 2), ("SIGTERM", 15)] {
+        let (code, shown) = on_a_terminal(&bench, &[("Passphrase of locked.pem: ", answer)], &sign);
+        assert!(code == Some(128 + signal) && shown.ends_with("echo on\n"), "{code:?} {shown}");
+    }
     assert!(!bench.path("image.signed").exists());
     // A key without a passphrase needs no prompt.
     let (code, shown) =

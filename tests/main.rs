@@ -13,6 +13,7 @@ mod continuity;
 mod docs;
 mod example_project;
 mod failures;
+mod faults;
 mod interop;
 mod key_failures;
 mod keys;

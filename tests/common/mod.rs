@@ -51,6 +51,13 @@ impl Bench {
         Self(tempdir())
     }
 
+    /// Makes a directory in memory if the system has a place for it: waiting for a disk takes most of the time.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn in_memory() -> Self {
+        let memory = tempfile::tempdir_in("/dev/shm");
+        memory.map_or_else(|_| Self::new(), Self)
+    }
+
     pub(crate) fn dir(&self) -> &Path {
         self.0.path()
     }

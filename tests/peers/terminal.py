@@ -2,7 +2,8 @@
 
 usage: terminal.py PROMPT ANSWER [PROMPT ANSWER...] -- PROGRAM [ARGUMENT...]
 
-Each ANSWER is typed, with Return behind it, when PROMPT was seen; ^C is Ctrl-C. What the terminal showed goes to
+Each ANSWER is typed, with Return behind it, when PROMPT was seen; ^C is Ctrl-C. SIGTERM is
+not typed: the program gets this signal. What the terminal showed goes to
 standard output, and at last whether it shows what is typed. The exit code is the program's, 128 and the signal that
 ended it, 124 when a prompt did not come within 20 seconds.
 """
@@ -10,6 +11,7 @@ ended it, 124 when a prompt did not come within 20 seconds.
 import os
 import pty
 import select
+import signal
 import sys
 import termios
 import time
@@ -36,7 +38,10 @@ while True:
         seen = at + len(prompt)
         # The program hides what is typed after it has asked.
         time.sleep(0.2)
-        os.write(terminal, b"\x03" if answer == "^C" else answer.encode() + b"\n")
+        if answer == "SIGTERM":
+            os.kill(child, signal.SIGTERM)
+        else:
+            os.write(terminal, b"\x03" if answer == "^C" else answer.encode() + b"\n")
     if time.monotonic() > deadline:
         os.kill(child, 9)
         os.waitpid(child, 0)

@@ -14,6 +14,15 @@ use otaseal::project::advice::{Advice, Speaker};
 use std::ffi::OsStr;
 use std::fmt::Display;
 use std::io::{self, IsTerminal};
+#[cfg(unix)]
+use {
+    otaseal::output::signals,
+    rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr},
+    std::fs::File,
+    std::sync::{Mutex, MutexGuard, PoisonError},
+    std::thread,
+    std::time::Duration,
+};
 
 /// Options for the passphrase of a key. Without any of these, otaseal asks on the terminal.
 #[derive(Debug, Default, Args)]
@@ -194,30 +203,42 @@ impl From<SecretError> for Failure {
     }
 }
 
-/// Reads a line that the terminal does not show. If Ctrl-C ended the program while the echo is off, the terminal would
-/// stay without echo. So this function turns the echo on again, and then ends the program.
+/// Reads a line that the terminal does not show. If a signal ended the program in the meantime, the terminal would stay
+/// without echo. So [`show_typing`] turns the echo on again at the end.
 #[cfg(unix)]
 fn hidden(prompt: &str) -> io::Result<String> {
-    use signal_hook::consts::SIGINT;
-    use std::sync::atomic::{AtomicBool, Ordering};
-    use std::sync::{Arc, OnceLock};
-    static ENDS_AT_ONCE: OnceLock<Arc<AtomicBool>> = OnceLock::new();
-    let ends_at_once = match ENDS_AT_ONCE.get() {
-        Some(flag) => flag,
-        None => {
-            let flag = Arc::new(AtomicBool::new(true));
-            signal_hook::flag::register_conditional_default(SIGINT, Arc::clone(&flag))?;
-            ENDS_AT_ONCE.get_or_init(|| flag)
-        }
-    };
-    ends_at_once.store(false, Ordering::SeqCst);
+    signals::end_cleanly(show_typing)?;
+    let terminal = File::open("/dev/tty").and_then(|file| Ok((tcgetattr(&file)?, file)));
+    *lock() = terminal.ok();
     let typed = rpassword::prompt_password(prompt);
-    ends_at_once.store(true, Ordering::SeqCst);
+    *lock() = None;
     if typed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {
-        signal_hook::low_level::emulate_default_handler(SIGINT)?;
+        // Ctrl-C was typed: the signal is about to end the program. If the parent process ignores it, go on.
+        thread::sleep(Duration::from_secs(1));
     }
     typed
 }
+
+/// The terminal and its settings before a prompt.
+#[cfg(unix)]
+static TERMINAL: Mutex<Option<(Termios, File)>> = Mutex::new(None);
+
+#[cfg(unix)]
+fn lock() -> MutexGuard<'static, Option<(Termios, File)>> {
+    TERMINAL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Gives the terminal the settings that it had before the prompt, if there is one.
+#[cfg(unix)]
+pub(crate) fn show_typing() {
+    if let Some((settings, file)) = &*lock() {
+        // The program ends: nobody could do anything about an error.
+        let _ = tcsetattr(file, OptionalActions::Now, settings);
+    }
+}
+
+#[cfg(not(unix))]
+pub(crate) fn show_typing() {}
 
 #[cfg(not(unix))]
 fn hidden(prompt: &str) -> io::Result<String> {

@@ -12,7 +12,7 @@ use crate::settings::{BySettings, Chosen, HasSettings, SettingArgs};
 use crate::signer::SignerArgs;
 use clap::Args;
 use otaseal::format::layers::MAX_IMAGE;
-use otaseal::output::Inputs;
+use otaseal::output::{Inputs, TemporaryDirectory};
 use otaseal::package::evidence::SupportDoubt;
 use otaseal::project::settings::{Command, SigningKey};
 use otaseal::sign::{Scheme, Signer};
@@ -21,7 +21,6 @@ use serde::Serialize;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use tempfile::TempDir;
 
 /// Make a package of a firmware build: compress, sign and verify it
 ///
@@ -220,12 +219,12 @@ fn options(args: &Package, chosen: &Chosen, key: &SigningKey, firmware: PathBuf)
 }
 
 /// A build from standard input, in a temporary file: the library makes packages from files.
-struct Piped(TempDir);
+struct Piped(TemporaryDirectory);
 
 impl Piped {
     fn read() -> Result<Self, Failure> {
         let failed = |error: io::Error| Failure::write(&std::env::temp_dir(), &error);
-        let directory = TempDir::with_prefix("otaseal-").map_err(failed)?;
+        let directory = TemporaryDirectory::new(&std::env::temp_dir()).map_err(failed)?;
         // This reads one byte more than the limit, so that the library sees that the image is too large.
         let bytes = Place::Std.read(MAX_IMAGE)?;
         std::fs::write(directory.path().join("stdin"), bytes).map_err(failed)?;

@@ -208,6 +208,18 @@ fn many(args: &Sign, chosen: &Chosen, directory: &Path, reporter: &Reporter) -> 
     batch::run("signed", &args.batch, jobs, &inputs, reporter, work, line)
 }
 
+/// Adds to a failure that other outputs have their names already.
+fn after(written: &[String], failure: Failure) -> Failure {
+    match written {
+        [] => failure,
+        names => Failure {
+            message: format!("{}; {} was written", failure.message, names.join(", ")),
+            help: "free some space or choose another place, then run it again".into(),
+            ..failure
+        },
+    }
+}
+
 /// Signs one input and writes every output. It verifies all of them before the first gets its name. The caller has
 /// checked the places against each other. `signer` and `ledger` are the gate's.
 pub(super) fn sign(
@@ -234,8 +246,10 @@ pub(super) fn sign(
             }
             error => Failure::policy(input, error),
         })?;
-    for (_, _, sink) in sinks {
-        sink.commit()?;
+    let mut written: Vec<String> = Vec::new();
+    for (_, name, sink) in sinks {
+        sink.commit().map_err(|failure| after(&written, failure))?;
+        written.push(name);
     }
     let size_bytes = signed.output_len();
     Ok(Signed {

@@ -2,9 +2,10 @@
 
 use super::encryption::Protection;
 use super::{KeyError, PrivateKey};
-use crate::output::{Access, OutputError, Overwrite, Pending};
-use std::fs;
-use std::io::Write;
+use crate::format::key_file::MAX_KEY_FILE;
+use crate::output::{Access, OutputError, Overwrite, Pending, Steps};
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Why otaseal wrote no key pair.
@@ -20,6 +21,22 @@ pub enum PairError {
     /// The key could not be encoded.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The private key has its name, in the place of an older one, and the public key does not.
+    #[error("{source}. The new private key is in {}, and no file has its public key", private.display())]
+    NoPublic {
+        /// The file of the new private key.
+        private: PathBuf,
+        /// The failure of the other file.
+        source: OutputError,
+    },
+    /// The old public key is gone, and nothing else has changed.
+    #[error("{source}. The old public key {} was removed, and nothing else has changed", public.display())]
+    PublicGone {
+        /// The file that had the public key.
+        public: PathBuf,
+        /// The failure of the private key's file.
+        source: OutputError,
+    },
 }
 
 /// Two files that wait for a key. Make them before the key, to learn early that a name is taken.
@@ -48,34 +65,70 @@ impl PairFiles {
         })
     }
 
-    /// Writes PKCS#8 PEM and SPKI PEM, then gives both files their names. The public half goes first, because it can be
-    /// taken back. A private key that was replaced is lost.
+    /// Writes PKCS#8 PEM and SPKI PEM, then gives both files their names. The name of the private key decides:
+    /// 1. The old public key goes.
+    /// 2. The new private key takes the place of the old one, in one step.
+    /// 3. The new public key gets its name.
+    ///
+    /// So if otaseal is killed between two steps, there is a private key without a public key, and never a pair that
+    /// does not match. The public key can be made again from the private one.
     ///
     /// # Errors
     /// [`PairError::Key`] for a passphrase that cannot be used. [`PairError::Output`] if the disk fails; then neither
-    /// name has changed.
+    /// file has changed. [`PairError::NoPublic`] and [`PairError::PublicGone`] if the disk fails so that this cannot be
+    /// undone.
     pub fn commit(self, key: &PrivateKey, protection: Protection<'_>) -> Result<(), PairError> {
         let Self { mut private, mut public, overwrite } = self;
-        let public_path = public.destination().to_owned();
         fill(&mut private, &key.to_pem(protection)?)?;
         fill(&mut public, key.public().to_spki_pem().as_bytes())?;
-        // The slow steps come before the first name changes: if otaseal is killed between the two names, half a pair is
-        // left.
+        // The slow steps come before the first name changes.
         private.sync()?;
-        let earlier = match overwrite {
-            Overwrite::Refuse => None,
-            Overwrite::Replace | Overwrite::ReplaceKey => fs::read(&public_path).ok(),
+        let (private_path, public_path) = (private.target().to_owned(), public.target().to_owned());
+        let replaces = private_path.exists();
+        let old = if overwrite == Overwrite::Refuse { None } else { copy(&public_path)? };
+        let steps = Steps::begin();
+        let removed = overwrite != Overwrite::Refuse && remove(&public_path)?;
+        let put_back = |source: OutputError| match old.map(|old| old.commit_in(&steps)) {
+            Some(Ok(())) => PairError::Output(source),
+            _ if removed => PairError::PublicGone { public: public_path.clone(), source },
+            _ => PairError::Output(source),
         };
-        public.commit()?;
-        if let Err(error) = private.commit() {
-            // The first error is the one to report. If this fails too, there is nothing left to try.
-            let _ = match earlier {
-                Some(bytes) => fs::write(&public_path, bytes),
-                None => fs::remove_file(&public_path),
-            };
-            return Err(error.into());
+        if let Err(source) = private.commit_in(&steps) {
+            return Err(put_back(source));
         }
-        Ok(())
+        match public.commit_in(&steps) {
+            Ok(()) => Ok(()),
+            // Nobody has used this private key yet.
+            Err(source) if !replaces && fs::remove_file(&private_path).is_ok() => Err(put_back(source)),
+            Err(source) => Err(PairError::NoPublic { private: private_path, source }),
+        }
+    }
+}
+
+/// Copies a public key that will be replaced, so that it can be put back. Returns nothing if there is none, or if the
+/// file is too large for a key.
+fn copy(public: &Path) -> Result<Option<Pending>, OutputError> {
+    if !public.is_file() {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    let limit = MAX_KEY_FILE as u64 + 1;
+    let read = File::open(public).and_then(|file| file.take(limit).read_to_end(&mut bytes));
+    read.map_err(|source| OutputError::Io { path: public.into(), source })?;
+    if bytes.len() > MAX_KEY_FILE {
+        return Ok(None);
+    }
+    let mut copy = Pending::create(public, Overwrite::Replace, Access::Public)?;
+    fill(&mut copy, &bytes)?;
+    Ok(Some(copy))
+}
+
+/// Removes a file. Returns whether there was one.
+fn remove(path: &Path) -> Result<bool, OutputError> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(OutputError::Removal { path: path.into(), source }),
     }
 }
 
@@ -100,7 +153,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (private, public) = (dir.path().join("a"), dir.path().join("b"));
         let files = PairFiles::stage(&private, &public, Overwrite::Refuse).unwrap();
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing has its name yet");
+        assert!(!private.exists() && !public.exists(), "nothing has its name yet");
         let key = PrivateKey::generate(KeySize::Rsa2048).unwrap();
         files.commit(&key, Protection::None).unwrap();
         assert_eq!(names(dir.path()), ["a", "b"]);
@@ -124,10 +177,9 @@ mod tests {
         assert_eq!(fs::read_to_string(&public).unwrap(), "old");
     }
 
-    /// A directory takes the private key's name after the check. So the rename fails when the public half has its name
-    /// already.
+    /// A directory takes the name of one half after the check, so giving it its name fails.
     #[test]
-    fn when_the_second_rename_fails_the_first_is_taken_back() {
+    fn when_a_half_cannot_have_its_name_the_other_is_as_before() {
         let dir = tempfile::tempdir().unwrap();
         let (private, public) = (dir.path().join("a"), dir.path().join("b"));
         let key = PrivateKey::generate(KeySize::Rsa2048).unwrap();
@@ -137,9 +189,14 @@ mod tests {
             }
             let files = PairFiles::stage(&private, &public, Overwrite::ReplaceKey).unwrap();
             fs::create_dir(&private).unwrap();
-            assert!(files.commit(&key, Protection::None).is_err());
+            assert!(matches!(files.commit(&key, Protection::None), Err(PairError::Output(_))));
             assert_eq!(fs::read_to_string(&public).ok().as_deref(), earlier);
             fs::remove_dir(&private).unwrap();
         }
+        fs::remove_file(&public).unwrap();
+        let files = PairFiles::stage(&private, &public, Overwrite::Refuse).unwrap();
+        fs::create_dir(&public).unwrap();
+        assert!(matches!(files.commit(&key, Protection::None), Err(PairError::Output(_))));
+        assert_eq!(names(dir.path()), ["b"], "no private key stays without its public key");
     }
 }

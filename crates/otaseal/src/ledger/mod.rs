@@ -298,7 +298,12 @@ pub fn walk_input(
     }
     // The lock keeps this from reading in the middle of a write.
     let lock = RwLock::new(input.into_file());
-    let guard = lock.read().map_err(failed("locked"))?;
+    let guard = loop {
+        match lock.read() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => break other.map_err(failed("locked"))?,
+        }
+    };
     lines(path, &mut BufReader::new(&*guard), each)
 }
 

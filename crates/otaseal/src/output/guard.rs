@@ -62,6 +62,8 @@ enum Identity {
 impl Identity {
     fn of(path: &Path) -> Option<Self> {
         Self::of_file(path).or_else(|| {
+            // A link may name a file that does not exist yet.
+            let path = &super::links::follow(path).ok()?;
             let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
             let directory = parent.unwrap_or(Path::new(".")).canonicalize().ok()?;
             Some(Self::Place(directory, path.file_name()?.to_owned()))
@@ -108,11 +110,14 @@ impl Kept {
 }
 
 /// Returns whether an output may not replace or remove this file, because it holds a private key or a ledger. A file
-/// that does not exist holds nothing. A file that cannot be read counts as one of them.
-pub(crate) fn is_kept(path: &Path) -> bool {
+/// that does not exist holds nothing.
+///
+/// # Errors
+/// The system's error if the file cannot be read: it may be a key.
+pub(crate) fn is_kept(path: &Path) -> io::Result<bool> {
     match fs::metadata(path) {
-        Ok(found) => found.is_file() && !matches!(kept(path, found.len()), Ok(None)),
-        Err(_) => false,
+        Ok(found) => Ok(found.is_file() && kept(path, found.len())?.is_some()),
+        Err(_) => Ok(false),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tests of writing files.
 
 use super::*;
+use std::fs;
 
 #[test]
 fn a_dropped_file_leaves_nothing() {
@@ -60,4 +61,91 @@ fn unchanged_text_is_not_written_again() {
     assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), before);
     assert_eq!(write_if_changed(&path, b"on").unwrap(), Written::Changed);
     assert_eq!(fs::read(&path).unwrap(), b"on");
+}
+
+/// Makes a directory with `old`, a link to it, a link to a file that does not exist, a link by way of another one, and a
+/// circle.
+#[cfg(unix)]
+fn linked() -> tempfile::TempDir {
+    use std::os::unix::fs::symlink;
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("sub")).unwrap();
+    fs::write(dir.path().join("sub/old"), b"old").unwrap();
+    for (target, link) in [
+        ("sub/old", "link"),
+        ("sub/new", "dangling"),
+        ("link", "twice"),
+        ("round", "circle"),
+        ("circle", "round"),
+        ("no/new", "nowhere"),
+        ("sub", "directory"),
+    ] {
+        symlink(target, dir.path().join(link)).unwrap();
+    }
+    dir
+}
+
+#[cfg(unix)]
+#[test]
+fn an_output_goes_through_symbolic_links() {
+    let dir = linked();
+    let path = |name: &str| dir.path().join(name);
+    for (link, target) in [("link", "sub/old"), ("dangling", "sub/new"), ("twice", "sub/old")] {
+        for access in [Access::Public, Access::OwnerOnly] {
+            write(&path(link), link.as_bytes(), Overwrite::Replace, access).unwrap();
+            assert!(path(link).is_symlink() && !path(target).is_symlink(), "{link}");
+            assert_eq!(fs::read_to_string(path(target)).unwrap(), link);
+        }
+        let refused = write(&path(link), b"x", Overwrite::Refuse, Access::Public);
+        assert!(matches!(refused, Err(OutputError::Exists(named)) if named == path(link)));
+    }
+    write(&path("directory/in"), b"x", Overwrite::Refuse, Access::Public).unwrap();
+    assert!(path("sub/in").exists());
+    for (link, is_io) in [("circle", true), ("nowhere", true), ("directory", false)] {
+        let error = write(&path(link), b"x", Overwrite::Replace, Access::Public).unwrap_err();
+        assert_eq!(matches!(error, OutputError::Io { .. }), is_io, "{link}: {error}");
+        assert!(error.to_string().contains(link) && path(link).is_symlink(), "{error}");
+    }
+    assert_eq!(fs::read_dir(dir.path().join("sub")).unwrap().count(), 3, "no temporary file is left");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_entry_of_a_directory_is_replaced_itself() {
+    let dir = linked();
+    for link in ["link", "dangling", "twice", "circle", "nowhere", "directory"] {
+        let path = dir.path().join(link);
+        let mut pending = Pending::create_entry(&path, Overwrite::Replace, Access::Public).unwrap();
+        pending.write_all(link.as_bytes()).unwrap();
+        pending.commit().unwrap();
+        assert!(!path.is_symlink() && fs::read_to_string(path).unwrap() == link);
+    }
+    assert_eq!(fs::read_to_string(dir.path().join("sub/old")).unwrap(), "old");
+    assert_eq!(fs::read_dir(dir.path().join("sub")).unwrap().count(), 1);
+    let directory = Pending::create_entry(&dir.path().join("sub"), Overwrite::Replace, Access::Public);
+    assert!(matches!(directory, Err(OutputError::NotAFile(_))));
+}
+
+/// The ledger is made between the check and the output.
+#[cfg(unix)]
+#[test]
+fn a_dangling_link_to_an_input_is_the_input() {
+    let dir = linked();
+    let inputs = Inputs::new([dir.path().join("sub/new")]);
+    assert!(matches!(inputs.check(&dir.path().join("dangling")), Err(OutputError::IsInput { .. })));
+    inputs.check(&dir.path().join("nowhere")).unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_is_being_written_has_no_name() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("old"), b"old").unwrap();
+    for name in ["old", "new"] {
+        let mut pending =
+            Pending::create(&dir.path().join(name), Overwrite::Replace, Access::Public).unwrap();
+        pending.write_all(b"whole").unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        drop(pending);
+    }
 }

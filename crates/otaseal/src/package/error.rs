@@ -83,7 +83,7 @@ pub enum PackageError {
     /// Others packaged into the directory all the time, for a minute.
     #[error("other runs of otaseal write into {}", .0.display())]
     Busy(PathBuf),
-    /// The manifest in the directory could not be read.
+    /// The manifest in the directory, or a file that it lists, could not be read. It may be a private key.
     #[error("{} is there and could not be read: {source}", path.display())]
     EarlierUnread {
         /// The file.

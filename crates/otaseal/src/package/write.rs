@@ -3,7 +3,7 @@
 use super::earlier::{Earlier, UNFINISHED};
 use super::{Package, PackageError, Unfinished};
 use crate::ledger::{self, Appended, Ledger};
-use crate::output::{Access, Inputs, OutputError, Overwrite, Pending, Turn, has_bytes, is_kept};
+use crate::output::{Access, Inputs, OutputError, Overwrite, Pending, Steps, Turn, has_bytes, is_kept};
 use crate::package::contents::PackageFile;
 use crate::package::manifest;
 use crate::policy::PolicyError;
@@ -49,7 +49,7 @@ impl Package {
     ///
     /// 1. otaseal checks that the package in the directory is an earlier one of the same base name, and not one of a
     ///    firmware with another name.
-    /// 2. It writes every file under a temporary name. A package that does not fit on the disk is not entered.
+    /// 2. It writes the bytes of every file. A package that does not fit on the disk is not entered.
     /// 3. It enters the signatures into the ledger. No file has its name before that.
     /// 4. It removes the files that only the earlier package has. A stale `.signed` beside a new `.bin` would be picked
     ///    up by upload scripts.
@@ -93,6 +93,7 @@ impl<'a> Place<'a> {
         })?;
         // Another run may have written a package since step 1.
         let earlier = Earlier::read(out_dir, package.base(), package.manifest().name.as_deref())?;
+        let stale = self.stale(&earlier, package)?;
         let mut files = Vec::new();
         for file in package.files() {
             files.extend(self.stage(file)?.map(|pending| (file.name(), pending)));
@@ -106,7 +107,6 @@ impl<'a> Place<'a> {
         let unfinished = pending(&out_dir.join(UNFINISHED), [package.manifest_json().as_bytes(), &[]])?;
         let entered = ledger::enter(self.to.ledger, &package.ledger_entries());
         let ledger = entered.map_err(PolicyError::from)?;
-        let stale = self.stale(&earlier, package);
         let names = files.iter().map(|(name, _)| *name).chain([manifest::FILE_NAME]);
         let mut changes = Changes { removed: Vec::new(), written: Vec::new(), missing: names.collect() };
         match self.change(&stale, unfinished, files, &mut changes) {
@@ -123,19 +123,20 @@ impl<'a> Place<'a> {
         files: Vec<(&'n str, Pending)>,
         changes: &mut Changes<'n>,
     ) -> Result<(), OutputError> {
+        let steps = Steps::begin();
         let path = |name: &str| self.to.out_dir.join(name);
         for name in stale {
             changes.remove(name, path(name))?;
         }
-        unfinished.commit()?;
+        unfinished.commit_in(&steps)?;
+        changes.written.push(UNFINISHED);
         changes.remove(manifest::FILE_NAME, path(manifest::FILE_NAME))?;
         for (name, file) in files {
-            file.commit()?;
+            file.commit_in(&steps)?;
             changes.wrote(name);
         }
         let last = path(manifest::FILE_NAME);
         fs::rename(path(UNFINISHED), &last).map_err(|source| failed(&last, source))?;
-        changes.wrote(manifest::FILE_NAME);
         Ok(())
     }
 
@@ -159,13 +160,20 @@ impl<'a> Place<'a> {
 
     /// The files of earlier packages that the new one does not have. Somebody may have put a key or an input in the
     /// place of one: that file stays.
-    fn stale(&self, earlier: &Earlier, package: &Package) -> Vec<String> {
-        let kept = |name: &String| package.files().iter().any(|file| file.name() == name);
-        let stays = |name: &String| {
+    fn stale(&self, earlier: &Earlier, package: &Package) -> Result<Vec<String>, PackageError> {
+        let mut stale = Vec::new();
+        for name in &earlier.files {
             let path = self.to.out_dir.join(name);
-            self.input_at(&path).is_some() || is_kept(&path)
-        };
-        earlier.files.iter().filter(|name| !kept(name) && !stays(name)).cloned().collect()
+            if package.files().iter().any(|file| file.name() == name) || self.input_at(&path).is_some() {
+                continue;
+            }
+            match is_kept(&path) {
+                Ok(true) => {}
+                Ok(false) => stale.push(name.clone()),
+                Err(source) => return Err(PackageError::EarlierUnread { path, source }),
+            }
+        }
+        Ok(stale)
     }
 }
 
@@ -203,7 +211,7 @@ impl<'n> Changes<'n> {
 }
 
 fn pending(path: &Path, parts: [&[u8]; 2]) -> Result<Pending, OutputError> {
-    let mut pending = Pending::create(path, Overwrite::Replace, Access::Public)?;
+    let mut pending = Pending::create_entry(path, Overwrite::Replace, Access::Public)?;
     for part in parts {
         pending.write_all(part).map_err(|source| failed(path, source))?;
     }

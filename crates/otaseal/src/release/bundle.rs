@@ -23,6 +23,7 @@ use crate::format::input::Input;
 use crate::format::layers::MAX_IMAGE;
 use crate::key::{KeySize, PublicKey};
 use crate::ledger::{self, Appended, Entry, Ledger, LedgerError, NamedDigest};
+use crate::output::TemporaryDirectory;
 use crate::package::PartsError;
 use crate::package::evidence::SupportDate;
 use crate::package::manifest::{self, MAX_MANIFEST, ManifestError};
@@ -34,9 +35,9 @@ use otaseal_device::layout::length_field;
 use otaseal_device::{KeyId, Reject};
 use serde::Serialize;
 use std::borrow::Cow;
-use std::fmt::Write;
-use std::fs;
-use std::io;
+use std::fmt::Write as _;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 pub use self::check::check;
@@ -350,7 +351,8 @@ fn extract(ledger: &Path, judged: &Judged) -> Result<String, BundleError> {
     entered.finish().map(|()| text)
 }
 
-/// Writes the directory under a temporary name and enters the signature. Only then the directory gets its name.
+/// Writes the directory under a temporary name and enters the signature. Only then the directory gets the signature,
+/// and its name.
 fn write(
     out: &Path,
     files: &[(&str, Cow<'_, [u8]>)],
@@ -363,15 +365,24 @@ fn write(
     };
     let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(failed(out))?;
-    let stage = tempfile::Builder::new().prefix(".otaseal-").tempdir_in(parent).map_err(failed(out))?;
     let mut index = String::new();
     for (name, bytes) in files {
         let _ = writeln!(index, "{}  {name}", sha256(bytes));
-        fs::write(stage.path().join(name), bytes).map_err(failed(&out.join(name)))?;
     }
     let signature = sign_index(index.as_bytes(), signer)?;
-    fs::write(stage.path().join(INDEX), &index).map_err(failed(&out.join(INDEX)))?;
-    fs::write(stage.path().join(SIGNATURE), &signature).map_err(failed(&out.join(SIGNATURE)))?;
+    let stage = TemporaryDirectory::new(parent).map_err(failed(out))?;
+    let put = |name: &str, bytes: &[u8]| {
+        let mut options = OpenOptions::new();
+        let opened = options.write(true).create(true).truncate(false).open(stage.path().join(name));
+        opened.and_then(|mut file| file.write_all(bytes)).map_err(failed(&out.join(name)))
+    };
+    for (name, bytes) in files {
+        put(name, bytes)?;
+    }
+    put(INDEX, index.as_bytes())?;
+    // The signature has its room on the disk before it is entered, and its bytes only afterwards: a process that is
+    // killed leaves no signature without its line.
+    put(SIGNATURE, &vec![0; signature.len()])?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -385,9 +396,8 @@ fn write(
         key_id: signer.public_key().id(),
     };
     let entered = ledger.append(&[entry])?;
-    fs::rename(stage.path(), out).map_err(failed(out))?;
-    // The directory has its own name now: nothing is left to remove.
-    let _ = stage.keep();
+    put(SIGNATURE, &signature)?;
+    stage.rename(out).map_err(failed(out))?;
     Ok(entered)
 }
 

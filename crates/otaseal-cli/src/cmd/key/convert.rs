@@ -181,9 +181,7 @@ fn write(args: &Convert, path: &Path, key: &[u8], access: Access) -> Result<(), 
     if !args.force || !own || access == Access::Public {
         return Ok(output::write(path, key, overwrite, access)?);
     }
-    // If the file is a link, replace the key, not the link.
-    let target = path.canonicalize().map_err(|error| Failure::read(&Place::from(path), &error))?;
-    Ok(output::write(&target, key, Overwrite::ReplaceKey, access)?)
+    Ok(output::write(path, key, Overwrite::ReplaceKey, access)?)
 }
 
 /// Returns the passphrase for the converted key. If the old key has one, the user must say whether the new key has one:

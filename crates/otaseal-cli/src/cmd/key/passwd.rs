@@ -96,9 +96,7 @@ pub(crate) fn run(args: &Passwd) -> Result<Changed, Failure> {
             "report this bug; otaseal changed nothing",
         ));
     }
-    // If the file is a link, replace the key, not the link.
-    let target = args.file.canonicalize().map_err(|error| Failure::read(&place, &error))?;
-    output::write(&target, &bytes, Overwrite::ReplaceKey, Access::OwnerOnly)?;
+    output::write(&args.file, &bytes, Overwrite::ReplaceKey, Access::OwnerOnly)?;
     let encryption = encryption::describe(&bytes).map_err(|error| failed(&place, &error))?;
     Ok(Changed { key: KeyInfo::of(key.public()), file: place.name(), encryption })
 }

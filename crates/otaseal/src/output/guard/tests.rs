@@ -12,7 +12,7 @@ fn stays(path: &Path) -> bool {
     match write(path, b"new", Overwrite::Replace, Access::Public) {
         Ok(()) => false,
         Err(OutputError::Kept { .. }) => {
-            assert!(fs::read(path).unwrap() == before && is_kept(path));
+            assert!(fs::read(path).unwrap() == before && is_kept(path).unwrap());
             true
         }
         Err(error) => panic!("{error}"),

@@ -99,6 +99,13 @@ impl Advice for PairError {
         match self {
             Self::OneName(_) => "give the private key and the public key two different names".into(),
             Self::Output(error) => error.advice(speaker),
+            Self::NoPublic { private, .. } => {
+                format!(
+                    "write the public key with `otaseal pubkey --private-key {} --pem`",
+                    private.display()
+                )
+            }
+            Self::PublicGone { .. } => "write it again with `otaseal pubkey --private-key FILE --pem`".into(),
             Self::Key(error) => error.advice(speaker),
         }
     }

@@ -7,7 +7,7 @@ use super::keygen::{self, NewKey};
 use super::note::Note;
 use super::tasks::{self, SignedBuild, VerifiedFile};
 use crate::key::material;
-use crate::output::Written;
+use crate::output::{Written, before_the_first_name, signals};
 use crate::project::advice::{Advice, Speaker};
 use crate::sign::Scheme;
 use std::ffi::OsString;
@@ -19,11 +19,18 @@ use std::process::ExitCode;
 /// notes and errors to `err`: the library itself never prints.
 ///
 /// The exit code is 0 done or accepted, 1 judged and rejected, 2 usage, 3 could not do it.
+///
+/// This is a whole program: if it is stopped by a signal, it removes its temporary files. See [`signals`].
 pub fn run(
     arguments: impl IntoIterator<Item = OsString>,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> ExitCode {
+    // If the system refuses this, everything else still works.
+    let _ = signals::report_size_limit();
+    before_the_first_name(|| {
+        let _ = signals::end_cleanly(|| {});
+    });
     let result = perform(arguments.into_iter(), out, err);
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,175 @@
+//! The names of files and directories that are not finished, and how they go when the process must end.
+//!
+//! Rust values are not dropped when a signal ends a process. So every temporary name is in one list.
+//! [`remove_temporaries`] removes the files of that list. It waits until no thread is in the middle of steps that belong
+//! together, such as the files of a package, and no thread begins such steps afterwards.
+
+use std::fs;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tempfile::TempPath;
+
+static STEPS: RwLock<()> = RwLock::new(());
+static NAMES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+static NOTICE: OnceLock<fn()> = OnceLock::new();
+
+/// Calls a function once, before this library makes its first temporary name. A program can wait with its signal
+/// handlers until then: many runs make no such name. Only the first call has an effect.
+pub fn before_the_first_name(notice: fn()) {
+    // A second function would come too late.
+    let _ = NOTICE.set(notice);
+}
+
+/// Removes all temporary files and directories of this process. While the returned value lives, no thread makes or
+/// renames one. Threads that try to do so wait. So keep it until the process ends.
+pub fn remove_temporaries() -> Ended {
+    let ended = STEPS.write().unwrap_or_else(PoisonError::into_inner);
+    for path in names().drain(..) {
+        remove(&path);
+    }
+    Ended { _steps: ended }
+}
+
+/// Proof that no temporary file of this process exists. See [`remove_temporaries`].
+#[derive(Debug)]
+pub struct Ended {
+    _steps: RwLockWriteGuard<'static, ()>,
+}
+
+/// Steps that belong together, such as giving names to all files of a package. The process does not end in the middle
+/// of them, unless it is killed by `kill -9`. A thread must not begin a second time before the first value is dropped.
+#[derive(Debug)]
+pub(crate) struct Steps {
+    _turn: RwLockReadGuard<'static, ()>,
+}
+
+impl Steps {
+    pub(crate) fn begin() -> Self {
+        static FIRST: Once = Once::new();
+        FIRST.call_once(|| {
+            if let Some(notice) = NOTICE.get() {
+                notice();
+            }
+        });
+        Self { _turn: STEPS.read().unwrap_or_else(PoisonError::into_inner) }
+    }
+
+    /// Does something as part of these steps, or as steps of its own.
+    pub(super) fn or_begin<T>(steps: Option<&Self>, step: impl FnOnce(&Self) -> T) -> T {
+        match steps {
+            Some(steps) => step(steps),
+            None => step(&Self::begin()),
+        }
+    }
+}
+
+/// A temporary name in the list. Dropping it removes the file.
+#[derive(Debug)]
+pub(super) struct Name {
+    path: PathBuf,
+    /// Whether the file has its final name.
+    renamed: bool,
+}
+
+impl Name {
+    /// Finds a free name in a directory, and makes something of that name.
+    ///
+    /// # Errors
+    /// The error of `make`.
+    pub(super) fn make<T>(
+        _: &Steps,
+        directory: &Path,
+        mut make: impl FnMut(&Path) -> io::Result<T>,
+    ) -> io::Result<(Self, T)> {
+        loop {
+            // The random state of a hash map is different each time.
+            let number = RandomState::new().build_hasher().finish();
+            let path = directory.join(format!(".otaseal-{number:016x}"));
+            match make(&path) {
+                Ok(made) => {
+                    names().push(path.clone());
+                    return Ok((Self { path, renamed: false }, made));
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Gives the file its final name. An older file of that name is replaced.
+    pub(super) fn rename(mut self, _: &Steps, destination: &Path) -> io::Result<()> {
+        fs::rename(&self.path, destination)?;
+        self.renamed = true;
+        Ok(())
+    }
+
+    /// Gives the file its final name, which must be free.
+    pub(super) fn rename_to_free(mut self, _: &Steps, destination: &Path) -> io::Result<()> {
+        // Each system has its own call for this, and some file systems have no hard links.
+        let path = TempPath::try_from_path(&self.path)?;
+        path.persist_noclobber(destination).map_err(|error| error.error)?;
+        self.renamed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        if !self.renamed {
+            remove(&self.path);
+        }
+        names().retain(|name| *name != self.path);
+    }
+}
+
+/// A directory with a temporary name. Dropping it removes the directory and all its files.
+#[derive(Debug)]
+pub struct TemporaryDirectory(Name);
+
+impl TemporaryDirectory {
+    /// Makes a directory inside another one. On Unix only its owner can look into it.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub fn new(parent: &Path) -> io::Result<Self> {
+        Ok(Self(Name::make(&Steps::begin(), parent, make_directory)?.0))
+    }
+
+    /// Returns its path.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Gives the directory its final name, in one step.
+    pub(crate) fn rename(self, destination: &Path) -> io::Result<()> {
+        self.0.rename(&Steps::begin(), destination)
+    }
+}
+
+fn names() -> MutexGuard<'static, Vec<PathBuf>> {
+    NAMES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes a file or a directory. If this fails, nothing is left to try.
+fn remove(path: &Path) {
+    if fs::remove_file(path).is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
+        let _ = fs::remove_dir_all(path);
+    }
+}
+
+#[cfg(unix)]
+fn make_directory(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().mode(0o700).create(path)
+}
+
+#[cfg(not(unix))]
+fn make_directory(path: &Path) -> io::Result<()> {
+    fs::create_dir(path)
+}

@@ -1,0 +1,160 @@
+//! A file that is written before it has its name.
+
+use super::guard::{Kept, kept};
+use super::links::follow;
+use super::names::Steps;
+use super::temporary::Temporary;
+use super::{Access, OutputError, Overwrite};
+use std::fs;
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+/// A file that is being written and has no name yet. If you drop it without [`Pending::commit`], it is gone.
+#[derive(Debug)]
+pub struct Pending {
+    temporary: Temporary,
+    /// The name that the caller gave.
+    destination: PathBuf,
+    /// The file that this name leads to.
+    target: PathBuf,
+    overwrite: Overwrite,
+    access: Access,
+}
+
+impl Pending {
+    /// Opens a file without a name in the directory of `destination`. If `destination` is a symbolic link, the link
+    /// stays, and the file that it names is written. That file need not exist.
+    ///
+    /// # Errors
+    /// [`OutputError::Exists`] and [`OutputError::NotAFile`], as their names say. [`OutputError::Kept`] for a private
+    /// key, unless `overwrite` allows it, and for a ledger. [`OutputError::Io`] if the directory is missing or not
+    /// writable, if links form a circle, or if the old file cannot be read: it may be a key.
+    pub fn create(destination: &Path, overwrite: Overwrite, access: Access) -> Result<Self, OutputError> {
+        let target = follow(destination).map_err(|source| failed(destination, source))?;
+        match fs::metadata(&target) {
+            Ok(found) if !found.is_file() => return Err(OutputError::NotAFile(destination.into())),
+            Ok(found) => check(destination, found.len(), overwrite)?,
+            Err(_) => {}
+        }
+        Self::open(destination, target, overwrite, access)
+    }
+
+    /// Does the same for a file of a directory whose names anybody may have chosen: a symbolic link is replaced itself.
+    /// If it leads to a private key or a ledger, that is an error all the same: its owner put it there.
+    pub(crate) fn create_entry(
+        path: &Path,
+        overwrite: Overwrite,
+        access: Access,
+    ) -> Result<Self, OutputError> {
+        match (fs::symlink_metadata(path), fs::metadata(path)) {
+            (_, Ok(found)) if found.is_file() => check(path, found.len(), overwrite)?,
+            (Ok(found), _) if !found.is_symlink() => return Err(OutputError::NotAFile(path.into())),
+            _ => {}
+        }
+        Self::open(path, path.into(), overwrite, access)
+    }
+
+    fn open(
+        destination: &Path,
+        target: PathBuf,
+        overwrite: Overwrite,
+        access: Access,
+    ) -> Result<Self, OutputError> {
+        let temporary =
+            Temporary::create(directory(&target), access).map_err(|source| failed(destination, source))?;
+        Ok(Self { temporary, destination: destination.into(), target, overwrite, access })
+    }
+
+    /// Returns the path that the file will have.
+    pub fn destination(&self) -> &Path {
+        &self.destination
+    }
+
+    /// Returns the file that will have the bytes: the destination, or the file that it leads to by symbolic links.
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Waits until the bytes have reached the disk.
+    pub(crate) fn sync(&self) -> Result<(), OutputError> {
+        self.temporary.file().sync_all().map_err(|source| failed(&self.destination, source))
+    }
+
+    /// Gives the file its name. A private file is a key, and nobody can make it again: so this waits until its bytes
+    /// are on the disk.
+    ///
+    /// # Errors
+    /// [`OutputError::Io`] if the disk or the rename fails. [`OutputError::Exists`] if another process made the
+    /// destination in the meantime, and otaseal may not replace it. The destination is then as it was.
+    pub fn commit(self) -> Result<(), OutputError> {
+        self.finish(None)
+    }
+
+    /// Does the same as one of several steps.
+    pub(crate) fn commit_in(self, steps: &Steps) -> Result<(), OutputError> {
+        self.finish(Some(steps))
+    }
+
+    fn finish(self, steps: Option<&Steps>) -> Result<(), OutputError> {
+        // Without this, a power cut soon after the rename could leave the name on an empty file. For files that can be
+        // made again, that loss is not worth the wait, which is longer than signing takes. Every verifier rejects an
+        // image without its bytes.
+        if self.access == Access::OwnerOnly {
+            self.sync()?;
+        }
+        let Self { temporary, destination, target, overwrite, access } = self;
+        let named = match overwrite {
+            Overwrite::Refuse => temporary.name(steps, &target, access),
+            Overwrite::Replace | Overwrite::ReplaceKey => temporary.replace(steps, &target, access),
+        };
+        named.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists if overwrite == Overwrite::Refuse => {
+                OutputError::Exists(destination)
+            }
+            _ => failed(&destination, error),
+        })
+    }
+}
+
+impl Write for Pending {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.temporary.file().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.temporary.file().flush()
+    }
+}
+
+impl Read for Pending {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.temporary.file().read(buffer)
+    }
+}
+
+impl Seek for Pending {
+    fn seek(&mut self, position: io::SeekFrom) -> io::Result<u64> {
+        self.temporary.file().seek(position)
+    }
+}
+
+/// Refuses to replace a file, a private key or a ledger, unless `overwrite` allows it.
+fn check(path: &Path, length: u64, overwrite: Overwrite) -> Result<(), OutputError> {
+    if overwrite == Overwrite::Refuse {
+        return Err(OutputError::Exists(path.into()));
+    }
+    match kept(path, length).map_err(|source| failed(path, source))? {
+        None => Ok(()),
+        Some(Kept::PrivateKey(_)) if overwrite == Overwrite::ReplaceKey => Ok(()),
+        Some(found) => Err(OutputError::Kept { path: path.into(), holds: found.describe() }),
+    }
+}
+
+fn failed(path: &Path, source: io::Error) -> OutputError {
+    OutputError::Io { path: path.into(), source }
+}
+
+/// Returns the directory of a file.
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
