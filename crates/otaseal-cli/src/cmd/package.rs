@@ -227,7 +227,7 @@ impl Piped {
         let directory = TemporaryDirectory::new(&std::env::temp_dir()).map_err(failed)?;
         // This reads one byte more than the limit, so that the library sees that the image is too large.
         let bytes = Place::Std.read(MAX_IMAGE)?;
-        std::fs::write(directory.path().join("stdin"), bytes).map_err(failed)?;
+        directory.put("stdin", &bytes).map_err(failed)?;
         Ok(Self(directory))
     }
 

@@ -2,10 +2,11 @@
 
 use super::encryption::Protection;
 use super::{KeyError, PrivateKey};
+use crate::format::input::Input;
 use crate::format::key_file::MAX_KEY_FILE;
 use crate::output::{Access, OutputError, Overwrite, Pending, Steps};
-use std::fs::{self, File};
-use std::io::{ErrorKind, Read, Write};
+use std::fs;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// Why otaseal wrote no key pair.
@@ -111,13 +112,12 @@ fn copy(public: &Path) -> Result<Option<Pending>, OutputError> {
     if !public.is_file() {
         return Ok(None);
     }
-    let mut bytes = Vec::new();
-    let limit = MAX_KEY_FILE as u64 + 1;
-    let read = File::open(public).and_then(|file| file.take(limit).read_to_end(&mut bytes));
-    read.map_err(|source| OutputError::Io { path: public.into(), source })?;
-    if bytes.len() > MAX_KEY_FILE {
+    let failed = |source| OutputError::Io { path: public.into(), source };
+    let input = Input::found(public).map_err(failed)?;
+    if input.length().is_some_and(|length| length > MAX_KEY_FILE as u64) {
         return Ok(None);
     }
+    let bytes = input.read(MAX_KEY_FILE).map_err(failed)?;
     let mut copy = Pending::create(public, Overwrite::Replace, Access::Public)?;
     fill(&mut copy, &bytes)?;
     Ok(Some(copy))

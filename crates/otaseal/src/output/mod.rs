@@ -26,7 +26,7 @@ pub use self::names::{Ended, TemporaryDirectory, before_the_first_name, remove_t
 pub use self::pending::Pending;
 pub(crate) use self::turn::Turn;
 
-use std::fs::File;
+use crate::format::input::Input;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -145,10 +145,10 @@ pub fn write_if_changed(path: &Path, bytes: &[u8]) -> Result<Written, OutputErro
 
 /// Returns whether a file exists and holds exactly these bytes.
 pub fn has_bytes(path: &Path, bytes: &[u8]) -> bool {
-    let Ok(file) = File::open(path) else { return false };
+    let Ok(input) = Input::found(path) else { return false };
     let mut found = Vec::new();
     // One byte more than expected reveals a longer file without reading all of it.
-    file.take(bytes.len() as u64 + 1).read_to_end(&mut found).is_ok() && found == bytes
+    input.into_file().take(bytes.len() as u64 + 1).read_to_end(&mut found).is_ok() && found == bytes
 }
 
 /// Writes a value as JSON for people, with a final newline. The types of otaseal hold texts, numbers and lists of

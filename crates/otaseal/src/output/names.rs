@@ -4,9 +4,9 @@
 //! [`remove_temporaries`] removes the files of that list. It waits until no thread is in the middle of steps that belong
 //! together, such as the files of a package, and no thread begins such steps afterwards.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tempfile::TempPath;
@@ -144,6 +144,17 @@ impl TemporaryDirectory {
     /// Returns its path.
     pub fn path(&self) -> &Path {
         self.0.path()
+    }
+
+    /// Writes a file in the directory. If it exists, this writes over its first bytes.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        // A signal removes the directory. Without this, it could do so in the middle and miss the new file.
+        let _steps = Steps::begin();
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).open(self.path().join(name))?.write_all(bytes)
     }
 
     /// Gives the directory its final name, in one step.

@@ -1,8 +1,8 @@
 //! The package that a directory holds already, whole or left unfinished by a run that was killed.
 
 use super::{ArtefactKind, PackageError, sbom_name};
+use crate::format::input::Input;
 use crate::package::manifest::{self, Manifest};
-use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
@@ -52,7 +52,7 @@ impl Earlier {
 fn read(path: &Path) -> Result<Option<Manifest>, PackageError> {
     let mut json = Vec::new();
     let limit = manifest::MAX_MANIFEST as u64 + 1;
-    match File::open(path).and_then(|file| file.take(limit).read_to_end(&mut json)) {
+    match Input::found(path).and_then(|input| input.into_file().take(limit).read_to_end(&mut json)) {
         Ok(_) => {}
         // A file in place of the directory: making the directory reports it.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {

@@ -36,8 +36,8 @@ use otaseal_device::{KeyId, Reject};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 pub use self::check::check;
@@ -371,11 +371,7 @@ fn write(
     }
     let signature = sign_index(index.as_bytes(), signer)?;
     let stage = TemporaryDirectory::new(parent).map_err(failed(out))?;
-    let put = |name: &str, bytes: &[u8]| {
-        let mut options = OpenOptions::new();
-        let opened = options.write(true).create(true).truncate(false).open(stage.path().join(name));
-        opened.and_then(|mut file| file.write_all(bytes)).map_err(failed(&out.join(name)))
-    };
+    let put = |name: &str, bytes: &[u8]| stage.put(name, bytes).map_err(failed(&out.join(name)));
     for (name, bytes) in files {
         put(name, bytes)?;
     }
