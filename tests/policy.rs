@@ -133,6 +133,10 @@ fn refusals() -> Vec<Refusal> {
         ),
         of("another key id", "keyed.other.bin", &["--expect-key-id", ZEROS], &["the key id is"]),
         of("a private key in the image", "leaky.bin", &[], &["it contains"]),
+        of("a private key as base64", "text/base64.bin", &[], &["as base64 text at offset"]),
+        of("a private key as strings", "text/strings.bin", &[], &["as base64 text at offset"]),
+        of("a private key as a list", "text/list.bin", &[], &["as hexadecimal text at offset"]),
+        of("a private key as text in a gzip", "text/base64.gz", &[], &["as base64 text at offset", PACKED]),
         of("firmware without a key", "esp8266.bin", &[], &["no public key in it"]),
         of("firmware with another key", "keyed.bin", &[], &["another key than the one that signs"]),
         of("a next key that is missing", "keyed.other.bin", &["--rotate-to", ZEROS], &["is not in it"]),
@@ -244,6 +248,7 @@ fn bench() -> Bench {
         fs::copy(bench.path(own), bench.path(open)).unwrap();
     }
     write_tokens(&bench);
+    write_keys_as_text(&bench);
     let littlefs = bench.read("littlefs.bin");
     bench.write("littlefs-cut.bin", &littlefs[..littlefs.len() / 2]);
     bench.write("no.gz", b"\x1f\x8b\x08\0 this inflates to nothing");
@@ -255,6 +260,25 @@ fn bench() -> Bench {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
     bench
+}
+
+/// Images with the right key, and with its private half without the labels of PEM.
+fn write_keys_as_text(bench: &Bench) {
+    let pem = fs::read_to_string(bench.path("keys/other.pem")).unwrap();
+    let lines: Vec<_> = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    bench.openssl("pkcs8 -topk8 -nocrypt -in keys/other.pem -outform DER -out key.der");
+    let list: String = bench.read("key.der").iter().map(|byte| format!("0x{byte:02x}, ")).collect();
+    let keyed = bench.read("keyed.other.bin");
+    fs::create_dir(bench.path("text")).unwrap();
+    for (file, text) in [
+        ("base64", format!("key{}", lines.concat())),
+        ("strings", format!("\"{}\"", lines.join("\\n\"\n    \""))),
+        ("list", list),
+    ] {
+        bench.write(&format!("text/{file}.bin"), &[&keyed[..], text.as_bytes()].concat());
+    }
+    let packed = otaseal::format::gzip::gzip(&bench.read("text/base64.bin"), Effort::Fast).unwrap();
+    bench.write("text/base64.gz", &packed);
 }
 
 /// Images with the right key and with Homie tokens.

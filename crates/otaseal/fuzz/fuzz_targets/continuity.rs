@@ -1,5 +1,5 @@
 //! The search for keys in any image, also one that repeats: it takes time in proportion to the length (the fuzzer stops
-//! what takes seconds), keeps a bounded number of keys, and never misses a private key in PEM.
+//! what takes seconds), keeps a bounded number of keys, and never misses a private key in PEM or in base64.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -20,6 +20,12 @@ static KEYS: LazyLock<[PublicKey; 2]> = LazyLock::new(|| {
     ]
 });
 
+/// The key of a PEM file without its labels and line ends.
+static BASE64: LazyLock<String> = LazyLock::new(|| {
+    let pem = include_str!("../../../../keys.example/private.pem");
+    pem.lines().filter(|line| !line.starts_with('-')).collect()
+});
+
 fn holds(image: &[u8]) {
     let known: Vec<&PublicKey> = KEYS.iter().collect();
     for known in [&known[..], &[]] {
@@ -38,6 +44,9 @@ fuzz_target!(|data: &[u8]| {
     holds(data);
     let leaky = [data, PRIVATE].concat();
     assert!(search(&leaky, &[]).private.is_some());
+    // Digits directly before a key only move the places of its groups.
+    let text = [data, BASE64.as_bytes()].concat();
+    assert!(search(&text, &[]).private.is_some());
     if !data.is_empty() {
         holds(&data.repeat(LENGTH / data.len() + 1));
     }

@@ -54,7 +54,7 @@ pub struct Tokens {
     pub version: Option<Token<FirmwareVersion>>,
     /// The brand. A device without one reports [`DEFAULT_BRAND`].
     pub brand: Option<Token<Brand>>,
-    /// Whether the image has the marker of the Homie library. Some servers require it.
+    /// Whether the image has the marker of the Homie library beside its tokens. Some servers require it.
     pub marker: bool,
 }
 
@@ -186,7 +186,9 @@ pub fn extract(image: &[u8]) -> Result<Tokens, TokenError> {
     if let Some((present, offset, missing)) = missing {
         return Err(TokenError::Missing { present, offset, missing });
     }
-    Ok(Tokens { name, version, brand, marker: memmem::find(image, &MARKER).is_some() })
+    // Most images are not of Homie, and have no need for another pass.
+    let marker = (name.is_some() || brand.is_some()) && memmem::find(image, &MARKER).is_some();
+    Ok(Tokens { name, version, brand, marker })
 }
 
 /// Returns the one value of a field, if there is any.

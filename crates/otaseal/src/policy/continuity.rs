@@ -8,6 +8,7 @@ mod der;
 mod pem;
 mod private;
 mod scan;
+mod text;
 
 use crate::format::image::{self, Kind, uf2};
 use crate::key::{KeyError, PublicKey};
@@ -206,7 +207,7 @@ pub fn check(
         if quick { quick_search(&flash, &known) } else { search(&flash, &known) };
     let own = || {
         let offset = signer?.private_number_in(&flash)?;
-        Some(Private { what: "a number of the private key that signs", offset })
+        Some(Private::bare("a number of the private key that signs", offset))
     };
     if let Some(private) = private.or_else(own) {
         return Err(ContinuityError::PrivateKey(private));

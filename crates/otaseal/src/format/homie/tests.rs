@@ -39,7 +39,7 @@ fn the_bytes_are_those_of_the_homie_macros() {
 
 #[test]
 fn no_homie_firmware_is_no_error() {
-    for image in [&b""[..], b"\xff", &[0; 4096], b"%HOMIE_ESP8266_FW", &NAME_RIGHT, &VERSION_RIGHT] {
+    for image in [&b""[..], b"\xff", &[0; 4096], b"%HOMIE_ESP8266_FW%", &NAME_RIGHT, &VERSION_RIGHT] {
         assert_eq!(extract(image).unwrap(), Tokens::default());
     }
 }

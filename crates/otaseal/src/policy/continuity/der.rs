@@ -8,6 +8,9 @@ const OCTET_STRING: u8 = 0x04;
 const OBJECT_IDENTIFIER: u8 = 0x06;
 const SEQUENCE: u8 = 0x30;
 
+/// 1.2.840.113549.1: what PKCS#5 and PKCS#12 have in common.
+pub(super) const PKCS: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01];
+
 /// The header of a value.
 #[derive(Clone, Copy)]
 pub(super) struct Header {
@@ -69,10 +72,8 @@ pub(super) fn private_keys(plain: &[u8]) -> impl Iterator<Item = Private> {
             let fields_len = sequence.content.checked_sub(3);
             fields_len.is_some_and(|content| is_one(fields, Header { content, ..*sequence }))
         })?;
-        Some(Private { what, offset })
+        Some(Private::bare(what, offset))
     });
-    /// 1.2.840.113549.1: what PKCS#5 and PKCS#12 have in common.
-    const PKCS: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01];
     let locked = memmem::find_iter(plain, PKCS).filter_map(|at| {
         let scheme_len = match plain.get(at + PKCS.len()..)? {
             // PBES1 and PBES2 (RFC 8018 A.3, A.4).
@@ -91,7 +92,7 @@ pub(super) fn private_keys(plain: &[u8]) -> impl Iterator<Item = Private> {
             let content = algorithm.value() + key.value();
             let mut outer = sequences_up_to(plain, algorithm_at);
             let (offset, _) = outer.find(|(_, outer)| outer.content == content)?;
-            Some(Private { what: "an encrypted private key (PKCS#8, DER)", offset })
+            Some(Private::bare("an encrypted private key (PKCS#8, DER)", offset))
         })
     });
     open.chain(locked)

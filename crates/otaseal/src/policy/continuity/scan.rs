@@ -3,6 +3,7 @@
 use super::der::{Header, private_keys};
 use super::pem::{self, Block};
 use super::private::Private;
+use super::text;
 use crate::format::digest::sha256;
 use crate::key::{KeySize, PublicKey};
 use crate::policy::lint::Finding;
@@ -84,7 +85,9 @@ pub struct Search {
 ///
 /// Private keys that are found: PEM of every kind, if content follows the label (every TLS library holds the bare
 /// labels). Its lines may be joined as text, or as strings of C or JSON. In DER: RSA, elliptic curves, PKCS#8 with and
-/// without a passphrase, also in a PKCS#12 file. A key that is hidden on purpose, or cut into pieces, is not found.
+/// without a passphrase, also in a PKCS#12 file. DER, and a whole PEM file, are also found as text: in base64 and in
+/// hexadecimal digits, as one text, in lines, in strings or as a list of numbers. A key that is hidden on purpose is not
+/// found.
 pub fn search(plain: &[u8], known: &[&PublicKey]) -> Search {
     search_for(plain, known, true)
 }
@@ -99,7 +102,7 @@ fn search_for(plain: &[u8], known: &[&PublicKey], every: bool) -> Search {
     for (at, block) in pem::blocks(plain) {
         match block {
             Block::Public(key) => add(&mut found.keys, &key, Form::Pem, at),
-            Block::Private(what) => add_private(&mut found, what, at),
+            Block::Private(what) => add_private(&mut found, Private::bare(what, at)),
         }
     }
     let certificates = der(plain, known, &mut found);
@@ -132,9 +135,9 @@ fn add(keys: &mut Vec<Located>, key: &PublicKey, form: Form, offset: usize) {
     }
 }
 
-fn add_private(found: &mut Search, what: &'static str, offset: usize) {
-    if found.private.is_none_or(|first| offset < first.offset) {
-        found.private = Some(Private { what, offset });
+fn add_private(found: &mut Search, private: Private) {
+    if found.private.is_none_or(|first| private.offset < first.offset) {
+        found.private = Some(private);
     }
 }
 
@@ -172,9 +175,7 @@ fn der(plain: &[u8], known: &[&PublicKey], found: &mut Search) -> Vec<Range<usiz
             }
         }
     }
-    for Private { what, offset } in private_keys(plain) {
-        add_private(found, what, offset);
-    }
+    private_keys(plain).chain(text::private_key(plain)).for_each(|private| add_private(found, private));
     certificates
 }
 
