@@ -10,7 +10,7 @@ mod judge;
 mod strace;
 
 use self::judge::{Run, Tree};
-use self::strace::{Fault, calls, injected};
+use self::strace::{Fault, injected};
 use crate::common::{Bench, firmware};
 use std::fs;
 use std::path::Path;
@@ -24,12 +24,14 @@ struct Case {
     command: &'static str,
     /// Commands that make the state before it.
     before: &'static [&'static str],
+    /// Whether the file system has files without names, as most have on Linux.
+    unnamed: bool,
     /// Other checks than those for every command.
     more: fn(&Run<'_>) -> Result<(), String>,
 }
 
 const fn case(command: &'static str, before: &'static [&'static str]) -> Case {
-    Case { command, before, more: |_| Ok(()) }
+    Case { command, before, unnamed: true, more: |_| Ok(()) }
 }
 
 const SIGN: &str = "sign image.bin -k key.pem -o out";
@@ -41,6 +43,12 @@ const CASES: &[Case] = &[
     case(SIGN, &[]),
     case(SIGN, &["strip signed -o out"]),
     case("sign image.bin -k key.pem -o through", &[]),
+    Case { unnamed: false, ..case("sign image.bin -k key.pem -o out --ledger LEDGER", &[]) },
+    Case {
+        unnamed: false,
+        ..case("sign image.bin -k key.pem -o out --ledger LEDGER", &["strip signed -o out"])
+    },
+    Case { unnamed: false, ..case("key convert key.pem --der --force -o key.pem", &[]) },
     case("sign image.bin -k key.pem -o out --legacy out2 --ledger LEDGER", &["strip signed -o out"]),
     Case { more: judge::package, ..case(LEGACY, &[]) },
     Case { more: judge::package, ..case(GZ, &[LEGACY]) },
@@ -103,22 +111,28 @@ fn whatever_fails_no_file_is_torn_and_the_message_is_true() {
         }
         let old = Tree::of(inputs.dir());
         let bench = copy(&old);
-        let calls = calls(bench.dir(), &words(case.command));
+        let mut calls = strace::calls(bench.dir(), &words(case.command), None);
+        let always = if case.unnamed { None } else { strace::without_unnamed(&calls) };
+        if always.is_some() {
+            old.restore(bench.dir());
+            calls = strace::calls(bench.dir(), &words(case.command), always.as_deref());
+        }
         let new = Tree::of(bench.dir());
         assert!(calls.len() > 2, "{}: {calls:?}", case.command);
         let faults: Vec<Fault> = calls.iter().flat_map(Fault::all).collect();
-        jobs.push((case, old, new, faults));
+        jobs.push((case, old, new, always, faults));
         base.restore(inputs.dir());
     }
-    let all: Vec<_> =
-        jobs.iter().flat_map(|job| job.3.iter().map(move |fault| (job.0, &job.1, &job.2, fault))).collect();
+    let all: Vec<_> = jobs.iter().flat_map(|job| job.4.iter().map(move |fault| (job, fault))).collect();
     let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let threads = 2 * thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                while let Some((case, old, new, fault)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if let Err(what) = disturb(case, old, new, fault) {
+                while let Some(((case, old, new, always, _), fault)) =
+                    all.get(next.fetch_add(1, Ordering::Relaxed))
+                {
+                    if let Err(what) = disturb(case, [old, new], fault, always.as_deref()) {
                         let text = format!("otaseal {}\n  {fault}: {what}", case.command);
                         wrong.lock().unwrap().push(text);
                     }
@@ -132,9 +146,9 @@ fn whatever_fails_no_file_is_torn_and_the_message_is_true() {
 }
 
 /// Runs a command with one fault and judges what is left.
-fn disturb(case: &Case, old: &Tree, new: &Tree, fault: &Fault) -> Result<(), String> {
+fn disturb(case: &Case, [old, new]: [&Tree; 2], fault: &Fault, always: Option<&str>) -> Result<(), String> {
     let bench = copy(old);
-    let output = injected(bench.dir(), &words(case.command), fault);
+    let output = injected(bench.dir(), &words(case.command), fault, always);
     let run =
         Run { command: case.command, bench: &bench, old, new, now: Tree::of(bench.dir()), fault, output };
     judge::every(&run)?;

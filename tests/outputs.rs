@@ -152,6 +152,49 @@ fn a_package_replaces_none_of_its_inputs() {
     assert!(!bench.path("dist/fw.bin").exists());
 }
 
+/// The directory may be a link. A link in the place of a file of the package is replaced itself, or removed.
+#[cfg(unix)]
+#[test]
+fn a_package_stays_in_its_directory() {
+    use std::os::unix::fs::symlink;
+    let bench = bench();
+    fs::create_dir(bench.path("real")).unwrap();
+    symlink("real", bench.path("dist")).unwrap();
+    let package = |kinds: &str| {
+        let args =
+            ["package", "image.bin", "--name", "fw", "-k", "key.pem", "-o", "dist", "--artefacts", kinds];
+        bench.ok(&args);
+    };
+    package("plain,gz,signed");
+    for (name, target) in
+        [("fw.bin", "../victim"), ("fw.bin.gz", "../missing"), ("fw.bin.signed", "../victim")]
+    {
+        bench.write("victim", b"mine");
+        fs::remove_file(bench.path("real").join(name)).unwrap();
+        symlink(target, bench.path("real").join(name)).unwrap();
+    }
+    package("plain,gz");
+    assert!(bench.read("victim") == b"mine" && !bench.path("missing").exists());
+    assert!(bench.path("dist").is_symlink());
+    let mut names: Vec<_> = fs::read_dir(bench.path("real")).unwrap().map(|entry| entry.unwrap()).collect();
+    names.sort_by_key(|entry| entry.file_name());
+    assert!(names.iter().all(|entry| entry.file_type().unwrap().is_file()), "{names:?}");
+    assert_eq!(
+        names.iter().map(|entry| entry.file_name()).collect::<Vec<_>>(),
+        ["fw.bin", "fw.bin.gz", "manifest.json"]
+    );
+}
+
+/// The link dangles until the signature is entered.
+#[cfg(unix)]
+#[test]
+fn an_output_that_leads_to_the_new_ledger_is_refused() {
+    let bench = bench();
+    std::os::unix::fs::symlink("new-ledger", bench.path("out")).unwrap();
+    bench.fails(2, &["sign", "image.bin", "-k", "key.pem", "-o", "out", "--ledger", "new-ledger"]);
+    assert!(bench.path("out").is_symlink() && !bench.path("new-ledger").exists());
+}
+
 #[test]
 fn a_batch_replaces_none_of_its_inputs() {
     let bench = bench();

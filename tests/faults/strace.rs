@@ -88,11 +88,21 @@ fn strace(dir: &Path, options: &[&str], words: &[&str]) -> Output {
     command.env_remove("GITHUB_SHA").output().unwrap()
 }
 
-/// Runs a command undisturbed and lists the calls that touch files of this directory.
-pub(super) fn calls(dir: &Path, words: &[&str]) -> Vec<Call> {
+/// Makes the file system look like one without unnamed files, if a call opens one.
+pub(super) fn without_unnamed(calls: &[Call]) -> Option<String> {
+    let call = calls.iter().find(|call| call.text.contains("O_TMPFILE"))?;
+    Some(format!("inject=openat:error=EOPNOTSUPP:when={}", call.number))
+}
+
+/// Runs a command undisturbed and lists the calls that touch files of this directory. `always` is a fault that belongs
+/// to the undisturbed run: calls of its name are not listed.
+pub(super) fn calls(dir: &Path, words: &[&str], always: Option<&str>) -> Vec<Call> {
     let log = tempfile::NamedTempFile::new().unwrap();
     let path = log.path().display().to_string();
-    let output = strace(dir, &["-y", "-o", &path, "-e", &format!("trace={CALLS}")], words);
+    let calls = format!("trace={CALLS}");
+    let mut options = vec!["-y", "-o", &path, "-e", &calls];
+    options.extend(always.iter().flat_map(|always| ["-e", always]));
+    let output = strace(dir, &options, words);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "otaseal {words:?}: {stderr}");
     let mut all: Vec<Call> = Vec::new();
@@ -101,7 +111,7 @@ pub(super) fn calls(dir: &Path, words: &[&str]) -> Vec<Call> {
         let number = all.iter().filter(|call| call.name == name).count() + 1;
         all.push(Call { name: name.into(), number, text: text.chars().take(160).collect() });
     }
-    all.retain(|call| touches(call, dir));
+    all.retain(|call| touches(call, dir) && (always.is_none() || call.name != "openat"));
     all
 }
 
@@ -119,12 +129,16 @@ fn touches(call: &Call, dir: &Path) -> bool {
 }
 
 /// Runs a command with one fault.
-pub(super) fn injected(dir: &Path, words: &[&str], fault: &Fault) -> Output {
+pub(super) fn injected(dir: &Path, words: &[&str], fault: &Fault, always: Option<&str>) -> Output {
     let Call { name, number, .. } = &fault.call;
     let what = match fault.kind {
         Kind::Error(error) | Kind::Hiccup(error) => format!("error={error}"),
         Kind::Signal(signal) => format!("signal={signal}"),
     };
     let inject = format!("inject={name}:{what}:when={number}");
-    strace(dir, &["-o", "/dev/null", "-e", &format!("trace={name}"), "-e", &inject], words)
+    // strace sends a signal only at a call that it lists.
+    let listed = format!("trace={name},openat");
+    let mut options = vec!["-o", "/dev/null", "-e", &listed, "-e", &inject];
+    options.extend(always.iter().flat_map(|always| ["-e", always]));
+    strace(dir, &options, words)
 }

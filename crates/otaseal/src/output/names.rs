@@ -69,8 +69,8 @@ impl Steps {
 #[derive(Debug)]
 pub(super) struct Name {
     path: PathBuf,
-    /// Whether the file has its final name.
-    renamed: bool,
+    /// Whether the file has its final name, or none.
+    gone: bool,
 }
 
 impl Name {
@@ -90,7 +90,7 @@ impl Name {
             match make(&path) {
                 Ok(made) => {
                     names().push(path.clone());
-                    return Ok((Self { path, renamed: false }, made));
+                    return Ok((Self { path, gone: false }, made));
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
@@ -102,10 +102,18 @@ impl Name {
         &self.path
     }
 
+    /// Takes the name from an open file, which goes on without one.
+    #[cfg(unix)]
+    pub(super) fn remove(mut self, _: &Steps) -> io::Result<()> {
+        fs::remove_file(&self.path)?;
+        self.gone = true;
+        Ok(())
+    }
+
     /// Gives the file its final name. An older file of that name is replaced.
     pub(super) fn rename(mut self, _: &Steps, destination: &Path) -> io::Result<()> {
         fs::rename(&self.path, destination)?;
-        self.renamed = true;
+        self.gone = true;
         Ok(())
     }
 
@@ -114,14 +122,14 @@ impl Name {
         // Each system has its own call for this, and some file systems have no hard links.
         let path = TempPath::try_from_path(&self.path)?;
         path.persist_noclobber(destination).map_err(|error| error.error)?;
-        self.renamed = true;
+        self.gone = true;
         Ok(())
     }
 }
 
 impl Drop for Name {
     fn drop(&mut self) {
-        if !self.renamed {
+        if !self.gone {
             remove(&self.path);
         }
         names().retain(|name| *name != self.path);

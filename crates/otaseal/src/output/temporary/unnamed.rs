@@ -26,7 +26,8 @@ impl Temporary {
         }
         let steps = Steps::begin();
         let (name, file) = Name::make(&steps, directory, |path| create_new(path, Access::OwnerOnly))?;
-        drop(name);
+        // A file that kept this name would be signed before its line is in the ledger.
+        name.remove(&steps)?;
         Ok(Self { file, linkable: false })
     }
 
