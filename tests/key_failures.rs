@@ -1,5 +1,5 @@
-//! Tests power cuts and full disks while otaseal makes or changes keys. The result is the old key or the new one, never
-//! a piece of either. Other users can read no part of a key.
+//! Tests full disks while otaseal makes or changes keys. The result is the old key or the new one, never a piece of
+//! either. `faults.rs` has other faults.
 
 #![cfg(unix)]
 

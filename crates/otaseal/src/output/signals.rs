@@ -6,7 +6,7 @@ use super::names::remove_temporaries;
 use std::io;
 use std::sync::Mutex;
 
-/// The function to call at the end, once handlers are installed.
+/// Whether the handlers are there.
 static INSTALLED: Mutex<bool> = Mutex::new(false);
 
 /// From now on, SIGINT, SIGTERM and SIGHUP (on Windows: Ctrl-C, Ctrl-Break, closing the console) call `last`, remove
@@ -16,7 +16,7 @@ static INSTALLED: Mutex<bool> = Mutex::new(false);
 /// Only the first call has an effect.
 ///
 /// # Errors
-/// The system's error. Signals do then what they did before.
+/// The system's error. Signals end the process at once then.
 pub fn end_cleanly(last: fn()) -> io::Result<()> {
     let mut installed = INSTALLED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if !*installed {
@@ -50,11 +50,14 @@ mod system {
         let ignored = ignored();
         let ends = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
         let ends: Vec<_> = ends.collect();
-        let ending = Arc::new(AtomicBool::new(false));
+        // While this is true, a signal ends the process at once: until the thread below waits for signals, and again
+        // when it ends the process.
+        let at_once = Arc::new(AtomicBool::new(true));
         for signal in &ends {
-            flag::register_conditional_default(*signal, Arc::clone(&ending))?;
+            flag::register_conditional_default(*signal, Arc::clone(&at_once))?;
         }
         let mut signals = Signals::new(&ends)?;
+        let ending = Arc::clone(&at_once);
         let wait = move || {
             for signal in signals.forever() {
                 ending.store(true, Ordering::SeqCst);
@@ -64,7 +67,9 @@ mod system {
                 let _ = emulate_default_handler(signal);
             }
         };
-        thread::Builder::new().name("signals".into()).stack_size(128 << 10).spawn(wait).map(drop)
+        thread::Builder::new().name("signals".into()).stack_size(128 << 10).spawn(wait)?;
+        at_once.store(false, Ordering::SeqCst);
+        Ok(())
     }
 
     /// The signals that this process ignores, as bits: signal 1 is bit 0. Unknown on systems without /proc.
