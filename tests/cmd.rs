@@ -251,7 +251,8 @@ fn pipes_carry_the_bytes_of_the_files() {
     );
 }
 
-/// If nobody reads the pipe, the report is lost, and the program neither fails nor panics.
+/// If nobody reads the pipe, a text is lost, and the program ends quietly, with the exit code of its result. A part of a
+/// signed image or of a key is no result.
 #[test]
 fn a_closed_pipe_is_no_panic() {
     let dir = sandbox();
@@ -259,8 +260,19 @@ fn a_closed_pipe_is_no_panic() {
         (&["verify", "firmware.bin.signed", "--key", "keys/public.pem"][..], Some(0)),
         (&["verify", "changed.bin.signed", "--key", "keys/public.pem"], Some(1)),
         (&["--help"], Some(0)),
+        (&["--version"], Some(0)),
+        (&["sign", "--help"], Some(0)),
+        (&["completions", "bash"], Some(0)),
+        (&["man"], Some(0)),
+        (&["pubkey", "keys/public.pem", "--pem"], Some(0)),
+        (&["pubkey", "keys/public.pem", "--rust", "-o", "-"], Some(0)),
+        (&["digest", "firmware.bin"], Some(0)),
+        (&["ledger", "show", "ledger.jsonl"], Some(0)),
+        (&["ledger", "export", "ledger.jsonl"], Some(0)),
+        (&["key", "convert", "keys/public.pem", "-o", "-"], Some(0)),
         (&["sign", "firmware.bin", "-o", "-", "--key", "keys/private.pem"], Some(3)),
-        (&["completions", "bash"], Some(3)),
+        (&["pubkey", "keys/public.pem", "--der"], Some(3)),
+        (&["keygen", "--private", "-", "--public", "new.pem"], Some(3)),
     ] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
@@ -269,6 +281,8 @@ fn a_closed_pipe_is_no_panic() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), code, "{args:?}: {stderr}");
         assert!(!stderr.contains("because of a bug") && !stderr.contains("panicked"), "{args:?}: {stderr}");
+        let said = stderr.contains("standard output could not be written");
+        assert_eq!(said, code == Some(3), "{args:?}: {stderr}");
     }
 }
 
@@ -280,11 +294,21 @@ fn a_full_disk_behind_standard_output_is_a_failure() {
         &["verify", "firmware.bin.signed", "--key", "keys/public.pem"][..],
         &["sign", "firmware.bin", "-o", "-", "--key", "keys/private.pem"],
         &["pubkey", "keys/public.pem", "--fingerprint"],
+        &["pubkey", "keys/public.pem", "--pem"],
+        &["completions", "bash"],
+        &["man"],
+        &["--help"],
+        &["sign", "--help"],
+        &["help"],
+        &["--version"],
+        &["--json", "--help"],
     ] {
         let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         let mut command = Command::new(OTASEAL);
-        command.args(args).current_dir(dir.path()).stdout(full).stderr(Stdio::null());
-        assert_eq!(command.status().unwrap().code(), Some(3), "{args:?}");
+        let output = command.args(args).current_dir(dir.path()).stdout(full).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{args:?}: {stderr}");
+        assert!(stderr.contains("standard output could not be written"), "{args:?}: {stderr}");
     }
 }
 

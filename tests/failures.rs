@@ -215,3 +215,32 @@ fn a_reader_that_goes_away_is_not_success_and_no_panic() {
         assert!(!stderr.contains("panicked"), "{args:?}: {stderr}");
     }
 }
+
+/// The name of a directory is no name for a file, whether the directory exists or not.
+#[test]
+fn an_output_that_names_a_directory_says_so() {
+    let bench = bench(1000);
+    fs::create_dir(bench.path("dir")).unwrap();
+    let commands = [
+        "sign in.bin --key keys/private.pem -o",
+        "sign in.bin --key keys/private.pem -o out --legacy",
+        "compress in.bin -o",
+        "digest in.bin -o",
+        "pubkey keys/public.pem --der -o",
+        "key convert keys/public.pem --der -o",
+        "completions bash -o",
+        "keygen --public new.pem --private",
+        "signing-py --mode sign --bin in.bin --privatekey keys/private.pem --out",
+    ];
+    for command in commands {
+        for name in ["nodir/", "dir/"] {
+            let args: Vec<_> = command.split_whitespace().chain([name]).collect();
+            let stderr = String::from_utf8(bench.fails(2, &args).stderr).unwrap();
+            let text = format!(
+                "error: {name} is the name of a directory, and this output is a file\nhelp: add a file name: {name}NAME\n"
+            );
+            assert_eq!(stderr, text, "{command} {name}");
+        }
+    }
+    assert_eq!(others(&bench, &["keys", "in.bin", "dir"]), [""; 0]);
+}

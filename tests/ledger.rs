@@ -355,3 +355,79 @@ fn a_release_is_entered_into_the_ledger_of_the_settings() {
     assert!(shown.contains("made/index.sha256") && shown.contains("\"17\""), "{shown}");
     bench.ok(&["release", "--check", "made", "--key", "others/public.pem"]);
 }
+
+/// Anybody may have chosen the names in a ledger. In a table, they must not reach a terminal or begin a line or a formula.
+#[cfg(unix)]
+#[test]
+fn a_table_has_no_control_characters_and_no_formulas() {
+    let bench = bench();
+    let names = [
+        "=1+1",
+        "+x",
+        "-x",
+        "@x",
+        "\u{ff1d}x",
+        "\tx",
+        "\r\n1,x",
+        "a\u{1b}[2Jb",
+        "a\u{202e}b",
+        "a\"b",
+        "a\u{85}b",
+    ];
+    for _ in names {
+        bench.ok(&["sign", "fw.bin", "-o", "out", "--key", "key.pem", "--ledger", "LEDGER"]);
+    }
+    // otaseal itself enters no name with a line break. So give each line its name, and chain the lines again.
+    bench.python(
+        r#"
+import hashlib, json, sys
+before, lines = "0" * 64, []
+for line, name in zip(open("LEDGER", "rb"), json.loads(sys.argv[1])):
+    record = json.loads(line)
+    record["prev"], record["input"]["file"] = before, name
+    lines.append(json.dumps(record, separators=(",", ":")).encode())
+    before = hashlib.sha256(lines[-1]).hexdigest()
+open("LEDGER", "wb").write(b"\n".join(lines) + b"\n")
+"#,
+        &[&serde_json::to_string(&names).unwrap()],
+    );
+    let table =
+        String::from_utf8(bench.ok(&["ledger", "export", "LEDGER", "--format", "csv"]).stdout).unwrap();
+    let lines: Vec<_> = table.strip_suffix("\r\n").unwrap().split("\r\n").collect();
+    assert_eq!(lines.len(), 1 + names.len(), "{table}");
+    let shown = [
+        "'=1+1",
+        "'+x",
+        "'-x",
+        "'@x",
+        "'\u{ff1d}x",
+        "\\u{9}x",
+        "\\u{d}\\u{a}1,x",
+        "a\\u{1b}[2Jb",
+        "a\\u{202e}b",
+        "a\"\"b",
+        "a\\u{85}b",
+    ];
+    for (line, name) in lines[1..].iter().zip(shown) {
+        assert!(line.contains(&format!(",\"{name}\",")), "{name}: {line}");
+        assert!(!line.contains(|c: char| c.is_control()), "{name}: {line}");
+    }
+}
+
+/// A package has one line for each signature, and its report names all of them.
+#[test]
+fn a_report_names_every_line() {
+    let bench = bench();
+    let package = ["package", "fw.bin", "-o", "dist", "--key", "key.pem", "--ledger", "LEDGER"];
+    let text = |args: &[&str]| String::from_utf8(bench.ok(args).stdout).unwrap();
+    assert!(text(&package).contains("ledger   LEDGER, lines 1 to 2\n"));
+    let json: serde_json::Value =
+        serde_json::from_slice(&bench.ok(&[&package[..], &["--json"]].concat()).stdout).unwrap();
+    assert_eq!((&json["ledger"]["first"], &json["ledger"]["head"]["records"]), (&3.into(), &4.into()));
+    let sign = ["sign", "fw.bin", "-o", "out", "--key", "key.pem", "--ledger", "LEDGER"];
+    assert!(text(&sign).contains("ledger   LEDGER, line 5\n"));
+    let json: serde_json::Value =
+        serde_json::from_slice(&bench.ok(&[&sign[..], &["--legacy", "old", "--json"]].concat()).stdout)
+            .unwrap();
+    assert_eq!((&json["ledger"]["first_seq"], &json["ledger"]["seq"]), (&6.into(), &7.into()));
+}

@@ -95,10 +95,14 @@ fn the_search_finds_a_key_that_is_in_use() {
     let sign = ["sign", "-", "-o", "out", "--key", "key.pem"];
     let mut running = Running::start(&bench, &sign, Stdio::piped());
     let _open = running.0.stdin.take();
-    // The program has read the key and waits for the image on standard input. The call's first argument is descriptor
-    // 0.
-    running
-        .wait_for("its input", |state, call| state.starts_with('S') && call.split(' ').nth(1) == Some("0x0"));
+    // The program has read the key and waits for the image on standard input. The call's first argument is a descriptor
+    // of the same pipe as descriptor 0.
+    let id = running.0.id();
+    let pipe = |number: i32| fs::read_link(format!("/proc/{id}/fd/{number}")).ok();
+    let argument = |call: &str| i32::from_str_radix(call.split(' ').nth(1)?.strip_prefix("0x")?, 16).ok();
+    running.wait_for("its input", |state, call| {
+        state.starts_with('S') && argument(call).is_some_and(|number| pipe(number) == pipe(0))
+    });
     let found = memory::found(&running.memory(), &secrets);
     for name in ["p,", "q,", "d,", "dmp1,", "dmq1,", "iqmp"] {
         assert!(found.iter().any(|found| found.starts_with(name)), "{name} {found:?}");

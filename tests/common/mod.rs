@@ -4,6 +4,8 @@ pub(crate) mod console;
 pub(crate) mod document;
 #[cfg(target_os = "linux")]
 pub(crate) mod memory;
+#[cfg(unix)]
+pub(crate) mod timed;
 pub(crate) mod token;
 
 use std::ffi::OsStr;

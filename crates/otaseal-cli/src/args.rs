@@ -8,7 +8,8 @@ use std::ffi::OsString;
 
 /// Sign, compress, package and verify firmware images for ESP8266 and RP2040 updates.
 ///
-/// In place of a file name, - means standard input or output.
+/// In place of the name of a file, - means standard input or output. It is no name for a directory, for a ledger that
+/// gets lines, or for a key that otaseal replaces.
 #[derive(Debug, Parser)]
 #[command(name = "otaseal", version, propagate_version = false, max_term_width = 100)]
 #[command(

@@ -74,6 +74,11 @@ impl Failure {
             io::ErrorKind::NotFound => "check the name, and that the build step that makes the file has run",
             io::ErrorKind::PermissionDenied => "check that you may read it",
             io::ErrorKind::IsADirectory => "give a file, not a directory",
+            io::ErrorKind::FileTooLarge => {
+                let larger = error.to_string();
+                let larger = larger.strip_prefix("it ").unwrap_or(&larger);
+                return Self::new(format_args!("{place} {larger}"), "check that this is the right file");
+            }
             _ => "check that the file is there and that you may read it",
         };
         Self::new(format_args!("{place} could not be read: {}", error), help)

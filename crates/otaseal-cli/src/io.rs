@@ -1,17 +1,24 @@
 //! Opens files and the standard streams, for which `-` stands. Refuses outputs that would replace an input.
 
 use crate::error::Failure;
+use crate::report;
+use otaseal::format::input::{self, Input};
+use otaseal::format::layers::MAX_IMAGE;
 use otaseal::format::secret::SecretBytes;
 use otaseal::key::{PublicKey, material};
 use otaseal::output::{Access, Inputs, Overwrite, Pending, same_place};
 use otaseal::policy::Candidate;
 use otaseal::sign::ReadWriteSeek;
 use otaseal::sign::source::KeyPlace;
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, IsTerminal, Read, Seek, Write};
+use std::io::{self, IsTerminal, Seek};
 use std::path::{Path, PathBuf};
+
+/// Largest image that otaseal takes from a stream, in bytes: with its signature.
+const MAX_IMAGE_STREAM: u64 = MAX_IMAGE as u64 + 1024;
 
 /// A file named on the command line; `-` is standard input or output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,41 +78,41 @@ impl Place {
         }
     }
 
+    /// Returns its path for a message of the library.
+    pub(crate) fn to_path(&self) -> PathBuf {
+        self.path().map_or_else(|| "standard input".into(), Path::to_owned)
+    }
+
     /// Returns its name for a report: its path, or `-`. It does not show text that may be a key.
     pub(crate) fn name(&self) -> String {
         self.path().map_or_else(|| "-".into(), material::shown)
     }
 
-    pub(crate) fn open(&self) -> Result<Box<dyn Read>, Failure> {
-        Ok(match self {
-            Self::Std => Box::new(io::stdin().lock()),
-            Self::Path(path) => Box::new(open_file(path).map_err(|error| Failure::read(self, &error))?),
-        })
+    /// Opens it, as a file that the user named.
+    pub(crate) fn open(&self) -> io::Result<Input> {
+        match self {
+            Self::Std => Input::stdin(),
+            Self::Path(path) => Input::named(path),
+        }
     }
 
-    /// Reads at most one byte more than `limit`. The caller then sees that the file is too large, and it does not fill
-    /// the memory.
+    /// Reads a file of at most `limit` bytes.
     pub(crate) fn read(&self, limit: usize) -> Result<Vec<u8>, Failure> {
-        let mut bytes = Vec::new();
-        let read = self.open()?.take(limit as u64 + 1).read_to_end(&mut bytes);
-        read.map_err(|error| Failure::read(self, &error))?;
-        Ok(bytes)
+        let read = self.open().and_then(|input| input.read(limit));
+        read.map_err(|error| Failure::read(self, &error))
     }
 
-    /// Opens the file to be read more than once, and returns its length in bytes. It copies a stream to a temporary
+    /// Opens an image to be read more than once, and returns its length in bytes. It copies a stream to a temporary
     /// file without a name.
     pub(crate) fn open_seekable(&self) -> Result<(File, u64), Failure> {
         let failed = |error| Failure::read(self, &error);
-        if let Self::Path(path) = self {
-            let file = open_file(path).map_err(failed)?;
-            let metadata = file.metadata().map_err(failed)?;
-            if metadata.is_file() {
-                return Ok((file, metadata.len()));
-            }
+        let input = self.open().map_err(failed)?;
+        if let Some(length) = input.length() {
+            return Ok((input.into_file(), length));
         }
-        let mut spool = tempfile::tempfile().map_err(failed)?;
-        let length = io::copy(&mut self.open()?, &mut spool).map_err(failed)?;
-        spool.rewind().map_err(failed)?;
+        let mut spool = tempfile::tempfile().map_err(|error| spool_failed(&error))?;
+        let length = input.copy(MAX_IMAGE_STREAM, &mut spool).map_err(failed)?;
+        spool.rewind().map_err(|error| spool_failed(&error))?;
         Ok((spool, length))
     }
 
@@ -124,16 +131,28 @@ impl Place {
     }
 }
 
-/// Opens a file. On Unix, opening a directory succeeds, and only the first read fails. Here it fails at once.
-fn open_file(path: &Path) -> io::Result<File> {
-    let file = File::open(path)?;
-    if file.metadata()?.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
+/// Refuses `-` where no stream can be used. `why` is a sentence without its full stop.
+pub(crate) fn refuse_std(path: &Path, why: &str) -> Result<(), Failure> {
+    match path == Path::new("-") {
+        true => Err(Failure::usage(
+            format_args!("- is no name here: {why}"),
+            "give a name; for a file named -, ./-",
+        )),
+        false => Ok(()),
     }
-    Ok(file)
 }
 
-/// Refuses a command line that names a stream twice, or names an input as output.
+/// Refuses a file that no option names and that is not regular: somebody else may have put it there. Opening a pipe
+/// would wait for its writer.
+pub(crate) fn check_unnamed(path: &Path) -> Result<(), Failure> {
+    input::check_regular(path).map_err(|error| Failure {
+        help: "put a file there; otaseal reads a pipe or a device only if you name it on the command line"
+            .into(),
+        ..Failure::read(&path.into(), &error)
+    })
+}
+
+/// Refuses a command line that names a stream twice, names an input as output, or a directory as a file.
 pub(crate) fn check_places(inputs: &[&Place], outputs: &[&Place]) -> Result<(), Failure> {
     let twice = |places: &[&Place]| places.iter().filter(|place| place.is_std()).count() > 1;
     if twice(inputs) {
@@ -148,12 +167,33 @@ pub(crate) fn check_places(inputs: &[&Place], outputs: &[&Place]) -> Result<(), 
             "write one of the outputs to a file: only one can be -",
         ));
     }
+    let mut streams = HashMap::new();
+    for place in inputs {
+        let Some(stream) = input::stream(place.path()) else { continue };
+        if let Some(other) = streams.insert(stream, place) {
+            return Err(Failure::usage(
+                format_args!("{other} and {place} are one stream"),
+                "put one of the inputs into a file: a stream can be read only once",
+            ));
+        }
+    }
     if outputs.is_empty() {
         return Ok(());
     }
     let inputs = Inputs::new(inputs.iter().filter_map(|input| input.path()));
     for (index, output) in outputs.iter().enumerate() {
         let Some(path) = output.path() else { continue };
+        if path
+            .as_os_str()
+            .as_encoded_bytes()
+            .last()
+            .is_some_and(|last| std::path::is_separator(*last as char))
+        {
+            return Err(Failure::usage(
+                format_args!("{} is the name of a directory, and this output is a file", path.display()),
+                format_args!("add a file name: {}NAME", path.display()),
+            ));
+        }
         inputs.check(path)?;
         if outputs[..index].iter().any(|other| other.path().is_some_and(|other| same_place(path, other))) {
             return Err(Failure::usage(
@@ -165,7 +205,7 @@ pub(crate) fn check_places(inputs: &[&Place], outputs: &[&Place]) -> Result<(), 
     Ok(())
 }
 
-/// Whether an output is text. Binary output could upset a terminal.
+/// Whether an output is text. Binary output could upset a terminal, and is of no use in part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Content {
     Binary,
@@ -176,7 +216,7 @@ pub(crate) enum Content {
 /// at the end. Neither ever shows half an output.
 pub(crate) enum Sink {
     File(Pending),
-    Stdout(File),
+    Stdout(File, Content),
 }
 
 impl Sink {
@@ -189,14 +229,16 @@ impl Sink {
                 "this output is binary and would go to the terminal",
                 "redirect it, or give a file with -o",
             )),
-            Place::Std => Ok(Self::Stdout(tempfile::tempfile().map_err(|error| spool_failed(&error))?)),
+            Place::Std => {
+                Ok(Self::Stdout(tempfile::tempfile().map_err(|error| spool_failed(&error))?, content))
+            }
         }
     }
 
     pub(crate) fn target(&mut self) -> &mut dyn ReadWriteSeek {
         match self {
             Self::File(pending) => pending,
-            Self::Stdout(spool) => spool,
+            Self::Stdout(spool, _) => spool,
         }
     }
 
@@ -211,7 +253,7 @@ impl Sink {
     pub(crate) fn failed(&self, error: &io::Error) -> Failure {
         match self {
             Self::File(pending) => Failure::write(pending.destination(), error),
-            Self::Stdout(_) => spool_failed(error),
+            Self::Stdout(..) => spool_failed(error),
         }
     }
 
@@ -219,11 +261,9 @@ impl Sink {
     pub(crate) fn commit(self) -> Result<(), Failure> {
         match self {
             Self::File(pending) => Ok(pending.commit()?),
-            Self::Stdout(mut spool) => {
+            Self::Stdout(mut spool, content) => {
                 spool.rewind().map_err(|error| spool_failed(&error))?;
-                let mut stdout = io::stdout().lock();
-                let sent = io::copy(&mut spool, &mut stdout).and_then(|_| stdout.flush());
-                sent.map_err(|error| Failure::stdout(&error))
+                report::send(content, |stdout| io::copy(&mut spool, stdout).map(drop))
             }
         }
     }

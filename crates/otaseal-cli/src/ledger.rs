@@ -24,7 +24,9 @@ pub(crate) fn open(settings: &Settings, build_id: Option<&str>, source: Option<&
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Entered {
     file: String,
-    /// Number of the last line.
+    /// Number of the first line of this run.
+    first_seq: u64,
+    /// Number of the last one.
     seq: u64,
     /// Its SHA-256.
     sha256: String,
@@ -35,9 +37,9 @@ pub(crate) struct Entered {
 impl Entered {
     /// Returns the entry, if there is a ledger and it got a line.
     pub(crate) fn of(ledger: Option<&Ledger>, appended: Option<Appended>) -> Option<Self> {
-        let (ledger, Appended { head, recovered, .. }) = ledger.zip(appended)?;
+        let (ledger, Appended { first, head, recovered, .. }) = ledger.zip(appended)?;
         let file = ledger.path().display().to_string();
-        Some(Self { file, seq: head.records, sha256: head.sha256.to_string(), recovered })
+        Some(Self { file, first_seq: first, seq: head.records, sha256: head.sha256.to_string(), recovered })
     }
 
     pub(crate) fn warning(&self) -> Option<String> {
@@ -51,7 +53,10 @@ impl Entered {
 
 impl fmt::Display for Entered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "ledger   {}, line {}", self.file, self.seq)
+        match self.first_seq {
+            first if first < self.seq => writeln!(f, "ledger   {}, lines {first} to {}", self.file, self.seq),
+            _ => writeln!(f, "ledger   {}, line {}", self.file, self.seq),
+        }
     }
 }
 

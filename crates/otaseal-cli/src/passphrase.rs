@@ -147,6 +147,7 @@ fn place(source: PassphraseSource) -> Option<Place> {
     match source {
         PassphraseSource::File(path) => Some(Place::Path(path)),
         PassphraseSource::Descriptor(0) => Some(Place::Std),
+        PassphraseSource::Descriptor(number) => Some(Place::Path(format!("/dev/fd/{number}").into())),
         _ => None,
     }
 }

@@ -1,7 +1,7 @@
 //! Makes the policy from options and settings. Every command that leads to a signature has these options.
 
 use crate::error::{Exit, Failure};
-use crate::io::Place;
+use crate::io::{Place, check_unnamed};
 use crate::ledger;
 use crate::settings::Chosen;
 use clap::Args;
@@ -9,15 +9,16 @@ use otaseal::Purpose;
 use otaseal::device::KeyId;
 use otaseal::format::digest::Sha256Digest;
 use otaseal::key::parse_key_id;
-use otaseal::policy::continuity::{NextKey, NextKeyError, WithoutKey};
+use otaseal::policy::continuity::{NextKey, WithoutKey};
 use otaseal::policy::guard::{Content, GuardError, ImageFinding};
 use otaseal::policy::lint::Finding;
 use otaseal::policy::{Damaged, Permit, Policy, PolicyError};
 use otaseal::project::advice::{Advice, Speaker};
 use otaseal::project::settings::{Settings, SigningKey};
+use otaseal::sign::source::{KeyPlace, SourceError};
 use otaseal::sign::{AlreadySigned, SignError};
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::ffi::OsString;
+use std::path::Path;
 
 /// Options that say what may be signed.
 #[derive(Debug, Args)]
@@ -49,20 +50,43 @@ pub(crate) struct PolicyArgs {
     release: bool,
 }
 
-/// The next key as the user names it, with its file if it has one.
+/// The next key as the user names it: by its key id, or by a file with the public key.
 #[derive(Debug, Clone)]
-struct NamedKey {
-    key: NextKey,
-    file: Option<PathBuf>,
+enum NamedKey {
+    Id(KeyId),
+    File(Place),
 }
 
-impl FromStr for NamedKey {
-    type Err = NextKeyError;
+impl From<OsString> for NamedKey {
+    fn from(text: OsString) -> Self {
+        let id = text.to_str().and_then(|text| parse_key_id(text).ok());
+        id.map_or_else(|| Self::File(text.into()), Self::Id)
+    }
+}
 
-    fn from_str(text: &str) -> Result<Self, NextKeyError> {
-        let key = text.parse()?;
-        let file = matches!(key, NextKey::Key(_)).then(|| text.into());
-        Ok(Self { key, file })
+impl NamedKey {
+    fn read(&self) -> Result<NextKey, Failure> {
+        let place = match self {
+            Self::Id(id) => return Ok(NextKey::Id(*id)),
+            Self::File(place) => place,
+        };
+        KeyPlace::from(place).public_key().map(NextKey::Key).map_err(|error| match error {
+            SourceError::Read { source, .. } => {
+                let Failure { message, help, .. } = Failure::read(place, &source);
+                Failure::usage(
+                    format_args!("{message}, and it is not a key id of 64 hexadecimal digits"),
+                    help,
+                )
+            }
+            error => error.into(),
+        })
+    }
+
+    fn file(&self) -> Option<&Place> {
+        match self {
+            Self::Id(_) => None,
+            Self::File(place) => Some(place),
+        }
     }
 }
 
@@ -95,12 +119,14 @@ impl PolicyArgs {
         let mut policy = Policy::default();
         policy.purpose = if self.release { Purpose::Release } else { Purpose::Development };
         policy.content = self.as_kind;
-        policy.continuity.rotate_to = self.rotate_to.iter().map(|next| next.key.clone()).collect();
+        policy.continuity.rotate_to = self.rotate_to.iter().map(NamedKey::read).collect::<Result<_, _>>()?;
         policy.continuity.without_key = if self.allow_no_key { WithoutKey::Allow } else { WithoutKey::Judge };
         // The public key of the settings belongs to their private key, not to the example key. With a command, it is
         // the signer's own public key already.
         let belongs = key.is_some_and(|key| !key.is_example) && settings.signer_cmd.is_none();
-        let configured = settings.public_key.as_deref().filter(|_| belongs).map(Place::from);
+        let configured = settings.public_key.as_deref().filter(|_| belongs && self.expect_public.is_none());
+        configured.map_or(Ok(()), check_unnamed)?;
+        let configured = configured.map(Place::from);
         policy.expect.public_key =
             self.expect_public.as_ref().or(configured.as_ref()).map(Place::public_key).transpose()?;
         policy.expect.key_id = self.expect_key_id;
@@ -116,9 +142,10 @@ impl PolicyArgs {
     /// input may be standard input.
     pub(crate) fn inputs(&self, chosen: &Chosen) -> Vec<Place> {
         let settings = &chosen.settings;
-        let next = self.rotate_to.iter().filter_map(|next| next.file.as_deref());
-        let files = next.chain(settings.ledger.as_deref()).chain(settings.public_key.as_deref());
-        self.expect_public.iter().cloned().chain(files.map(Place::from)).chain(chosen.input()).collect()
+        let files = settings.ledger.as_deref().into_iter().chain(settings.public_key.as_deref());
+        let next = self.rotate_to.iter().filter_map(NamedKey::file);
+        let named = self.expect_public.iter().chain(next).cloned();
+        named.chain(files.map(Place::from)).chain(chosen.input()).collect()
     }
 
     /// Refuses one digest for many inputs.

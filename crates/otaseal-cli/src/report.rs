@@ -1,6 +1,7 @@
 //! Prints results, warnings, errors and progress. No other module prints.
 
 use crate::error::{Exit, Failure};
+use crate::io::Content;
 use clap::error::ErrorKind;
 use serde::Serialize;
 use std::fmt::Display;
@@ -155,12 +156,13 @@ impl Drop for Progress {
 
 /// Prints `clap`'s error about a command line, or the text of `--help` or `--version`.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
-    if !error.use_stderr() {
-        // A closed pipe is no failure for a help text.
-        let _ = error.print();
-        return Exit::Done.into();
-    }
     let json = json_is_asked_for();
+    if !error.use_stderr() {
+        return match send(Content::Text, |_| error.print()) {
+            Ok(()) => Exit::Done.into(),
+            Err(failure) => Reporter::new(json, false).failure(&failure),
+        };
+    }
     let text = error.render().to_string();
     // An error without context comes from our own value parsers, and has two lines: the message and the advice.
     if error.kind() == ErrorKind::ValueValidation && error.context().next().is_none() {
@@ -225,10 +227,18 @@ fn to_json(value: &impl Serialize) -> String {
 }
 
 fn to_stdout(text: &str) -> Result<(), Failure> {
+    send(Content::Text, |stdout| stdout.write_all(text.as_bytes()))
+}
+
+/// Writes to standard output. The reader of a text may close the pipe when it has seen enough, as `head` does: the work
+/// is done, and the exit code tells its result. A part of a binary output is of no use, so there it is a failure.
+pub(crate) fn send(
+    content: Content,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        // The reader has closed the pipe. The work is done, and the exit code tells its result.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+    match write(&mut stdout).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe && content == Content::Text => Ok(()),
         Err(error) => Err(Failure::stdout(&error)),
         Ok(()) => Ok(()),
     }

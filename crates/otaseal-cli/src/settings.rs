@@ -1,12 +1,11 @@
 //! Reads the settings of a command: from its options, and from the settings file for the rest.
 
 use crate::error::{Exit, Failure};
-use crate::io::Place;
+use crate::io::{Place, check_unnamed, refuse_std};
 use crate::report::Outcome;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, ValueHint};
-use otaseal::format::input::Input;
 use otaseal::project::settings::{Command, Setting, Settings, SigningKey};
 use otaseal::sign::source::{KeyPlace, KeySource};
 use serde::Serialize;
@@ -24,7 +23,7 @@ pub(crate) trait HasSettings {
 #[derive(Debug)]
 pub(crate) struct SettingArgs<C> {
     given: Settings,
-    config: Option<PathBuf>,
+    config: Option<Place>,
     command: PhantomData<fn() -> C>,
 }
 
@@ -68,7 +67,7 @@ impl<C: HasSettings> Args for SettingArgs<C> {
         }
         let config = Arg::new(CONFIG).long(CONFIG).value_name("FILE").value_hint(ValueHint::FilePath);
         let help = "Settings file [default: otaseal.toml here, or further up in the repository]";
-        command.arg(config.value_parser(clap::value_parser!(PathBuf)).help(help))
+        command.arg(config.value_parser(clap::value_parser!(Place)).help(help))
     }
 
     fn augment_args_for_update(command: clap::Command) -> clap::Command {
@@ -88,7 +87,7 @@ impl<C: HasSettings> FromArgMatches for SettingArgs<C> {
         if given.signer_cmd.is_some() {
             given.public_key = given.key.take();
         }
-        let config = if C::COMMAND.reads_file() { matches.get_one::<PathBuf>(CONFIG) } else { None };
+        let config = if C::COMMAND.reads_file() { matches.get_one::<Place>(CONFIG) } else { None };
         Ok(Self { given, config: config.cloned(), command: PhantomData })
     }
 
@@ -113,11 +112,12 @@ impl<C> SettingArgs<C> {
     pub(crate) fn choose_below(&self, given: Settings) -> Result<Chosen, Failure> {
         let here =
             std::env::current_dir().map_err(|error| Failure::read(&Place::from(Path::new(".")), &error))?;
-        let found = self.config.clone().or_else(|| Settings::find(&here));
-        let file = found.as_deref().map(|file| file.strip_prefix(&here).unwrap_or(file).to_owned());
+        given.out_dir.as_deref().map_or(Ok(()), |path| refuse_std(path, "a package needs a directory"))?;
+        let found = || Settings::find(&here).map(|file| file.strip_prefix(&here).unwrap_or(&file).into());
+        let file = self.config.clone().or_else(found);
         let below = match &file {
-            Some(file) if self.config.is_some() => Settings::from_input(file, Input::named(file)),
-            Some(file) => Settings::from_file(file),
+            Some(file) if self.config.is_some() => Settings::from_input(&file.to_path(), file.open()),
+            Some(file) => Settings::from_file(&file.to_path()),
             None => Ok(Settings::default()),
         };
         let mut below = below.map_err(|error| Failure::of(&error))?;
@@ -127,11 +127,15 @@ impl<C> SettingArgs<C> {
         if given.key.is_some() || given.signer_cmd.is_some() {
             below.public_key = None;
         }
-        let above = file.as_deref().filter(|_| self.config.is_none()).and_then(Path::parent);
+        let above = file.as_ref().filter(|_| self.config.is_none()).and_then(|file| file.path()?.parent());
         let root = above.unwrap_or(Path::new("")).to_owned();
-        let stdin = [&given.key, &given.public_key].into_iter().flatten().any(|key| key == Path::new("-"));
-        Ok(Chosen { settings: given.or(below), file, root, stdin })
+        let settings = given.clone().or(below);
+        Ok(Chosen { settings, file, root, given })
     }
+}
+
+fn is_std(given: Option<&PathBuf>) -> bool {
+    given.is_some_and(|path| path == Path::new("-"))
 }
 
 /// The settings of the command line and of the file, merged.
@@ -139,33 +143,62 @@ impl<C> SettingArgs<C> {
 pub(crate) struct Chosen {
     pub(crate) settings: Settings,
     /// The settings file, if there is one.
-    file: Option<PathBuf>,
+    file: Option<Place>,
     /// The directory of the project.
     root: PathBuf,
-    /// Whether the key comes from standard input.
-    stdin: bool,
+    /// The settings of the command line. Only these files may be streams.
+    given: Settings,
 }
 
 impl Chosen {
     /// Returns the settings file, as an input that no output may replace.
     pub(crate) fn input(&self) -> Option<Place> {
-        self.file.as_deref().map(Place::from)
+        self.file.clone()
+    }
+
+    /// Returns the bill of materials, if there is one.
+    pub(crate) fn sbom(&self) -> Result<Option<Place>, Failure> {
+        let Some(path) = &self.settings.sbom else { return Ok(None) };
+        if is_std(self.given.sbom.as_ref()) {
+            return Ok(Some(Place::Std));
+        }
+        if self.given.sbom.is_none() {
+            check_unnamed(path)?;
+        }
+        Ok(Some(Place::from(&**path)))
+    }
+
+    /// Returns the firmware that the settings file names.
+    pub(crate) fn firmware(&self) -> Result<Option<Place>, Failure> {
+        let Some(path) = self.settings.firmware.as_deref() else { return Ok(None) };
+        check_unnamed(path)?;
+        Ok(Some(path.into()))
     }
 
     /// Returns the key that signs. `module` is the library of a token whose URI names none.
     pub(crate) fn signing_key(&self, module: Option<&Path>) -> Result<SigningKey, Failure> {
         let mut key = self.settings.signing_key(&self.root, module)?;
-        if let (true, KeySource::File(place) | KeySource::Command { public: place, .. }) =
-            (self.stdin, &mut key.source)
-        {
-            *place = KeyPlace::Stdin;
+        let given = [&self.given.key, &self.given.public_key].map(Option::as_ref);
+        if let KeySource::File(place) | KeySource::Command { public: place, .. } = &mut key.source {
+            match place {
+                _ if given.into_iter().any(is_std) => *place = KeyPlace::Stdin,
+                KeyPlace::Path(path) if given == [None, None] => check_unnamed(path)?,
+                _ => {}
+            }
         }
         Ok(key)
     }
 
     /// Returns the public key that judges images if no option names one.
-    pub(crate) fn public_key(&self) -> Place {
-        Place::from(&*self.settings.public_path(&self.root))
+    pub(crate) fn public_key(&self) -> Result<Place, Failure> {
+        if is_std(self.given.public_key.as_ref()) {
+            return Ok(Place::Std);
+        }
+        let path = self.settings.public_path(&self.root);
+        if self.given.public_key.is_none() {
+            check_unnamed(&path)?;
+        }
+        Ok(path.as_path().into())
     }
 
     /// Refuses to go on if the user has named no key. The default key counts only in a project with a settings file.
@@ -191,7 +224,7 @@ impl Chosen {
 
     /// Returns a report that names the settings file.
     pub(crate) fn report<T>(&self, outcome: T) -> BySettings<T> {
-        let settings = self.file.as_ref().map(|file| file.display().to_string());
+        let settings = self.file.as_ref().map(Place::name);
         BySettings { outcome, settings }
     }
 }

@@ -1,10 +1,11 @@
 //! Opens the key that signs. Every command that signs has these options.
 
 use crate::error::Failure;
-use crate::io::Place;
+use crate::io::{Place, refuse_std};
 use crate::passphrase::PassphraseArgs;
 use crate::settings::Chosen;
 use clap::Args;
+use otaseal::format::input;
 use otaseal::key::uri::{MODULE_VARIABLE, UriError};
 use otaseal::project::advice::{Advice, Speaker};
 use otaseal::project::settings::SigningKey;
@@ -25,6 +26,7 @@ pub(crate) struct SignerArgs {
 impl SignerArgs {
     /// Returns the key that signs, by the settings.
     pub(crate) fn key(&self, chosen: &Chosen) -> Result<SigningKey, Failure> {
+        check_module(self.pkcs11_module.as_deref())?;
         chosen.signing_key(self.pkcs11_module.as_deref())
     }
 
@@ -39,6 +41,13 @@ impl SignerArgs {
     pub(crate) fn open(&self, key: &SigningKey) -> Result<Box<dyn Signer>, Failure> {
         open(&key.source, &self.passphrase)
     }
+}
+
+/// Refuses a library that no stream or device can be: the system would wait for it.
+pub(crate) fn check_module(module: Option<&Path>) -> Result<(), Failure> {
+    let Some(module) = module else { return Ok(()) };
+    refuse_std(module, "the system loads this library by its name")?;
+    input::check_regular(module).map_err(|error| Failure::read(&module.into(), &error))
 }
 
 /// Returns the source of a key with this name. `module` is the library of a token whose URI names none.

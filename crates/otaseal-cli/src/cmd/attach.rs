@@ -100,7 +100,7 @@ pub(crate) fn run(args: &Attach) -> Result<BySettings<Attached>, Failure> {
     if args.key.is_none() {
         chosen.require_key("--key")?;
     }
-    let key = args.key.clone().unwrap_or_else(|| chosen.public_key());
+    let key = args.key.clone().map_or_else(|| chosen.public_key(), Ok)?;
     let mut inputs = vec![args.input.clone(), args.signature.clone(), key.clone()];
     inputs.extend(args.request.iter().cloned().chain(args.policy.inputs(&chosen)));
     check_places(&inputs.iter().collect::<Vec<_>>(), &[&args.output])?;

@@ -2,7 +2,7 @@
 
 use crate::args::Cli;
 use crate::error::Failure;
-use crate::io::{Content, Place, Sink};
+use crate::io::{Content, Place, Sink, check_places};
 use crate::report::Outcome;
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
@@ -37,6 +37,7 @@ impl fmt::Display for Printed {
 }
 
 pub(crate) fn run(args: &Completions) -> Result<Printed, Failure> {
+    check_places(&[], &[&args.output])?;
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "otaseal", &mut script);
     Sink::create(&args.output, Content::Text)?.put(&script)?;

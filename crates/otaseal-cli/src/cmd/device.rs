@@ -66,6 +66,11 @@ impl DeviceArgs {
         Ok(())
     }
 
+    /// Returns the image that runs, if the command line names it.
+    pub(crate) fn running(&self) -> Option<&Place> {
+        self.running.as_ref()
+    }
+
     fn check_use(&self, profiles: &[Profile], given: &Settings) -> Result<(), Failure> {
         let options = [
             (self.installed_size.is_some(), "--installed-size", Fact::Installed),

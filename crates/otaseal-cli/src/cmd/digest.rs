@@ -99,7 +99,9 @@ pub(crate) fn run(args: &Digest) -> Result<BySettings<Asked>, Failure> {
     }
     let output = args.output.clone().unwrap_or(Place::Std);
     let chosen = args.settings.choose()?;
-    let configured = (args.raw.is_none() && chosen.names_key()).then(|| chosen.public_key());
+    let configured =
+        (args.raw.is_none() && args.key.is_none() && chosen.names_key()).then(|| chosen.public_key());
+    let configured = configured.transpose()?;
     let key = args.key.clone().or(configured);
     let mut inputs = args.policy.inputs(&chosen);
     inputs.extend(key.iter().cloned().chain([args.input.clone()]));

@@ -2,9 +2,10 @@
 
 use super::KeyInfo;
 use crate::error::Failure;
-use crate::io::{Place, check_places};
+use crate::io::{Content, Place, check_places, refuse_std};
 use crate::passphrase::PassphraseArgs;
-use crate::report::{Outcome, Reporter};
+use crate::report::{self, Outcome, Reporter};
+use crate::signer;
 use clap::{ArgGroup, Args};
 use otaseal::format::secret::SecretBytes;
 use otaseal::key::encryption::{Derivation, Protection};
@@ -88,6 +89,7 @@ impl fmt::Display for Made {
 }
 
 pub(crate) fn run(args: &Keygen, reporter: &Reporter) -> Result<Made, Failure> {
+    refuse_std(&args.out_dir, "the two files of a key pair need a directory")?;
     if let Some(uri) = &args.key {
         return in_token(args, uri, reporter);
     }
@@ -170,6 +172,7 @@ impl Keygen {
 #[cfg(feature = "pkcs11")]
 fn in_token(args: &Keygen, uri: &str, reporter: &Reporter) -> Result<Made, Failure> {
     let uri: otaseal::key::uri::Pkcs11Uri = uri.parse()?;
+    signer::check_module(args.pkcs11_module.as_deref())?;
     let public = match &args.public {
         Some(place) => place.clone(),
         None => {
@@ -219,6 +222,6 @@ fn fill(mut file: Pending, bytes: &[u8]) -> Result<(), Failure> {
 
 /// Writes straight to the stream, so that no temporary file ever holds the key.
 fn to_stdout(bytes: &[u8]) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|error| Failure::stdout(&error))
+    // Nobody can make this key again, so a reader that goes away is a failure.
+    report::send(Content::Binary, |stdout| stdout.write_all(bytes))
 }

@@ -5,10 +5,10 @@ use crate::io::{Content, Place, Sink, check_places};
 use crate::report::Outcome;
 use clap::{Args, Subcommand, ValueEnum};
 use otaseal::format::digest::Sha256Digest;
-use otaseal::ledger::{self, Head, Record};
+use otaseal::format::input::Input;
+use otaseal::ledger::{self, Head, LedgerError, Record};
 use serde::Serialize;
 use std::fmt::{self, Write};
-use std::path::PathBuf;
 
 /// Check, show or export the ledger of signatures
 #[derive(Debug, Subcommand)]
@@ -25,7 +25,7 @@ pub(crate) enum Ledger {
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// The ledger
-    file: PathBuf,
+    file: Place,
     /// Require a line with this SHA-256: the last line of the ledger at an earlier time
     #[arg(long, value_name = "HEX")]
     contains: Option<Sha256Digest>,
@@ -37,7 +37,7 @@ pub(crate) struct Verify {
 #[derive(Debug, Args)]
 pub(crate) struct Show {
     /// The ledger
-    file: PathBuf,
+    file: Place,
     /// Show only lines with this SHA-256 of an input or output, or with these first digits
     #[arg(long, value_name = "HEX", value_parser = hexadecimal)]
     sha256: Option<String>,
@@ -50,7 +50,7 @@ pub(crate) struct Show {
 #[derive(Debug, Args)]
 pub(crate) struct Export {
     /// The ledger
-    file: PathBuf,
+    file: Place,
     /// Write this form
     #[arg(long, value_enum, default_value = "json")]
     format: Format,
@@ -76,7 +76,7 @@ fn hexadecimal(text: &str) -> Result<String, &'static str> {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Verified {
-    ledger: PathBuf,
+    ledger: String,
     #[serde(flatten)]
     head: Head,
 }
@@ -85,14 +85,19 @@ impl Outcome for Verified {}
 
 impl fmt::Display for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "intact   {} ({} lines)", self.ledger.display(), self.head.records)?;
+        writeln!(f, "intact   {} ({} lines)", self.ledger, self.head.records)?;
         writeln!(f, "SHA-256  {} (of the last line)", self.head.sha256)
     }
 }
 
+/// Opens a ledger to read it.
+fn open(place: &Place) -> Result<Input, LedgerError> {
+    place.open().map_err(|source| LedgerError::Io { path: place.to_path(), action: "read", source })
+}
+
 pub(crate) fn verify(args: &Verify) -> Result<Verified, Failure> {
-    let head = ledger::verify(&args.file, args.contains)?;
-    Ok(Verified { ledger: args.file.clone(), head })
+    let head = ledger::verify_input(&args.file.to_path(), open(&args.file)?, args.contains)?;
+    Ok(Verified { ledger: args.file.name(), head })
 }
 
 #[derive(Debug, Serialize)]
@@ -142,7 +147,7 @@ pub(crate) fn show(args: &Show) -> Result<Shown, Failure> {
     let begins = |id: &dyn fmt::Display, start: &Option<String>| {
         start.as_deref().is_none_or(|start| id.to_string().starts_with(start))
     };
-    ledger::walk(&args.file, &mut |record, _| {
+    ledger::walk_input(&args.file.to_path(), open(&args.file)?, &mut |record, _| {
         let digest =
             begins(&record.input.sha256, &args.sha256) || begins(&record.output.sha256, &args.sha256);
         if digest && begins(&record.key_id, &args.key_id) {
@@ -172,11 +177,12 @@ impl fmt::Display for Exported {
 }
 
 pub(crate) fn export(args: &Export) -> Result<Exported, Failure> {
-    check_places(&[&Place::from(&*args.file)], &[&args.output])?;
+    check_places(&[&args.file], &[&args.output])?;
+    let (path, input) = (args.file.to_path(), open(&args.file)?);
     let mut text = String::new();
     let head = match args.format {
         Format::Json => {
-            let head = ledger::walk(&args.file, &mut |record, line| {
+            let head = ledger::walk_input(&path, input, &mut |record, line| {
                 text.push_str(if record.seq == 1 { "[\n" } else { ",\n" });
                 text.push_str(line);
             })?;
@@ -185,15 +191,16 @@ pub(crate) fn export(args: &Export) -> Result<Exported, Failure> {
         }
         Format::Csv => {
             text.push_str("seq,time,input,input_sha256,output,output_sha256,signature,key_id,tool,git_commit,build_id,who\r\n");
-            ledger::walk(&args.file, &mut |record, _| row(&mut text, record))?
+            ledger::walk_input(&path, input, &mut |record, _| row(&mut text, record))?
         }
     };
     Sink::create(&args.output, Content::Text)?.put(text.as_bytes())?;
     Ok(Exported { output: args.output.name(), head })
 }
 
-/// Writes one line of the table as RFC 4180 says: every field in quotes, and each quote doubled. A text that a
-/// spreadsheet could run as a formula gets an apostrophe in front.
+/// Writes one line of the table as RFC 4180 says: every field in quotes, and each quote doubled. A control character
+/// becomes `\u{…}`: a terminal would obey it, and a line break could fake a line. A text that a spreadsheet could run as
+/// a formula gets an apostrophe in front.
 fn row(table: &mut String, record: &Record) {
     let empty = String::new();
     let or_empty = |text: &Option<String>| text.clone().unwrap_or_else(|| empty.clone());
@@ -214,8 +221,24 @@ fn row(table: &mut String, record: &Record) {
     ];
     for (index, field) in fields.iter().enumerate() {
         let comma = if index == 0 { "" } else { "," };
-        let formula = if field.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
-        let _ = write!(table, "{comma}\"{formula}{}\"", field.replace('"', "\"\""));
+        let formula =
+            if field.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']) { "'" } else { "" };
+        let _ = write!(table, "{comma}\"{formula}");
+        for letter in field.chars() {
+            match letter {
+                '"' => table.push_str("\"\""),
+                _ if is_hidden(letter) => table.extend(letter.escape_unicode()),
+                _ => table.push(letter),
+            }
+        }
+        table.push('"');
     }
     table.push_str("\r\n");
+}
+
+/// Returns whether a character controls how a text is shown: line and paragraph separators and the marks that turn the
+/// direction of writing (Unicode UAX #9) do, besides the control characters.
+fn is_hidden(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

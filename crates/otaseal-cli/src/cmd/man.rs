@@ -2,7 +2,7 @@
 
 use crate::args::Cli;
 use crate::error::Failure;
-use crate::io::{Content, Place, Sink};
+use crate::io::{Content, Place, Sink, refuse_std};
 use crate::report::Outcome;
 use clap::{Args, CommandFactory};
 use serde::Serialize;
@@ -43,6 +43,7 @@ pub(crate) fn run(args: &Man) -> Result<Pages, Failure> {
         Sink::create(&Place::Std, Content::Text)?.put(&render(&command)?)?;
         return Ok(Pages { files: Vec::new() });
     };
+    refuse_std(directory, "the pages need a directory")?;
     std::fs::create_dir_all(directory).map_err(|error| Failure::write(directory, &error))?;
     let mut files = Vec::new();
     let subcommands = command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help");

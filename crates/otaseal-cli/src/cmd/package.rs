@@ -13,14 +13,15 @@ use crate::signer::SignerArgs;
 use clap::Args;
 use otaseal::format::layers::MAX_IMAGE;
 use otaseal::output::{Inputs, TemporaryDirectory};
-use otaseal::package::evidence::SupportDoubt;
+use otaseal::package::evidence::{self, SupportDoubt};
 use otaseal::project::settings::{Command, SigningKey};
 use otaseal::sign::{Scheme, Signer};
-use otaseal::{Options, PackageReport, package};
+use otaseal::{Options, PackageError, PackageReport, package};
 use serde::Serialize;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Make a package of a firmware build: compress, sign and verify it
 ///
@@ -137,15 +138,15 @@ pub(crate) fn run(args: &Package, reporter: &Reporter) -> Result<BySettings<OneO
     if args.firmware.len() > 1 || args.batch.list().is_some() {
         return many(args, &chosen, reporter).map(OneOrMany::Many).map(|many| chosen.report(many));
     }
-    let configured = chosen.settings.firmware.as_deref().map(Place::from);
-    let Some(firmware) = args.firmware.first().cloned().or(configured) else {
+    let named = args.firmware.first().cloned();
+    let Some(firmware) = named.map_or_else(|| chosen.firmware(), |named| Ok(Some(named)))? else {
         return Err(Failure::usage(
             "no firmware to package",
             "give the .elf or .bin that the build made, or set `firmware` in otaseal.toml",
         ));
     };
     let key = args.signer.key(&chosen)?;
-    let read = inputs(args, &chosen, &key);
+    let read = inputs(args, &chosen, &key)?;
     check_places(&read.iter().chain([&firmware]).collect::<Vec<_>>(), &[])?;
     let mut piped = None;
     let firmware = match firmware {
@@ -178,7 +179,7 @@ fn many(args: &Package, chosen: &Chosen, reporter: &Reporter) -> Result<Summary,
     }
     args.policy.check_many()?;
     let key = args.signer.key(chosen)?;
-    let read: Vec<_> = inputs(args, chosen, &key).into_iter().chain(args.batch.list().cloned()).collect();
+    let read: Vec<_> = inputs(args, chosen, &key)?.into_iter().chain(args.batch.list().cloned()).collect();
     check_places(&read.iter().collect::<Vec<_>>(), &[])?;
     let inputs = args.batch.inputs(&args.firmware)?;
     let mut common = options(args, chosen, &key, PathBuf::new())?;
@@ -204,8 +205,9 @@ fn many(args: &Package, chosen: &Chosen, reporter: &Reporter) -> Result<Summary,
 }
 
 /// Returns the files that packaging reads besides builds. No file of a package replaces one of them.
-fn inputs(args: &Package, chosen: &Chosen, key: &SigningKey) -> Vec<Place> {
-    args.signer.inputs(key).into_iter().chain(args.policy.inputs(chosen)).collect()
+fn inputs(args: &Package, chosen: &Chosen, key: &SigningKey) -> Result<Vec<Place>, Failure> {
+    let named = args.device.running().cloned().into_iter().chain(chosen.sbom()?.filter(Place::is_std));
+    Ok(args.signer.inputs(key).into_iter().chain(args.policy.inputs(chosen)).chain(named).collect())
 }
 
 fn options(args: &Package, chosen: &Chosen, key: &SigningKey, firmware: PathBuf) -> Result<Options, Failure> {
@@ -215,6 +217,12 @@ fn options(args: &Package, chosen: &Chosen, key: &SigningKey, firmware: PathBuf)
     settings.apply(&mut options);
     options.timestamp = args.timestamp;
     args.device.describe(&mut options.policy.devices, args.settings.given())?;
+    if let Some(place) = chosen.sbom()? {
+        // All packages of a batch have this one, and a stream can be read only once.
+        let path = place.to_path();
+        let bytes = evidence::read_sbom_from(&path, place.open()).map_err(PackageError::from)?;
+        (options.evidence.sbom, options.evidence.sbom_bytes) = (Some(path), Some(Arc::new(bytes)));
+    }
     Ok(options)
 }
 

@@ -1,7 +1,7 @@
 //! `otaseal release`: bundles the evidence of a release, or checks a release bundle.
 
 use crate::error::{Exit, Failure};
-use crate::io::{Place, check_places};
+use crate::io::{Place, check_places, refuse_std};
 use crate::ledger::{self, Entered};
 use crate::policy::key_warnings;
 use crate::report::{Outcome, Reporter};
@@ -108,7 +108,9 @@ pub(crate) fn run(args: &Release, reporter: &Reporter) -> Result<BySettings<Rele
     let chosen = args.settings.choose()?;
     let signing = args.signer.key(&chosen)?;
     let keys = args.firmware_key.iter().chain(&args.rotate_to).cloned();
-    let read: Vec<_> = args.signer.inputs(&signing).into_iter().chain(keys).collect();
+    let read: Vec<_> = args.signer.inputs(&signing).into_iter().chain(keys).chain(chosen.input()).collect();
+    refuse_std(&args.directory, "a release is a directory")?;
+    args.output.as_deref().map_or(Ok(()), |out| refuse_std(out, "a release is a directory"))?;
     check_places(&read.iter().collect::<Vec<_>>(), &[])?;
     let named = args.firmware_key.as_ref().map(Place::public_key).transpose()?;
     let next = args.rotate_to.as_ref().map(Place::public_key).transpose()?;

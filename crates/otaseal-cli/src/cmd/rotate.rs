@@ -7,7 +7,6 @@ use clap::{Args, Subcommand};
 use otaseal::release::rotate::{self, KeysRefused, Lacking, Plan as Planned, ReadError, RotationReason};
 use serde::Serialize;
 use std::fmt;
-use std::path::PathBuf;
 
 /// Plan how to replace the key that devices trust
 #[derive(Debug, Subcommand)]
@@ -27,7 +26,7 @@ pub(crate) enum Rotate {
 pub(crate) struct Plan {
     /// The releases
     #[arg(value_name = "RELEASE", required = true)]
-    releases: Vec<PathBuf>,
+    releases: Vec<Place>,
     /// Replace this public key
     #[arg(long, value_name = "FILE")]
     old: Place,
@@ -66,7 +65,7 @@ impl fmt::Display for Made {
 }
 
 pub(crate) fn plan(args: &Plan) -> Result<Made, Failure> {
-    check_places(&[&args.old, &args.new], &[])?;
+    check_places(&args.releases.iter().chain([&args.old, &args.new]).collect::<Vec<_>>(), &[])?;
     let (old, new) = (args.old.public_key()?, args.new.public_key()?);
     if old.id() == new.id() {
         return Err(Failure::usage(
@@ -74,8 +73,8 @@ pub(crate) fn plan(args: &Plan) -> Result<Made, Failure> {
             "make the new key first: `otaseal keygen`",
         ));
     }
-    let releases =
-        args.releases.iter().map(|path| rotate::read(path, &old, &new)).collect::<Result<_, _>>()?;
+    let read = |place: &Place| rotate::read(&place.to_path(), place.open(), &old, &new);
+    let releases = args.releases.iter().map(read).collect::<Result<_, _>>()?;
     let reason = if args.compromised { RotationReason::Compromised } else { RotationReason::Planned };
     Ok(Made(rotate::plan(&old, &new, reason, releases)?))
 }

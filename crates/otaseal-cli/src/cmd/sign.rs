@@ -4,7 +4,7 @@ use super::KeyInfo;
 use crate::batch::{self, BatchArgs, OneOrMany, Summary};
 use crate::cmd::device::DeviceArgs;
 use crate::error::Failure;
-use crate::io::{Content, Place, Sink, check_places};
+use crate::io::{Content, Place, Sink, check_places, refuse_std};
 use crate::ledger::{self, Entered};
 use crate::policy::{self, ForceArgs, PolicyArgs};
 use crate::report::{Outcome, Reporter};
@@ -154,7 +154,7 @@ fn one(args: &Sign, chosen: &Chosen, output: &Place, reporter: &Reporter) -> Res
     outputs.extend(args.legacy.as_ref().map(|legacy| (Scheme::Legacy, legacy)));
     let key = args.signer.key(chosen)?;
     let read = args.signer.inputs(&key).into_iter().chain(args.policy.inputs(chosen));
-    let read: Vec<_> = read.chain([input.clone()]).collect();
+    let read: Vec<_> = read.chain([input.clone()]).chain(args.device.running().cloned()).collect();
     let places: Vec<_> = outputs.iter().map(|(_, place)| *place).collect();
     check_places(&read.iter().collect::<Vec<_>>(), &places)?;
     let policy = args.policy(chosen, &key, input.path())?;
@@ -165,9 +165,10 @@ fn one(args: &Sign, chosen: &Chosen, output: &Place, reporter: &Reporter) -> Res
 }
 
 fn many(args: &Sign, chosen: &Chosen, directory: &Path, reporter: &Reporter) -> Result<Summary, Failure> {
+    refuse_std(directory, "many signed images need a directory")?;
     let key = args.signer.key(chosen)?;
     let read = args.signer.inputs(&key).into_iter().chain(args.policy.inputs(chosen));
-    let read: Vec<_> = read.collect();
+    let read: Vec<_> = read.chain(args.device.running().cloned()).collect();
     let streams: Vec<_> = read.iter().chain(args.batch.list()).collect();
     check_places(&streams, &[])?;
     let inputs = args.batch.inputs(&args.inputs)?;

@@ -3,7 +3,7 @@
 use super::KeyInfo;
 use super::sign::{self, Signed};
 use crate::error::Failure;
-use crate::io::{Place, check_places};
+use crate::io::{Content, Place, Sink, check_places};
 use crate::passphrase::PassphraseArgs;
 use crate::policy::PolicyArgs;
 use crate::report::Outcome;
@@ -16,7 +16,7 @@ use otaseal::project::settings::Command;
 use otaseal::sign::Scheme;
 use serde::Serialize;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Replace the Arduino cores' tools/signing.py
 ///
@@ -31,13 +31,13 @@ pub(crate) struct SigningPy {
     mode: Mode,
     /// sign: the unsigned image
     #[arg(long, short, value_name = "FILE", required_if_eq("mode", "sign"))]
-    bin: Option<PathBuf>,
+    bin: Option<Place>,
     /// sign: the signed image; header: the C header
     #[arg(long, short, value_name = "FILE")]
-    out: PathBuf,
+    out: Place,
     /// sign: also write an image with a legacy signature, for esp8266 core 2.5.0 to 2.5.2
     #[arg(long, short, value_name = "FILE")]
-    legacy: Option<PathBuf>,
+    legacy: Option<Place>,
     /// header: the public key; sign: the public key, if a command signs
     #[arg(long, short, value_name = "FILE")]
     publickey: Option<PathBuf>,
@@ -76,11 +76,18 @@ pub(crate) enum Done {
 #[derive(Debug, Serialize)]
 pub(crate) struct Header {
     key: KeyInfo,
-    header: PathBuf,
+    header: String,
     changed: bool,
 }
 
 impl Outcome for Done {
+    fn stdout_is_taken(&self) -> bool {
+        match self {
+            Self::Header(header) => header.header == "-",
+            Self::Signed(signed) => signed.stdout_is_taken(),
+        }
+    }
+
     fn warnings(&self) -> Vec<String> {
         match self {
             Self::Header(header) => header.key.warning().into_iter().collect(),
@@ -94,7 +101,7 @@ impl fmt::Display for Done {
         match self {
             Self::Header(Header { key, header, changed }) => {
                 let verb = if *changed { "wrote  " } else { "current" };
-                writeln!(f, "{verb}  {}", header.display())?;
+                writeln!(f, "{verb}  {header}")?;
                 writeln!(f, "key id   {key}")
             }
             Self::Signed(signed) => signed.fmt(f),
@@ -121,35 +128,36 @@ pub(crate) fn run(args: &SigningPy) -> Result<BySettings<Done>, Failure> {
     Ok(chosen.report(done))
 }
 
-fn sign(args: &SigningPy, chosen: &Chosen, image: &Path) -> Result<Signed, Failure> {
+fn sign(args: &SigningPy, chosen: &Chosen, image: &Place) -> Result<Signed, Failure> {
     let key = chosen.signing_key(None)?;
-    let out = Place::from(&*args.out);
-    let legacy = args.legacy.as_deref().map(Place::from);
-    let mut outputs = vec![(Scheme::Pkcs1v15Sha256, &out)];
-    outputs.extend(legacy.as_ref().map(|legacy| (Scheme::Legacy, legacy)));
-    let image = Place::from(image);
+    let mut outputs = vec![(Scheme::Pkcs1v15Sha256, &args.out)];
+    outputs.extend(args.legacy.as_ref().map(|legacy| (Scheme::Legacy, legacy)));
     let places: Vec<_> = outputs.iter().map(|(_, place)| *place).collect();
     let read = args.passphrase.input().into_iter().chain(args.policy.inputs(chosen));
     let read: Vec<_> = read.chain(key.source.place().map(Place::from)).collect();
-    check_places(&[&image].into_iter().chain(&read).collect::<Vec<_>>(), &places)?;
+    check_places(&[image].into_iter().chain(&read).collect::<Vec<_>>(), &places)?;
     let policy = args.policy.policy(&chosen.settings, Some(&key), image.path())?;
     let signer = signer::open(&key.source, &args.passphrase)?;
     let gate = policy.open(Some(&*signer))?;
-    sign::sign(&image, &outputs, &gate, &*signer, policy.ledger.as_ref())
+    sign::sign(image, &outputs, &gate, &*signer, policy.ledger.as_ref())
 }
 
 /// Writes the header. A key that is missing, private or broken is an error. The script would write `ARDUINO_SIGNING 0`
 /// or the private key itself into the firmware.
-fn header(chosen: &Chosen, out: &Path) -> Result<Header, Failure> {
-    let place = chosen.public_key();
+fn header(chosen: &Chosen, out: &Place) -> Result<Header, Failure> {
+    let place = chosen.public_key()?;
     let read: Vec<_> = [place.clone()].into_iter().chain(chosen.input()).collect();
-    check_places(&read.iter().collect::<Vec<_>>(), &[&Place::from(out)])?;
+    check_places(&read.iter().collect::<Vec<_>>(), &[out])?;
     let key = place.public_key()?;
+    let text = emit::c_header(&key, &emit::arduino_array());
+    let Some(path) = out.path() else {
+        Sink::create(out, Content::Text)?.put(text.as_bytes())?;
+        return Ok(Header { key: KeyInfo::of(&key), header: out.name(), changed: true });
+    };
     // When Arduino runs this hook, the core's build directory may not exist yet.
-    if let Some(parent) = out.parent() {
+    if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(|error| Failure::write(parent, &error))?;
     }
-    let text = emit::c_header(&key, &emit::arduino_array());
-    let written = emit::place(out, &text, emit::Mode::Write, "")?;
-    Ok(Header { key: KeyInfo::of(&key), header: out.into(), changed: written == Written::Changed })
+    let written = emit::place(path, &text, emit::Mode::Write, "")?;
+    Ok(Header { key: KeyInfo::of(&key), header: out.name(), changed: written == Written::Changed })
 }

@@ -9,6 +9,7 @@ use crate::settings::{BySettings, HasSettings, SettingArgs};
 use clap::Args;
 use otaseal::device::{PayloadKind, Reject};
 use otaseal::format::elf::DEFAULT_MAX_GAP;
+use otaseal::format::input::Input;
 use otaseal::format::layers::MAX_IMAGE;
 use otaseal::key::PublicKey;
 use otaseal::package::firmware::Firmware;
@@ -21,7 +22,6 @@ use serde::Serialize;
 use std::fmt;
 use std::fs::File;
 use std::io::{Read, Seek};
-use std::path::{Path, PathBuf};
 
 /// Judge a signed image as the device does
 ///
@@ -46,7 +46,7 @@ pub(crate) struct Verify {
     legacy: bool,
     /// Also reject an image that was not made from this build; only the flash mode may differ
     #[arg(long, value_name = "BUILD")]
-    of: Option<PathBuf>,
+    of: Option<Place>,
     #[command(flatten)]
     device: AsDevice,
     #[command(flatten)]
@@ -215,9 +215,10 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<BySettings<Verif
     if default {
         chosen.require_key("--key")?;
     }
-    let keys = if default { vec![chosen.public_key()] } else { args.key.clone() };
-    let inputs: Vec<_> = keys.iter().chain([&args.image]).collect();
-    check_places(&inputs, &[])?;
+    let keys = if default { vec![chosen.public_key()?] } else { args.key.clone() };
+    let config = chosen.input();
+    let others = [&args.of, &config].into_iter().flatten().chain(args.device.facts.running());
+    check_places(&keys.iter().chain([&args.image]).chain(others).collect::<Vec<_>>(), &[])?;
     let keys = keys.iter().map(Place::public_key).collect::<Result<Vec<_>, _>>()?;
     if let Some(profile) = args.device.profile {
         let judged = verify_as::run(
@@ -239,7 +240,7 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<BySettings<Verif
     let (mut warnings, mut build) = (Vec::new(), None);
     if let Verdict::Accepted { key, .. } = &verdict {
         warnings.extend(key.warning());
-        build = args.of.as_ref().map(|path| compare(&mut image, &args.image, path, max_gap)).transpose()?;
+        build = args.of.as_ref().map(|build| of(&mut image, &args.image, build, max_gap)).transpose()?;
         if args.of.is_none() {
             warnings.extend(stale(&mut image, &args.image, max_gap));
         }
@@ -249,16 +250,29 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<BySettings<Verif
     Ok(chosen.report(Verified::Here(Judged { image, scheme, verdict, build, warnings })))
 }
 
-fn compare(image: &mut File, place: &Place, path: &Path, max_gap: usize) -> Result<Build, Failure> {
-    let build = Firmware::load_as(path, max_gap, kind_of(path)?)?;
+/// Compares the image with the build that the user named.
+fn of(image: &mut File, place: &Place, build: &Place, max_gap: usize) -> Result<Build, Failure> {
+    compare(image, place, build, build.read(MAX_IMAGE)?, max_gap)
+}
+
+/// Compares the image with a build. A filesystem image is compared as one: this command refuses no kind.
+fn compare(
+    image: &mut File,
+    place: &Place,
+    build: &Place,
+    bytes: Vec<u8>,
+    max_gap: usize,
+) -> Result<Build, Failure> {
+    let content = Content::of(&bytes);
+    let firmware = Firmware::from_bytes_as(&build.to_string(), bytes, max_gap, content)?;
     let mut bytes = Vec::new();
     let limit = MAX_IMAGE as u64 + 4096;
     let read = image.rewind().and_then(|()| image.by_ref().take(limit).read_to_end(&mut bytes));
     read.map_err(|error| Failure::read(place, &error))?;
-    let origin = guard::build_match(&bytes, build.bytes()).map_err(|error| {
+    let origin = guard::build_match(&bytes, firmware.bytes()).map_err(|error| {
         Failure::new(format_args!("{place}: {error}"), "compress the build again with `otaseal compress`")
     })?;
-    Ok(Build { file: path.display().to_string(), origin })
+    Ok(Build { file: build.name(), origin })
 }
 
 /// Returns a warning if the build beside the image is not the build that it was made from: upload scripts would send
@@ -268,18 +282,13 @@ fn stale(image: &mut File, place: &Place, max_gap: usize) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     let name = name.strip_suffix(".signed").or_else(|| name.strip_suffix(".legacy_sig"))?;
     let build = path.with_file_name(name.strip_suffix(".gz").unwrap_or(name));
-    if !build.is_file() {
-        return None;
-    }
-    let Build { file, origin: BuildMatch::Other } = compare(image, place, &build, max_gap).ok()? else {
+    let bytes = Input::found(&build).ok()?.read(MAX_IMAGE).ok()?;
+    let build = Place::from(&*build);
+    let Build { file, origin: BuildMatch::Other } = compare(image, place, &build, bytes, max_gap).ok()?
+    else {
         return None;
     };
     Some(format!("{place} was not made from {file} beside it: one of them is old"))
-}
-
-/// Returns the kind of the file. A filesystem image is compared as one: this command refuses no kind.
-fn kind_of(path: &Path) -> Result<Content, Failure> {
-    Ok(Content::of(&Place::from(path).read(MAX_IMAGE)?))
 }
 
 /// Accepts the image if one of the keys accepts it. Otherwise it returns the rejection of the key that passed the most

@@ -26,7 +26,7 @@ pub(crate) struct AsDevice {
     #[arg(long, value_name = "KIND", requires = "profile")]
     as_kind: Option<Content>,
     #[command(flatten)]
-    facts: DeviceArgs,
+    pub(super) facts: DeviceArgs,
 }
 
 #[derive(Debug, Serialize)]

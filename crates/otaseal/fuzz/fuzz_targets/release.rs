@@ -5,6 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use otaseal::Package;
 use otaseal::format::digest::sha256;
+use otaseal::format::input::Input;
 use otaseal::key::{PrivateKey, PublicKey};
 use otaseal::ledger::{Ledger, Origin};
 use otaseal::package::manifest::Manifest;
@@ -44,7 +45,7 @@ fuzz_target!(|data: &[u8]| {
     let directory = tempfile::tempdir().expect("a directory");
     let at = |name: &str| directory.path().join(name);
     fs::write(at("manifest.json"), data).expect("written");
-    if let Ok(release) = rotate::read(&at("manifest.json"), KEY.public(), &OTHER) {
+    if let Ok(release) = rotate::read(&at("manifest.json"), Input::found(&at("manifest.json")), KEY.public(), &OTHER) {
         let plan = rotate::plan(KEY.public(), &OTHER, RotationReason::Compromised, vec![release])
             .expect("the new key is fit");
         assert_eq!(plan.groups.len(), 1);

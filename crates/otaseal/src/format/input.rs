@@ -177,6 +177,25 @@ pub(crate) fn regular(found: &Metadata) -> io::Result<()> {
     }
 }
 
+/// Returns what tells a pipe or a socket from every other, or `None` for any other file. Two names can lead to one
+/// stream, and it can be read only once. `None` as the path is standard input.
+#[cfg(unix)]
+pub fn stream(path: Option<&Path>) -> Option<(u64, u64)> {
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
+    let metadata = match path {
+        Some(path) => std::fs::metadata(path).ok()?,
+        None => stdin().ok()?.metadata().ok()?,
+    };
+    let kind = metadata.file_type();
+    (kind.is_fifo() || kind.is_socket()).then(|| (metadata.dev(), metadata.ino()))
+}
+
+/// Other systems do not tell streams apart.
+#[cfg(not(unix))]
+pub fn stream(_: Option<&Path>) -> Option<(u64, u64)> {
+    None
+}
+
 /// Names a file that is neither regular nor a directory.
 fn special(kind: FileType) -> &'static str {
     #[cfg(unix)]

@@ -6,8 +6,8 @@ use otaseal_device::layout;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
-/// Largest image that otaseal holds in memory, in bytes: four times the largest flash of these devices. Signing,
-/// verifying and hashing work on streams and have no such limit.
+/// Largest image that otaseal holds in memory, in bytes: four times the largest flash of these devices. A file to sign,
+/// to verify or to hash is not held in memory and has no such limit.
 pub const MAX_IMAGE: usize = 64 << 20;
 
 /// Says how a payload is stored.

@@ -17,6 +17,8 @@ const START: &[u8] = b"{\"seq\":";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Appended {
+    /// Number of the first new line. The last one is the end of the ledger.
+    pub first: u64,
     /// The new end of the ledger.
     pub head: Head,
     /// An unfinished line that was moved aside.
@@ -81,9 +83,9 @@ impl Ledger {
         let (mut head, mut text) = (tail.head, String::new());
         let mut appended = Vec::with_capacity(all.len());
         for entries in all {
-            let recovered = recovered.take();
+            let (first, recovered) = (head.records + 1, recovered.take());
             head = self.lines(head, entries, recovered.clone(), &mut text);
-            appended.push(Appended { head, recovered });
+            appended.push(Appended { first, head, recovered });
         }
         let written = file
             .seek(SeekFrom::Start(tail.whole))

@@ -121,6 +121,7 @@ mod tests {
     /// Marks each result with the number of the thread's entries: the n-th thread has n.
     fn appended(entries: &[Vec<Entry>]) -> Vec<Appended> {
         let one = |entries: &Vec<Entry>| Appended {
+            first: 1,
             head: Head { records: entries.len() as u64, sha256: Sha256Digest([0; 32]) },
             recovered: None,
         };

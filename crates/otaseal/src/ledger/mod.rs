@@ -254,15 +254,10 @@ impl Ledger {
     /// # Errors
     /// The errors of [`walk`].
     pub fn verify_once(&self) -> Result<(), LedgerError> {
-        self.group.once(|| {
-            // The writer refuses what is no regular file. Reading a pipe here would wait for ever.
-            if !self.path.is_file() {
-                return Ok(());
-            }
-            match verify(&self.path, None) {
-                Ok(_) | Err(LedgerError::Broken { what: Break::Torn, .. }) => Ok(()),
-                Err(error) => Err(error),
-            }
+        self.group.once(|| match verify(&self.path, None) {
+            Ok(_) | Err(LedgerError::Broken { what: Break::Torn, .. }) => Ok(()),
+            Err(LedgerError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
         })
     }
 }

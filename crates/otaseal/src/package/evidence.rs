@@ -31,7 +31,7 @@ pub struct Evidence {
     pub advisory: Option<Advisory>,
     /// Software bill of materials: CycloneDX or SPDX, JSON.
     pub sbom: Option<PathBuf>,
-    /// The bytes of `sbom` if the caller has read it, from a pipe for example. otaseal then does not open it.
+    /// The bytes of `sbom` if the caller has read it, as [`read_sbom_from`] does. otaseal then does not open it.
     pub sbom_bytes: Option<Arc<Vec<u8>>>,
 }
 
@@ -39,9 +39,9 @@ impl Evidence {
     /// Returns the bill of materials, if there is one.
     pub(super) fn read_sbom(&self) -> Result<Option<Arc<Vec<u8>>>, SbomError> {
         match (&self.sbom, &self.sbom_bytes) {
-            (Some(path), Some(bytes)) => check_sbom(path, bytes).map(|()| Some(Arc::clone(bytes))),
+            (_, Some(bytes)) => Ok(Some(Arc::clone(bytes))),
             (Some(path), None) => read_sbom(path).map(|bytes| Some(Arc::new(bytes))),
-            (None, _) => Ok(None),
+            (None, None) => Ok(None),
         }
     }
 }
@@ -206,23 +206,18 @@ pub enum SbomError {
 /// # Errors
 /// [`SbomError`].
 pub fn read_sbom(path: &Path) -> Result<Vec<u8>, SbomError> {
-    let read = Input::named(path).and_then(|input| input.read(MAX_SBOM));
-    let bytes = read.map_err(|source| match source.kind() {
+    read_sbom_from(path, Input::named(path))
+}
+
+/// Does the same as [`read_sbom`], for a file that the caller has opened, or could not open. Messages call it `path`.
+///
+/// # Errors
+/// [`SbomError`].
+pub fn read_sbom_from(path: &Path, input: io::Result<Input>) -> Result<Vec<u8>, SbomError> {
+    let bytes = input.and_then(|input| input.read(MAX_SBOM)).map_err(|source| match source.kind() {
         io::ErrorKind::FileTooLarge => SbomError::TooLarge(path.into()),
         _ => SbomError::Read { path: path.into(), source },
     })?;
-    check_sbom(path, &bytes)?;
-    Ok(bytes)
-}
-
-/// Checks the form of a bill of materials that the caller has read. Messages call it `path`.
-///
-/// # Errors
-/// [`SbomError::TooLarge`] and [`SbomError::Form`].
-pub fn check_sbom(path: &Path, bytes: &[u8]) -> Result<(), SbomError> {
-    if bytes.len() > MAX_SBOM {
-        return Err(SbomError::TooLarge(path.into()));
-    }
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Start {
@@ -230,9 +225,9 @@ pub fn check_sbom(path: &Path, bytes: &[u8]) -> Result<(), SbomError> {
         spdx_version: Option<String>,
     }
     let wrong = |what: String| SbomError::Form { path: path.into(), what };
-    let start: Start = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
+    let start: Start = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
     match (start.bom_format.as_deref(), start.spdx_version) {
-        (Some("CycloneDX"), _) | (_, Some(_)) => Ok(()),
+        (Some("CycloneDX"), _) | (_, Some(_)) => Ok(bytes),
         _ => Err(wrong("it has neither bomFormat nor spdxVersion".into())),
     }
 }

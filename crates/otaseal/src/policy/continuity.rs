@@ -11,6 +11,7 @@ mod scan;
 mod text;
 
 use crate::format::image::{self, Kind, uf2};
+use crate::format::input::Input;
 use crate::key::{KeyError, PublicKey};
 use crate::policy::Purpose;
 use crate::policy::guard::Content;
@@ -303,8 +304,7 @@ impl std::str::FromStr for NextKey {
             return Ok(Self::Id(KeyId(digest.0)));
         }
         let read = |source| NextKeyError::Read { path: text.into(), source };
-        let file = std::fs::File::open(text).map_err(read)?;
-        let bytes = crate::format::key_file::read(file).map_err(read)?;
+        let bytes = Input::named(text.as_ref()).and_then(Input::read_key).map_err(read)?;
         let key = PublicKey::from_bytes(&bytes);
         key.map(Self::Key).map_err(|source| NextKeyError::Key { path: text.into(), source })
     }

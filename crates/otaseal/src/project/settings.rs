@@ -174,7 +174,7 @@ impl Settings {
     }
 
     /// Reads a settings file that the caller has opened, or could not open. Messages call it `path`, and the paths in it
-    /// are relative to the directory of `path`.
+    /// are relative to the directory of `path`, or to the current directory if the input is a stream.
     ///
     /// # Errors
     /// [`SettingsError`]. [`SettingsError::Stranger`] if the file belongs to another user and names a command that

@@ -14,7 +14,7 @@ use otaseal_device::KeyId;
 use serde::Serialize;
 use std::fmt;
 
-pub use self::read::{ReadError, from_bytes, read};
+pub use self::read::{ReadError, read};
 
 /// Why the key is replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

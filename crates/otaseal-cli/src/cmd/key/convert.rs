@@ -3,9 +3,9 @@
 use super::super::KeyInfo;
 use super::{failed, protection};
 use crate::error::Failure;
-use crate::io::{Place, check_places};
+use crate::io::{Content, Place, check_places};
 use crate::passphrase::{NewPassphraseArgs, PassphraseArgs};
-use crate::report::Outcome;
+use crate::report::{self, Outcome};
 use clap::{Args, ValueEnum};
 use otaseal::format::key_file::{self, Armor};
 use otaseal::key::encryption::{self, Derivation, Encryption};
@@ -16,7 +16,7 @@ use otaseal::output::{self, Access, Overwrite, same_file};
 use serde::Serialize;
 use std::cell::RefCell;
 use std::fmt;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
 /// Write a key in another form: PKCS#8 or PKCS#1, PEM or DER, encrypted or not, or its public key alone
@@ -165,9 +165,8 @@ pub(crate) fn run(args: &Convert) -> Result<Converted, Failure> {
                     "redirect it, or give a file with -o",
                 ));
             }
-            let mut stdout = io::stdout().lock();
-            let written = stdout.write_all(&text).and_then(|()| stdout.flush());
-            written.map_err(|error| Failure::stdout(&error))?;
+            let content = if args.der { Content::Binary } else { Content::Text };
+            report::send(content, |stdout| stdout.write_all(&text))?;
         }
     }
     Ok(Converted { key: KeyInfo::of(&public), output: args.output.name(), holds, encryption })

@@ -3,11 +3,11 @@
 use super::super::KeyInfo;
 use super::{failed, protection};
 use crate::error::Failure;
-use crate::io::{Place, check_places};
+use crate::io::{Place, check_places, refuse_std};
 use crate::passphrase::{NewPassphraseArgs, PassphraseArgs};
 use crate::report::Outcome;
 use clap::Args;
-use otaseal::format::key_file;
+use otaseal::format::{input, key_file};
 use otaseal::key::PrivateKey;
 use otaseal::key::encryption::{self, Derivation, Encryption};
 use otaseal::key::form::PrivateForm;
@@ -23,7 +23,7 @@ use std::path::PathBuf;
 /// the old file in one step. If a step fails, the old file is still there.
 #[derive(Debug, Args)]
 pub(crate) struct Passwd {
-    /// The private key
+    /// The private key: a file, which otaseal replaces
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
@@ -64,7 +64,12 @@ impl fmt::Display for Changed {
 }
 
 pub(crate) fn run(args: &Passwd) -> Result<Changed, Failure> {
+    refuse_std(&args.file, "otaseal replaces this file")?;
     let place = Place::from(&*args.file);
+    input::check_regular(&args.file).map_err(|error| Failure {
+        help: "give the file of the key: otaseal replaces it".into(),
+        ..Failure::read(&place, &error)
+    })?;
     let secrets: Vec<_> = args.passphrase.input().into_iter().chain(args.new_passphrase.input()).collect();
     check_places(&secrets.iter().collect::<Vec<_>>(), &[&place])?;
     let bytes = place.key_bytes()?;

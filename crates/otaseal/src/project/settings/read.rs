@@ -21,6 +21,7 @@ pub(super) fn parse(
     input: io::Result<Input>,
     path_in_file: &[&str],
 ) -> Result<Settings, SettingsError> {
+    let is_file = input.as_ref().is_ok_and(|input| input.length().is_some());
     let read = input.and_then(text).map_err(|source| SettingsError::Read { path: path.into(), source });
     let (text, stranger) = read?;
     let file = SettingsFile { path, text: &text };
@@ -66,8 +67,9 @@ pub(super) fn parse(
     if let (Some((owner, user)), [], true) = (stranger, path_in_file, settings.signer_cmd.is_some()) {
         return Err(SettingsError::Stranger { path: path.into(), owner, user });
     }
-    // The base is absolute, because otaseal may run a command in another directory.
-    let base = path.parent().unwrap_or(Path::new(""));
+    // A stream has no directory, although `/dev/fd/63` looks as if it had. The base is absolute, because otaseal may run
+    // a command in another directory.
+    let base = path.parent().filter(|_| is_file).unwrap_or(Path::new(""));
     let base = std::path::absolute(if base.as_os_str().is_empty() { Path::new(".") } else { base })
         .map_err(|source| SettingsError::Read { path: path.into(), source })?;
     settings.rebase(&base);

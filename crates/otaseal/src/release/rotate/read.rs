@@ -50,38 +50,29 @@ pub enum ReadError {
     },
 }
 
-/// Reads a release that the user named: an image, signed or not, compressed or not, or a `manifest.json`. If a signed
-/// image stands beside its manifest, otaseal reads that image instead.
+/// Reads a release that the caller has opened, or could not open: an image, signed or not, compressed or not, or a
+/// `manifest.json`. Messages call it `path`. If a signed image stands beside a manifest in a file, otaseal reads that
+/// image instead.
 ///
 /// # Errors
 /// [`ReadError`].
-pub fn read(path: &Path, old: &PublicKey, new: &PublicKey) -> Result<ShownRelease, ReadError> {
-    let bytes = load(path, Input::named)?;
-    from_bytes(path, &bytes, old, new)
-}
-
-/// Does the same as [`read`], for bytes that the caller has read. otaseal looks beside `path` for a signed image.
-///
-/// # Errors
-/// [`ReadError`].
-pub fn from_bytes(
+pub fn read(
     path: &Path,
-    bytes: &[u8],
+    input: io::Result<Input>,
     old: &PublicKey,
     new: &PublicKey,
 ) -> Result<ShownRelease, ReadError> {
-    if bytes.len() > MAX_IMAGE {
-        return Err(ReadError::TooLarge(path.into()));
-    }
+    let is_file = input.as_ref().is_ok_and(|input| input.length().is_some());
+    let bytes = load(path, input)?;
     if bytes.first() != Some(&b'{') {
-        return image(path, path, bytes, old, new);
+        return image(path, path, &bytes, old, new);
     }
     let manifest =
-        Manifest::from_json(bytes).map_err(|source| ReadError::Manifest { path: path.into(), source })?;
+        Manifest::from_json(&bytes).map_err(|source| ReadError::Manifest { path: path.into(), source })?;
     let directory = path.parent().unwrap_or(Path::new(""));
     let mut listed = manifest.signed_files().map(|file| directory.join(file));
-    if let Some(beside) = listed.find(|file| file.is_file()) {
-        return image(path, &beside, &load(&beside, Input::found)?, old, new);
+    if let Some(beside) = listed.find(|file| is_file && file.is_file()) {
+        return image(path, &beside, &load(&beside, Input::found(&beside))?, old, new);
     }
     let carries = manifest.carries.as_ref().map(|ids| Carries::of(ids.iter().copied(), old, new));
     let signed_by = match manifest.key.id {
@@ -100,8 +91,8 @@ pub fn from_bytes(
     })
 }
 
-fn load(path: &Path, open: impl FnOnce(&Path) -> io::Result<Input>) -> Result<Vec<u8>, ReadError> {
-    open(path).and_then(|input| input.read(MAX_IMAGE)).map_err(|source| match source.kind() {
+fn load(path: &Path, input: io::Result<Input>) -> Result<Vec<u8>, ReadError> {
+    input.and_then(|input| input.read(MAX_IMAGE)).map_err(|source| match source.kind() {
         io::ErrorKind::FileTooLarge => ReadError::TooLarge(path.into()),
         _ => ReadError::Read { path: path.into(), source },
     })

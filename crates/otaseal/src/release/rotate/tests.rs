@@ -1,5 +1,6 @@
 use super::*;
 use crate::format::gzip::{Effort, gzip};
+use crate::format::input::Input;
 use crate::key::PrivateKey;
 use crate::project::advice::{Advice, Speaker};
 use crate::sign::Scheme;
@@ -41,7 +42,8 @@ impl Bench {
     }
 
     fn read(&self, name: &str) -> Result<ShownRelease, ReadError> {
-        let mut release = read(&self.dir.path().join(name), self.old.public(), self.new.public())?;
+        let path = self.dir.path().join(name);
+        let mut release = read(&path, Input::named(&path), self.old.public(), self.new.public())?;
         release.file = name.into();
         Ok(release)
     }
