@@ -20,8 +20,7 @@ pub(in crate::output) struct Temporary {
 
 impl Temporary {
     pub(in crate::output) fn create(directory: &Path, access: Access) -> io::Result<Self> {
-        #[cfg(target_os = "linux")]
-        if let Some(file) = linux::create(directory, access)? {
+        if let Some(file) = link::create(directory, access)? {
             return Ok(Self { file, linkable: true });
         }
         let steps = Steps::begin();
@@ -42,9 +41,8 @@ impl Temporary {
         target: &Path,
         access: Access,
     ) -> io::Result<()> {
-        #[cfg(target_os = "linux")]
         if self.linkable {
-            return linux::link(&self.file, target);
+            return link::name(&self.file, target);
         }
         Steps::or_begin(steps, |steps| {
             self.under_a_name(steps, target, access)?.rename_to_free(steps, target)
@@ -59,9 +57,8 @@ impl Temporary {
         access: Access,
     ) -> io::Result<()> {
         // If the name is free, the file needs no temporary name.
-        #[cfg(target_os = "linux")]
         if self.linkable {
-            match linux::link(&self.file, target) {
+            match link::name(&self.file, target) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 linked => return linked,
             }
@@ -72,9 +69,8 @@ impl Temporary {
     /// Gives the bytes a temporary name beside the target.
     fn under_a_name(&mut self, steps: &Steps, target: &Path, access: Access) -> io::Result<Name> {
         let parent = target.parent().unwrap_or(Path::new(""));
-        #[cfg(target_os = "linux")]
         if self.linkable {
-            return Ok(Name::make(steps, parent, |path| linux::link(&self.file, path))?.0);
+            return Ok(Name::make(steps, parent, |path| link::name(&self.file, path))?.0);
         }
         let (name, mut copy) = Name::make(steps, parent, |path| create_new(path, access))?;
         self.file.rewind()?;
@@ -98,7 +94,7 @@ fn mode(access: Access) -> u32 {
 }
 
 #[cfg(target_os = "linux")]
-mod linux {
+mod link {
     use super::{Access, File, OpenOptions, OpenOptionsExt, Path, io, mode};
     use rustix::fs::{AtFlags, CWD, OFlags, linkat};
     use rustix::io::Errno;
@@ -122,7 +118,7 @@ mod linux {
     }
 
     /// Gives a file a name that must be free.
-    pub(super) fn link(file: &File, path: &Path) -> io::Result<()> {
+    pub(super) fn name(file: &File, path: &Path) -> io::Result<()> {
         // linkat(2) describes this way, which needs no privilege.
         Ok(linkat(CWD, entry(file), CWD, path, AtFlags::SYMLINK_FOLLOW)?)
     }
@@ -130,5 +126,19 @@ mod linux {
     /// The open file, as /proc shows it. A sandbox may have no /proc.
     fn entry(file: &File) -> PathBuf {
         format!("/proc/self/fd/{}", file.as_raw_fd()).into()
+    }
+}
+
+/// Other systems cannot give a name to a file that has none.
+#[cfg(not(target_os = "linux"))]
+mod link {
+    use super::{Access, File, Path, io};
+
+    pub(super) fn create(_: &Path, _: Access) -> io::Result<Option<File>> {
+        Ok(None)
+    }
+
+    pub(super) fn name(_: &File, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
