@@ -10,6 +10,7 @@ mod excerpt;
 pub mod form;
 pub(crate) mod id;
 pub mod material;
+mod numbers;
 pub mod pair;
 pub mod passphrase;
 pub(crate) mod said;
@@ -22,7 +23,6 @@ use crate::format::key_file::{Bad, KeyFile, KeyFileKind};
 use crate::format::secret::SecretBytes;
 use crate::key::encryption::EncryptionError;
 use crate::key::passphrase::{NoSecrets, SecretError, Secrets};
-use memchr::memmem;
 use otaseal_device::KeyId;
 use rsa::pkcs1::{DecodeRsaPrivateKey, EncodeRsaPrivateKey, RsaPrivateKeyRef, RsaPublicKeyRef};
 use rsa::pkcs8::der::Decode;
@@ -367,12 +367,10 @@ impl PrivateKey {
     /// Finds a prime or the private exponent in these bytes, in either byte order, and returns its offset. Signing
     /// needs one of them, so bytes without them hold no usable key.
     pub(crate) fn number_in(&self, bytes: &[u8]) -> Option<usize> {
-        self.inner.primes().iter().map(AsRef::as_ref).chain([self.inner.d()]).find_map(|number| {
-            let mut number = Zeroizing::new(number.to_be_bytes_trimmed_vartime());
-            let big_endian = memmem::find(bytes, &number);
-            number.reverse();
-            big_endian.or_else(|| memmem::find(bytes, &number))
-        })
+        let numbers = self.inner.primes().iter().map(AsRef::as_ref).chain([self.inner.d()]);
+        let numbers: Vec<_> =
+            numbers.map(|number| Zeroizing::new(number.to_be_bytes_trimmed_vartime())).collect();
+        numbers::find(&numbers, bytes)
     }
 
     /// Signs a padded message (RSASSA step RSASP1) with blinding, so that the time tells nothing about the key.
