@@ -1,4 +1,4 @@
-//! Opens the files that otaseal reads. No other module opens one.
+//! Opens the files that otaseal reads. No other module of this library opens one to read it.
 //!
 //! | the file | what otaseal takes |
 //! |---|---|

@@ -4,11 +4,12 @@
 
 use super::OutputError;
 use crate::format::digest::Sha256Digest;
+use crate::format::input::Input;
 use crate::format::key_file::{self, Armor, KeyFileKind, MAX_KEY_FILE};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -124,7 +125,7 @@ pub(crate) fn is_kept(path: &Path) -> io::Result<bool> {
 /// Looks for a private key or a ledger in a regular file of this length in bytes. It reads little of a large file: no
 /// key is large, and a ledger shows in its first bytes.
 pub(super) fn kept(path: &Path, length: u64) -> io::Result<Option<Kept>> {
-    let mut file = File::open(path)?;
+    let mut file = Input::found(path)?.into_file();
     if length > MAX_KEY_FILE as u64 {
         let mut start = [0; LEDGER_START.len()];
         file.read_exact(&mut start)?;
