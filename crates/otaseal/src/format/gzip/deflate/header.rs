@@ -2,18 +2,19 @@
 
 use super::bits::BitWriter;
 use super::huffman::{MAX_BITS, MAX_PRECODE_BITS, code_lengths};
-use super::token::{DIST_SYMBOLS, Histogram, LITLEN_SYMBOLS};
+use super::token::{BLOCK_TYPE_BITS, DIST_SYMBOLS, Histogram, LITLEN_SYMBOLS};
 
-const PRECODE_SYMBOLS: usize = 19;
+/// Symbols that describe code lengths.
+pub(super) const PRECODE_SYMBOLS: usize = 19;
 /// The order in which the lengths of the code length code are sent.
 const PRECODE_ORDER: [usize; PRECODE_SYMBOLS] =
     [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 /// Repeat the last length 3 to 6 times; 3 to 10 zeros; 11 to 138 zeros.
-const REPEAT: u8 = 16;
-const ZEROS_SHORT: u8 = 17;
-const ZEROS_LONG: u8 = 18;
+pub(super) const REPEAT: u8 = 16;
+pub(super) const ZEROS_SHORT: u8 = 17;
+pub(super) const ZEROS_LONG: u8 = 18;
 /// Extra bits behind each of the three.
-const RUN_EXTRA: [u32; 3] = [2, 3, 7];
+pub(super) const RUN_EXTRA: [u32; 3] = [2, 3, 7];
 /// HLIT, HDIST and HCLEN.
 const COUNTS_BITS: u64 = 5 + 5 + 4;
 
@@ -73,6 +74,14 @@ impl Codes {
         self.data_bits(histogram) + histogram.extra_bits() + Description::quick(self).bits
     }
 
+    /// How many literals and lengths, and how many distances, the description lists.
+    pub(super) fn listed(&self) -> [usize; 2] {
+        let litlen = self.litlen.iter().rposition(|&bits| bits != 0).map_or(257, |last| last.max(256) + 1);
+        // One distance code at least, of zero bits if there are no distances.
+        let dist = self.dist.iter().rposition(|&bits| bits != 0).map_or(1, |last| last + 1);
+        [litlen, dist]
+    }
+
     /// Bits of all symbols of a block, without their extra bits.
     pub(super) fn data_bits(&self, histogram: &Histogram) -> u64 {
         let dot = |counts: &[u32], lengths: &[u8]| -> u64 {
@@ -80,6 +89,11 @@ impl Codes {
         };
         dot(&histogram.litlen, &self.litlen) + dot(&histogram.dist, &self.dist)
     }
+}
+
+/// Bits of a block with these frequencies, with the optimal code for them.
+pub(super) fn size(histogram: &Histogram) -> u64 {
+    Codes::optimal(histogram).1 + BLOCK_TYPE_BITS
 }
 
 /// Evens out stretches of counts that differ by no more than `slack` and a `share`-th (0: none) of the first,
@@ -121,14 +135,17 @@ impl Description {
     pub(super) fn shortest(codes: &Codes) -> Self {
         let mut best = Self::quick(codes);
         loop {
-            // A symbol that is not in use would have to be introduced first.
-            let price = |&bits: &u8| u32::from(if bits == 0 { MAX_PRECODE_BITS + 1 } else { bits });
-            let next = Self::at_prices(codes, &best.precode.each_ref().map(price));
+            let next = Self::at_prices(codes, &best.prices());
             if next.bits >= best.bits {
                 return best;
             }
             best = next;
         }
+    }
+
+    /// What its symbols take. One that is not in use would have to be introduced first.
+    pub(super) fn prices(&self) -> [u32; PRECODE_SYMBOLS] {
+        self.precode.map(|bits| u32::from(if bits == 0 { MAX_PRECODE_BITS + 1 } else { bits }))
     }
 
     /// About what the symbols take in most firmware.
@@ -141,10 +158,7 @@ impl Description {
     }
 
     fn at_prices(codes: &Codes, prices: &[u32; PRECODE_SYMBOLS]) -> Self {
-        let litlen_len =
-            codes.litlen.iter().rposition(|&bits| bits != 0).map_or(257, |last| last.max(256) + 1);
-        // One distance code at least, of zero bits if there are no distances.
-        let dist_len = codes.dist.iter().rposition(|&bits| bits != 0).map_or(1, |last| last + 1);
+        let [litlen_len, dist_len] = codes.listed();
         // Both sequences are one: a run may cross from the first into the second.
         let mut lengths = [0; LITLEN_SYMBOLS + DIST_SYMBOLS];
         lengths[..litlen_len].copy_from_slice(&codes.litlen[..litlen_len]);

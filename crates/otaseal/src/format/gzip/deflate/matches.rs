@@ -1,6 +1,8 @@
 //! Finds every useful match of a stretch of data, once.
 
-use super::token::{MAX_MATCH, MIN_MATCH, Token};
+use std::cmp::Reverse;
+
+use super::token::{MAX_MATCH, MIN_MATCH, Token, dist_slot};
 
 /// Farthest distance looked at. DEFLATE allows one more; the tree's ring would need twice the room for it.
 const WINDOW: usize = 32_767;
@@ -16,10 +18,15 @@ pub(super) struct Search {
     pub(super) depth: u32,
     /// A match this long ends the search at its position.
     pub(super) nice: usize,
+    /// Earlier positions visited with the same hash of three bytes.
+    pub(super) threes: u32,
+    /// Matches kept of those, each with another distance symbol. The nearest is not always the cheapest: a farther
+    /// distance may have a shorter code.
+    pub(super) distances: u32,
 }
 
-/// The matches of all positions of a stretch, each position's in order of rising length and distance: for
-/// every length the nearest one, as far as the search went.
+/// The matches of all positions of a stretch, the longest of each position first: for every length the nearest one, and
+/// some farther ones, as far as the search went.
 pub(super) struct Matches {
     /// `starts[i]..starts[i + 1]` are the matches at the stretch's position `i`.
     starts: Vec<u32>,
@@ -55,7 +62,8 @@ impl Matches {
                     _ => tokens.push(token),
                 }
             });
-            tokens[first..].reverse();
+            // Of one length the nearest comes first.
+            tokens[first..].sort_by_key(|token| (Reverse(token.len()), token.dist_slot()));
         }
         starts.push(tokens.len() as u32);
         Self { starts, tokens }
@@ -68,13 +76,15 @@ impl Matches {
 }
 
 /// A binary tree per hash of four bytes, ordered by what follows, the newest position at the root, and the last
-/// position of every three bytes. A position's path through its tree meets, for every length, the nearest match.
+/// positions of every three bytes. A position's path through its tree meets, for every length, the nearest match.
 struct Finder {
     search: Search,
     heads: Vec<u32>,
     /// Lesser and greater child of the position at each place of the ring.
     children: Vec<[u32; 2]>,
+    /// The last position of each hash of three bytes, and the position before each, by its place in the ring.
     threes: Vec<u32>,
+    before: Vec<u32>,
 }
 
 impl Finder {
@@ -84,6 +94,7 @@ impl Finder {
             heads: vec![NONE; 1 << HASH_BITS],
             children: vec![[NONE; 2]; RING],
             threes: vec![NONE; 1 << HASH_BITS],
+            before: vec![NONE; RING],
         }
     }
 
@@ -98,11 +109,24 @@ impl Finder {
         let oldest = (pos + 1).saturating_sub(WINDOW).max(1) as u32;
         let mut best = MIN_MATCH - 1;
 
-        let three = &mut self.threes[hash(word & 0x00ff_ffff)];
-        let node = std::mem::replace(three, label);
-        if node >= oldest && data[node as usize - 1..][..3] == here[..3] {
-            best = 3;
-            report(3, (label - node) as usize);
+        // Without the chain, a hash of other three bytes would hide a match of three bytes. Such matches are many in
+        // machine code.
+        let mut node = std::mem::replace(&mut self.threes[hash(word & 0x00ff_ffff)], label);
+        self.before[pos % RING] = node;
+        let (mut tries, mut distances, mut slot) = (self.search.threes, self.search.distances, None);
+        while node >= oldest && tries > 0 && distances > 0 {
+            let there = &data[node as usize - 1..][..here.len()];
+            let dist = label - node;
+            if there[..3] == here[..3] && slot != Some(dist_slot(dist - 1)) {
+                best = 3;
+                slot = Some(dist_slot(dist - 1));
+                distances -= 1;
+                // The tree finds the nearest of every greater length.
+                let len = if self.search.distances == 1 { 3 } else { common(here, there, 3) };
+                report(len, dist as usize);
+            }
+            node = self.before[(node as usize - 1) % RING];
+            tries -= 1;
         }
 
         let mut node = std::mem::replace(&mut self.heads[hash(word)], label);
@@ -164,4 +188,36 @@ fn common(a: &[u8], b: &[u8], known: usize) -> usize {
         (a, b, len) = (rest_a, rest_b, len + 8);
     }
     len + a.iter().zip(b).take_while(|(x, y)| x == y).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Other positions with the same hash must not hide a match. In noise most matches have three bytes.
+    #[test]
+    fn every_repeated_triple_has_a_match() {
+        let mut state = 1u64;
+        let noise: Vec<u8> = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as u8
+        })
+        .take(30_000)
+        .collect();
+        for distances in [1, 4] {
+            let search = Search { depth: 24, nice: 128, threes: 16, distances };
+            let matches = Matches::find(&noise, 0, noise.len(), search);
+            let mut seen = std::collections::HashMap::new();
+            let mut repeated = 0;
+            // The finder looks at four bytes at once, so the last three positions have no match.
+            for pos in 0..noise.len() - 3 {
+                if let Some(before) = seen.insert(&noise[pos..pos + 3], pos) {
+                    repeated += 1;
+                    let nearest = matches.at(pos).iter().map(|token| token.dist_less_one()).min();
+                    assert_eq!(nearest, Some((pos - before) as u32 - 1), "{pos}");
+                }
+            }
+            assert!(repeated > 10, "{repeated}");
+        }
+    }
 }

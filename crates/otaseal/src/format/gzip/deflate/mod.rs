@@ -1,14 +1,16 @@
 //! Compresses with DEFLATE (RFC 1951), as small as a search can make it.
 //!
-//! The data are taken in stretches. Of each, all matches are found once ([`matches`]). Then, in turn: the data are
-//! parsed into literals and copies at least cost ([`parse`]), by prices that the frequencies of the last parse
-//! give ([`price`]); and the parse is cut into blocks ([`split`]), each with codes of its own ([`header`],
-//! [`huffman`]). What was found smallest is written ([`writer`]).
+//! It takes the data in stretches. For each stretch it finds all matches once ([`matches`]). Then it parses the data into
+//! literals and copies at least cost ([`parse`]). The prices come from the frequencies of the last parse ([`price`]). It
+//! cuts the parse into blocks ([`split`]). The thorough plan tries each cut with new parses of both sides ([`block`]). At
+//! last it fits the codes of each block to its data and to their own description ([`fit`], [`header`], [`huffman`]), and
+//! writes the blocks ([`writer`]).
 //!
 //! Nothing here depends on floating point, on time, on the number of threads or on the machine's word.
 
 mod bits;
 mod block;
+mod fit;
 mod header;
 mod huffman;
 mod log;
@@ -24,54 +26,38 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use bits::BitWriter;
-use block::{Block, Passes};
+use block::{Block, CREDIT, QUICK_PASSES};
 use matches::{Matches, Search};
 use parse::Parser;
 use price::Prices;
-use split::Grain;
 use token::Token;
 use writer::Form;
 
-/// Data worked on at once, to bound the memory: matches, prefix sums and parses of this many bytes.
+/// Data worked on at once. It bounds the memory: matches and parses of this many bytes.
 const STRETCH: usize = 1 << 20;
 
-/// Stretches shorter than this are tried more often.
-const SMALL: usize = 1 << 18;
-/// What is a small image to a [`Plan`], in tokens of its first parse.
-const FEW_TOKENS: usize = 1 << 13;
+/// Up to this length the default plan fits the codes too. It takes a millisecond, and matters most there.
+const SMALL: usize = 1 << 15;
 
 /// How much is tried.
 #[derive(Clone, Copy)]
 pub(crate) struct Plan {
     search: Search,
-    grain: Grain,
-    /// The grain's chunk where there are fewer than [`FEW_TOKENS`] tokens, and in other stretches shorter than
-    /// [`SMALL`]: fewer places to choose from.
-    chunk_of_few: usize,
-    chunk_of_small: usize,
-    /// What is done between two rounds of splitting, in order, and after the last.
-    rounds: &'static [Passes],
+    /// The least distance, in tokens, by which an end of a block is moved at first.
+    finest: usize,
+    /// Whether cuts are tried with new parses, and the codes fitted.
+    thorough: bool,
 }
 
 /// About the time of `gzip -9`.
-pub(crate) const DEFAULT: Plan = Plan {
-    search: Search { depth: 24, nice: 128 },
-    grain: Grain { chunk: 512, patience: 300, finest: 64 },
-    chunk_of_few: 512,
-    chunk_of_small: 512,
-    rounds: &[Passes { most: 2, shake: 0 }],
-};
+pub(crate) const DEFAULT: Plan =
+    Plan { search: Search { depth: 24, nice: 128, threes: 8, distances: 1 }, finest: 64, thorough: false };
 
 /// Until little more is gained, in less than half the time of `zopfli --i15`.
-pub(crate) const MAX: Plan = Plan {
-    search: Search { depth: 2000, nice: 258 },
-    grain: Grain { chunk: 96, patience: 450, finest: 1 },
-    chunk_of_few: 32,
-    chunk_of_small: 64,
-    rounds: &[Passes { most: 4, shake: 0 }, Passes { most: 40, shake: 20 }],
-};
+pub(crate) const MAX: Plan =
+    Plan { search: Search { depth: 2000, nice: 258, threes: 48, distances: 4 }, finest: 16, thorough: true };
 
-/// Compresses `data` into a DEFLATE stream with up to `threads` threads, whose number does not change the bytes.
+/// Compresses `data` into a DEFLATE stream with up to `threads` threads. Their number does not change the bytes.
 pub(crate) fn deflate(data: &[u8], plan: &Plan, threads: NonZero<usize>) -> Vec<u8> {
     let mut out = BitWriter::default();
     let mut start = 0;
@@ -79,9 +65,7 @@ pub(crate) fn deflate(data: &[u8], plan: &Plan, threads: NonZero<usize>) -> Vec<
         let end = data.len().min(start + STRETCH);
         let blocks = search(data, start, end, plan, threads);
         let mut forms: Vec<(&Block, Form)> = blocks.iter().map(|block| (block, Form::Fixed)).collect();
-        in_parallel(&mut forms, threads, |(block, form)| {
-            *form = Form::smallest(&block.histogram, block.range.len());
-        });
+        in_parallel(&mut forms, threads, |(block, form)| *form = Form::smallest(block));
         for (i, (block, form)) in forms.iter().enumerate() {
             let last = end == data.len() && i + 1 == forms.len();
             let raw = &data[start..end][block.range.clone()];
@@ -100,42 +84,69 @@ fn search(data: &[u8], start: usize, end: usize, plan: &Plan, threads: NonZero<u
     let stretch = &data[start..end];
     let mut tokens = Vec::new();
     Parser::default().parse(stretch, &matches, 0..stretch.len(), &Prices::guess(stretch), &mut tokens);
-    let mut known = Vec::new();
-    let mut best: Option<(u64, Vec<Block>)> = None;
-    let mut grain = plan.grain;
-    if tokens.len() < FEW_TOKENS {
-        grain.chunk = plan.chunk_of_few;
-    } else if stretch.len() < SMALL {
-        grain.chunk = plan.chunk_of_small;
+    let mut blocks = cut(&tokens, &split::split(&tokens, plan.finest));
+    if plan.thorough {
+        in_parallel(&mut blocks, threads, |block| block.improve(stretch, &matches, QUICK_PASSES));
+        return rework(blocks, stretch, &matches, threads);
     }
-    for &passes in plan.rounds {
-        let mut blocks = cut(&tokens, &split::split(&tokens, grain, &known));
-        // Little data can have many passes, and needs them more.
-        let most = passes.most * (SMALL / stretch.len().max(1)).clamp(1, 4) as u32;
-        let passes = Passes { most: if passes.shake == 0 { passes.most } else { most }, ..passes };
-        in_parallel(&mut blocks, threads, |block| block.improve(stretch, &matches, passes));
-        tokens.clear();
-        known.clear();
-        for block in &blocks {
-            tokens.extend_from_slice(&block.tokens);
-            known.push(tokens.len());
+    in_parallel(&mut blocks, threads, |block| {
+        block.improve(stretch, &matches, 1);
+        if stretch.len() <= SMALL {
+            block.improve(stretch, &matches, 2);
+            block.finish(stretch, &matches);
         }
-        let bits = blocks.iter().map(|block| block.bits).sum();
-        if best.as_ref().is_none_or(|best| bits < best.0) {
-            best = Some((bits, blocks));
+    });
+    blocks
+}
+
+/// Moves, adds and takes away ends of blocks, then fits the codes of all.
+fn rework(mut blocks: Vec<Block>, stretch: &[u8], matches: &Matches, threads: NonZero<usize>) -> Vec<Block> {
+    let mut pieces: Vec<Vec<Block>> = blocks.into_iter().map(|block| vec![block]).collect();
+    in_parallel(&mut pieces, threads, |pieces| {
+        *pieces = std::mem::take(pieces)
+            .into_iter()
+            .flat_map(|block| block.pieces(stretch, matches, CREDIT))
+            .collect();
+    });
+    blocks = pieces.into_iter().flatten().collect();
+    let mut tokens = Vec::new();
+    let mut ends = Vec::new();
+    for block in &blocks {
+        tokens.extend_from_slice(&block.tokens);
+        ends.push(tokens.len());
+    }
+    split::settle(&tokens, &mut ends, 1);
+    blocks = cut(&tokens, &ends);
+    in_parallel(&mut blocks, threads, |block| {
+        block.improve(stretch, matches, QUICK_PASSES);
+        block.finish(stretch, matches);
+    });
+    merge(&mut blocks, stretch, matches);
+    blocks
+}
+
+/// Merges neighbours that are smaller as one block.
+fn merge(blocks: &mut Vec<Block>, stretch: &[u8], matches: &Matches) {
+    let mut i = 0;
+    while let [block, next, ..] = &blocks[i..] {
+        match block.merged(next, stretch, matches) {
+            Some(both) => {
+                blocks[i] = both;
+                blocks.remove(i + 1);
+                i = i.saturating_sub(1);
+            }
+            None => i += 1,
         }
     }
-    best.map(|best| best.1).unwrap_or_default()
 }
 
 /// Blocks of `tokens` that end at the given indices.
 fn cut(tokens: &[Token], ends: &[usize]) -> Vec<Block> {
     let (mut from, mut pos) = (0, 0);
     let block = |&end: &usize| {
-        let tokens = tokens[from..end].to_vec();
-        let len = tokens.iter().map(|token| token.span()).sum::<usize>();
-        (from, pos) = (end, pos + len);
-        Block::new(pos - len..pos, tokens)
+        let block = Block::new(pos, tokens[from..end].to_vec());
+        (from, pos) = (end, block.range.end);
+        block
     };
     ends.iter().map(block).collect()
 }

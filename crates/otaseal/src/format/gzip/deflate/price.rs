@@ -1,5 +1,7 @@
 //! Estimates the cost in bits of every choice of the parse.
 
+use super::header::Codes;
+use super::huffman::MAX_BITS;
 use super::log::{FRACTION, log2};
 use super::token::{
     DIST_SYMBOLS, Histogram, LENGTH_EXTRA, LENGTH_SLOT, LITLEN_SYMBOLS, MAX_MATCH, MIN_MATCH, dist_extra,
@@ -43,6 +45,25 @@ impl Prices {
         by_frequency(&histogram.litlen, &mut litlen);
         by_frequency(&histogram.dist, &mut dist);
         Self::of_symbols(&litlen, &dist)
+    }
+
+    /// By the codes themselves. A symbol without a code gets about what a rare one takes.
+    pub(super) fn of_codes(codes: &Codes) -> Self {
+        let price = |bits: u8| u32::from(if bits == 0 { MAX_BITS } else { bits }) * BIT;
+        Self::of_symbols(&codes.litlen.map(price), &codes.dist.map(price))
+    }
+
+    /// Halfway between these prices and others.
+    pub(super) fn between(mut self, other: &Self) -> Self {
+        let halfway = |ours: &mut [u32], theirs: &[u32]| {
+            for (ours, theirs) in ours.iter_mut().zip(theirs) {
+                *ours = (*ours + theirs) / 2;
+            }
+        };
+        halfway(&mut self.literal, &other.literal);
+        halfway(&mut self.length, &other.length);
+        halfway(&mut self.dist, &other.dist);
+        self
     }
 
     fn of_symbols(litlen: &[u32; LITLEN_SYMBOLS], dist: &[u32; DIST_SYMBOLS]) -> Self {

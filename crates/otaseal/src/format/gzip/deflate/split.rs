@@ -3,41 +3,34 @@
 //! In three steps, each finer than the one before: all multiples of a chunk by an estimate, those found by their
 //! true size, then each end token by token.
 
-use super::block::size;
+use super::header::size;
 use super::log::{FRACTION, log2};
 use super::token::{DIST_SYMBOLS, Histogram, LITLEN_SYMBOLS, Token};
 
 /// Literals and lengths, then distances, in one array.
 const SYMBOLS: usize = LITLEN_SYMBOLS + DIST_SYMBOLS;
-/// How finely ends are looked for.
-#[derive(Clone, Copy)]
-pub(super) struct Grain {
-    /// Tokens between two places that are tried first.
-    pub(super) chunk: usize,
-    /// A start that is this many bits behind the best at one place is given up for all later ones. Splitting a
-    /// block never costs more than one more header, so a start that is a header and more behind will not come back.
-    pub(super) patience: u64,
-    /// The least distance, in tokens, by which an end is moved when it is settled.
-    pub(super) finest: usize,
-}
+/// Tokens between two places that are tried first.
+const CHUNK: usize = 512;
+/// A start that is this many bits behind the best at one place is given up for all later ones. Splitting a block never
+/// costs more than one more header, so a start that is a header and more behind will not come back.
+const PATIENCE: u64 = 300;
 
 /// Chooses the ends of blocks for `tokens`: indices into them, rising, the last being `tokens.len()`.
 ///
-/// Looks at every `grain.chunk`-th token, and at `known` ends.
-pub(super) fn split(tokens: &[Token], grain: Grain, known: &[usize]) -> Vec<usize> {
-    let mut candidates = candidates(tokens, grain);
-    candidates.extend_from_slice(known);
-    candidates.push(tokens.len());
-    candidates.sort_unstable();
-    candidates.dedup();
-    let mut ends = select(tokens, &candidates, grain.patience);
-    settle(tokens, &mut ends, grain);
+/// Looks at every [`CHUNK`]-th token, then moves each end by `finest` tokens at least.
+pub(super) fn split(tokens: &[Token], finest: usize) -> Vec<usize> {
+    let mut places = candidates(tokens);
+    places.push(tokens.len());
+    places.sort_unstable();
+    places.dedup();
+    let mut ends = select(tokens, &places);
+    settle(tokens, &mut ends, finest);
     ends
 }
 
-/// Ends among all multiples of `chunk` that make the estimated size least, for several estimates of what a block
+/// Ends among all multiples of [`CHUNK`] that make the estimated size least, for several estimates of what a block
 /// costs beyond its data.
-fn candidates(tokens: &[Token], Grain { chunk, patience, .. }: Grain) -> Vec<usize> {
+fn candidates(tokens: &[Token]) -> Vec<usize> {
     // Bits added to the estimate of each block. It errs by about a hundred either way.
     const BIASES: [u64; 4] = [120, 180, 60, 0];
     #[derive(Clone, Copy)]
@@ -45,7 +38,7 @@ fn candidates(tokens: &[Token], Grain { chunk, patience, .. }: Grain) -> Vec<usi
         bits: u64,
         start: usize,
     }
-    let sums = prefix_sums(tokens, chunk);
+    let sums = prefix_sums(tokens);
     // For each chunk's end and bias: the least size of everything up to there, and where its last block starts.
     let mut best = vec![[Best { bits: u64::MAX, start: 0 }; BIASES.len()]; sums.len()];
     best[0] = [Best { bits: 0, start: 0 }; BIASES.len()];
@@ -62,14 +55,14 @@ fn candidates(tokens: &[Token], Grain { chunk, patience, .. }: Grain) -> Vec<usi
                 }
             }
         }
-        let hopeless = best[end][0].bits + patience;
+        let hopeless = best[end][0].bits + PATIENCE;
         live.retain(|&(_, bits)| bits < hopeless);
     }
     let mut ends = Vec::new();
     for bias in 0..BIASES.len() {
         let mut end = sums.len() - 1;
         while let Some(last) = best.get(end).filter(|_| end > 0) {
-            ends.push((end * chunk).min(tokens.len()));
+            ends.push((end * CHUNK).min(tokens.len()));
             end = last[bias].start;
         }
     }
@@ -77,7 +70,7 @@ fn candidates(tokens: &[Token], Grain { chunk, patience, .. }: Grain) -> Vec<usi
 }
 
 /// The best of all ways to end blocks at some of `candidates`, by the true sizes.
-fn select(tokens: &[Token], candidates: &[usize], patience: u64) -> Vec<usize> {
+fn select(tokens: &[Token], candidates: &[usize]) -> Vec<usize> {
     /// A block that may still grow.
     struct Live {
         /// Number of candidates before it.
@@ -100,7 +93,7 @@ fn select(tokens: &[Token], candidates: &[usize], patience: u64) -> Vec<usize> {
             block.bits = best[block.start].0 + size(&block.histogram);
             least = least.min((block.bits, block.start));
         }
-        live.retain(|block| block.bits < least.0 + patience);
+        live.retain(|block| block.bits < least.0 + PATIENCE);
         best.push(least);
         from = to;
     }
@@ -114,37 +107,47 @@ fn select(tokens: &[Token], candidates: &[usize], patience: u64) -> Vec<usize> {
     ends
 }
 
-/// Moves ends to better places nearby, and drops those that do not pay, by the true sizes.
-fn settle(tokens: &[Token], ends: &mut Vec<usize>, grain: Grain) {
+/// The best places to cut `tokens` in two, at most `most`, each with the size of both parts. Every place is the best in
+/// its neighbourhood.
+pub(super) fn halves(tokens: &[Token], most: usize) -> Vec<(u64, usize)> {
+    // Places tried first, and the least distance of a cut from either end, in tokens.
+    const PLACES: usize = 32;
+    const EDGE: usize = 8;
+    let step = (tokens.len() / PLACES).max(EDGE);
+    let mut border = Border::at(tokens, 0);
+    let mut sizes = vec![(u64::MAX, 0)];
+    while border.end + step < tokens.len() {
+        border = border.moved(tokens, border.end + step);
+        sizes.push((border.size(), border.end));
+    }
+    sizes.push((u64::MAX, 0));
+    let is_dip = |near: &&[(u64, usize)]| near[1].0 <= near[0].0 && near[1].0 < near[2].0;
+    let mut dips: Vec<_> = sizes.windows(3).filter(is_dip).map(|near| near[1]).collect();
+    dips.sort_unstable();
+    dips.truncate(most);
+    for (bits, place) in &mut dips {
+        let mut border = Border::at(tokens, *place);
+        *bits = border.settle(tokens, step / 2, 1);
+        *place = border.end;
+    }
+    dips.retain(|&(_, place)| EDGE <= place && place + EDGE <= tokens.len());
+    dips
+}
+
+/// Moves ends to better places nearby, by `finest` tokens at least, and drops those that do not pay, by the true sizes.
+pub(super) fn settle(tokens: &[Token], ends: &mut Vec<usize>, finest: usize) {
     let mut i = 0;
     let mut from = 0;
     while let [end, to] = ends[i..].first_chunk().copied().unwrap_or([tokens.len(); 2])
         && end < to
     {
-        let mut border = Border {
-            end,
-            before: Histogram::of_block(&tokens[from..end]),
-            after: Histogram::of_block(&tokens[end..to]),
-        };
-        let mut best = border.size();
-        let mut step = grain.chunk / 2;
-        while step >= grain.finest {
-            let places = [border.end.saturating_sub(step), border.end + step];
-            let better = places.into_iter().filter(|&place| from < place && place < to).find_map(|place| {
-                let moved = border.moved(tokens, place);
-                let bits = moved.size();
-                (bits < best).then_some((bits, moved))
-            });
-            match better {
-                Some(found) => (best, border) = found,
-                None => step /= 2,
-            }
-        }
+        let mut border = Border::at(&tokens[from..to], end - from);
+        let best = border.settle(&tokens[from..to], CHUNK / 2, finest);
         if size(&Histogram::of_block(&tokens[from..to])) <= best {
             ends.remove(i);
         } else {
-            ends[i] = border.end;
-            from = border.end;
+            from += border.end;
+            ends[i] = from;
             i += 1;
         }
     }
@@ -158,6 +161,31 @@ struct Border {
 }
 
 impl Border {
+    /// The end of the first `end` of `tokens`.
+    fn at(tokens: &[Token], end: usize) -> Self {
+        let (before, after) = tokens.split_at(end);
+        Self { end, before: Histogram::of_block(before), after: Histogram::of_block(after) }
+    }
+
+    /// Moves the end to a better place nearby, by steps from `step` down to `finest`. Returns the size there.
+    fn settle(&mut self, tokens: &[Token], mut step: usize, finest: usize) -> u64 {
+        let mut best = self.size();
+        while step >= finest.max(1) {
+            let places = [self.end.saturating_sub(step), self.end + step];
+            let better =
+                places.into_iter().filter(|&place| 0 < place && place < tokens.len()).find_map(|place| {
+                    let moved = self.moved(tokens, place);
+                    let bits = moved.size();
+                    (bits < best).then_some((bits, moved))
+                });
+            match better {
+                Some(found) => (best, *self) = found,
+                None => step /= 2,
+            }
+        }
+        best
+    }
+
     /// Of both blocks.
     fn size(&self) -> u64 {
         size(&self.before) + size(&self.after)
@@ -178,11 +206,11 @@ impl Border {
 }
 
 /// How often every symbol occurs before each chunk, and in all.
-fn prefix_sums(tokens: &[Token], chunk: usize) -> Vec<[u32; SYMBOLS]> {
+fn prefix_sums(tokens: &[Token]) -> Vec<[u32; SYMBOLS]> {
     let mut sum = [0; SYMBOLS];
-    let mut sums = Vec::with_capacity(tokens.len() / chunk + 2);
+    let mut sums = Vec::with_capacity(tokens.len() / CHUNK + 2);
     sums.push(sum);
-    for chunk in tokens.chunks(chunk) {
+    for chunk in tokens.chunks(CHUNK) {
         for &token in chunk {
             sum[token.litlen_symbol()] += 1;
             if token.len() != 0 {

@@ -1,5 +1,8 @@
 //! One step of a parse: a literal byte, or a copy of earlier output.
 
+/// BFINAL and BTYPE: RFC 1951, section 3.2.3.
+pub(super) const BLOCK_TYPE_BITS: u64 = 3;
+
 /// Longest and shortest copy: RFC 1951, section 3.2.5.
 pub(super) const MAX_MATCH: usize = 258;
 pub(super) const MIN_MATCH: usize = 3;

@@ -1,14 +1,13 @@
 //! Writes blocks as bits (RFC 1951, section 3.2.3).
 
 use super::bits::BitWriter;
+use super::block::Block;
 use super::header::{Codes, Description};
 use super::huffman;
 use super::token::{
-    DIST_SYMBOLS, END_OF_BLOCK, Histogram, LENGTH_BASE, LENGTH_EXTRA, LITLEN_SYMBOLS, Token, dist_extra,
+    BLOCK_TYPE_BITS, DIST_SYMBOLS, END_OF_BLOCK, LENGTH_BASE, LENGTH_EXTRA, LITLEN_SYMBOLS, Token, dist_extra,
 };
 
-/// BFINAL and BTYPE.
-pub(super) const BLOCK_TYPE_BITS: u64 = 3;
 /// Most bytes of a stored block: RFC 1951, section 3.2.4.
 const MAX_STORED: usize = 65_535;
 
@@ -20,17 +19,19 @@ pub(super) enum Form {
 }
 
 impl Form {
-    /// The smallest form for a block of `len` bytes, wherever it begins.
-    pub(super) fn smallest(histogram: &Histogram, len: usize) -> Self {
-        let (codes, dynamic) = Codes::choose(histogram);
+    /// The smallest form for a block, wherever it begins.
+    pub(super) fn smallest(block: &Block) -> Self {
+        let histogram = &block.histogram;
+        let codes = block.codes.clone().unwrap_or_else(|| Codes::choose(histogram).0);
+        let description = Description::shortest(&codes);
+        let dynamic = codes.data_bits(histogram) + histogram.extra_bits() + description.bits;
         let fixed = Codes::fixed().data_bits(histogram) + histogram.extra_bits();
-        if stored_bits(len) < dynamic.min(fixed) + BLOCK_TYPE_BITS {
+        if stored_bits(block.range.len()) < dynamic.min(fixed) + BLOCK_TYPE_BITS {
             return Self::Stored;
         }
         if fixed <= dynamic {
             return Self::Fixed;
         }
-        let description = Description::shortest(&codes);
         Self::Dynamic(Box::new((codes, description)))
     }
 }
