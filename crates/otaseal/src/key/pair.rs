@@ -4,7 +4,7 @@ use super::encryption::Protection;
 use super::{KeyError, PrivateKey};
 use crate::format::input::Input;
 use crate::format::key_file::MAX_KEY_FILE;
-use crate::output::{Access, OutputError, Overwrite, Pending, Steps};
+use crate::output::{Access, OutputError, Overwrite, Pending, Steps, same_place};
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PairError {
-    /// Both halves have one name.
+    /// Both halves have one name, or names that lead to one file.
     #[error("{} cannot hold both halves of the key", .0.display())]
     OneName(PathBuf),
     /// A file could not be written.
@@ -56,7 +56,7 @@ impl PairFiles {
     /// [`PairError::OneName`]. [`PairError::Output`] if a destination exists and may not be replaced, or if its
     /// directory is missing or not writable.
     pub fn stage(private: &Path, public: &Path, overwrite: Overwrite) -> Result<Self, PairError> {
-        if private == public {
+        if same_place(private, public) {
             return Err(PairError::OneName(private.into()));
         }
         Ok(Self {
@@ -170,6 +170,21 @@ mod tests {
             PairFiles::stage(&private, &private, Overwrite::Refuse),
             Err(PairError::OneName(_))
         ));
+        // The second half would replace the first.
+        let other = dir.path().join("sub").join("..").join("a");
+        fs::create_dir(dir.path().join("sub")).unwrap();
+        let one = |other: &Path| {
+            let staged = PairFiles::stage(&private, other, Overwrite::ReplaceKey);
+            assert!(matches!(staged, Err(PairError::OneName(_))), "{}", other.display());
+        };
+        one(&other);
+        fs::remove_dir(dir.path().join("sub")).unwrap();
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink("a", dir.path().join("link")).unwrap();
+            one(&dir.path().join("link"));
+            fs::remove_file(dir.path().join("link")).unwrap();
+        }
         fs::write(&public, "old").unwrap();
         let taken = PairFiles::stage(&private, &public, Overwrite::Refuse);
         assert!(matches!(taken, Err(PairError::Output(OutputError::Exists(_)))));
