@@ -5,7 +5,7 @@
 
 mod pem;
 
-use self::pem::{Block, next_block};
+use self::pem::{Block, mentions_a_block, next_block};
 use super::secret::SecretBytes;
 use rsa::pkcs1::{RsaPrivateKeyRef, RsaPublicKeyRef};
 use rsa::pkcs8::der::asn1::{AnyRef, BitStringRef, ObjectIdentifier};
@@ -210,8 +210,8 @@ pub(crate) fn classify(bytes: &[u8]) -> Result<Option<KeyFile>, BadFile> {
     if let Some(kind) = in_other_clothes(bytes) {
         return Ok(Some(KeyFile { kind, armor: Armor::Pem, der: Zeroizing::default(), dek_info: None }));
     }
-    let mut rest =
-        if std::str::from_utf8(bytes).is_ok_and(|text| !text.contains('\0')) { bytes } else { &[] };
+    let text = if is_text(bytes) { bytes } else { &[] };
+    let mut rest = text;
     let (mut first, mut private) = (None, None);
     loop {
         let next = next_block(rest)
@@ -230,12 +230,21 @@ pub(crate) fn classify(bytes: &[u8]) -> Result<Option<KeyFile>, BadFile> {
     if let Some(block) = private.or(first) {
         return from_pem(&block).map(Some).map_err(|DamagedPem| BadFile::new(Bad::Damaged, None));
     }
+    if mentions_a_block(text) {
+        return Err(BadFile::new(Bad::Damaged, None));
+    }
     Ok(classify_der(bytes).map(|kind| KeyFile {
         kind,
         armor: Armor::Der,
         der: Zeroizing::new(bytes.to_vec()),
         dek_info: None,
     }))
+}
+
+/// Returns whether a file is text, in any encoding that has ASCII in it: the words around a PEM block may be in Latin-1.
+/// A program has zero bytes.
+pub(crate) fn is_text(bytes: &[u8]) -> bool {
+    !bytes.contains(&0)
 }
 
 /// Names a key whose text is not PEM itself.

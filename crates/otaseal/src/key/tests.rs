@@ -191,6 +191,9 @@ fn pem_is_read_where_openssl_reads_it() {
             ("no last line end", pem.trim_end().into()),
             ("text before", format!("Bag Attributes\n  friendlyName: x\n{pem}")),
             ("text behind", format!("{pem}and so on\n")),
+            ("a label in a sentence", format!("The line -----BEGIN PRIVATE KEY----- is first.\n{pem}")),
+            ("half a label before", format!("-----BEGIN it\n{pem}")),
+            ("half a label behind", format!("{pem}It begins with -----BEGIN and so on\n")),
             (
                 "an empty line inside",
                 wrapped(64).replacen(&body[64..128], &format!("\n{}", &body[64..128]), 1),
@@ -202,7 +205,12 @@ fn pem_is_read_where_openssl_reads_it() {
             ("text behind the first line", pem.replacen("-----\n", "----- x\n", 1)),
             ("cut", pem[..pem.len() / 2].into()),
         ];
-        for (form, text) in forms {
+        let forms = forms.map(|(form, text)| (form, text.into_bytes()));
+        let latin_1 = [
+            ("Latin-1 before", [b"friendlyName: Schl\xFCssel\n", pem.as_bytes()].concat()),
+            ("Latin-1 behind", [pem.as_bytes(), b"Schl\xFCssel\n"].concat()),
+        ];
+        for (form, text) in forms.into_iter().chain(latin_1) {
             fs::write(dir.join("form.pem"), &text).unwrap();
             let public = if name.contains("pub") { "-pubin" } else { "" };
             let public = if name == "p1.pub.pem" { "-RSAPublicKey_in" } else { public };
@@ -213,8 +221,8 @@ fn pem_is_read_where_openssl_reads_it() {
                 .output();
             let theirs = peer.unwrap().status.success();
             let ours = match name.contains("pub") {
-                true => PublicKey::from_bytes(text.as_bytes()).map(|key| key.id()),
-                false => PrivateKey::from_bytes_with(text.as_bytes(), &name, &Passphrase::new(b"x".to_vec()))
+                true => PublicKey::from_bytes(&text).map(|key| key.id()),
+                false => PrivateKey::from_bytes_with(&text, &name, &Passphrase::new(b"x".to_vec()))
                     .map(|key| key.public().id()),
             };
             // OpenSSL checks the lengths of lines only where there are headers, and takes an empty line for the end of

@@ -178,8 +178,7 @@ fn private_key(bytes: &[u8]) -> Option<&'static str> {
         _ => {}
     }
     let labelled = holds(b"-----BEGIN ") && holds(b"PRIVATE KEY-----");
-    let is_text = || std::str::from_utf8(bytes).is_ok_and(|text| !text.contains('\0'));
-    (bytes.len() <= MAX_KEY_FILE && labelled && is_text()).then_some(OTHER)
+    (bytes.len() <= MAX_KEY_FILE && labelled && key_file::is_text(bytes)).then_some(OTHER)
 }
 
 #[cfg(test)]

@@ -20,18 +20,33 @@ pub(super) struct Block<'a> {
 const BEGIN: &[u8] = b"-----BEGIN ";
 const DASHES: &[u8] = b"-----";
 
-/// Returns the next block, wherever it begins.
+/// Returns the next block, wherever it begins. It passes over texts that only mention the first line of a block.
 pub(super) fn next_block(bytes: &[u8]) -> Result<Option<Block<'_>>, DamagedPem> {
-    let Some(start) = memchr::memmem::find(bytes, BEGIN) else { return Ok(None) };
-    let text = &bytes[start..];
-    let label_end = memchr::memmem::find(&text[BEGIN.len()..], DASHES).ok_or(DamagedPem)? + BEGIN.len();
-    let label = std::str::from_utf8(&text[BEGIN.len()..label_end]).map_err(|_| DamagedPem)?;
-    if label.len() > 64 || label.contains(['\n', '\r']) {
-        return Err(DamagedPem);
-    }
-    let end = end_line(label);
+    let mut begins = memchr::memmem::find_iter(bytes, BEGIN);
+    let Some((start, label)) = begins.find_map(|start| Some((start, label(bytes, start)?))) else {
+        return Ok(None);
+    };
+    let (text, end) = (&bytes[start..], end_line(label));
     let length = memchr::memmem::find(text, end.as_bytes()).ok_or(DamagedPem)? + end.len();
     Ok(Some(Block { label, text: &text[..length], after: &text[length..] }))
+}
+
+/// Returns whether a file has anything that looks like PEM.
+pub(super) fn mentions_a_block(bytes: &[u8]) -> bool {
+    memchr::memmem::find(bytes, BEGIN).is_some()
+}
+
+/// Returns the label of a block that begins here. In a sentence, words stand before and behind it. OpenSSL passes over
+/// such lines too.
+fn label(bytes: &[u8], start: usize) -> Option<&str> {
+    let text = &bytes[start + BEGIN.len()..];
+    let line = text.split(|byte| *byte == b'\n').next()?;
+    let label_end = memchr::memmem::find(line, DASHES)?;
+    let begins_a_line = start == 0 || bytes[start - 1] == b'\n';
+    if !begins_a_line && !line[label_end + DASHES.len()..].trim_ascii().is_empty() {
+        return None;
+    }
+    std::str::from_utf8(&line[..label_end]).ok().filter(|label| label.len() <= 64 && !label.contains('\r'))
 }
 
 fn end_line(label: &str) -> String {

@@ -42,7 +42,12 @@ fn every_kind_of_private_key_stays_and_no_public_key_does() {
     let text = fs::read_to_string(dir.path().join("rsa.pem")).unwrap();
     fs::write(dir.path().join("damaged.pem"), &text[..text.len() / 2]).unwrap();
     fs::write(dir.path().join("two.pem"), text.repeat(2)).unwrap();
+    let latin_1 = b"friendlyName: Schl\xFCssel\n";
+    fs::write(dir.path().join("named.pem"), [latin_1, text.as_bytes()].concat()).unwrap();
+    fs::write(dir.path().join("named-damaged.pem"), [latin_1, &text.as_bytes()[..text.len() / 2]].concat())
+        .unwrap();
     private.extend(["rsa.pkcs1", "rsa.old", "damaged.pem", "two.pem"].map(str::to_owned));
+    private.extend(["named.pem", "named-damaged.pem"].map(str::to_owned));
     for name in private {
         assert!(stays(&dir.path().join(&name)), "{name}");
     }
