@@ -7,6 +7,9 @@ use super::esp8266::{FlashMode, Integrity};
 use super::*;
 use crate::format::elf::tests::{elf32, load};
 
+pub(crate) mod knowledge;
+mod peer;
+
 #[test]
 fn the_order_of_recognition_is_from_certain_to_likely() {
     assert_eq!(identify(b""), Kind::Empty);

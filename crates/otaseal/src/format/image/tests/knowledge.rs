@@ -108,7 +108,7 @@ fn each_kind_of_damage_has_its_own_name() {
 #[test]
 fn setting_the_flash_mode_keeps_the_crc_right() {
     for at in [0x1010, 0xFF8] {
-        for mode in FlashMode::ALL {
+        for &mode in FlashMode::ALL {
             let mut file = with_words(at);
             assert_eq!(set_flash_mode(&mut file, mode), Some(2));
             let found = esp(&file);
@@ -132,7 +132,7 @@ fn setting_the_flash_mode_keeps_the_crc_right() {
 
 #[test]
 fn flash_modes_have_the_names_that_esptool_takes() {
-    for (name, mode) in ["qio", "QOUT", "Dio", "dout"].into_iter().zip(FlashMode::ALL) {
+    for (name, &mode) in ["qio", "QOUT", "Dio", "dout"].into_iter().zip(FlashMode::ALL) {
         assert_eq!(name.parse(), Ok(mode));
         assert_eq!(FlashMode::from_byte(mode.byte()), Some(mode));
     }
@@ -224,7 +224,7 @@ fn binary_info_is_read_through_its_copy_table_and_made_safe() {
 }
 
 /// A SPIFFS image without files, from the layout in `spiffs_nucleus.h`.
-fn spiffs(block: usize, page: usize, count: usize, counted: bool) -> Vec<u8> {
+pub(crate) fn spiffs(block: usize, page: usize, count: usize, counted: bool) -> Vec<u8> {
     let mut image = vec![0xFF; block * count];
     for index in 0..count {
         let left = if counted { (count - index) as u16 } else { 0 };
