@@ -229,17 +229,19 @@ pub fn judge(findings: Vec<Finding>, purpose: Purpose) -> Result<Vec<Finding>, R
     }
 }
 
-#[cfg(unix)]
 fn readable_by_others(path: &Path) -> Option<Finding> {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o7777;
-    (mode & 0o077 != 0).then(|| Finding::ReadableByOthers { path: path.into(), mode })
-}
-
-/// Windows has access lists, which otaseal does not read.
-#[cfg(not(unix))]
-fn readable_by_others(_: &Path) -> Option<Finding> {
-    Some(Finding::NotChecked { what: "who may read the file", why: "this is no Unix".into() })
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o7777;
+        (mode & 0o077 != 0).then(|| Finding::ReadableByOthers { path: path.into(), mode })
+    }
+    // Windows has access lists, which otaseal does not read.
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        Some(Finding::NotChecked { what: "who may read the file", why: "this is no Unix".into() })
+    }
 }
 
 #[cfg(test)]

@@ -265,6 +265,58 @@ fn firmware_without_a_key_is_refused_and_the_unknown_warned_about() {
     assert!(with(&with_key, Content::Firmware, WithoutKey::Judge).unwrap().warnings().is_empty());
 }
 
+/// A release also refuses the unknown. A rule that the user chose stands.
+#[test]
+fn a_release_needs_a_key_in_the_image_unless_the_user_allows_it() {
+    use WithoutKey::{Allow, Judge, Refuse};
+    for (purpose, rules) in [
+        (Purpose::Development, [(Judge, Judge), (Refuse, Refuse), (Allow, Allow)]),
+        (Purpose::Release, [(Judge, Refuse), (Refuse, Refuse), (Allow, Allow)]),
+    ] {
+        for (chosen, effective) in rules {
+            let rule = Rule { without_key: chosen, ..Rule::default() }.for_purpose(purpose);
+            assert_eq!((rule.without_key, rule.purpose), (effective, purpose), "{chosen:?}");
+        }
+    }
+}
+
+/// A next key is given by its id or by its file, and an error names the file.
+#[test]
+fn a_next_key_is_an_id_or_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    fs::write(path("key.pem"), other().to_spki_pem()).unwrap();
+    fs::write(path("text"), "no key").unwrap();
+    let id = other().id();
+    for text in [id.to_string(), path("key.pem")] {
+        assert_eq!(text.parse::<NextKey>().unwrap().id(), id, "{text}");
+    }
+    assert!(matches!(path("text").parse::<NextKey>(), Err(NextKeyError::Key { .. })));
+    // Neither the number of characters nor the hexadecimal digits alone make an id.
+    for name in ["x".repeat(64), "a".repeat(63), "a".repeat(65)] {
+        let error = name.parse::<NextKey>().unwrap_err();
+        assert!(matches!(&error, NextKeyError::Read { path, .. } if path.as_os_str() == &*name), "{error}");
+    }
+}
+
+#[test]
+fn a_report_names_the_keys_of_an_image_with_several() {
+    let key = example();
+    let ids = |count| vec![key.id().to_string(); count].join(", ");
+    let located = |count| vec![search(&within(&device_form(&key)), &[]).keys.remove(0); count];
+    for (count, carries) in [
+        (1, String::new()),
+        (2, format!("carries  2 keys: {}\n", ids(2))),
+        (4, format!("carries  4 keys: {}\n", ids(4))),
+        (5, format!("carries  5 keys: {}, …\n", ids(4))),
+    ] {
+        assert_eq!(Continuity::Kept { keys: located(count) }.to_string(), carries);
+        let rotates = Continuity::Rotates { to: vec![other().id()], keys: located(count) }.to_string();
+        let brings = format!("brings   {}, which its devices trust from now on\n", other().id());
+        assert_eq!(rotates, brings + &carries);
+    }
+}
+
 /// The blocks of a UF2 file have 256 bytes each. A search in the file itself would find no key across them.
 #[test]
 fn a_key_in_a_uf2_file_is_found_across_its_blocks() {

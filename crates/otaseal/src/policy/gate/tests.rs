@@ -5,6 +5,7 @@ use crate::format::gzip::Effort;
 use crate::format::layers::unpack;
 use crate::format::metadata::{Block, Labels};
 use crate::key::{PrivateKey, PublicKey};
+use crate::ledger::{Ledger, Origin};
 use crate::package::firmware::Firmware;
 use crate::sign::verify::judge_bytes;
 use std::io::Cursor;
@@ -93,6 +94,134 @@ fn a_gate_without_a_private_key_judges_and_does_not_sign() {
     assert!(matches!(sign(&mut permit), Err(PolicyError::Sign(SignError::Backend(_)))));
 }
 
+/// The key that signed an image must not sign the result again: a device would take the first trailer for a part of it.
+#[test]
+fn an_image_that_is_signed_already_gets_no_permit() {
+    let (key, mut policy) = (key(), Policy::default());
+    let signed = crate::testing::signed(b"an image", &key, Scheme::Pkcs1v15Sha256);
+    let judge = |policy: &Policy| policy.open(Some(&key)).unwrap().judge(Candidate::new(&signed)).map(drop);
+    let refused = judge(&policy);
+    assert!(matches!(refused, Err(PolicyError::Sign(SignError::AlreadySigned { signature_len: 256 }))));
+    policy.already_signed = AlreadySigned::Allow;
+    assert!(judge(&policy).is_ok());
+}
+
+#[test]
+fn the_gate_names_what_is_wrong_with_a_key_that_may_sign() {
+    let (key, policy) = (key(), Policy::default());
+    let gate = policy.open(Some(&key)).unwrap();
+    assert!(matches!(gate.findings(), [Finding::Published { .. }]), "{:?}", gate.findings());
+}
+
+/// A broken ledger is a verdict. A ledger that cannot be read says nothing about what was signed.
+#[test]
+fn only_a_ledger_that_was_read_gives_a_verdict() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("ledger.jsonl");
+    std::fs::write(&file, "{}\n").unwrap();
+    let ledger = |path: &std::path::Path| Some(Ledger::new(path, Origin::default()));
+    for (ledger, is_verdict) in [(ledger(&file), true), (ledger(dir.path()), false), (None, false)] {
+        let policy = Policy { purpose: Purpose::Release, ledger, ..Policy::default() };
+        let error = policy.open(None).map(drop).unwrap_err();
+        assert_eq!(error.is_verdict(), is_verdict, "{error}");
+    }
+}
+
+/// The search may end at the key that signs, but not for somebody who asks for every key.
+#[test]
+fn every_key_in_the_image_is_reported_on_demand() {
+    let (key, policy) = (key(), Policy::default());
+    let other = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/keys/other.pem"));
+    let other = PrivateKey::from_bytes(other).unwrap();
+    let swapped: Vec<u8> = other.public().modulus().iter().rev().copied().collect();
+    let pem = key.public().to_spki_pem();
+    let image = [&[0; 4096][..], &swapped, &other.public().id().0, &[0; 4096], pem.as_bytes()].concat();
+    let gate = policy.open(Some(&key)).unwrap();
+    let keys = |candidate| gate.judge(candidate).unwrap().continuity().map(|found| found.keys().len());
+    assert_eq!(keys(Candidate::new(&image)), Some(1));
+    assert_eq!(keys(Candidate::new(&image).with_every_key()), Some(2));
+}
+
+/// A gzip around bytes that do not compress, with this comment in its header.
+fn gzip_with_comment(content: &[u8], comment: &[u8]) -> Vec<u8> {
+    const FCOMMENT: u8 = 1 << 4;
+    let mut gzip = gzip::gzip(content, Effort::Fast).unwrap();
+    gzip[3] |= FCOMMENT;
+    gzip.splice(10..10, [comment, &[0]].concat());
+    gzip
+}
+
+/// The header of a gzip goes to the devices too.
+#[test]
+fn a_private_key_in_the_comment_of_a_gzip_is_refused() {
+    let policy = Policy::default();
+    let gate = policy.open(None).unwrap();
+    let secret = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../keys.example/private.pem"));
+    for (comment, refused) in [(&secret[..], true), (b"made by hand", false)] {
+        let permit = gate.judge(Candidate::new(gzip_with_comment(b"an image", comment))).map(drop);
+        let is_refused = matches!(
+            permit,
+            Err(PolicyError::Continuity(ContinuityError::PrivateKey(private))) if private.offset == 10
+        );
+        assert_eq!(is_refused, refused, "{permit:?}");
+    }
+}
+
+#[test]
+fn some_cores_refuse_a_gzip_that_may_be_signed() {
+    let policy = Policy::default();
+    let gate = policy.open(None).unwrap();
+    for (comment, remainder) in [(&b""[..], 1), (b"ab", 3), (b"abc", 0)] {
+        let permit = gate.judge(Candidate::new(gzip_with_comment(b"an image", comment))).unwrap();
+        let unaligned = gzip_lint::GzipFinding::Unaligned { remainder };
+        assert_eq!(permit.gzip_finding(), Some(&unaligned).filter(|_| remainder != 0));
+    }
+}
+
+/// A user who names the devices wants to know about those devices alone.
+#[test]
+fn findings_about_an_image_are_for_devices_that_nobody_named() {
+    let odd = [&crate::testing::esp_image()[..], b"AB"].concat();
+    for (profiles, finding) in [
+        (vec![], Some(ImageFinding::Unaligned { remainder: 2 })),
+        (vec!["esp8266@3.1.2".parse().unwrap()], None),
+    ] {
+        let mut policy = Policy::default();
+        policy.continuity.without_key = WithoutKey::Allow;
+        policy.devices.profiles = profiles;
+        let gate = policy.open(None).unwrap();
+        let permit = gate.judge(Candidate::new(&odd)).unwrap();
+        assert_eq!(permit.image_findings(), finding.as_slice());
+    }
+}
+
+/// otaseal cannot look for keys in these. A release whose keys nobody saw may switch signature checks off.
+#[test]
+fn a_release_is_not_made_of_bytes_that_cannot_be_searched() {
+    let mut policy = Policy::default();
+    let judge = |policy: &Policy, candidate| policy.open(None).unwrap().judge(candidate).map(drop);
+    for (rule, is_refused) in [(WithoutKey::Refuse, true), (WithoutKey::Allow, false)] {
+        policy.continuity.without_key = rule;
+        let large = judge(&policy, Candidate::read(stream()).unwrap());
+        // A boot loader would not inflate it either, but that is not what the first check says.
+        let damaged = judge(&policy, Candidate::new(&b"\x1f\x8b\x08 no gzip"[..]));
+        for judged in [large, damaged] {
+            let found = matches!(&judged, Err(PolicyError::Continuity(ContinuityError::NoKey { .. })));
+            assert_eq!(found, is_refused, "{judged:?}");
+        }
+    }
+}
+
+#[test]
+fn the_largest_image_is_still_searched() {
+    let policy = Policy::default();
+    let gate = policy.open(None).unwrap();
+    let mut largest = stream();
+    largest.get_mut().truncate(MAX_IMAGE);
+    let permit = gate.judge(Candidate::read(largest).unwrap()).unwrap();
+    assert!(permit.payload().is_some() && permit.continuity().is_some());
+}
+
 /// One byte more than any firmware has.
 fn stream() -> Cursor<Vec<u8>> {
     Cursor::new(vec![0x5A; MAX_IMAGE + 1])
@@ -149,9 +278,19 @@ fn a_gzip_that_bricks_is_refused_in_a_stream_too() {
     for bricks in [whole.bytes(), b"\x1f\x8b\x08 no gzip", b"\x1f\x8b"] {
         assert!(matches!(judge(bricks), Err(PolicyError::Gzip(_))), "{bricks:x?}");
     }
-    for other in [&b""[..], b"\x1f", b"\x8b\x1f"] {
+    // The start of flash that is erased is not all of the file.
+    for other in [&b""[..], b"\x1f", b"\x8b\x1f", &[0xFF; 100_000]] {
         assert!(judge(other).is_ok(), "{other:x?}");
     }
+    // More of a gzip is read than of any other file: the fault is behind its end, and not that it is cut off.
+    let content: Vec<u8> = (0..3000u32).flat_map(|at| sha256(&at.to_le_bytes()).0).collect();
+    let long = gzip::gzip(&content, Effort::Fast).unwrap();
+    assert!(long.len() > 64 << 10, "{}", long.len());
+    let behind = judge(&long);
+    assert!(
+        matches!(&behind, Err(PolicyError::Gzip(gzip_lint::GzipFinding::TrailingBytes { .. }))),
+        "{behind:?}"
+    );
 }
 
 #[test]
@@ -196,6 +335,35 @@ fn an_image_that_harms_the_named_devices_is_not_signed() {
     assert!(with(&["esp8266@2.7.4", "esp8266@3.1.2"], 4 << 20, &packed).is_ok());
     assert!(with(&["esp8266@2.7.4", "homie-mqtt"], 4 << 20, &image).is_ok());
     assert!(with(&[], 1 << 20, &packed).is_ok(), "no device is named");
+}
+
+/// A device refuses by itself the signature that is for another core. It does not refuse to brick itself.
+#[test]
+fn one_of_two_signed_images_may_be_for_other_devices() {
+    let (key, image) = (key(), crate::testing::esp_image());
+    let packed = gzip::gzip(&image, Effort::Fast).unwrap();
+    let with = |profile: &str, chip: u32, bytes: &[u8]| {
+        let mut policy = Policy::default();
+        policy.devices.profiles = vec![profile.parse().unwrap()];
+        policy.devices.flash_bytes = Some(chip);
+        policy.continuity.without_key = WithoutKey::Allow;
+        let gate = policy.open(Some(&key)).unwrap();
+        let mut permit = gate.judge(Candidate::new(bytes)).unwrap();
+        let mut files = [Cursor::new(Vec::new()), Cursor::new(Vec::new())];
+        let [legacy, standard] = &mut files;
+        let mut outputs = [
+            Output { scheme: Scheme::Legacy, name: "legacy".into(), file: legacy },
+            Output { scheme: Scheme::Pkcs1v15Sha256, name: "standard".into(), file: standard },
+        ];
+        match permit.sign("in", &mut outputs) {
+            Ok(signed) => Ok(signed.signed.output_sha256.len()),
+            Err(PolicyError::NoDevice { reasons }) => Err(reasons.len()),
+            Err(other) => panic!("{other}"),
+        }
+    };
+    assert_eq!(with("esp8266@3.1.2", 4 << 20, &image), Ok(2));
+    assert_eq!(with("homie-mqtt", 4 << 20, &packed), Err(2), "it refuses both by itself");
+    assert_eq!(with("esp8266@3.1.2", 1 << 20, &packed), Err(1), "the second one is its last update");
 }
 
 #[test]

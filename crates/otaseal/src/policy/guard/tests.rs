@@ -2,6 +2,7 @@ use super::*;
 use crate::format::elf::tests::{elf32, load};
 use crate::format::gzip::Effort;
 use crate::format::image::esp32::tests::application as esp32_application;
+use crate::format::image::tests::knowledge::spiffs;
 use crate::format::image::tests::{arduino, esp8266, uf2_block};
 use crate::key::{KeySize, PrivateKey};
 use crate::package::firmware::Firmware;
@@ -34,8 +35,12 @@ fn a_filesystem_is_no_firmware_and_the_reverse() {
     assert_eq!(found, "a LittleFS filesystem image (version 2.1, 4 blocks of 512 bytes)");
     assert_eq!(check(&filesystem, Content::Firmware), Err(GuardError::IsFilesystem { found }));
     assert_eq!(check(&filesystem, Content::Filesystem), Ok(()));
-    let cut = check(&filesystem[..1024], Content::Filesystem);
-    assert!(matches!(cut, Err(GuardError::FilesystemCutOff { .. })));
+    let spiffs = spiffs(8192, 256, 8, true);
+    assert_eq!(check(&spiffs, Content::Filesystem), Ok(()));
+    for cut in [&filesystem[..1024], &spiffs[..8192 * 5]] {
+        let cut = check(cut, Content::Filesystem);
+        assert!(matches!(cut, Err(GuardError::FilesystemCutOff { .. })), "{cut:?}");
+    }
     for firmware in [arduino(), uf2_block(0, 0, 256, 0), b"\x7fELF".to_vec(), b":00000001FF".to_vec()] {
         assert!(matches!(check(&firmware, Content::Filesystem), Err(GuardError::IsFirmware { .. })));
     }
@@ -69,6 +74,10 @@ fn the_other_key_is_named_by_both_ids() {
     assert!(
         error.contains(&one.public().id().to_string()) && error.contains(&other.public().id().to_string())
     );
+    let expects = |id: KeyId| Expected { key_id: Some(id), ..Expected::default() };
+    let (expected, found) = (other.public().id(), one.public().id());
+    assert_eq!(expects(found).check_key(one.public()), Ok(()));
+    assert_eq!(expects(expected).check_key(one.public()), Err(GuardError::OtherKeyId { expected, found }));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::key::PrivateKey;
+use crate::key::encryption::Kdf;
 use crate::testing::{openssl, skipped};
 use std::fs;
 use std::process::Command;
@@ -188,4 +189,28 @@ fn a_passphrase_that_protects_little_is_a_warning() {
     ));
     assert!(matches!(findings[..], [Finding::WeakEncryption { .. }]), "{findings:?}");
     assert_eq!(findings[0].severity(), Severity::Warn);
+}
+
+/// A release says everything that stands against its key at once. For development the same key may sign.
+#[test]
+fn a_refused_key_has_every_reason_in_its_error() {
+    let reasons = vec![Finding::SmallFactor { factor: 3 }, Finding::TrackedByGit { path: "key.pem".into() }];
+    let findings = [&reasons[..], &[Finding::GoodThrough2030]].concat();
+    let refused = judge(findings.clone(), Purpose::Release).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "this key may not sign releases: 3 divides the modulus: anybody can compute the private key; git tracks key.pem"
+    );
+    assert_eq!(judge(findings, Purpose::Development), Ok(reasons));
+}
+
+/// What otaseal could not check matters before a release. That a size has an end date is not worth a line.
+#[test]
+fn a_release_also_says_what_was_not_checked() {
+    let encryption = Encryption { cipher: "AES-256-CBC", kdf: Kdf::OpensslMd5 };
+    let warns = Finding::WeakEncryption { encryption };
+    let unknown = Finding::NotChecked { what: "who may read the file", why: "this is no Unix".into() };
+    let findings = vec![Finding::GoodThrough2030, warns.clone(), unknown.clone()];
+    assert_eq!(judge(findings.clone(), Purpose::Development), Ok(vec![warns.clone()]));
+    assert_eq!(judge(findings, Purpose::Release), Ok(vec![warns, unknown]));
 }
