@@ -76,7 +76,7 @@ fn committed_image(
         writeln!(report, "{}: not compared, it is of {PLAIN_MADE_BY}", path.display())?;
         return Ok(());
     }
-    let elf = tools.build_reproducibly(root, target, "demo-firmware")?;
+    let elf = tools.build_reproducibly(root, target, "demo-firmware", &[])?;
     let flat = otaseal::format::elf::flatten(&fs::read(elf)?, otaseal::format::elf::DEFAULT_MAX_GAP)?.bytes;
     if update {
         fs::write(&path, &flat)?;

@@ -62,7 +62,7 @@ impl Contender {
     }
 }
 
-/// Signing 400 kB: at most 0.05 of `signing.py`, at most 0.7 of `openssl dgst -sign`.
+/// Signing 400 kB: at most 0.05 of `signing.py`, at most 0.7 of `openssl dgst -sign`, also over an older file.
 pub(super) fn sign(bench: &Bench) -> Result<(String, Promise)> {
     let input = bench.folder.join("image.bin");
     fs::write(&input, firmware(IMAGE, &bench.public)?)?;
@@ -78,21 +78,30 @@ pub(super) fn sign(bench: &Bench) -> Result<(String, Promise)> {
     run_command(Command::new("git").args(["init", "--quiet"]).arg(&repository))?;
     let (inside, by_inside) = (repository.join("private.pem"), made("image.inside"));
     fs::copy(&bench.key, &inside)?;
-    let mut openssl = Command::new("openssl");
-    openssl.args(["dgst", "-sha256", "-sign"]).arg(&bench.key).arg("-out").arg(&signature).arg(&input);
+    let openssl = |output: &Path| {
+        let mut openssl = Command::new("openssl");
+        openssl.args(["dgst", "-sha256", "-sign"]).arg(&bench.key).arg("-out").arg(output).arg(&input);
+        openssl
+    };
     let python = signing_py(bench, &input, &by_python)?;
     let mut contenders = [
         Contender::new("otaseal sign", ours(&signed, &bench.key)).making(&signed),
-        Contender::new("openssl dgst -sha256 -sign", openssl).making(&signature),
+        Contender::new("openssl dgst -sha256 -sign", openssl(&signature)).making(&signature),
         Contender::new("stand-in for signing.py", python).making(&by_python),
-        Contender::new("otaseal sign, over an older file", ours(&replaced, &bench.key)),
         Contender::new("otaseal sign, the key in a repository", ours(&by_inside, &inside)).making(&by_inside),
     ];
     let ratios = race(&mut contenders)?;
     if fs::read(&signed)? != fs::read(&by_python)? {
         return Err("otaseal and OpenSSL signed differently".into());
     }
-    Ok((table(&contenders, &ratios), promise(&[(ratios[0], 0.7), (ratios[1], 0.05)], "sign")))
+    // As a build does each time after the first.
+    let mut again = [
+        Contender::new("otaseal sign, over an older file", ours(&replaced, &bench.key)),
+        Contender::new("openssl, over an older file", openssl(&made("signature.replaced"))),
+    ];
+    let over = race(&mut again)?;
+    let tables = table(&contenders, &ratios) + "\n" + &table(&again, &over);
+    Ok((tables, promise(&[(ratios[0], 0.7), (ratios[1], 0.05), (over[0], 0.7)], "sign")))
 }
 
 /// Returns the command that signs with our copy of `signing.py`.

@@ -22,14 +22,14 @@ pub(super) struct Board {
 pub(super) const BOARDS: &[Board] = &[
     Board {
         target: "thumbv6m-none-eabi",
-        core: "cortex-m0",
+        core: "Cortex-M0",
         machine: "microbit",
         qemu: "qemu-system-arm",
         committed: true,
     },
     Board {
         target: "thumbv7m-none-eabi",
-        core: "cortex-m3",
+        core: "Cortex-M3",
         machine: "lm3s6965evb",
         qemu: "qemu-system-arm",
         committed: false,
