@@ -45,7 +45,9 @@ fuzz_target!(|data: &[u8]| {
     let directory = tempfile::tempdir().expect("a directory");
     let at = |name: &str| directory.path().join(name);
     fs::write(at("manifest.json"), data).expect("written");
-    if let Ok(release) = rotate::read(&at("manifest.json"), Input::found(&at("manifest.json")), KEY.public(), &OTHER) {
+    if let Ok(release) =
+        rotate::read(&at("manifest.json"), Input::found(&at("manifest.json")), KEY.public(), &OTHER)
+    {
         let plan = rotate::plan(KEY.public(), &OTHER, RotationReason::Compromised, vec![release])
             .expect("the new key is fit");
         assert_eq!(plan.groups.len(), 1);
