@@ -38,8 +38,8 @@ use otaseal_device::homie::{
 };
 use serde::Serialize;
 
-pub(crate) use self::value::is_file_byte;
 pub use self::value::{Brand, FirmwareName, FirmwareVersion, ValueError};
+pub(crate) use self::value::{is_device_name, is_file_byte};
 
 /// The brand of a device whose firmware has no brand.
 pub const DEFAULT_BRAND: &str = "Homie";

@@ -26,6 +26,7 @@ pub use self::names::{Ended, TemporaryDirectory, before_the_first_name, remove_t
 pub use self::pending::Pending;
 pub(crate) use self::turn::Turn;
 
+use crate::format::homie::is_device_name;
 use crate::format::input::Input;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -165,6 +166,7 @@ pub(crate) fn is_file_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 200
         && !name.starts_with(['.', '-'])
+        && !is_device_name(name)
         && name.chars().all(|letter| letter.is_alphanumeric() || "-_.+ @()".contains(letter))
 }
 

@@ -417,8 +417,10 @@ fn every_signature_is_entered_before_a_file_has_its_name() {
 #[test]
 fn names_stay_in_the_directory() {
     let bench = Bench::new();
-    for bad in ["", ".", "..", "../x", "a/b", "a\\b", "/x", "-x", ".x", "a\0", "a\n", "a:b", &"x".repeat(300)]
-    {
+    let long = "x".repeat(300);
+    let devices = ["CON", "nul", "aux.v2", "Com1", "LPT9.x"];
+    let others = ["", ".", "..", "../x", "a/b", "a\\b", "/x", "-x", ".x", "a\0", "a\n", "a:b", &long];
+    for bad in devices.into_iter().chain(others) {
         let options = Options { base_name: Some(bad.into()), ..bench.options() };
         assert!(matches!(bench.package(&options), Err(PackageError::BaseName(_))), "{bad:?}");
     }

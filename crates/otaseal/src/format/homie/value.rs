@@ -70,7 +70,7 @@ fn file_form(text: &str) -> String {
 
 /// Returns whether Windows takes the name of a file for a device: in any case and with any extension. Source: Microsoft,
 /// "Naming Files, Paths, and Namespaces".
-fn is_device_name(name: &str) -> bool {
+pub(crate) fn is_device_name(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or_default().to_ascii_lowercase();
     let numbered = stem.strip_prefix("com").or_else(|| stem.strip_prefix("lpt"));
     matches!(&*stem, "con" | "prn" | "aux" | "nul")

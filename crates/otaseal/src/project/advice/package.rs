@@ -18,7 +18,9 @@ impl Advice for PackageError {
             Self::Compress(_) => "check that this is the right file: no device has that much flash".into(),
             Self::Output(error) => error.advice(speaker),
             Self::Sbom(error) => error.advice(speaker),
-            Self::BaseName(_) => "use only letters, digits and - _ . + and do not start with a dot".into(),
+            Self::BaseName(_) => "use only letters, digits and - _ . +, no dot or dash in front, and no name of a Windows \
+                                  device, such as CON"
+                .into(),
             Self::Occupied { .. } => "choose another --out-dir: one directory holds one package".into(),
             Self::OtherFirmware { .. } => {
                 "choose another --out-dir; if the firmware has a new name, move the earlier package away first".into()
