@@ -21,7 +21,7 @@ fn hex(bytes: &[u8], before: &str, after: &str) -> String {
 
 type Spelling = fn(&[u8]) -> String;
 
-const IN_BASE64: [(&str, Spelling); 19] = [
+const IN_BASE64: [(&str, Spelling); 20] = [
     ("one line", base64),
     ("without padding", |bytes| Base64Unpadded::encode_string(bytes)),
     ("for URLs", |bytes| Base64UrlUnpadded::encode_string(bytes)),
@@ -42,6 +42,7 @@ const IN_BASE64: [(&str, Spelling); 19] = [
     ("strings with zeros behind them", |bytes| pieces(&base64(bytes), 48, "\0")),
     ("strings that JavaScript joins", |bytes| format!("\"{}\"", pieces(&base64(bytes), 64, "\" +\n  \""))),
     ("strings that a plus joins", |bytes| format!("\"{}\"", pieces(&base64(bytes), 64, "\"+\""))),
+    ("UTF-16", |bytes| base64(bytes).chars().flat_map(|digit| [digit, '\0']).collect()),
     ("behind other bytes", |bytes| base64(&[b"key:", bytes].concat())),
 ];
 

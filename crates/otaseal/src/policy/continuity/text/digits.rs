@@ -163,8 +163,8 @@ impl Alphabet {
 fn base64_escape(text: &[u8], at: usize) -> (Step, usize) {
     const PLUS: Step = Step::Digit(62);
     if text[at] == b'+' {
-        // JavaScript and Java join strings with it.
-        let is_outside = |byte: Option<&u8>| byte.is_none_or(|byte| JOINTS.contains(byte));
+        // JavaScript and Java join strings with it. Between zeros it is a character of UTF-16.
+        let is_outside = |byte: Option<&u8>| byte.is_none_or(|byte| *byte != 0 && JOINTS.contains(byte));
         let before = at.checked_sub(1).and_then(|before| text.get(before));
         return match is_outside(before) && is_outside(text.get(at + 1)) {
             true => (Step::Joint, 1),
