@@ -2,6 +2,7 @@
 
 use super::private::Private;
 use memchr::memmem;
+use std::cmp::Ordering;
 
 const INTEGER: u8 = 0x02;
 const OCTET_STRING: u8 = 0x04;
@@ -165,6 +166,9 @@ fn is_random(bytes: &[u8], length: usize) -> bool {
 
 /// Whether the fields of a SEQUENCE end here, or go on with one of these tags.
 fn ends_or_goes_on(fields: &[u8], end: usize, sequence: Header, tags: &[u8]) -> bool {
-    end == sequence.content
-        || (end < sequence.content && fields.get(end).is_some_and(|tag| tags.contains(tag)))
+    match end.cmp(&sequence.content) {
+        Ordering::Less => fields.get(end).is_some_and(|tag| tags.contains(tag)),
+        Ordering::Equal => true,
+        Ordering::Greater => false,
+    }
 }

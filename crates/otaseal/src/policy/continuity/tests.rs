@@ -5,6 +5,7 @@ use crate::testing::{esp_image, openssl};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+mod der;
 mod private;
 mod text;
 

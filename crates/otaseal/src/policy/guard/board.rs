@@ -198,6 +198,28 @@ mod tests {
         check_board(&identify(image), said).err().map(|error| error.to_string())
     }
 
+    /// As [`pico_image`], for an RP2350: an image definition in place of the boot loader. RP2350 datasheet 5.9.5.1.
+    fn pico2_image(board: &str) -> Vec<u8> {
+        let mut image = pico_image(Some(board));
+        image[..0x100].fill(0);
+        let definition: [u32; 5] = [0xFFFF_DED3, 0x1021_0142, 0x0000_01FF, 0, 0xAB12_3579];
+        let bytes: Vec<u8> = definition.into_iter().flat_map(u32::to_le_bytes).collect();
+        image[0x200..0x200 + bytes.len()].copy_from_slice(&bytes);
+        image
+    }
+
+    #[test]
+    fn an_rp2350_image_says_its_chip_and_its_board() {
+        let image = pico2_image("pico2");
+        for other in ["pico", "rp2040", "pico2_w", "pimoroni_tiny2040", "pimoroni_tiny2350", "esp8266"] {
+            let said = refused(&image, other).unwrap_or_else(|| panic!("{other}"));
+            assert!(said.ends_with("an RP2350 image (Arm, secure) for the board pico2"), "{said}");
+        }
+        for same in ["pico2", "Pico-2", "rp2350", "my pico"] {
+            assert_eq!(refused(&image, same), None, "{same}");
+        }
+    }
+
     #[test]
     fn another_chip_and_another_board_contradict_and_free_text_does_not() {
         let pico_w = pico_image(Some("pico_w"));
@@ -251,7 +273,9 @@ mod tests {
         let esp8266 = esp_image();
         assert_eq!(refused(&esp8266, "d1_mini"), None);
         assert_eq!(refused(&esp8266, "nodemcuv2"), None);
-        assert!(refused(&esp8266, "nodemcu-32s").is_some());
+        for other in ["nodemcu-32s", "pimoroni_tiny2040", "pimoroni_tiny2350"] {
+            assert!(refused(&esp8266, other).is_some(), "{other}");
+        }
         assert!(refused(&esp8266, "pico_w").unwrap().contains("an ESP8266 image"));
         // An image of an unknown kind says nothing.
         assert_eq!(refused(b"vector table and so on", "pico2"), None);
