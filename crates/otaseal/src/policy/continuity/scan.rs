@@ -136,9 +136,7 @@ fn add(keys: &mut Vec<Located>, key: &PublicKey, form: Form, offset: usize) {
 }
 
 fn add_private(found: &mut Search, private: Private) {
-    if found.private.is_none_or(|first| private.offset < first.offset) {
-        found.private = Some(private);
-    }
+    found.private = found.private.into_iter().chain([private]).min_by_key(|private| private.offset);
 }
 
 /// INTEGER 65537: the end of every RSA key that counts, with the modulus right before it.

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 mod der;
+mod pem;
 mod private;
 mod text;
 
