@@ -265,8 +265,6 @@ fn device_form(plain: &[u8], found: &mut Search) {
     /// Hashes in all, about a millisecond of them: code has few random blocks, and this is for what has many.
     const MAX_HASHES: usize = 4096;
     let sizes = [KeySize::Rsa2048, KeySize::Rsa3072, KeySize::Rsa4096].map(|size| (size, Spki::of(size)));
-    let mut buffer = Vec::new();
-    let (mut next, mut hashes) = (0, 0);
     let random: Vec<bool> =
         plain.as_chunks::<BLOCK>().0.iter().map(|block| different(block) >= RANDOM).collect();
     let mut from = 0;
@@ -276,26 +274,18 @@ fn device_form(plain: &[u8], found: &mut Search) {
         let near_an_end = move |block: &usize| block - whole.start < END || whole.end - block <= END;
         (whole.end - run.len()..whole.end).filter(near_an_end).filter(|_| run[0])
     });
-    for index in ends {
-        let at = index * BLOCK;
-        // Every offset at which a modulus, an array of words, would have this block as its first whole one.
-        let first = (at + 1).saturating_sub(BLOCK).max(next).next_multiple_of(align_of::<u32>());
-        for start in (first..=at).step_by(align_of::<u32>()) {
-            for (size, spki) in &sizes {
-                let Some(candidate) = Candidate::at(plain, start, *size) else { continue };
-                hashes += 1;
-                if hashes > MAX_HASHES {
-                    return;
-                }
-                if let Some(key) = candidate.key(spki, &mut buffer) {
-                    add(&mut found.keys, &key, Form::ModulusLittleEndian, start);
-                    next = start + size.bytes();
-                    if found.keys.len() == MAX_KEYS {
-                        return;
-                    }
-                    break;
-                }
-            }
+    // Every offset at which a modulus, an array of words, would have this block as its first whole one.
+    let starts = ends.flat_map(|block| {
+        let at = block * BLOCK;
+        ((at + 1).saturating_sub(BLOCK).next_multiple_of(align_of::<u32>())..=at).step_by(align_of::<u32>())
+    });
+    let candidates = starts.flat_map(|start| {
+        sizes.iter().filter_map(move |(size, spki)| Some((start, spki, Candidate::at(plain, start, *size)?)))
+    });
+    let mut buffer = Vec::new();
+    for (start, spki, candidate) in candidates.take(MAX_HASHES) {
+        if let Some(key) = candidate.key(spki, &mut buffer) {
+            add(&mut found.keys, &key, Form::ModulusLittleEndian, start);
         }
     }
 }

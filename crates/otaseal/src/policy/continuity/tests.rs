@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 mod der;
 mod pem;
 mod private;
+mod scan;
 mod text;
 
 fn root() -> PathBuf {

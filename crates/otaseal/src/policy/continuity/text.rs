@@ -35,9 +35,6 @@ pub(super) fn private_key(plain: &[u8]) -> Option<Private> {
             continue;
         }
         let at = index * BLOCK;
-        if first.is_some_and(|first| first.offset < at) {
-            break;
-        }
         for text in texts.iter_mut().filter(|text| text.alphabet.kind & kinds != 0 && text.read <= at) {
             first = sooner(first, text.read_around(plain, at));
         }
