@@ -66,6 +66,17 @@ fn no_more_than_32_keys_are_told_apart() {
     }
 }
 
+/// A TLS client holds some certificates. otaseal looks for no more than 32, and takes the keys behind them for keys.
+#[test]
+fn no_more_than_32_certificates_are_told_apart() {
+    let key = example().to_spki_der().to_vec();
+    let certificate = sequence(key.len() + 4, &sequence(key.len(), &key));
+    for (count, keys) in [(1, 0), (32, 0), (33, 1)] {
+        let image = vec![within(&certificate); count].concat();
+        assert_eq!(search(&image, &[]).keys.len(), keys, "{count}");
+    }
+}
+
 /// Compressed data are random, and no key stands in the middle of them.
 #[test]
 fn a_key_among_random_bytes_is_found_near_an_end_of_them() {
