@@ -47,6 +47,11 @@ const WRITERS: &[(&str, &[&str])] = &[
     ("ledger export LEDGER --format csv --output", &["LEDGER"]),
     ("signing-py --mode header --publickey public.pem --out", &["public.pem"]),
     ("signing-py --mode sign --bin image.bin --privatekey key.pem --out", &["image.bin", "key.pem"]),
+    (
+        "signing-py --mode sign --bin image.bin --privatekey key.pem --out out --legacy",
+        &["image.bin", "key.pem"],
+    ),
+    ("completions bash --output", &[]),
     ("key convert public.pem --der --force --output", &[]),
     ("key convert key.pem --public --force --output", &["key.pem"]),
     ("key convert locked.pem --passphrase-file pass --decrypt --force --output", &["pass"]),
@@ -208,6 +213,32 @@ fn a_batch_replaces_none_of_its_inputs() {
         assert!(bench.read(source) == before && bench.read("dist/image.bin.signed") == before, "{source}");
         fs::remove_file(victim).unwrap();
     }
+}
+
+/// A link leads from the output of one input to that of the other.
+#[cfg(unix)]
+#[test]
+fn a_batch_writes_no_file_twice() {
+    use std::os::unix::fs::symlink;
+    let bench = bench();
+    fs::copy(bench.path("image.bin"), bench.path("second.bin")).unwrap();
+    fs::create_dir_all(bench.path("dist/image")).unwrap();
+    symlink("second.bin.signed", bench.path("dist/image.bin.signed")).unwrap();
+    symlink("image", bench.path("dist/second")).unwrap();
+    for command in ["sign", "package"] {
+        let args = [command, "image.bin", "second.bin", "--out-dir", "dist", "--key", "key.pem"];
+        let stderr = String::from_utf8(bench.fails(2, &args).stderr).unwrap();
+        assert!(stderr.contains("two inputs have the same output, dist/second"), "{stderr}");
+    }
+    assert!(!bench.path("dist/second.bin.signed").exists());
+    assert_eq!(fs::read_dir(bench.path("dist/image")).unwrap().count(), 0);
+    // Hard links are two files for an output.
+    for name in ["image.bin.signed", "second"] {
+        fs::remove_file(bench.path("dist").join(name)).unwrap();
+    }
+    bench.write("dist/image.bin.signed", b"old");
+    fs::hard_link(bench.path("dist/image.bin.signed"), bench.path("dist/second.bin.signed")).unwrap();
+    bench.ok(&["sign", "image.bin", "second.bin", "--out-dir", "dist", "--key", "key.pem"]);
 }
 
 #[test]

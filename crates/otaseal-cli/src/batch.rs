@@ -5,7 +5,7 @@ use crate::io::Place;
 use crate::report::{Outcome, Reporter};
 use clap::Args;
 use otaseal::key::material;
-use otaseal::output::Inputs;
+use otaseal::output::{Inputs, repeated};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -86,16 +86,15 @@ impl BatchArgs {
 /// Refuses a batch in which two inputs would make one file, or an output would replace an input.
 pub(crate) fn check_outputs<'a>(
     read: &Inputs,
-    outputs: impl Iterator<Item = &'a Path>,
+    outputs: impl Iterator<Item = &'a Path> + Clone,
 ) -> Result<(), Failure> {
-    let mut made = HashSet::new();
+    if let Some(output) = repeated(outputs.clone()) {
+        return Err(Failure::usage(
+            format_args!("two inputs have the same output, {}", output.display()),
+            "run otaseal once for each directory of inputs, with another --out-dir",
+        ));
+    }
     for output in outputs {
-        if !made.insert(output) {
-            return Err(Failure::usage(
-                format_args!("two inputs have the same output, {}", output.display()),
-                "run otaseal once for each directory of inputs, with another --out-dir",
-            ));
-        }
         if let Err(error) = read.check(output) {
             return Err(Failure::usage(error, "choose another --out-dir: otaseal never overwrites an input"));
         }

@@ -7,7 +7,7 @@ use crate::format::digest::Sha256Digest;
 use crate::format::input::Input;
 use crate::format::key_file::{self, Armor, KeyFileKind, MAX_KEY_FILE};
 use serde::Deserialize;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read, Seek};
@@ -56,19 +56,21 @@ enum Identity {
     /// stays as it was.
     #[cfg(not(unix))]
     Path(PathBuf),
-    /// A file that does not exist: its directory and its name.
+    /// The directory and the name of a file, which need not exist.
     Place(PathBuf, OsString),
 }
 
 impl Identity {
     fn of(path: &Path) -> Option<Self> {
-        Self::of_file(path).or_else(|| {
-            // A link may name a file that does not exist yet.
-            let path = &super::links::follow(path).ok()?;
-            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            let directory = parent.unwrap_or(Path::new(".")).canonicalize().ok()?;
-            Some(Self::Place(directory, path.file_name()?.to_owned()))
-        })
+        Self::of_file(path).or_else(|| Self::of_place(path))
+    }
+
+    /// The place that a path leads to. A link may name a file that does not exist yet.
+    fn of_place(path: &Path) -> Option<Self> {
+        let path = &super::links::follow(path).ok()?;
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let directory = parent.unwrap_or(Path::new(".")).canonicalize().ok()?;
+        Some(Self::Place(directory, path.file_name()?.to_owned()))
     }
 
     #[cfg(unix)]
@@ -91,6 +93,16 @@ pub fn same_file(one: &Path, other: &Path) -> bool {
 /// Returns whether two paths name one file, even if it does not exist yet: the same name in the same directory.
 pub fn same_place(one: &Path, other: &Path) -> bool {
     Identity::of(one).is_some_and(|one| Identity::of(other) == Some(one))
+}
+
+/// Returns the first output that would replace an output before it: they have one name, or symbolic links lead from one
+/// name to the other. Hard links do not count, because a new file takes the place of each.
+pub fn repeated<'a>(outputs: impl IntoIterator<Item = &'a Path>) -> Option<&'a Path> {
+    let (mut names, mut places) = (HashSet::new(), HashSet::new());
+    let mut is_new = |output: &'a Path| {
+        names.insert(output) && Identity::of_place(output).is_none_or(|place| places.insert(place))
+    };
+    outputs.into_iter().find(|output| !is_new(output))
 }
 
 /// The contents that no output replaces.

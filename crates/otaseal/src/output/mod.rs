@@ -20,7 +20,7 @@ mod temporary;
 mod turn;
 
 pub(crate) use self::guard::is_kept;
-pub use self::guard::{Inputs, same_file, same_place};
+pub use self::guard::{Inputs, repeated, same_file, same_place};
 pub(crate) use self::names::Steps;
 pub use self::names::{Ended, TemporaryDirectory, before_the_first_name, remove_temporaries};
 pub use self::pending::Pending;
