@@ -133,7 +133,7 @@ fn kill_at_any_moment_leaves_the_old_file_or_the_new_one() {
 /// Runs the program with a limit on the size of files. A write beyond it fails, as on a full disk.
 fn with_full_disk(bench: &Bench, kib: u32, args: &[&str]) -> std::process::Output {
     // otaseal does not let the signal end it (SIGXFSZ), so the write returns an error, as it does on a full disk.
-    let script = format!("ulimit -f {}; exec \"$0\" \"$@\"", kib * 2);
+    let script = format!("ulimit -f {}; exec \"$0\" \"$@\" < in.bin", kib * 2);
     let output = Command::new("bash")
         .args(["-c", &script, OTASEAL])
         .args(args)
@@ -162,6 +162,15 @@ fn a_full_disk_leaves_the_old_file_and_exit_code_3() {
         assert_eq!(bench.read("out"), b"old", "{args:?}");
         assert_eq!(others(&bench, &["keys", "in.bin", "in.signed", "out"]), [""; 0], "{args:?}");
     }
+}
+
+/// The copy of a stream does not fit: that is no fault of the stream.
+#[test]
+fn a_full_disk_for_the_copy_of_a_stream_is_named() {
+    let bench = bench(400_000);
+    let output = with_full_disk(&bench, 8, &["sign", "-", "-o", "out", "--key", "keys/private.pem"]);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(stderr.contains("could not be written") && !stderr.contains("standard input"), "{stderr}");
 }
 
 #[test]

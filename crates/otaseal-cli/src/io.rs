@@ -111,7 +111,15 @@ impl Place {
             return Ok((input.into_file(), length));
         }
         let mut spool = tempfile::tempfile().map_err(|error| spool_failed(&error))?;
-        let length = input.copy(MAX_IMAGE_STREAM, &mut spool).map_err(failed)?;
+        let length = input.copy(MAX_IMAGE_STREAM, &mut spool).map_err(|error| {
+            // A stream that is too long is no error of the system.
+            let of_system = error.raw_os_error().is_some();
+            match error.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => spool_failed(&error),
+                io::ErrorKind::FileTooLarge if of_system => spool_failed(&error),
+                _ => failed(error),
+            }
+        })?;
         spool.rewind().map_err(|error| spool_failed(&error))?;
         Ok((spool, length))
     }
