@@ -242,6 +242,9 @@ fn another_manifest_is_neither_replaced_nor_followed() {
         assert!(!error.to_string().contains('\n') && is(error), "{text:.80}");
         assert_eq!((fs::read_to_string(&path).unwrap(), bench.listing()), (text, before));
     }
+    // No memory holds such a file: otaseal reads no more of it than a manifest can have.
+    fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+    assert!(unread(bench.package(&bench.options()).unwrap_err()));
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
     assert!(matches!(bench.package(&bench.options()), Err(PackageError::EarlierUnread { .. })));
