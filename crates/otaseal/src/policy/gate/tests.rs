@@ -151,6 +151,19 @@ fn gzip_with_comment(content: &[u8], comment: &[u8]) -> Vec<u8> {
     gzip
 }
 
+#[test]
+fn the_permit_names_the_firmware_plain_and_packed() {
+    let (key, policy) = (key(), Policy::default());
+    let gate = policy.open(Some(&key)).unwrap();
+    let image =
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/plain/demo-firmware.bin"));
+    for bytes in [image.to_vec(), gzip::gzip(image, Effort::Fast).unwrap()] {
+        let permit = gate.judge(Candidate::new(bytes)).unwrap();
+        let name = permit.tokens().name.as_ref().map(|token| token.value.to_string());
+        assert_eq!(name.as_deref(), Some("demo-firmware"));
+    }
+}
+
 /// The header of a gzip goes to the devices too.
 #[test]
 fn a_private_key_in_the_comment_of_a_gzip_is_refused() {

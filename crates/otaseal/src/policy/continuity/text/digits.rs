@@ -145,7 +145,7 @@ impl Alphabet {
 
     /// Decodes digits from the start of a group. Bits that make no whole byte are left out.
     pub(super) fn decode(&self, digits: &[u8]) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(digits.len() * self.bits / 8);
+        let mut bytes = Vec::new();
         let (mut held, mut bits) = (0u32, 0);
         for digit in digits {
             held = held << self.bits | u32::from(*digit);
@@ -210,9 +210,8 @@ fn value(digit: u8) -> Option<u8> {
 #[inline]
 pub(super) fn kinds_of(block: &[u8; BLOCK]) -> u8 {
     const HIGHEST: u64 = u64::from_ne_bytes([0x80; 8]);
-    let words = block.as_chunks().0.iter().map(|bytes| u64::from_ne_bytes(*bytes));
-    let all = words.fold(0, |all, word| all | word);
-    if all & HIGHEST != 0 || all == 0 {
+    let mut words = block.as_chunks().0.iter().map(|bytes| u64::from_ne_bytes(*bytes));
+    if *block == [0; BLOCK] || words.any(|word| word & HIGHEST != 0) {
         return 0;
     }
     let mut kinds = BASE64.kind | HEX.kind;
