@@ -46,7 +46,7 @@ const IN_BASE64: [(&str, Spelling); 20] = [
     ("behind other bytes", |bytes| base64(&[b"key:", bytes].concat())),
 ];
 
-const IN_HEX: [(&str, Spelling); 16] = [
+const IN_HEX: [(&str, Spelling); 17] = [
     ("digits", |bytes| hex(bytes, "", "")),
     ("upper case", |bytes| hex(bytes, "", "").to_uppercase()),
     ("lines", |bytes| pieces(&hex(bytes, "", ""), 60, "\n")),
@@ -61,6 +61,9 @@ const IN_HEX: [(&str, Spelling); 16] = [
     ("escapes of C", |bytes| format!("\"{}\"", hex(bytes, "\\x", ""))),
     ("strings of escapes", |bytes| format!("\"{}\"", pieces(&hex(bytes, "\\x", ""), 64, "\"\n    \""))),
     ("words", |bytes| pieces(&hex(bytes, "", ""), 8, ", 0x")),
+    ("strings of C with line ends", |bytes| {
+        format!("\"{}\"", pieces(&hex(bytes, "", ""), 64, "\\n\"\r\n\""))
+    }),
     ("strings of digits", |bytes| format!("\"{}\"", pieces(&hex(bytes, "", ""), 64, "\"\n\""))),
     ("behind other bytes", |bytes| hex(&[b"key:", bytes].concat(), "", "")),
 ];
