@@ -111,7 +111,7 @@ impl Digits {
                 Step::End => break,
             }
         }
-        match self.pieces.pop_if(|piece| piece.gone == 0 && self.values.len() - piece.first < SHORTEST) {
+        match self.pieces.pop_if(|piece| self.values.len() - piece.first < SHORTEST) {
             Some(piece) => self.values.truncate(piece.first),
             None => self.values.push(GAP),
         }

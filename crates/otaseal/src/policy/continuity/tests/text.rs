@@ -21,13 +21,14 @@ fn hex(bytes: &[u8], before: &str, after: &str) -> String {
 
 type Spelling = fn(&[u8]) -> String;
 
-const IN_BASE64: [(&str, Spelling); 20] = [
+const IN_BASE64: [(&str, Spelling); 21] = [
     ("one line", base64),
     ("without padding", |bytes| Base64Unpadded::encode_string(bytes)),
     ("for URLs", |bytes| Base64UrlUnpadded::encode_string(bytes)),
     ("lines", |bytes| pieces(&base64(bytes), 64, "\n")),
     ("lines of Windows", |bytes| pieces(&base64(bytes), 76, "\r\n")),
     ("indented lines", |bytes| pieces(&base64(bytes), 40, "\n                    ")),
+    ("lines at the right", |bytes| pieces(&base64(bytes), 64, &format!("\n{}", " ".repeat(120)))),
     ("strings of C", |bytes| format!("\"{}\";", pieces(&base64(bytes), 64, "\"\n    \""))),
     ("strings of C with line ends", |bytes| {
         format!("\"{}\\n\";", pieces(&base64(bytes), 64, "\\n\"\r\n\t\""))
@@ -142,14 +143,16 @@ fn the_first_key_is_reported() {
     }
 }
 
-/// A key lies across the place at which a long text is divided.
+/// A key lies across the place at which a long text is divided. Another text stands before it.
 #[test]
 fn a_key_anywhere_in_a_long_text_is_found() {
     let key = base64(&keys()[0].1);
     for before in (20_000..36_000).step_by(331).chain(32_700..32_800) {
-        let text = ["x".repeat(before), key.clone(), "y".repeat(1000)].concat();
+        let other = ["z".repeat(200), "!".repeat(100)].concat();
+        let text = [&*other, &"x".repeat(before), &key, &"y".repeat(1000)].concat();
         let found = search(text.as_bytes(), &[]).private.unwrap_or_else(|| panic!("behind {before}"));
-        assert!((before..before + 50).contains(&found.offset), "{found}");
+        let place = other.len() + before;
+        assert!((place..place + 50).contains(&found.offset), "{found}");
     }
 }
 
