@@ -8,7 +8,8 @@ use otaseal::format::metadata;
 fuzz_target!(|data: &[u8]| {
     if let Ok(block) = MetadataBlock::parse(data) {
         for text in [block.name, block.version, block.board, block.min_base_version].into_iter().flatten() {
-            assert!((1..=32).contains(&text.len()) && text.is_ascii());
+            assert!((1..=32).contains(&text.len()), "{text:?}");
+            assert!(!text.bytes().any(|byte| byte.is_ascii_control()), "{text:?}");
         }
         assert!(block.flash_mode.is_none_or(|mode| mode <= 3));
         // The same block is found in both of its places.
