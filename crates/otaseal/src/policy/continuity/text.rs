@@ -205,3 +205,6 @@ impl Needle {
         Self { bits, finder: Finder::new(&digits).into_owned(), place }
     }
 }
+
+#[cfg(test)]
+mod tests;
