@@ -49,9 +49,11 @@ fn kill_while_the_input_is_still_coming_leaves_the_old_file() {
     assert!(temporary().iter().all(|name| name.starts_with(".otaseal-")), "{:?}", temporary());
 }
 
-/// Waits until the program is at work: it has read the first bytes of its input.
+/// Waits until the program is at work: it has read the first bytes of its input. A shell starts jobs in the background
+/// with SIGINT ignored, and otaseal keeps to that. So the signals are reset first.
 fn with_input_open(bench: &Bench, args: &[&str]) -> Child {
-    let mut child = Command::new(OTASEAL)
+    let mut child = Command::new("env")
+        .args(["--default-signal=INT,TERM,HUP", OTASEAL])
         .args(args)
         .current_dir(bench.dir())
         .env("TMPDIR", bench.path("tmp"))

@@ -21,6 +21,9 @@ asked, program = sys.argv[1:split], sys.argv[split + 1 :]
 script = list(zip(asked[::2], asked[1::2]))
 child, terminal = pty.fork()
 if child == 0:
+    # A job in the background is started with SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     os.execv(program[0], program)
 shown, seen, deadline = b"", 0, time.monotonic() + 20
 while True:
