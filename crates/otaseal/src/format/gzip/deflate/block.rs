@@ -154,10 +154,11 @@ impl Block {
 }
 
 /// A linear congruential generator (Knuth's MMIX constants): any stream of numbers does, if always the same.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn below(&mut self, n: u32) -> u32 {
+    /// A number below `n`.
+    pub(super) fn below(&mut self, n: u32) -> u32 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         // The high half is the random one; scaled, not divided.
         (((self.0 >> 32) * u64::from(n)) >> 32) as u32

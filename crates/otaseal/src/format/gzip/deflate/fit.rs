@@ -4,7 +4,7 @@
 //! cheapest lengths are found exactly, symbol by symbol, as the description will list them. The price is then searched
 //! at which the lengths fill the space.
 
-use super::header::{Codes, Description, PRECODE_SYMBOLS, REPEAT, RUN_EXTRA, ZEROS_LONG, ZEROS_SHORT};
+use super::header::{Codes, Description, PRECODE_SYMBOLS, REPEAT, ZEROS_LONG, ZEROS_SHORT, extra_bits};
 use super::huffman::MAX_BITS;
 use super::log::{FRACTION, log2};
 use super::token::{DIST_SYMBOLS, Histogram, LITLEN_SYMBOLS};
@@ -35,7 +35,7 @@ pub(super) struct Start {
 pub(super) fn fitted(histogram: &Histogram, start: &mut Start) -> (Codes, u64) {
     let extra = histogram.extra_bits();
     let (codes, rounds) = match start.description {
-        None => (Codes::choose(histogram).0, 3),
+        None => (Codes::choose(histogram), 3),
         Some(_) => (Codes::optimal(histogram).0, 1),
     };
     let fit = Fit::new(histogram, codes.listed());
@@ -142,10 +142,7 @@ impl Fit {
     /// units.
     fn lengths(&self, prices: &[u32; PRECODE_SYMBOLS], space: [u32; 2]) -> Vec<u8> {
         let n = if self.lone { self.border } else { self.counts.len() };
-        let price = |symbol: u8| {
-            let extra = symbol.checked_sub(REPEAT).map_or(0, |run| RUN_EXTRA[usize::from(run)]);
-            (prices[usize::from(symbol)] + extra) * BIT
-        };
+        let price = |symbol: u8| (prices[usize::from(symbol)] + extra_bits(symbol)) * BIT;
         let symbol_cost = |place: usize, length: u8| {
             self.counts[place] * u32::from(length) * BIT
                 + (space[usize::from(place >= self.border)] >> length)
@@ -261,16 +258,20 @@ fn filled(over: Option<&[u8]>, under: Option<&[u8]>, counts: &[u32]) -> Vec<Vec<
 
 /// Space that codes of these lengths take.
 fn used(lengths: &[u8]) -> u32 {
-    lengths.iter().filter(|&&length| length != 0).map(|&length| SPACE >> length).sum()
+    lengths.iter().copied().map(space_of).sum()
+}
+
+/// Space that a code of this length takes. Without a code there is no length.
+fn space_of(length: u8) -> u32 {
+    if length == 0 { 0 } else { SPACE >> length }
 }
 
 /// The start of `first` and the rest of `second`, where they fill the space best without needing more.
 fn joined(first: &[u8], second: &[u8]) -> Option<Vec<u8>> {
-    let one = |length: u8| if length == 0 { 0 } else { SPACE >> length };
     let mut space = used(second);
     let mut best: Option<(u32, usize)> = None;
     for (place, (&a, &b)) in first.iter().zip(second).enumerate() {
-        space = space + one(a) - one(b);
+        space = space + space_of(a) - space_of(b);
         if space <= SPACE && best.is_none_or(|best| space > best.0) {
             best = Some((space, place + 1));
         }
@@ -299,22 +300,24 @@ fn fill(lengths: &mut [u8], counts: &[u32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::gzip::deflate::block::Dice;
     use crate::format::gzip::deflate::token::END_OF_BLOCK;
 
     /// A histogram of `litlens` kinds of literals and lengths, and `dists` of distances, some of them rare.
     fn histogram(seed: u64, litlens: usize, dists: usize) -> Histogram {
-        let mut state = seed;
-        let mut next = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            state >> 40
+        let mut dice = Dice(seed);
+        let mut count = move |most: usize| {
+            let symbol = dice.below(most as u32) as usize;
+            (symbol, 1 + (dice.below(4096) >> dice.below(13)))
         };
         let mut histogram = Histogram::of_block(&[]);
         for _ in 0..litlens {
-            let symbol = next() as usize % 286;
-            histogram.litlen[symbol] = 1 + ((next() as u32 % 4096) >> (next() % 13));
+            let (symbol, count) = count(286);
+            histogram.litlen[symbol] = count;
         }
         for _ in 0..dists {
-            histogram.dist[next() as usize % DIST_SYMBOLS] = 1 + ((next() as u32 % 4096) >> (next() % 13));
+            let (symbol, count) = count(DIST_SYMBOLS);
+            histogram.dist[symbol] = count;
         }
         histogram.litlen[END_OF_BLOCK] = 1;
         histogram

@@ -14,7 +14,7 @@ pub(super) const REPEAT: u8 = 16;
 pub(super) const ZEROS_SHORT: u8 = 17;
 pub(super) const ZEROS_LONG: u8 = 18;
 /// Extra bits behind each of the three.
-pub(super) const RUN_EXTRA: [u32; 3] = [2, 3, 7];
+const RUN_EXTRA: [u32; 3] = [2, 3, 7];
 /// HLIT, HDIST and HCLEN.
 const COUNTS_BITS: u64 = 5 + 5 + 4;
 
@@ -36,7 +36,7 @@ impl Codes {
     }
 
     /// The codes that make the block smallest, among those for counts that are evened out more and more.
-    pub(super) fn choose(histogram: &Histogram) -> (Self, u64) {
+    pub(super) fn choose(histogram: &Histogram) -> Self {
         let (mut best, mut best_bits) = Self::optimal(histogram);
         for (slack, share) in [(1, 0), (2, 8), (3, 6), (4, 4), (8, 3)] {
             let mut litlen = histogram.litlen;
@@ -51,7 +51,7 @@ impl Codes {
                 }
             }
         }
-        (best, best_bits)
+        best
     }
 
     fn of_counts(litlen_counts: &[u32; LITLEN_SYMBOLS], dist_counts: &[u32; DIST_SYMBOLS]) -> Self {
@@ -196,7 +196,8 @@ impl Description {
     }
 }
 
-fn extra_bits(symbol: u8) -> u32 {
+/// Extra bits behind a symbol.
+pub(super) fn extra_bits(symbol: u8) -> u32 {
     symbol.checked_sub(REPEAT).map_or(0, |run| RUN_EXTRA[usize::from(run)])
 }
 

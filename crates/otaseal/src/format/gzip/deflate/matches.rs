@@ -193,17 +193,13 @@ fn common(a: &[u8], b: &[u8], known: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::gzip::deflate::block::Dice;
 
     /// Other positions with the same hash must not hide a match. In noise most matches have three bytes.
     #[test]
     fn every_repeated_triple_has_a_match() {
-        let mut state = 1u64;
-        let noise: Vec<u8> = std::iter::repeat_with(|| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) as u8
-        })
-        .take(30_000)
-        .collect();
+        let mut dice = Dice(1);
+        let noise: Vec<u8> = (0..30_000).map(|_| dice.below(256) as u8).collect();
         for distances in [1, 4] {
             let search = Search { depth: 24, nice: 128, threes: 16, distances };
             let matches = Matches::find(&noise, 0, noise.len(), search);

@@ -22,7 +22,7 @@ impl Form {
     /// The smallest form for a block, wherever it begins.
     pub(super) fn smallest(block: &Block) -> Self {
         let histogram = &block.histogram;
-        let codes = block.codes.clone().unwrap_or_else(|| Codes::choose(histogram).0);
+        let codes = block.codes.clone().unwrap_or_else(|| Codes::choose(histogram));
         let description = Description::shortest(&codes);
         let dynamic = codes.data_bits(histogram) + histogram.extra_bits() + description.bits;
         let fixed = Codes::fixed().data_bits(histogram) + histogram.extra_bits();
