@@ -4,9 +4,9 @@ use super::encryption::Protection;
 use super::{KeyError, PrivateKey};
 use crate::format::input::Input;
 use crate::format::key_file::MAX_KEY_FILE;
-use crate::output::{Access, OutputError, Overwrite, Pending, Steps, same_place};
+use crate::output::{Access, OutputError, Overwrite, Pending, Steps, failed, remove_old, same_place};
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Why otaseal wrote no key pair.
@@ -88,7 +88,7 @@ impl PairFiles {
         let replaces = private_path.exists();
         let old = if overwrite == Overwrite::Refuse { None } else { copy(&public_path)? };
         let steps = Steps::begin();
-        let removed = overwrite != Overwrite::Refuse && remove(&public_path)?;
+        let removed = overwrite != Overwrite::Refuse && remove_old(&public_path)?;
         let put_back = |source: OutputError| match old.map(|old| old.commit_in(&steps)) {
             Some(Ok(())) => PairError::Output(source),
             _ if removed => PairError::PublicGone { public: public_path.clone(), source },
@@ -112,28 +112,19 @@ fn copy(public: &Path) -> Result<Option<Pending>, OutputError> {
     if !public.is_file() {
         return Ok(None);
     }
-    let failed = |source| OutputError::Io { path: public.into(), source };
-    let input = Input::found(public).map_err(failed)?;
+    let unread = |source| failed(public, source);
+    let input = Input::found(public).map_err(unread)?;
     if input.length().is_some_and(|length| length > MAX_KEY_FILE as u64) {
         return Ok(None);
     }
-    let bytes = input.read(MAX_KEY_FILE).map_err(failed)?;
+    let bytes = input.read(MAX_KEY_FILE).map_err(unread)?;
     let mut copy = Pending::create(public, Overwrite::Replace, Access::Public)?;
     fill(&mut copy, &bytes)?;
     Ok(Some(copy))
 }
 
-/// Removes a file. Returns whether there was one.
-fn remove(path: &Path) -> Result<bool, OutputError> {
-    match fs::remove_file(path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(source) => Err(OutputError::Removal { path: path.into(), source }),
-    }
-}
-
 fn fill(file: &mut Pending, bytes: &[u8]) -> Result<(), OutputError> {
-    file.write_all(bytes).map_err(|source| OutputError::Io { path: file.destination().into(), source })
+    file.write_all(bytes).map_err(|source| failed(file.destination(), source))
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ pub(crate) use self::turn::Turn;
 
 use crate::format::homie::is_device_name;
 use crate::format::input::Input;
+use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -106,6 +107,23 @@ pub enum OutputError {
     },
 }
 
+/// Returns the error for an output that the system did not write.
+pub(crate) fn failed(path: &Path, source: io::Error) -> OutputError {
+    OutputError::Io { path: path.into(), source }
+}
+
+/// Removes an old file. Returns whether there was one.
+///
+/// # Errors
+/// [`OutputError::Removal`].
+pub(crate) fn remove_old(path: &Path) -> Result<bool, OutputError> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(OutputError::Removal { path: path.into(), source }),
+    }
+}
+
 fn is_input(output: &Path, input: &Path) -> String {
     match output == input {
         true => format!("{} is both input and output", input.display()),
@@ -119,7 +137,7 @@ fn is_input(output: &Path, input: &Path) -> String {
 /// The errors of [`Pending::create`] and [`Pending::commit`].
 pub fn write(path: &Path, bytes: &[u8], overwrite: Overwrite, access: Access) -> Result<(), OutputError> {
     let mut pending = Pending::create(path, overwrite, access)?;
-    pending.write_all(bytes).map_err(|source| OutputError::Io { path: path.into(), source })?;
+    pending.write_all(bytes).map_err(|source| failed(path, source))?;
     pending.commit()
 }
 

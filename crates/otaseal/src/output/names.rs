@@ -4,6 +4,7 @@
 //! [`remove_temporaries`] removes the files of that list. It waits until no thread is in the middle of steps that belong
 //! together, such as the files of a package, and no thread begins such steps afterwards.
 
+use super::Overwrite;
 use std::fs::{self, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
@@ -110,18 +111,16 @@ impl Name {
         Ok(())
     }
 
-    /// Gives the file its final name. An older file of that name is replaced.
-    pub(super) fn rename(mut self, _: &Steps, destination: &Path) -> io::Result<()> {
-        fs::rename(&self.path, destination)?;
-        self.gone = true;
-        Ok(())
-    }
-
-    /// Gives the file its final name, which must be free.
-    pub(super) fn rename_to_free(mut self, _: &Steps, destination: &Path) -> io::Result<()> {
-        // Each system has its own call for this, and some file systems have no hard links.
-        let path = TempPath::try_from_path(&self.path)?;
-        path.persist_noclobber(destination).map_err(|error| error.error)?;
+    /// Gives the file its final name. If `overwrite` refuses, that name must be free.
+    pub(super) fn rename(mut self, _: &Steps, destination: &Path, overwrite: Overwrite) -> io::Result<()> {
+        match overwrite {
+            Overwrite::Refuse => {
+                // Each system has its own call for this, and some file systems have no hard links.
+                let path = TempPath::try_from_path(&self.path)?;
+                path.persist_noclobber(destination).map_err(|error| error.error)?;
+            }
+            Overwrite::Replace | Overwrite::ReplaceKey => fs::rename(&self.path, destination)?,
+        }
         self.gone = true;
         Ok(())
     }
@@ -167,7 +166,7 @@ impl TemporaryDirectory {
 
     /// Gives the directory its final name, in one step.
     pub(crate) fn rename(self, destination: &Path) -> io::Result<()> {
-        self.0.rename(&Steps::begin(), destination)
+        self.0.rename(&Steps::begin(), destination, Overwrite::Replace)
     }
 }
 

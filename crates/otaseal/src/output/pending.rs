@@ -4,7 +4,7 @@ use super::guard::{Kept, kept};
 use super::links::follow;
 use super::names::Steps;
 use super::temporary::Temporary;
-use super::{Access, OutputError, Overwrite};
+use super::{Access, OutputError, Overwrite, failed};
 use std::fs;
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -103,11 +103,7 @@ impl Pending {
             self.sync()?;
         }
         let Self { temporary, destination, target, overwrite, access } = self;
-        let named = match overwrite {
-            Overwrite::Refuse => temporary.name(steps, &target, access),
-            Overwrite::Replace | Overwrite::ReplaceKey => temporary.replace(steps, &target, access),
-        };
-        named.map_err(|error| match error.kind() {
+        temporary.name(steps, &target, access, overwrite).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists if overwrite == Overwrite::Refuse => {
                 OutputError::Exists(destination)
             }
@@ -148,10 +144,6 @@ fn check(path: &Path, length: u64, overwrite: Overwrite) -> Result<(), OutputErr
         Some(Kept::PrivateKey(_)) if overwrite == Overwrite::ReplaceKey => Ok(()),
         Some(found) => Err(OutputError::Kept { path: path.into(), holds: found.describe() }),
     }
-}
-
-fn failed(path: &Path, source: io::Error) -> OutputError {
-    OutputError::Io { path: path.into(), source }
 }
 
 /// Returns the directory of a file.

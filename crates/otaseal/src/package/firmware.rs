@@ -115,8 +115,8 @@ pub struct Source {
 }
 
 impl Firmware {
-    /// Reads a build from a file that the user named. otaseal flattens an ELF file by load address and unpacks a UF2 file. Any other file must be a
-    /// plain image.
+    /// Reads a build from a file that the user named. otaseal flattens an ELF file by load address and unpacks a UF2
+    /// file. Any other file must be a plain image.
     ///
     /// `max_gap` is the largest hole between two sections or blocks that otaseal fills with FF, in bytes.
     ///

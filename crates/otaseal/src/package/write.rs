@@ -3,13 +3,15 @@
 use super::earlier::{Earlier, UNFINISHED};
 use super::{Package, PackageError, Unfinished};
 use crate::ledger::{self, Appended, Ledger};
-use crate::output::{Access, Inputs, OutputError, Overwrite, Pending, Steps, Turn, has_bytes, is_kept};
+use crate::output::{
+    Access, Inputs, OutputError, Overwrite, Pending, Steps, Turn, failed, has_bytes, is_kept, remove_old,
+};
 use crate::package::contents::PackageFile;
 use crate::package::manifest;
 use crate::policy::PolicyError;
 use std::fs;
-use std::io::{self, ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::io::{ErrorKind, Write};
+use std::path::Path;
 
 /// The directory for a package.
 #[derive(Debug, Clone, Copy)]
@@ -126,11 +128,11 @@ impl<'a> Place<'a> {
         let steps = Steps::begin();
         let path = |name: &str| self.to.out_dir.join(name);
         for name in stale {
-            changes.remove(name, path(name))?;
+            changes.remove(name, &path(name))?;
         }
         unfinished.commit_in(&steps)?;
         changes.written.push(UNFINISHED);
-        changes.remove(manifest::FILE_NAME, path(manifest::FILE_NAME))?;
+        changes.remove(manifest::FILE_NAME, &path(manifest::FILE_NAME))?;
         for (name, file) in files {
             file.commit_in(&steps)?;
             changes.wrote(name);
@@ -185,11 +187,9 @@ struct Changes<'n> {
 }
 
 impl<'n> Changes<'n> {
-    fn remove(&mut self, name: &'n str, path: PathBuf) -> Result<(), OutputError> {
-        match fs::remove_file(&path) {
-            Ok(()) => self.removed.push(name),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(source) => return Err(OutputError::Removal { path, source }),
+    fn remove(&mut self, name: &'n str, path: &Path) -> Result<(), OutputError> {
+        if remove_old(path)? {
+            self.removed.push(name);
         }
         Ok(())
     }
@@ -216,8 +216,4 @@ fn pending(path: &Path, parts: [&[u8]; 2]) -> Result<Pending, OutputError> {
         pending.write_all(part).map_err(|source| failed(path, source))?;
     }
     Ok(pending)
-}
-
-fn failed(path: &Path, source: io::Error) -> OutputError {
-    OutputError::Io { path: path.into(), source }
 }

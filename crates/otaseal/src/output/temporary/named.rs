@@ -1,7 +1,7 @@
 //! Files under a temporary name. A process that is killed leaves them.
 
-use crate::output::Access;
 use crate::output::names::{Name, Steps};
+use crate::output::{Access, Overwrite};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
@@ -24,18 +24,14 @@ impl Temporary {
         &self.file
     }
 
-    /// Gives the file a name that must be free.
-    pub(in crate::output) fn name(self, steps: Option<&Steps>, target: &Path, _: Access) -> io::Result<()> {
-        Steps::or_begin(steps, |steps| self.name.rename_to_free(steps, target))
-    }
-
-    /// Gives the file a name, in the place of an older file if there is one.
-    pub(in crate::output) fn replace(
+    /// Gives the file its name. If `overwrite` refuses, that name must be free.
+    pub(in crate::output) fn name(
         self,
         steps: Option<&Steps>,
         target: &Path,
         _: Access,
+        overwrite: Overwrite,
     ) -> io::Result<()> {
-        Steps::or_begin(steps, |steps| self.name.rename(steps, target))
+        Steps::or_begin(steps, |steps| self.name.rename(steps, target, overwrite))
     }
 }

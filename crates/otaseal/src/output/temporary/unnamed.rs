@@ -3,8 +3,8 @@
 //! Linux can give such a file a name later (`O_TMPFILE` in open(2)), where the file system supports it. Elsewhere the
 //! file loses its name as soon as it is open, and its bytes are copied at the end.
 
-use crate::output::Access;
 use crate::output::names::{Name, Steps};
+use crate::output::{Access, Overwrite};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek};
 use std::os::unix::fs::OpenOptionsExt;
@@ -34,36 +34,25 @@ impl Temporary {
         &self.file
     }
 
-    /// Gives the file a name that must be free.
+    /// Gives the file its name. If `overwrite` refuses, that name must be free.
     pub(in crate::output) fn name(
         mut self,
         steps: Option<&Steps>,
         target: &Path,
         access: Access,
-    ) -> io::Result<()> {
-        if self.linkable {
-            return link::name(&self.file, target);
-        }
-        Steps::or_begin(steps, |steps| {
-            self.under_a_name(steps, target, access)?.rename_to_free(steps, target)
-        })
-    }
-
-    /// Gives the file a name, in the place of an older file if there is one.
-    pub(in crate::output) fn replace(
-        mut self,
-        steps: Option<&Steps>,
-        target: &Path,
-        access: Access,
+        overwrite: Overwrite,
     ) -> io::Result<()> {
         // If the name is free, the file needs no temporary name.
         if self.linkable {
             match link::name(&self.file, target) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error)
+                    if error.kind() == io::ErrorKind::AlreadyExists && overwrite != Overwrite::Refuse => {}
                 linked => return linked,
             }
         }
-        Steps::or_begin(steps, |steps| self.under_a_name(steps, target, access)?.rename(steps, target))
+        Steps::or_begin(steps, |steps| {
+            self.under_a_name(steps, target, access)?.rename(steps, target, overwrite)
+        })
     }
 
     /// Gives the bytes a temporary name beside the target.
