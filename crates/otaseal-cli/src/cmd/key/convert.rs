@@ -175,12 +175,13 @@ pub(crate) fn run(args: &Convert) -> Result<Converted, Failure> {
 /// Writes the converted key. It may take the place of the file that it comes from, which then still holds the key, but
 /// not the place of another private key. A public key never takes the place of its private key.
 fn write(args: &Convert, path: &Path, key: &[u8], access: Access) -> Result<(), Failure> {
-    let overwrite = if args.force { Overwrite::Replace } else { Overwrite::Refuse };
-    let own = args.file.path().is_some_and(|file| same_file(file, path));
-    if !args.force || !own || access == Access::Public {
-        return Ok(output::write(path, key, overwrite, access)?);
-    }
-    Ok(output::write(path, key, Overwrite::ReplaceKey, access)?)
+    let is_own = || args.file.path().is_some_and(|file| same_file(file, path));
+    let overwrite = match args.force {
+        false => Overwrite::Refuse,
+        true if access == Access::OwnerOnly && is_own() => Overwrite::ReplaceKey,
+        true => Overwrite::Replace,
+    };
+    Ok(output::write(path, key, overwrite, access)?)
 }
 
 /// Returns the passphrase for the converted key. If the old key has one, the user must say whether the new key has one:
