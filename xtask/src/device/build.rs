@@ -25,15 +25,12 @@ impl Toolchain {
     ///
     /// Neither is there. The text says what to install.
     pub(super) fn find(target: &str) -> Result<Self> {
-        let rustc = env::var_os("RUSTC").map_or_else(|| "rustc".into(), PathBuf::from);
-        let sysroot = text(Command::new(&rustc).args(["--print", "sysroot"]))?;
-        if Path::new(&sysroot).join("lib/rustlib").join(target).join("lib").is_dir() {
-            let cargo = env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from);
+        let (cargo, rustc, installed) = running()?;
+        if installed.join(target).join("lib").is_dir() {
             return Self::new(cargo, rustc, false);
         }
-        let (cargo, rustc) = ("/usr/bin/cargo", "/usr/bin/rustc");
-        if Path::new("/usr/lib/rustlib/src/rust/library").is_dir() && Path::new(cargo).is_file() {
-            return Self::new(cargo.into(), rustc.into(), true);
+        if let Some((cargo, rustc)) = debian() {
+            return Self::new(cargo, rustc, true);
         }
         Err(format!(
             "core for {target} is not installed\nrun: rustup target add {target}, or on Debian: \
@@ -51,15 +48,12 @@ impl Toolchain {
     ///
     /// Neither has the source. The text says what to install.
     pub(super) fn with_source() -> Result<Self> {
-        let rustc = env::var_os("RUSTC").map_or_else(|| "rustc".into(), PathBuf::from);
-        let sysroot = text(Command::new(&rustc).args(["--print", "sysroot"]))?;
-        let source = "lib/rustlib/src/rust/library";
-        if Path::new(&sysroot).join(source).is_dir() {
-            let cargo = env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from);
+        let (cargo, rustc, installed) = running()?;
+        if installed.join(SOURCE).is_dir() {
             return Self::new(cargo, rustc, true);
         }
-        if Path::new("/usr").join(source).is_dir() {
-            return Self::new("/usr/bin/cargo".into(), "/usr/bin/rustc".into(), true);
+        if let Some((cargo, rustc)) = debian() {
+            return Self::new(cargo, rustc, true);
         }
         Err("the source of Rust's core is not installed\nrun: rustup component add rust-src, or on Debian: apt-get install \
              rustc-web cargo-web rust-web-src"
@@ -142,6 +136,24 @@ impl Toolchain {
         }
         Ok(target_dir.join(target).join("release").join(program))
     }
+}
+
+/// The source of the standard library, in the folder of a toolchain.
+const SOURCE: &str = "src/rust/library";
+
+/// Returns the cargo that runs this task, its rustc, and the folder with their libraries.
+fn running() -> Result<(PathBuf, PathBuf, PathBuf)> {
+    let program = |variable, name: &str| env::var_os(variable).map_or_else(|| name.into(), PathBuf::from);
+    let rustc = program("RUSTC", "rustc");
+    let sysroot = text(Command::new(&rustc).args(["--print", "sysroot"]))?;
+    Ok((program("CARGO", "cargo"), rustc, Path::new(&sysroot).join("lib/rustlib")))
+}
+
+/// Returns Debian's cargo and rustc, if they are there with their source.
+fn debian() -> Option<(PathBuf, PathBuf)> {
+    let (cargo, rustc) = ("/usr/bin/cargo", "/usr/bin/rustc");
+    let is_there = Path::new("/usr/lib/rustlib").join(SOURCE).is_dir() && Path::new(cargo).is_file();
+    is_there.then(|| (cargo.into(), rustc.into()))
 }
 
 fn text(command: &mut Command) -> Result<String> {
