@@ -11,7 +11,7 @@ mod strace;
 
 use self::judge::{Run, Tree};
 use self::strace::{Fault, injected};
-use crate::common::{Bench, firmware};
+use crate::common::Bench;
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
@@ -72,15 +72,9 @@ const CASES: &[Case] = &[
 
 /// Makes the files that the commands read.
 fn inputs() -> Bench {
-    let bench = Bench::new();
-    for name in ["key.pem", "keep.pem"] {
-        bench.openssl(&format!("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out {name}"));
-    }
-    bench.openssl("pkey -in key.pem -pubout -out public.pem");
+    let bench = Bench::with_keys();
     // One round, because the time goes into the runs.
     bench.openssl("pkcs8 -topk8 -in key.pem -iter 1 -passout pass:tr0mbone-quarry-14 -out locked.pem");
-    bench.write("pass", b"tr0mbone-quarry-14\n");
-    bench.write("image.bin", &[firmware(5000), bench.read("public.pem")].concat());
     bench.ok(&["sign", "image.bin", "-o", "signed", "-k", "key.pem", "--ledger", "LEDGER"]);
     std::os::unix::fs::symlink("target", bench.path("through")).unwrap();
     bench

@@ -130,20 +130,13 @@ const NO_READERS: &[&str] = &[
 ];
 
 fn bench() -> Bench {
-    let bench = Bench::new();
-    for name in ["key.pem", "keep.pem"] {
-        bench.openssl(&format!("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out {name}"));
-    }
-    bench.openssl("pkey -in key.pem -pubout -out public.pem");
-    bench.openssl("pkey -in keep.pem -pubout -out next.pem");
+    let bench = Bench::with_keys();
     for (key, locked) in [("key.pem", "locked.pem"), ("keep.pem", "locked-keep.pem")] {
         bench.openssl(&format!(
             "pkcs8 -topk8 -in {key} -v2 aes-256-cbc -iter 10000 -passout pass:tr0mbone-quarry-14 -out {locked}"
         ));
     }
-    bench.write("pass", b"tr0mbone-quarry-14\n");
     bench.write("list", b"image.bin\n");
-    bench.write("image.bin", &[common::firmware(5000), bench.read("public.pem")].concat());
     bench.write(
         "rotating.bin",
         &[common::firmware(5000), bench.read("public.pem"), bench.read("next.pem")].concat(),
@@ -299,7 +292,7 @@ fn one_stream_is_not_read_twice() {
         let output = within(LIMIT, command.stdin(Stdio::piped())).expect("it ends");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
-    for words in [
+    let named_twice = [
         "verify - --key - --of -",
         "verify - --key public.pem --of -",
         "verify - --config - --key public.pem",
@@ -311,18 +304,17 @@ fn one_stream_is_not_read_twice() {
         "sign - --output out --config -",
         "release dist --output outs --ledger LEDGER --key - --config -",
         "identify 0123456789abcdef0123456789abcdef - -",
-    ] {
-        let (code, text) = run(words);
-        assert!(code == Some(2) && text.contains("standard input is named twice"), "{words}: {text}");
-    }
-    for words in [
+    ];
+    let one_stream = [
         "verify - --key public.pem --of /dev/stdin",
         "verify /dev/stdin --key public.pem --of /dev/fd/0",
         "sign /dev/fd/5 --output out --key key.pem --expect-public /proc/self/fd/5 5< <(cat image.bin)",
         "sign image.bin --output out --key /dev/fd/5 --passphrase-fd 5 5< <(cat locked.pem)",
-    ] {
+    ];
+    let cases = named_twice.map(|words| (words, "standard input is named twice")).into_iter();
+    for (words, says) in cases.chain(one_stream.map(|words| (words, "are one stream"))) {
         let (code, text) = run(words);
-        assert!(code == Some(2) && text.contains("are one stream"), "{words}: {text}");
+        assert!(code == Some(2) && text.contains(says), "{words}: {text}");
     }
     assert!(!bench.path("out").exists() && !bench.path("outs").exists());
 }

@@ -6,15 +6,8 @@ use std::fs;
 /// Makes a directory with `image.bin`, `rotating.bin`, `signed`, `raw` (a bare signature), `key.pem`, `public.pem`, `pass`, `sbom.json`,
 /// `settings.toml`, `LEDGER`, and `keep.pem`: a private key that no command names as its own.
 fn bench() -> Bench {
-    let bench = Bench::new();
-    for name in ["key.pem", "keep.pem"] {
-        bench.openssl(&format!("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out {name}"));
-    }
-    bench.openssl("pkey -in key.pem -pubout -out public.pem");
-    bench.openssl("pkey -in keep.pem -pubout -out next.pem");
+    let bench = Bench::with_keys();
     bench.openssl("pkcs8 -topk8 -in key.pem -scrypt -passout pass:tr0mbone-quarry-14 -out locked.pem");
-    bench.write("pass", b"tr0mbone-quarry-14\n");
-    bench.write("image.bin", &[common::firmware(5000), bench.read("public.pem")].concat());
     bench.write("rotating.bin", &[common::firmware(5000), bench.read("next.pem")].concat());
     bench.write("sbom.json", br#"{"bomFormat":"CycloneDX"}"#);
     bench.write("settings.toml", b"key = \"key.pem\"\n");

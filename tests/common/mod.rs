@@ -53,6 +53,19 @@ impl Bench {
         Self(tempdir())
     }
 
+    /// Makes a directory with two key pairs (`key.pem` and `public.pem`, `keep.pem` and `next.pem`), a passphrase in
+    /// `pass`, and `image.bin`, which holds `public.pem`.
+    pub(crate) fn with_keys() -> Self {
+        let bench = Self::new();
+        for (private, public) in [("key.pem", "public.pem"), ("keep.pem", "next.pem")] {
+            bench.openssl(&format!("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out {private}"));
+            bench.openssl(&format!("pkey -in {private} -pubout -out {public}"));
+        }
+        bench.write("pass", b"tr0mbone-quarry-14\n");
+        bench.write("image.bin", &[firmware(5000), bench.read("public.pem")].concat());
+        bench
+    }
+
     /// Makes a directory in memory if the system has a place for it: waiting for a disk takes most of the time.
     #[cfg(target_os = "linux")]
     pub(crate) fn in_memory() -> Self {
