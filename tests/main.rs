@@ -22,6 +22,7 @@ mod keys_doc;
 mod ledger;
 mod memory;
 mod outputs;
+mod own_key;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 mod policy;

@@ -270,26 +270,33 @@ impl Advice for GuardError {
 }
 
 impl Advice for ContinuityError {
-    fn advice(&self, _: Speaker) -> String {
+    fn advice(&self, speaker: Speaker) -> String {
+        // Only the tasks under Cargo know which source file holds the key.
+        let build = match speaker {
+            Speaker::Hook => {
+                "type `cargo xtask pubkey`: it writes the public key into the firmware's source; then build again"
+            }
+            Speaker::Program => {
+                "build the firmware with the public key of this key (`otaseal pubkey` writes it as source code)"
+            }
+        };
         match self {
             Self::PrivateKey(_) => {
                 "remove the private key from the build, and replace that key if it signs anything: everyone with the \
                  image can read it"
                     .into()
             }
-            Self::NoKey { .. } => "build the firmware with the public key (`otaseal pubkey` writes it into the \
-                 sources); if you want no key in it, add --allow-no-key"
-                .into(),
-            Self::OtherKey { found, .. } => match found.as_slice() {
-                [only] => format!(
-                    "build the firmware with the public key of this key; if you are replacing the key, add \
-                     --rotate-to {}: devices that run this firmware take no more updates from this key",
-                    only.key_id
-                ),
-                _ => "build the firmware with the public key of this key; if you are replacing the key, name the next \
-                      one with --rotate-to KEYID: devices that run this firmware take no more updates from this key"
-                    .into(),
-            },
+            Self::NoKey { .. } => format!("{build}; if you want no key in it, add --allow-no-key"),
+            Self::OtherKey { found, .. } => {
+                let next = match found.as_slice() {
+                    [only] => only.key_id.to_string(),
+                    _ => "KEYID".into(),
+                };
+                format!(
+                    "{build}; if you are replacing the key, add --rotate-to {next}: devices that run this firmware take \
+                     no more updates from this key"
+                )
+            }
             Self::UnfitKey { .. } => {
                 "build it without that key: anybody with its private half could sign updates for the devices".into()
             }

@@ -81,6 +81,9 @@ impl Advice for CargoError {
                 "give the public key of this private key; the private key has the id {private_id}, the public key \
                  {public_id}"
             ),
+            Self::PrebuiltKey { why, .. } => {
+                format!("{why}; with it, otaseal builds the firmware, and your key is in it")
+            }
             Self::Package(error) => error.advice(speaker),
             Self::Sign(error) => error.advice(speaker),
             Self::Emit(error) => error.advice(speaker),

@@ -17,7 +17,12 @@ pub enum Build {
     /// Cargo built it now.
     Built(PathBuf),
     /// The project's prebuilt image, because no toolchain here can build for the target.
-    Prebuilt(PathBuf),
+    Prebuilt {
+        /// The image.
+        path: PathBuf,
+        /// What is missing to build it.
+        why: String,
+    },
     /// Another tool made it.
     Given(PathBuf),
 }
@@ -26,7 +31,7 @@ impl Build {
     /// The file that is packaged.
     pub fn path(&self) -> &Path {
         match self {
-            Self::Built(path) | Self::Prebuilt(path) | Self::Given(path) => path,
+            Self::Built(path) | Self::Prebuilt { path, .. } | Self::Given(path) => path,
         }
     }
 }
@@ -45,8 +50,9 @@ pub(super) fn build(project: &Project, note: &mut dyn FnMut(Note)) -> Result<Bui
         Ok(toolchain) => toolchain,
         Err(why) => match &settings.prebuilt {
             Some(path) => {
-                note(Note::Prebuilt { why, path: path.clone() });
-                return Ok(Build::Prebuilt(path.clone()));
+                let path = path.clone();
+                note(Note::Prebuilt { why: why.clone(), path: path.clone() });
+                return Ok(Build::Prebuilt { path, why });
             }
             // Cargo's own error says best what is missing.
             None => Toolchain::default(),

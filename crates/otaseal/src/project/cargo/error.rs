@@ -127,6 +127,16 @@ pub enum CargoError {
         /// Key id of the private one.
         private_id: KeyId,
     },
+    /// otaseal cannot put the user's key into the prebuilt image.
+    #[error("the prebuilt image has a key of its own, and only a new build can have yours: {source}")]
+    PrebuiltKey {
+        /// The image.
+        path: PathBuf,
+        /// What is missing to build the firmware.
+        why: String,
+        /// The refusal.
+        source: Box<PackageError>,
+    },
     /// otaseal made no package.
     #[error(transparent)]
     Package(#[from] PackageError),

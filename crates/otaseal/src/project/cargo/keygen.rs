@@ -3,13 +3,16 @@
 use super::CargoError;
 use super::note::Note;
 use super::project::Project;
-use super::tasks::Request;
+use super::tasks::{self, Request};
 use crate::key::encryption::{Derivation, Protection};
 use crate::key::pair::PairFiles;
 use crate::key::passphrase::{Passphrase, PassphraseSource, SecretError, SecretKind, Secrets};
 use crate::key::{KeySize, PrivateKey, PublicKey};
-use crate::output::{OutputError, Overwrite, same_place};
+use crate::output::{OutputError, Overwrite, Written, same_place};
+use crate::project::advice::{Advice, Speaker};
+use crate::project::emit::Mode;
 use crate::project::settings::in_token;
+use crate::sign::Signer;
 use crate::sign::source::SourceError;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -48,9 +51,12 @@ pub struct NewKey {
     pub public: PathBuf,
     /// The public key.
     pub key: PublicKey,
+    /// The source files of the setting `emit`, which have the public key now.
+    pub emitted: Vec<(PathBuf, Written)>,
 }
 
-/// Makes the project's key pair: PKCS#8 and SPKI, PEM. It writes both files or none.
+/// Makes the project's key pair: PKCS#8 and SPKI, PEM. It writes both files or none. Then it writes the public key into
+/// the source files of the setting `emit`. If that fails, the key is good all the same: a note says what is missing.
 ///
 /// # Errors
 /// [`CargoError::Pair`] if a key exists and the task does not replace it, or if writing fails.
@@ -68,7 +74,8 @@ pub fn keygen(task: &Keygen, note: &mut dyn FnMut(Note)) -> Result<NewKey, Cargo
             return Err(CargoError::Usage("a key in a token has no file to encrypt".into()));
         }
         let key = new_in_token(uri, &public, task)?;
-        return Ok(NewKey { private, encrypted: false, public, key });
+        let emitted = emit(&project, &key, None, task, note);
+        return Ok(NewKey { private, encrypted: false, public, key, emitted });
     }
     // This is the first step: if it fails, otaseal has made nothing.
     let passphrase = new_passphrase(task, [&private, &public])?;
@@ -87,7 +94,24 @@ pub fn keygen(task: &Keygen, note: &mut dyn FnMut(Note)) -> Result<NewKey, Cargo
     if !ignored(&private) {
         note(Note::NotIgnored { path: private.clone() });
     }
-    Ok(NewKey { private, encrypted: passphrase.is_some(), public, key: key.public().clone() })
+    let emitted = emit(&project, key.public(), Some(&key), task, note);
+    Ok(NewKey { private, encrypted: passphrase.is_some(), public, key: key.public().clone(), emitted })
+}
+
+/// Writes the new public key into the firmware's source, where the settings say so.
+fn emit(
+    project: &Project,
+    key: &PublicKey,
+    private: Option<&dyn Signer>,
+    task: &Keygen,
+    note: &mut dyn FnMut(Note),
+) -> Vec<(PathBuf, Written)> {
+    tasks::emit_key(project, key, private, &task.request.passphrase, Mode::Write).unwrap_or_else(|error| {
+        let again = "then type `cargo xtask pubkey`";
+        let help = format!("{}; {again}", error.advice(Speaker::Hook));
+        note(Note::NotEmitted { what: error.to_string(), help });
+        Vec::new()
+    })
 }
 
 /// Returns the passphrase for the key, if it gets one. It does not ask on a terminal.

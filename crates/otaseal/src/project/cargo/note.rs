@@ -53,4 +53,11 @@ pub enum Note {
         /// The private key.
         path: PathBuf,
     },
+    /// The new key is made, and its public half is in no source file of the firmware yet.
+    NotEmitted {
+        /// The reason.
+        what: String,
+        /// What the user can do.
+        help: String,
+    },
 }

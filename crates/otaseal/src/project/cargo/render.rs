@@ -57,10 +57,7 @@ fn perform(
         Task::Keygen(task) => new_key(&keygen::keygen(&task, &mut note)?, out),
         Task::Pubkey(task) => {
             let files = tasks::pubkey(&task)?;
-            files.iter().try_for_each(|(path, written)| match written {
-                Written::Changed => writeln!(out, "written    {}", short(path)),
-                Written::Unchanged => writeln!(out, "up to date {}", short(path)),
-            })
+            files.iter().try_for_each(|(path, written)| emitted(11, path, *written, out))
         }
         Task::Verify(task) => {
             let files = tasks::verify(&task)?;
@@ -93,6 +90,9 @@ fn words(note: &Note) -> String {
             "warning: git does not ignore {}: add it to .gitignore before the next commit",
             short(path)
         ),
+        Note::NotEmitted { what, help } => {
+            format!("warning: the firmware does not have the new key yet: {what}\n         ({help})")
+        }
     }
 }
 
@@ -100,7 +100,7 @@ fn signed(signed: &SignedBuild, out: &mut dyn Write) -> io::Result<()> {
     let (manifest, out_dir) = (&signed.report.manifest, &signed.report.out_dir);
     let from = match &signed.build {
         Build::Built(path) => format!("built {}", short(path)),
-        Build::Prebuilt(path) => format!("prebuilt {}", short(path)),
+        Build::Prebuilt { path, .. } => format!("prebuilt {}", short(path)),
         Build::Given(path) => short(path),
     };
     writeln!(out, "packaged   {from}")?;
@@ -135,7 +135,17 @@ fn new_key(made: &NewKey, out: &mut dyn Write) -> io::Result<()> {
     let encrypted = if made.encrypted { "encrypted; " } else { "" };
     writeln!(out, "private key  {}  ({encrypted}keep it secret, keep a copy)", short(&made.private))?;
     writeln!(out, "public key   {}", short(&made.public))?;
-    writeln!(out, "key id       {}", made.key.id())
+    writeln!(out, "key id       {}", made.key.id())?;
+    made.emitted.iter().try_for_each(|(path, written)| emitted(13, path, *written, out))
+}
+
+/// Writes one line about a source file that has the public key, with its label in a column of this width.
+fn emitted(width: usize, path: &Path, written: Written, out: &mut dyn Write) -> io::Result<()> {
+    let label = match written {
+        Written::Changed => "written",
+        Written::Unchanged => "up to date",
+    };
+    writeln!(out, "{label:width$}{}", short(path))
 }
 
 fn accepted(file: &VerifiedFile, out: &mut dyn Write) -> io::Result<()> {

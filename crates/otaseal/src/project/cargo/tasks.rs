@@ -11,10 +11,11 @@ use crate::key::PublicKey;
 use crate::key::passphrase::PassphraseSource;
 use crate::output::{OutputError, Written, has_bytes};
 use crate::package::manifest;
-use crate::package::{ArtefactKind, Options, PackageReport, package};
-use crate::policy::Policy;
+use crate::package::{ArtefactKind, Options, PackageError, PackageReport, package};
+use crate::policy::continuity::ContinuityError;
 use crate::policy::lint::Finding;
-use crate::project::emit::{self, EmitError, Mode, RustForm, RustOptions};
+use crate::policy::{Policy, PolicyError};
+use crate::project::emit::{self, EmitError, Mode, RustForm, RustOptions, SelfTest};
 use crate::project::settings::{Emit, EmitKind, Settings};
 use crate::sign::verify::{JudgeError, judge};
 use crate::sign::{Scheme, Signer};
@@ -104,7 +105,12 @@ pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<SignedBuild
     if request.sbom {
         options.evidence.sbom = Some(bill_of_materials(&project, request.timestamp)?);
     }
-    let report = package(&options, &*keys.signer)?;
+    let report = package(&options, &*keys.signer).map_err(|error| match &build {
+        Build::Prebuilt { why, path } if carries_another_key(&error) => {
+            CargoError::PrebuiltKey { path: path.clone(), why: why.clone(), source: Box::new(error) }
+        }
+        _ => error.into(),
+    })?;
     report.image_findings.iter().for_each(|finding| note(Note::Image(*finding)));
     for warning in report.continuity.warnings() {
         note(Note::Continuity { warning });
@@ -122,6 +128,12 @@ pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<SignedBuild
         .map(|(file, scheme)| verify_file(&report.out_dir.join(file), &public, scheme))
         .collect::<Result<_, _>>()?;
     Ok(SignedBuild { build, report, key: keys.name, verified_with, verified })
+}
+
+/// Whether otaseal refused an image because of the public key in it: another one, or none.
+fn carries_another_key(error: &PackageError) -> bool {
+    let PackageError::Image { source: PolicyError::Continuity(error), .. } = error else { return false };
+    matches!(error, ContinuityError::OtherKey { .. } | ContinuityError::NoKey { .. })
 }
 
 /// Writes the bill of materials beside the packages. Only a firmware that Cargo builds has one.
@@ -211,18 +223,37 @@ impl Pubkey {
 pub fn pubkey(task: &Pubkey) -> Result<Vec<(PathBuf, Written)>, CargoError> {
     let request = &task.request;
     let project = Project::load_for_keys(request.manifest_path.as_deref(), &request.settings)?;
-    let list = project.settings.emit.as_deref().filter(|list| !list.is_empty()).ok_or(CargoError::NoEmit)?;
     let (key, _) = project.public_key()?;
-    let inputs = project.inputs(&request.passphrase);
+    emit_key(&project, &key, None, &request.passphrase, task.mode)
+}
+
+/// Writes a public key into every file that the settings name. The self-test signature comes from `private`; without
+/// it, from the project's key, which then must be the private half of `key`.
+///
+/// # Errors
+/// The errors of [`pubkey`].
+pub(super) fn emit_key(
+    project: &Project,
+    key: &PublicKey,
+    private: Option<&dyn Signer>,
+    passphrase: &Option<PassphraseSource>,
+    mode: Mode,
+) -> Result<Vec<(PathBuf, Written)>, CargoError> {
+    let list = project.settings.emit.as_deref().filter(|list| !list.is_empty()).ok_or(CargoError::NoEmit)?;
+    let inputs = project.inputs(passphrase);
+    let self_test = || match private {
+        Some(private) => Ok(emit::self_test(private)?),
+        None => Ok(emit::self_test(&*self_test_key(key, project, passphrase)?)?),
+    };
     let mut done = Vec::new();
     for file in list {
-        let text = emitted(file, &key, &project, &request.passphrase)?;
-        if task.mode == Mode::Write && !has_bytes(&file.path, text.bytes()) {
+        let text = emitted(file, key, &self_test)?;
+        if mode == Mode::Write && !has_bytes(&file.path, text.bytes()) {
             inputs.check(&file.path)?;
         }
         let written = match text {
-            Text::Source(text) => emit::place(&file.path, &text, task.mode, "cargo xtask pubkey")?,
-            Text::Bytes(bytes) => place_bytes(&file.path, &bytes, task.mode)?,
+            Text::Source(text) => emit::place(&file.path, &text, mode, "cargo xtask pubkey")?,
+            Text::Bytes(bytes) => place_bytes(&file.path, &bytes, mode)?,
         };
         done.push((file.path.clone(), written));
     }
@@ -246,8 +277,7 @@ impl Text {
 fn emitted(
     file: &Emit,
     key: &PublicKey,
-    project: &Project,
-    passphrase: &Option<PassphraseSource>,
+    self_test: &dyn Fn() -> Result<SelfTest, CargoError>,
 ) -> Result<Text, CargoError> {
     let wrong = |what| Err(CargoError::EmitSetting { path: file.path.clone(), what });
     let is_rust = matches!(file.kind, EmitKind::Rust | EmitKind::RustDevice);
@@ -260,7 +290,7 @@ fn emitted(
     Ok(match file.kind {
         EmitKind::Rust | EmitKind::RustDevice => {
             let self_test = match file.self_test {
-                true => Some(emit::self_test(&*self_test_key(key, project, passphrase)?)?),
+                true => Some(self_test()?),
                 false => None,
             };
             let form = if file.kind == EmitKind::Rust { RustForm::Standalone } else { RustForm::Device };

@@ -88,3 +88,29 @@ fn a_private_key_is_for_its_owner() {
     let mode = fs::metadata(project.path("keys/private.pem")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
+
+#[test]
+fn the_new_key_goes_into_the_firmware_where_the_settings_say_so() {
+    let emit = "emit = [{ path = \"ota_key.rs\", kind = \"rust-device\", self-test = true }]";
+    let project = Project::new(emit);
+    fs::write(project.path("words"), "three words\n").unwrap();
+    // otaseal has the new key in memory: it reads the passphrase once.
+    let words = project.path("words").display().to_string();
+    let (code, out, err) = project.run(&format!("keygen --encrypt --passphrase-file {words}"));
+    assert!(code == 0 && out.contains("written      ") && err.is_empty(), "{out}{err}");
+    let (code, out, err) = project.run(&format!("pubkey --check --passphrase-file {words}"));
+    assert!(code == 0 && out.contains("up to date"), "{out}{err}");
+    let (code, out, _) = project.run("keygen --force");
+    assert!(code == 0 && out.contains("written      "), "the file had the old key: {out}");
+    // The key is made all the same if there is no place for it in the source.
+    for (settings, says) in [
+        ("", "the setting `emit` names no file"),
+        ("emit = [{ path = \"nowhere/ota_key.rs\", kind = \"rust\" }]", "nowhere"),
+    ] {
+        let project = Project::new(settings);
+        let (code, _, err) = project.run("keygen");
+        assert!(code == 0 && project.path("keys/private.pem").exists(), "{err}");
+        let warned = err.contains("the firmware does not have the new key yet: ") && err.contains(says);
+        assert!(warned && err.contains("then type `cargo xtask pubkey`"), "{err}");
+    }
+}
