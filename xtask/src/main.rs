@@ -1,6 +1,7 @@
 //! The tasks of the workspace. `cargo xtask --help` lists them.
 mod bench;
 mod ci;
+mod crates_io;
 mod device;
 mod fixtures;
 mod flags;
@@ -31,6 +32,7 @@ cargo xtask TASK: the tasks of this workspace
 
   test                 run all tests; the test runner's summary comes last
   ci                   run all tests, and check format, lints, dependencies, invariants, Windows
+  crates               make the packages for crates.io, and check that they compile alone
   settings [--check]   write the tables of docs/settings.md
   fixtures [--check]   make the images that a device must accept or reject
   device [--update]    build the demo firmware, and judge every fixture with it in QEMU
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         ["bench", names @ ..] => bench::run(root, names),
         ["test"] => test::run_all(root).map(|()| String::new()),
         ["ci"] => ci::run_all(root).map(|()| String::new()),
+        ["crates"] => crates_io::check(root),
         ["fixtures"] => fixtures::run(root, false),
         ["fixtures", "--check"] => fixtures::run(root, true),
         ["settings"] => settings::run(root, false),

@@ -79,3 +79,8 @@ pub use reject::Reject;
 pub use source::{ReadAt, VerifyAtError, verify_at};
 pub use stream::Verifier;
 pub use verify::{Accepted, HashedPayload, Payload, PayloadKind, verify, verify_hashed};
+
+/// The example of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -44,3 +44,8 @@ pub use package::{ArtefactKind, Options, Package, PackageError, PackageReport, p
 pub use policy::Purpose;
 #[cfg(feature = "cargo")]
 pub use project::cargo;
+
+/// The example of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
