@@ -14,6 +14,7 @@ mod docs;
 mod example_project;
 mod failures;
 mod faults;
+mod help;
 mod inputs;
 mod interop;
 mod key_failures;

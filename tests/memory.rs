@@ -124,7 +124,7 @@ fn no_command_leaves_anything_of_a_key() {
         &["package", "one.bin", "--key", "key.pem", "--out-dir", "package"],
         &["pubkey", "--private-key", "key.pem", "--pem", "-o", "public.pem"],
         &["key", "check", "key.pem"],
-        &["key", "convert", "key.pem", "-o", "key.der", "--der", "--as", "pkcs1"],
+        &["key", "convert", "key.pem", "-o", "key.der", "--der", "--format", "pkcs1"],
         &["key", "convert", "scrypt.pem", "-o", "plain.pem", "--decrypt", locked[0], locked[1]],
         &["key", "passwd", "key.pem", "--new-passphrase-file", "passphrase"],
         &["key", "passwd", "key.pem", "--remove", locked[0], locked[1]],

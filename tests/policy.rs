@@ -103,7 +103,7 @@ fn refusals() -> Vec<Refusal> {
         of(
             "a page as a filesystem",
             "no-image/page.bin",
-            &["--as-kind", "filesystem"],
+            &["--kind", "filesystem"],
             &["an HTML or XML page"],
         ),
         of("a page in a gzip", "no-image/page.gz", &[], &["an HTML or XML page", PACKED]),
@@ -111,13 +111,8 @@ fn refusals() -> Vec<Refusal> {
         of("a damaged image", "esp8266-cut.bin", &[], &["damaged ESP8266 image"]),
         of("a damaged image of an ESP32", "esp32-cut.bin", &[], &["damaged ESP32-C3 image"]),
         of("a filesystem as firmware", "littlefs.bin", &[], &["not firmware"]),
-        of(
-            "firmware as a filesystem",
-            "esp8266.bin",
-            &["--as-kind", "filesystem"],
-            &["not a filesystem image"],
-        ),
-        of("a filesystem that is cut off", "littlefs-cut.bin", &["--as-kind", "filesystem"], &["LittleFS"]),
+        of("firmware as a filesystem", "esp8266.bin", &["--kind", "filesystem"], &["not a filesystem image"]),
+        of("a filesystem that is cut off", "littlefs-cut.bin", &["--kind", "filesystem"], &["LittleFS"]),
         of(
             "another flash mode",
             "esp8266.bin",

@@ -2,7 +2,9 @@
 
 use crate::cmd;
 use crate::error::{Exit, Failure};
-use clap::{Args, Parser, Subcommand};
+use crate::help;
+use clap::error::{ContextKind, ContextValue};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use otaseal::key::material;
 use std::ffi::OsString;
 
@@ -12,14 +14,33 @@ use std::ffi::OsString;
 /// gets lines, or for a key that otaseal replaces.
 #[derive(Debug, Parser)]
 #[command(name = "otaseal", version, propagate_version = false, max_term_width = 100)]
-#[command(
-    after_help = "Exit codes: 0 done or accepted, 1 judged and rejected, 2 wrong usage, 3 could not do it."
-)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// Returns the whole command line, with its help.
+pub(crate) fn command() -> clap::Command {
+    help::arrange(Cli::command())
+}
+
+/// Adds the commands that the user may have meant, if the error is about a command name of another program, or about a
+/// name that could mean more than one command.
+pub(crate) fn did_you_mean(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) else { return error };
+    let meant: &[&str] = match typed.replace('_', "-").as_str() {
+        "check" => &["verify", "key check", "ledger verify", "release --check"],
+        "sign-data" | "sign-image" => &["sign"],
+        "verify-signature" | "verify-image" => &["verify"],
+        "generate-signing-key" | "generate-key" | "generate" => &["keygen"],
+        "extract-public-key" | "public-key" => &["pubkey"],
+        _ => return error,
+    };
+    let meant = meant.iter().map(ToString::to_string).collect();
+    error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(meant));
+    error
 }
 
 /// Refuses a command line with a key on it, such as `--key "$(cat private.pem)"`. This comes first: anything later
@@ -32,16 +53,19 @@ pub(crate) fn key_among(arguments: impl Iterator<Item = OsString>) -> Option<Fai
 /// Options of every command.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Print one JSON object instead of text; an error is a JSON object on standard error
-    #[arg(long, global = true)]
+    /// Print one JSON object instead of text
+    ///
+    /// An error is a JSON object on standard error.
+    #[arg(long, global = true, help_heading = "General")]
     pub(crate) json: bool,
     /// Print only warnings and errors
-    #[arg(long, short, global = true, conflicts_with = "json")]
+    #[arg(long, short, global = true, conflicts_with = "json", help_heading = "General")]
     pub(crate) quiet: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    #[command(alias = "genkey")]
     Keygen(cmd::keygen::Keygen),
     #[command(subcommand)]
     Key(cmd::key::Key),
@@ -55,10 +79,13 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Rotate(cmd::rotate::Rotate),
     Release(cmd::release::Release),
+    #[command(aliases = ["info", "image-info", "image_info"])]
     Inspect(cmd::inspect::Inspect),
     Identify(cmd::identify::Identify),
     Strip(cmd::strip::Strip),
+    #[command(alias = "gzip")]
     Compress(cmd::compress::Compress),
+    #[command(alias = "getpub")]
     Pubkey(cmd::pubkey::Pubkey),
     SigningPy(cmd::signing_py::SigningPy),
     Completions(cmd::completions::Completions),

@@ -25,13 +25,13 @@ const MAX_LIST: usize = 64 << 20;
 #[derive(Debug, Args)]
 pub(crate) struct BatchArgs {
     /// Read more inputs from LIST: a file with a name on each line, or - for standard input
-    #[arg(long, value_name = "LIST")]
+    #[arg(long, value_name = "LIST", help_heading = "General", hide_short_help = true)]
     from_list: Option<Place>,
     /// Go on with the other inputs after one has failed
-    #[arg(long)]
+    #[arg(long, help_heading = "General", hide_short_help = true)]
     keep_going: bool,
     /// Work on N inputs at once [default: one for each core; more with a ledger]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "General", hide_short_help = true)]
     jobs: Option<NonZero<usize>>,
 }
 

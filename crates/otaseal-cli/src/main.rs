@@ -6,6 +6,8 @@ mod args;
 mod batch;
 mod cmd;
 mod error;
+mod examples;
+mod help;
 mod io;
 mod ledger;
 mod passphrase;
@@ -19,7 +21,7 @@ use crate::cmd::key::Key;
 use crate::cmd::ledger::Ledger;
 use crate::cmd::rotate::Rotate;
 use crate::report::Reporter;
-use clap::{CommandFactory, FromArgMatches};
+use clap::FromArgMatches;
 use otaseal::output::{before_the_first_name, signals};
 use std::alloc::System;
 use std::process::ExitCode;
@@ -73,11 +75,12 @@ fn main() -> ExitCode {
 }
 
 fn parse() -> Result<Cli, clap::Error> {
-    let mut command = Cli::command();
+    let mut command = args::command();
     // The help of `signing-py` has lines to copy, which must not be wrapped. The width is one for the whole program.
     if std::env::args_os().any(|arg| arg == "signing-py") {
         command = command.term_width(0);
     }
-    let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    let matches = command.try_get_matches_from_mut(std::env::args_os());
+    let mut matches = matches.map_err(args::did_you_mean)?;
     Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }

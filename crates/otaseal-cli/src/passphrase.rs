@@ -28,14 +28,16 @@ use {
 #[derive(Debug, Default, Args)]
 #[group(id = "passphrase", multiple = false)]
 pub(crate) struct PassphraseArgs {
-    /// Read the key's passphrase from a file, without the line end at its end
-    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
+    /// Read the key's passphrase from a file
+    ///
+    /// A line end at the end of the file is not part of the passphrase.
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true, help_heading = "Key")]
     passphrase_file: Option<Place>,
     /// Read the key's passphrase from an open file descriptor
-    #[arg(long, value_name = "N", value_parser = Unshown(descriptor_number), allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = Unshown(descriptor_number), allow_hyphen_values = true, help_heading = "Key", hide_short_help = true)]
     passphrase_fd: Option<u32>,
     /// Read the key's passphrase from this environment variable
-    #[arg(long, value_name = "NAME", value_parser = Unshown(variable_name), allow_hyphen_values = true)]
+    #[arg(long, value_name = "NAME", value_parser = Unshown(variable_name), allow_hyphen_values = true, help_heading = "Key", hide_short_help = true)]
     passphrase_env: Option<String>,
 }
 
@@ -67,14 +69,16 @@ impl<T: Clone + Send + Sync + 'static> TypedValueParser for Unshown<T> {
 #[derive(Debug, Default, Args)]
 #[group(id = "new_passphrase", multiple = false)]
 pub(crate) struct NewPassphraseArgs {
-    /// Read the new passphrase from a file, without the line end at its end
-    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
+    /// Read the new passphrase from a file
+    ///
+    /// A line end at the end of the file is not part of the passphrase.
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true, help_heading = "Key")]
     new_passphrase_file: Option<Place>,
     /// Read the new passphrase from an open file descriptor
-    #[arg(long, value_name = "N", value_parser = Unshown(descriptor_number), allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = Unshown(descriptor_number), allow_hyphen_values = true, help_heading = "Key", hide_short_help = true)]
     new_passphrase_fd: Option<u32>,
     /// Read the new passphrase from this environment variable
-    #[arg(long, value_name = "NAME", value_parser = Unshown(variable_name), allow_hyphen_values = true)]
+    #[arg(long, value_name = "NAME", value_parser = Unshown(variable_name), allow_hyphen_values = true, help_heading = "Key", hide_short_help = true)]
     new_passphrase_env: Option<String>,
 }
 

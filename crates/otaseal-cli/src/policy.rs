@@ -23,30 +23,47 @@ use std::path::Path;
 /// Options that say what may be signed.
 #[derive(Debug, Args)]
 pub(crate) struct PolicyArgs {
-    /// Kind of the image: firmware or filesystem; otaseal refuses an image that it recognises as the other kind
-    #[arg(long, value_name = "KIND", default_value = "firmware")]
-    as_kind: Content,
-    /// Refuse a key that does not belong to this public key, which the devices have
-    #[arg(long, value_name = "FILE")]
+    /// Kind of the image: firmware or filesystem
+    ///
+    /// otaseal refuses an image that it recognises as the other kind.
+    #[arg(
+        long,
+        value_name = "KIND",
+        default_value = "firmware",
+        help_heading = "Checks",
+        alias = "as-kind",
+        hide_short_help = true
+    )]
+    kind: Content,
+    /// Refuse another key than the one that the devices have
+    ///
+    /// FILE is the public key that is in the devices.
+    #[arg(long, value_name = "FILE", help_heading = "Checks")]
     expect_public: Option<Place>,
     /// Refuse an input file with another SHA-256
-    #[arg(long, value_name = "HEX")]
+    #[arg(long, value_name = "HEX", help_heading = "Checks", hide_short_help = true)]
     expect_sha256: Option<Sha256Digest>,
     /// Refuse a key with another key id
-    #[arg(long, value_name = "HEX", value_parser = parse_key_id)]
+    #[arg(long, value_name = "HEX", value_parser = parse_key_id, help_heading = "Checks", hide_short_help = true)]
     expect_key_id: Option<KeyId>,
-    /// Let the image carry this new key, which its devices then trust: a key id or a public key file; may be repeated
-    #[arg(long, value_name = "KEYID")]
+    /// Let the image carry this new key, which its devices then trust
+    ///
+    /// KEYID is a key id or a public key file. You can give this option more than once.
+    #[arg(long, value_name = "KEYID", help_heading = "Checks")]
     rotate_to: Vec<NamedKey>,
-    /// Sign firmware that holds no public key: devices that run it check no further update
-    #[arg(long)]
+    /// Sign firmware that holds no public key
+    ///
+    /// Devices that run such firmware check no further update.
+    #[arg(long, help_heading = "Checks")]
     allow_no_key: bool,
     /// Name of the build in the ledger [default: the name from the CI system]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", help_heading = "Evidence", hide_short_help = true)]
     build_id: Option<String>,
-    /// Sign a release: refuse a key that is published, weak, readable by other users or in git, and firmware of unknown
-    /// kind without a key in it; needs a ledger
-    #[arg(long)]
+    /// Sign a release, which devices in the field get; needs a ledger
+    ///
+    /// otaseal then refuses a key that is published, weak, readable by other users or in git. It also refuses firmware
+    /// of unknown kind that has no key in it.
+    #[arg(long, help_heading = "Checks")]
     release: bool,
 }
 
@@ -94,7 +111,7 @@ impl NamedKey {
 #[derive(Debug, Args)]
 pub(crate) struct ForceArgs {
     /// Sign an image that is damaged, or that looks signed already
-    #[arg(long)]
+    #[arg(long, help_heading = "Checks")]
     force: bool,
 }
 
@@ -118,7 +135,7 @@ impl PolicyArgs {
     ) -> Result<Policy, Failure> {
         let mut policy = Policy::default();
         policy.purpose = if self.release { Purpose::Release } else { Purpose::Development };
-        policy.content = self.as_kind;
+        policy.content = self.kind;
         policy.continuity.rotate_to = self.rotate_to.iter().map(NamedKey::read).collect::<Result<_, _>>()?;
         policy.continuity.without_key = if self.allow_no_key { WithoutKey::Allow } else { WithoutKey::Judge };
         // The public key of the settings belongs to their private key, not to the example key. With a command, it is

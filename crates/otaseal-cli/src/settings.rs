@@ -6,7 +6,7 @@ use crate::report::Outcome;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, ValueHint};
-use otaseal::project::settings::{Command, Setting, Settings, SigningKey};
+use otaseal::project::settings::{Command, Heading, Setting, Settings, SigningKey};
 use otaseal::sign::source::{KeyPlace, KeySource};
 use serde::Serialize;
 use std::ffi::{OsStr, OsString};
@@ -35,12 +35,18 @@ fn arg(setting: &'static Setting, command: Command) -> Arg {
     let default = if default.is_empty() { String::new() } else { format!(" [default: {default}]") };
     // The library parses the value, and its error says what is wrong.
     let check = move |text: OsString| Settings::default().set(name, &text).map(|()| text);
-    let of_command = if name == "key" { "; with --signer-cmd, the public key of the command" } else { "" };
+    let of_command = if name == "key" { " With --signer-cmd, this is the command's public key." } else { "" };
+    let (summary, whole) = (setting.summary(), setting.documentation() + of_command);
     let arg = Arg::new(name)
         .long(setting.option(command))
         .value_name(setting.value)
         .value_parser(OsStringValueParser::new().try_map(check))
-        .help(setting.help() + of_command + &default);
+        .help_heading(setting.heading.name())
+        .hide_short_help(!setting.usual)
+        .long_help(
+            whole.strip_suffix('.').filter(|whole| *whole == summary).unwrap_or(&whole).to_owned() + &default,
+        )
+        .help(summary + &default);
     let arg = match setting.value {
         "FILE" | "DIR" | "KEY" => arg.value_hint(ValueHint::AnyPath),
         Setting::SWITCH => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
@@ -67,7 +73,8 @@ impl<C: HasSettings> Args for SettingArgs<C> {
         }
         let config = Arg::new(CONFIG).long(CONFIG).value_name("FILE").value_hint(ValueHint::FilePath);
         let help = "Settings file [default: otaseal.toml here, or further up in the repository]";
-        command.arg(config.value_parser(clap::value_parser!(Place)).help(help))
+        let config = config.help(help).help_heading(Heading::General.name()).hide_short_help(true);
+        command.arg(config.value_parser(clap::value_parser!(Place)))
     }
 
     fn augment_args_for_update(command: clap::Command) -> clap::Command {

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Args)]
 pub(crate) struct SignerArgs {
     /// Use this PKCS#11 library if the key's URI names none
-    #[arg(long, value_name = "FILE", env = MODULE_VARIABLE, hide_env = true)]
+    #[arg(long, value_name = "FILE", env = MODULE_VARIABLE, hide_env = true, help_heading = "Key", hide_short_help = true)]
     pkcs11_module: Option<PathBuf>,
     #[command(flatten)]
     passphrase: PassphraseArgs,

@@ -20,7 +20,7 @@ use otaseal::sign::{Output, Scheme, SignError};
 use serde::Serialize;
 use std::fmt;
 
-/// Put an offline signature on its image
+/// Offline signing, step 2: put the signature on its image
 ///
 /// The signature may be raw bytes, or hexadecimal or base64 text. otaseal judges the signed image with the device's
 /// code before the file gets its name. If the signature is wrong, otaseal says why (another key, padding, hash or
@@ -34,16 +34,18 @@ pub(crate) struct Attach {
     #[arg(value_name = "SIGNATURE")]
     signature: Place,
     /// Public key that must have signed [default: the public key of otaseal.toml]
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", alias = "public-key", help_heading = "Key")]
     key: Option<Place>,
     /// Write the signed image to OUT
-    #[arg(long, short, value_name = "OUT")]
+    #[arg(long, short, value_name = "OUT", help_heading = "Output")]
     output: Place,
-    /// Check that the image and the key are those of this request from `otaseal digest`
-    #[arg(long, value_name = "FILE")]
+    /// Refuse another image or key than those of this request
+    ///
+    /// FILE is the request that `otaseal digest` wrote.
+    #[arg(long, value_name = "FILE", help_heading = "Checks")]
     request: Option<Place>,
     /// Take a legacy signature, for esp8266 core 2.5.0 to 2.5.2; a request says this itself
-    #[arg(long, conflicts_with = "request")]
+    #[arg(long, conflicts_with = "request", help_heading = "Output", hide_short_help = true)]
     legacy: bool,
     #[command(flatten)]
     force: ForceArgs,

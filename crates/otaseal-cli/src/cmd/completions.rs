@@ -1,10 +1,10 @@
 //! `otaseal completions`: writes a completion script for a shell.
 
-use crate::args::Cli;
+use crate::args;
 use crate::error::Failure;
 use crate::io::{Content, Place, Sink, check_places};
 use crate::report::Outcome;
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::Shell;
 use serde::Serialize;
 use std::fmt;
@@ -15,7 +15,7 @@ pub(crate) struct Completions {
     /// The shell
     shell: Shell,
     /// Write the script to OUT
-    #[arg(long, short, value_name = "OUT", default_value = "-")]
+    #[arg(long, short, value_name = "OUT", default_value = "-", help_heading = "Output")]
     output: Place,
 }
 
@@ -39,7 +39,7 @@ impl fmt::Display for Printed {
 pub(crate) fn run(args: &Completions) -> Result<Printed, Failure> {
     check_places(&[], &[&args.output])?;
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "otaseal", &mut script);
+    clap_complete::generate(args.shell, &mut args::command(), "otaseal", &mut script);
     Sink::create(&args.output, Content::Text)?.put(&script)?;
     Ok(Printed { output: args.output.name() })
 }

@@ -24,7 +24,7 @@ pub(crate) struct Compress {
     #[arg(value_name = "IN")]
     input: Place,
     /// Write the gzip to OUT
-    #[arg(long, short, value_name = "OUT")]
+    #[arg(long, short, value_name = "OUT", help_heading = "Output")]
     output: Place,
     #[command(flatten)]
     settings: SettingArgs<Self>,

@@ -15,25 +15,37 @@ use otaseal::project::settings::Settings;
 #[derive(Debug, Args)]
 pub(crate) struct DeviceArgs {
     /// Size in bytes of the image that the device runs now (x-ESP8266-sketch-size)
-    #[arg(long, value_name = "BYTES", conflicts_with = "running")]
+    #[arg(
+        long,
+        value_name = "BYTES",
+        conflicts_with = "running",
+        help_heading = "Devices",
+        hide_short_help = true
+    )]
     installed_size: Option<u32>,
     /// Free space in bytes that the device reports (x-ESP8266-free-space); use it instead of the flash layout. For an
     /// arduino-pico, the free bytes of its filesystem; for an ESP32, the size of the partition (x-ESP32-free-space)
-    #[arg(long, value_name = "BYTES", conflicts_with_all = ["flash-layout", "partition-scheme"])]
+    #[arg(long, value_name = "BYTES", conflicts_with_all = ["flash-layout", "partition-scheme"], help_heading = "Devices", hide_short_help = true)]
     free_space: Option<u32>,
     /// Size of the flash chip in bytes that the device reports (x-ESP8266-chip-size)
     /// [default: the chip of --flash-layout]
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", help_heading = "Devices", hide_short_help = true)]
     chip_size: Option<u32>,
     /// Size of the device's filesystem in bytes, for a filesystem image
     /// [default: the filesystem of --flash-layout]
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", help_heading = "Devices", hide_short_help = true)]
     filesystem_size: Option<u32>,
     /// The image that the device runs now: its size, flash mode and flash size count
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Devices", hide_short_help = true)]
     running: Option<Place>,
     /// Size of the flash chip in bytes that the header of the running image names
-    #[arg(long, value_name = "BYTES", conflicts_with = "running")]
+    #[arg(
+        long,
+        value_name = "BYTES",
+        conflicts_with = "running",
+        help_heading = "Devices",
+        hide_short_help = true
+    )]
     running_flash_size: Option<u32>,
 }
 

@@ -14,7 +14,7 @@ use otaseal::sign::{Scheme, digest_info};
 use serde::Serialize;
 use std::fmt;
 
-/// Write a request for an offline signature
+/// Offline signing, step 1: write a request for a signature
 ///
 /// The request is a small JSON file: the image's name, size and SHA-256, its DigestInfo, its Homie tokens, and the key
 /// that must sign. With --raw, otaseal writes only the bytes that the signer needs. It refuses what `otaseal sign`
@@ -24,19 +24,29 @@ pub(crate) struct Digest {
     /// The unsigned image
     #[arg(value_name = "IMAGE")]
     input: Place,
-    /// Write the request to OUT [default: standard output]
-    #[arg(long, short, value_name = "OUT")]
-    output: Option<Place>,
-    /// Public key of the key that must sign, for the request [default: the public key of otaseal.toml, if it names a
-    /// key]
-    #[arg(long, short, value_name = "FILE", conflicts_with = "raw")]
+    /// Public key of the key that must sign [default: that of otaseal.toml]
+    ///
+    /// It stands in the request. Without this option and without a key in otaseal.toml, the request names no key.
+    #[arg(
+        long,
+        short,
+        value_name = "FILE",
+        alias = "public-key",
+        conflicts_with = "raw",
+        help_heading = "Key"
+    )]
     key: Option<Place>,
-    /// Write only the bytes to sign: digest (32, for a signer that makes the DigestInfo itself) or digest-info (51, for
-    /// a signer that only pads)
-    #[arg(long, value_enum, value_name = "WHAT")]
+    /// Write the request to OUT [default: standard output]
+    #[arg(long, short, value_name = "OUT", help_heading = "Output")]
+    output: Option<Place>,
+    /// Write only the bytes to sign
+    ///
+    /// `digest` is 32 bytes, for a signer that makes the DigestInfo itself. `digest-info` is 51 bytes, for a signer that
+    /// only pads.
+    #[arg(long, value_enum, value_name = "WHAT", help_heading = "Output")]
     raw: Option<Raw>,
     /// Ask for a legacy signature, for esp8266 core 2.5.0 to 2.5.2
-    #[arg(long)]
+    #[arg(long, help_heading = "Output", hide_short_help = true)]
     legacy: bool,
     #[command(flatten)]
     force: ForceArgs,

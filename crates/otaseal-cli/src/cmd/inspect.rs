@@ -34,8 +34,10 @@ use std::io::{self, Read, Seek, SeekFrom};
 pub(crate) struct Inspect {
     /// The file
     file: Place,
-    /// Public key to judge the image with; may be repeated: one key that accepts is enough
-    #[arg(long, short, value_name = "FILE")]
+    /// Public key to judge the image with
+    ///
+    /// You can give more than one: one key that accepts is enough.
+    #[arg(long, short, value_name = "FILE", alias = "public-key", help_heading = "Key")]
     key: Vec<Place>,
 }
 

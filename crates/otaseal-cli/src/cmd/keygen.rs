@@ -31,35 +31,44 @@ use std::path::PathBuf;
 #[command(mut_group("passphrase", |group| group.requires("under_a_secret")))]
 pub(crate) struct Keygen {
     /// Size of the modulus in bits: 2048, 3072 or 4096
-    #[arg(long, value_name = "BITS", default_value = "2048", value_parser = size)]
+    #[arg(long, value_name = "BITS", default_value = "2048", value_parser = size, help_heading = "Key")]
     bits: KeySize,
-    /// Write private.pem and public.pem to DIR; otaseal makes it if it is missing
-    #[arg(long, short, value_name = "DIR", default_value = "keys", conflicts_with_all = ["private", "public"])]
-    out_dir: PathBuf,
-    /// Write the private key to FILE instead of DIR/private.pem
-    #[arg(long, value_name = "FILE", requires = "public")]
-    private: Option<Place>,
-    /// Write the public key to FILE instead of DIR/public.pem
-    #[arg(long, value_name = "FILE", requires = "private_half")]
-    public: Option<Place>,
-    /// Make the key inside a token, which it never leaves (pkcs11:token=NAME;object=NAME); the passphrase options give
-    /// the PIN
-    #[arg(long, short, value_name = "URI", conflicts_with_all = ["force", "kdf"])]
+    /// Make the key inside a token, which it never leaves
+    ///
+    /// URI is pkcs11:token=NAME;object=NAME. The passphrase options give the PIN.
+    #[arg(long, short, value_name = "URI", conflicts_with_all = ["force", "kdf"], help_heading = "Key")]
     key: Option<String>,
     /// Use this PKCS#11 library if the URI names none
-    #[arg(long, value_name = "FILE", env = MODULE_VARIABLE, hide_env = true)]
+    #[arg(long, value_name = "FILE", env = MODULE_VARIABLE, hide_env = true, help_heading = "Key", hide_short_help = true)]
     pkcs11_module: Option<PathBuf>,
-    /// Replace existing files: the private key in them is then lost
-    #[arg(long)]
-    force: bool,
     /// Encrypt the private key under a passphrase (AES-256-CBC)
-    #[arg(long)]
+    #[arg(long, help_heading = "Key")]
     encrypt: bool,
     /// Derive the encryption key from the passphrase with scrypt or pbkdf2 [default: scrypt]
-    #[arg(long, value_name = "KDF", requires = "encrypt")]
+    #[arg(long, value_name = "KDF", requires = "encrypt", help_heading = "Key", hide_short_help = true)]
     kdf: Option<Derivation>,
     #[command(flatten)]
     passphrase: PassphraseArgs,
+    /// Write private.pem and public.pem to DIR
+    ///
+    /// otaseal makes DIR if it is missing.
+    #[arg(long, short, value_name = "DIR", default_value = "keys", conflicts_with_all = ["private", "public"], help_heading = "Output")]
+    out_dir: PathBuf,
+    /// Write the private key to FILE instead of DIR/private.pem
+    #[arg(long, value_name = "FILE", requires = "public", help_heading = "Output", hide_short_help = true)]
+    private: Option<Place>,
+    /// Write the public key to FILE instead of DIR/public.pem
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "private_half",
+        help_heading = "Output",
+        hide_short_help = true
+    )]
+    public: Option<Place>,
+    /// Replace existing files: the private key in them is then lost
+    #[arg(long, help_heading = "Output", hide_short_help = true)]
+    force: bool,
 }
 
 fn size(text: &str) -> Result<KeySize, &'static str> {

@@ -27,7 +27,7 @@ pub(crate) struct Verify {
     /// The ledger
     file: Place,
     /// Require a line with this SHA-256: the last line of the ledger at an earlier time
-    #[arg(long, value_name = "HEX")]
+    #[arg(long, value_name = "HEX", help_heading = "Checks")]
     contains: Option<Sha256Digest>,
 }
 
@@ -39,10 +39,10 @@ pub(crate) struct Show {
     /// The ledger
     file: Place,
     /// Show only lines with this SHA-256 of an input or output, or with these first digits
-    #[arg(long, value_name = "HEX", value_parser = hexadecimal)]
+    #[arg(long, value_name = "HEX", value_parser = hexadecimal, help_heading = "Output")]
     sha256: Option<String>,
     /// Show only signatures of the key with this key id, or with these first digits
-    #[arg(long, value_name = "HEX", value_parser = hexadecimal)]
+    #[arg(long, value_name = "HEX", value_parser = hexadecimal, help_heading = "Output")]
     key_id: Option<String>,
 }
 
@@ -52,10 +52,10 @@ pub(crate) struct Export {
     /// The ledger
     file: Place,
     /// Write this form
-    #[arg(long, value_enum, default_value = "json")]
+    #[arg(long, value_enum, default_value = "json", help_heading = "Output")]
     format: Format,
     /// Write it to OUT
-    #[arg(long, short, value_name = "OUT", default_value = "-")]
+    #[arg(long, short, value_name = "OUT", default_value = "-", help_heading = "Output")]
     output: Place,
 }
 

@@ -1,10 +1,10 @@
 //! `otaseal man`: writes the manual pages.
 
-use crate::args::Cli;
+use crate::args;
 use crate::error::Failure;
 use crate::io::{Content, Place, Sink, refuse_std};
 use crate::report::Outcome;
-use clap::{Args, CommandFactory};
+use clap::Args;
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub(crate) struct Man {
     /// Write otaseal.1, otaseal-sign.1 and so on to DIR; otaseal makes it if it is missing
-    #[arg(long, short, value_name = "DIR")]
+    #[arg(long, short, value_name = "DIR", help_heading = "Output")]
     out_dir: Option<PathBuf>,
 }
 
@@ -37,7 +37,7 @@ impl fmt::Display for Pages {
 }
 
 pub(crate) fn run(args: &Man) -> Result<Pages, Failure> {
-    let mut command = Cli::command();
+    let mut command = args::command();
     command.build();
     let Some(directory) = &args.out_dir else {
         Sink::create(&Place::Std, Content::Text)?.put(&render(&command)?)?;

@@ -40,18 +40,24 @@ pub(crate) struct Package {
     /// `firmware` of otaseal.toml]
     firmware: Vec<Place>,
     #[command(flatten)]
-    batch: BatchArgs,
-    #[command(flatten)]
     signer: SignerArgs,
     #[command(flatten)]
     settings: SettingArgs<Self>,
     /// Write this time into the manifest, in seconds since 1970
-    #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH")]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "SOURCE_DATE_EPOCH",
+        help_heading = "Evidence",
+        hide_short_help = true
+    )]
     timestamp: Option<u64>,
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
     policy: PolicyArgs,
+    #[command(flatten)]
+    batch: BatchArgs,
 }
 
 impl HasSettings for Package {

@@ -25,49 +25,51 @@ use std::fmt;
 #[command(group(ArgGroup::new("form_of_key").required(true).args(["rust", "c_header", "pem", "der", "fingerprint"])))]
 #[command(group(ArgGroup::new("source").required(true).args(["key", "private_key"])))]
 #[command(mut_arg("signer-cmd", |command| {
-    command.conflicts_with_all(["private_key", "c_header", "pem", "der", "fingerprint"]).help(SIGNER_CMD)
+    command.conflicts_with_all(["private_key", "c_header", "pem", "der", "fingerprint"]).long_help(None).help(SIGNER_CMD)
 }))]
 pub(crate) struct Pubkey {
     /// Public key: SPKI or PKCS#1, PEM or DER
     key: Option<Place>,
-    /// Take the public key of this private key, a file or a key in a token (pkcs11:token=NAME;object=NAME); Rust source
-    /// then also gets a signature for the device's self-test
-    #[arg(long, value_name = "FILE")]
+    /// Take the public key of this private key
+    ///
+    /// FILE is a file, or the name of a key in a token: pkcs11:token=NAME;object=NAME. Rust source then also gets a
+    /// signature for the device's self-test.
+    #[arg(long, value_name = "FILE", help_heading = "Key")]
     private_key: Option<Place>,
     #[command(flatten)]
     passphrase: PassphraseArgs,
     #[command(flatten)]
     settings: SettingArgs<Self>,
-    /// Write Rust source for a no_std firmware
-    #[arg(long)]
-    rust: bool,
     /// Write the C header that the Arduino cores include as Updater_Signing.h
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     c_header: bool,
+    /// Write Rust source for a no_std firmware
+    #[arg(long, help_heading = "Output")]
+    rust: bool,
     /// Write SPKI PEM
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pem: bool,
     /// Write SPKI DER
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     der: bool,
     /// Show the key id: SHA-256 of the SPKI DER
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     fingerprint: bool,
     /// Write it to OUT [default: standard output]
-    #[arg(long, short, value_name = "OUT")]
+    #[arg(long, short, value_name = "OUT", help_heading = "Output")]
     output: Option<Place>,
-    /// Write nothing, and exit with 1 if OUT does not hold this key
-    #[arg(long, requires = "output")]
-    check: bool,
     /// Write the Rust source for this verifier [default: standalone]
-    #[arg(long, value_enum, requires = "rust")]
+    #[arg(long, value_enum, requires = "rust", help_heading = "Output", hide_short_help = true)]
     form: Option<Form>,
     /// Wrap the Rust source in `pub mod IDENT`
-    #[arg(long, value_name = "IDENT", requires = "rust", value_parser = identifier)]
+    #[arg(long, value_name = "IDENT", requires = "rust", value_parser = identifier, help_heading = "Output", hide_short_help = true)]
     module: Option<Identifier>,
     /// Use this name for the array in the C header [default: signing_pubkey]
-    #[arg(long, value_name = "IDENT", requires = "c_header", value_parser = identifier)]
+    #[arg(long, value_name = "IDENT", requires = "c_header", value_parser = identifier, help_heading = "Output", hide_short_help = true)]
     array: Option<Identifier>,
+    /// Write nothing, and exit with 1 if OUT does not hold this key
+    #[arg(long, requires = "output", help_heading = "Checks")]
+    check: bool,
 }
 
 impl HasSettings for Pubkey {

@@ -32,34 +32,37 @@ use std::path::PathBuf;
 /// With --check, DIR is a release bundle. The exit code is 1 if a file is not as otaseal signed it, or if the manifest
 /// is wrong; the error names the first such file.
 #[derive(Debug, Args)]
-#[command(mut_arg("key", |key| key.required(true).help("The key that signs the evidence; with --check, its public key")))]
-#[command(mut_arg("ledger", |ledger| ledger.help(
+#[command(mut_arg("key", |key| key.required(true).long_help(None).help("The key that signs the evidence; with --check, its public key")))]
+#[command(mut_arg("ledger", |ledger| ledger.long_help(None).help(
     "The ledger with the package's signatures [default: the ledger of otaseal.toml]"
 )))]
 pub(crate) struct Release {
     /// The directory of the package; with --check, the release bundle
     #[arg(value_name = "DIR")]
     directory: PathBuf,
-    /// Write the release bundle to OUT, a new directory
-    #[arg(long, short, value_name = "OUT", required_unless_present = "check")]
-    output: Option<PathBuf>,
-    /// Check a release bundle
-    #[arg(long, conflicts_with_all = ["output", "ledger", "build_id", "signer-cmd"])]
-    check: bool,
-    #[command(flatten)]
-    settings: SettingArgs<Self>,
+    /// Public key of the package's signatures, if another key signs the evidence
+    ///
+    /// With --check, otaseal judges the signatures again with it.
+    #[arg(long, value_name = "FILE", help_heading = "Key")]
+    firmware_key: Option<Place>,
     #[command(flatten)]
     signer: SignerArgs,
-    /// Name of the build in the ledger [default: the name from the CI system]
-    #[arg(long, value_name = "ID")]
-    build_id: Option<String>,
-    /// Public key of the package's signatures, if another key signs the evidence; with --check, otaseal judges the
-    /// signatures again with it
-    #[arg(long, value_name = "FILE")]
-    firmware_key: Option<Place>,
-    /// Public key that you gave to --rotate-to for this package; needed if the image holds only its modulus
-    #[arg(long, value_name = "FILE")]
+    /// Write the release bundle to OUT, a new directory
+    #[arg(long, short, value_name = "OUT", required_unless_present = "check", help_heading = "Output")]
+    output: Option<PathBuf>,
+    /// Check a release bundle
+    #[arg(long, conflicts_with_all = ["output", "ledger", "build_id", "signer-cmd"], help_heading = "Checks")]
+    check: bool,
+    /// Public key that you gave to --rotate-to for this package
+    ///
+    /// otaseal needs it if the image holds only the modulus of the key.
+    #[arg(long, value_name = "FILE", help_heading = "Checks", hide_short_help = true)]
     rotate_to: Option<Place>,
+    /// Name of the build in the ledger [default: the name from the CI system]
+    #[arg(long, value_name = "ID", help_heading = "Evidence", hide_short_help = true)]
+    build_id: Option<String>,
+    #[command(flatten)]
+    settings: SettingArgs<Self>,
 }
 
 impl HasSettings for Release {

@@ -28,13 +28,13 @@ pub(crate) struct Plan {
     #[arg(value_name = "RELEASE", required = true)]
     releases: Vec<Place>,
     /// Replace this public key
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Key")]
     old: Place,
     /// Replace it by this public key
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Key")]
     new: Place,
     /// Plan for an attacker who has, or may have, the old private key
-    #[arg(long)]
+    #[arg(long, help_heading = "Checks")]
     compromised: bool,
 }
 

@@ -35,27 +35,29 @@ pub(crate) struct Sign {
     /// The unsigned image, or many with --out-dir
     #[arg(value_name = "IN", required_unless_present = "from_list")]
     inputs: Vec<Place>,
-    /// Write the signed image to OUT
-    #[arg(long, short, value_name = "OUT", conflicts_with = "from_list")]
-    output: Option<Place>,
-    /// Write the signed images of many inputs to DIR, as INPUT.signed; otaseal makes it if it is missing
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["output", "legacy"])]
-    out_dir: Option<PathBuf>,
-    #[command(flatten)]
-    batch: BatchArgs,
-    #[command(flatten)]
-    settings: SettingArgs<Self>,
     #[command(flatten)]
     signer: SignerArgs,
+    /// Write the signed image to OUT
+    #[arg(long, short, value_name = "OUT", conflicts_with = "from_list", help_heading = "Output")]
+    output: Option<Place>,
+    /// Write the signed images of many inputs to DIR, as INPUT.signed
+    ///
+    /// otaseal makes DIR if it is missing.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["output", "legacy"], help_heading = "Output")]
+    out_dir: Option<PathBuf>,
     /// Also write an image with a legacy signature, for esp8266 core 2.5.0 to 2.5.2
-    #[arg(long, value_name = "OUT2")]
+    #[arg(long, value_name = "OUT2", help_heading = "Output", hide_short_help = true)]
     legacy: Option<Place>,
+    #[command(flatten)]
+    settings: SettingArgs<Self>,
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
     force: ForceArgs,
     #[command(flatten)]
     policy: PolicyArgs,
+    #[command(flatten)]
+    batch: BatchArgs,
 }
 
 impl HasSettings for Sign {

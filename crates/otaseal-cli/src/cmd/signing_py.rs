@@ -26,24 +26,24 @@ use std::path::PathBuf;
 #[command(infer_long_args = true, after_long_help = PLATFORM_TXT)]
 #[command(mut_arg("signer-cmd", |command| command.requires("publickey")))]
 pub(crate) struct SigningPy {
+    /// sign: the private key
+    #[arg(long, short = 's', value_name = "FILE", conflicts_with = "signer-cmd", help_heading = "Key")]
+    privatekey: Option<PathBuf>,
+    /// header: the public key; sign: the public key, if a command signs
+    #[arg(long, short, value_name = "FILE", help_heading = "Key")]
+    publickey: Option<PathBuf>,
     /// Do this
-    #[arg(long, short, value_enum)]
+    #[arg(long, short, value_enum, help_heading = "Output")]
     mode: Mode,
     /// sign: the unsigned image
-    #[arg(long, short, value_name = "FILE", required_if_eq("mode", "sign"))]
+    #[arg(long, short, value_name = "FILE", required_if_eq("mode", "sign"), help_heading = "Output")]
     bin: Option<Place>,
     /// sign: the signed image; header: the C header
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", help_heading = "Output")]
     out: Place,
     /// sign: also write an image with a legacy signature, for esp8266 core 2.5.0 to 2.5.2
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", help_heading = "Output", hide_short_help = true)]
     legacy: Option<Place>,
-    /// header: the public key; sign: the public key, if a command signs
-    #[arg(long, short, value_name = "FILE")]
-    publickey: Option<PathBuf>,
-    /// sign: the private key
-    #[arg(long, short = 's', value_name = "FILE", conflicts_with = "signer-cmd")]
-    privatekey: Option<PathBuf>,
     #[command(flatten)]
     settings: SettingArgs<Self>,
     #[command(flatten)]

@@ -22,14 +22,14 @@ pub(crate) struct Strip {
     /// The signed image
     #[arg(value_name = "IN")]
     input: Place,
-    /// Write the unsigned image to OUT
-    #[arg(long, short, value_name = "OUT")]
-    output: Place,
     /// Public key to judge the image with
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", alias = "public-key", help_heading = "Key")]
     key: Option<Place>,
+    /// Write the unsigned image to OUT
+    #[arg(long, short, value_name = "OUT", help_heading = "Output")]
+    output: Place,
     /// Judge a legacy signature, of esp8266 core 2.5.0 to 2.5.2
-    #[arg(long, requires = "key")]
+    #[arg(long, requires = "key", help_heading = "Checks", hide_short_help = true)]
     legacy: bool,
 }
 

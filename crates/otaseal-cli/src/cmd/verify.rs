@@ -37,18 +37,21 @@ pub(crate) struct Verify {
     /// The signed image
     #[arg(value_name = "IMAGE")]
     image: Place,
-    /// Public key: SPKI or PKCS#1, PEM or DER; may be repeated: one key that accepts is enough
-    /// [default: the public key of otaseal.toml; none with --as]
-    #[arg(long, short, value_name = "FILE")]
+    /// Public key [default: the public key of otaseal.toml; none with --as]
+    ///
+    /// It is SPKI or PKCS#1, as PEM or DER. You can give more than one: one key that accepts is enough.
+    #[arg(long, short, value_name = "FILE", alias = "public-key", help_heading = "Key")]
     key: Vec<Place>,
-    /// Judge a legacy signature, of esp8266 core 2.5.0 to 2.5.2
-    #[arg(long)]
-    legacy: bool,
-    /// Also reject an image that was not made from this build; only the flash mode may differ
-    #[arg(long, value_name = "BUILD")]
-    of: Option<Place>,
     #[command(flatten)]
     device: AsDevice,
+    /// Also reject an image that was not made from this build
+    ///
+    /// Only the flash mode may differ.
+    #[arg(long, value_name = "BUILD", help_heading = "Checks")]
+    of: Option<Place>,
+    /// Judge a legacy signature, of esp8266 core 2.5.0 to 2.5.2
+    #[arg(long, help_heading = "Checks", hide_short_help = true)]
+    legacy: bool,
     #[command(flatten)]
     settings: SettingArgs<Self>,
 }

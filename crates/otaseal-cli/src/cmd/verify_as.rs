@@ -18,13 +18,23 @@ use std::fmt;
 /// The device for the verdict.
 #[derive(Debug, Args)]
 pub(crate) struct AsDevice {
-    /// Judge as this device's updater and boot loader do: esp8266@VERSION, arduino-pico, homie-mqtt,
-    /// otaseal-device, esp32@VERSION (or esp32c3, esp32s3, ...), tasmota-esp8266; add /unsigned if the device has no key
-    #[arg(long = "as", value_name = "DEVICE", conflicts_with = "legacy")]
+    /// Judge as this device does, such as esp8266@3.1.2
+    ///
+    /// otaseal judges as the device's updater and its boot loader do. The devices are esp8266@VERSION, arduino-pico,
+    /// homie-mqtt, otaseal-device, esp32@VERSION (or esp32c3, esp32s3, ...) and tasmota-esp8266. Add /unsigned if the
+    /// device has no key.
+    #[arg(long = "as", value_name = "DEVICE", conflicts_with = "legacy", help_heading = "Devices")]
     pub(crate) profile: Option<Profile>,
     /// What the image is sent as: firmware or filesystem [default: filesystem if it is recognised as one]
-    #[arg(long, value_name = "KIND", requires = "profile")]
-    as_kind: Option<Content>,
+    #[arg(
+        long,
+        value_name = "KIND",
+        requires = "profile",
+        help_heading = "Devices",
+        alias = "as-kind",
+        hide_short_help = true
+    )]
+    kind: Option<Content>,
     #[command(flatten)]
     pub(super) facts: DeviceArgs,
 }
@@ -142,7 +152,7 @@ pub(crate) fn run(
         ));
     }
     let found = || layers::unpack(&bytes).map_or(Content::Firmware, |layers| Content::of(&layers.plain));
-    device.content = args.as_kind.unwrap_or_else(found);
+    device.content = args.kind.unwrap_or_else(found);
     let judgement = judge(&bytes, &device);
     match judgement.verdict {
         Verdict::Unknown { reason } => Err(Failure::new(

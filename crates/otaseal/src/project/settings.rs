@@ -33,7 +33,7 @@ mod values;
 pub use self::keys::SigningKey;
 #[cfg(feature = "cargo")]
 pub(crate) use self::keys::{in_token, is_there};
-pub use self::setting::{Command, Section, Setting};
+pub use self::setting::{Command, Heading, Section, Setting};
 pub use self::table::{SETTINGS, Settings};
 
 /// Name of the settings file of a project that is not built by Cargo.

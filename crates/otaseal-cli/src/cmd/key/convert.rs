@@ -25,34 +25,43 @@ pub(crate) struct Convert {
     /// The key: private or public
     #[arg(value_name = "FILE")]
     file: Place,
-    /// Write the converted key to OUT
-    #[arg(long, short, value_name = "OUT")]
-    output: Place,
-    /// Use this form: PKCS#8 (SPKI for a public key) or PKCS#1
-    #[arg(long = "as", value_name = "FORM", value_enum, default_value = "pkcs8")]
-    container: Container,
-    /// Write DER instead of PEM
-    #[arg(long)]
-    der: bool,
-    /// Write only the public key
-    #[arg(long, conflicts_with_all = ["encrypt", "decrypt"])]
-    public: bool,
-    /// Encrypt with the new passphrase; without one, with the passphrase of FILE
-    #[arg(long)]
-    encrypt: bool,
-    /// Write an encrypted key without encryption: anyone who can read OUT can sign
-    #[arg(long, conflicts_with = "encrypt")]
-    decrypt: bool,
-    /// Derive the encryption key from the passphrase with scrypt or pbkdf2 [default: scrypt]
-    #[arg(long, value_name = "KDF", requires = "encrypt")]
-    kdf: Option<Derivation>,
-    /// Replace an existing file; of the files with private keys, only FILE itself
-    #[arg(long)]
-    force: bool,
     #[command(flatten)]
     passphrase: PassphraseArgs,
+    /// Encrypt with the new passphrase; without one, with the passphrase of FILE
+    #[arg(long, help_heading = "Key")]
+    encrypt: bool,
+    /// Write an encrypted key without encryption: anyone who can read OUT can sign
+    #[arg(long, conflicts_with = "encrypt", help_heading = "Key")]
+    decrypt: bool,
+    /// Derive the encryption key from the passphrase with scrypt or pbkdf2 [default: scrypt]
+    #[arg(long, value_name = "KDF", requires = "encrypt", help_heading = "Key", hide_short_help = true)]
+    kdf: Option<Derivation>,
     #[command(flatten)]
     new_passphrase: NewPassphraseArgs,
+    /// Write the converted key to OUT
+    #[arg(long, short, value_name = "OUT", help_heading = "Output")]
+    output: Place,
+    /// Use this form
+    ///
+    /// pkcs8 is PKCS#8, or SPKI for a public key. pkcs1 is PKCS#1.
+    #[arg(
+        long = "format",
+        alias = "as",
+        value_name = "FORM",
+        value_enum,
+        default_value = "pkcs8",
+        help_heading = "Output"
+    )]
+    container: Container,
+    /// Write DER instead of PEM
+    #[arg(long, help_heading = "Output")]
+    der: bool,
+    /// Write only the public key
+    #[arg(long, conflicts_with_all = ["encrypt", "decrypt"], help_heading = "Output")]
+    public: bool,
+    /// Replace an existing file; of the files with private keys, only FILE itself
+    #[arg(long, help_heading = "Output", hide_short_help = true)]
+    force: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -108,7 +117,7 @@ pub(crate) fn run(args: &Convert) -> Result<Converted, Failure> {
     if args.encrypt && args.container == Container::Pkcs1 {
         return Err(Failure::usage(
             "otaseal does not encrypt PKCS#1",
-            "omit --as to get PKCS#8, which every tool reads: encrypted PKCS#1 uses one round of MD5",
+            "omit --format to get PKCS#8, which every tool reads: encrypted PKCS#1 uses one round of MD5",
         ));
     }
     if args.new_passphrase.is_given() && !args.encrypt {

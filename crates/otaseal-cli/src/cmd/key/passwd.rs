@@ -31,10 +31,10 @@ pub(crate) struct Passwd {
     #[command(flatten)]
     new_passphrase: NewPassphraseArgs,
     /// Remove the passphrase: anyone who can read the file can then sign
-    #[arg(long, conflicts_with_all = ["new_passphrase", "kdf"])]
+    #[arg(long, conflicts_with_all = ["new_passphrase", "kdf"], help_heading = "Key")]
     remove: bool,
     /// Derive the encryption key from the passphrase with scrypt or pbkdf2 [default: scrypt]
-    #[arg(long, value_name = "KDF")]
+    #[arg(long, value_name = "KDF", help_heading = "Key", hide_short_help = true)]
     kdf: Option<Derivation>,
 }
 

@@ -236,11 +236,11 @@ impl Advice for GuardError {
                 "make the image again, or copy it again: this one would leave old bytes in the flash".into()
             }
             Self::IsFilesystem { .. } => {
-                "if the image is for the filesystem, add --as-kind filesystem; a device that installs it as its \
+                "if the image is for the filesystem, add --kind filesystem; a device that installs it as its \
                  program does not start again"
                     .into()
             }
-            Self::IsFirmware { .. } => "omit --as-kind filesystem, or give the filesystem image".into(),
+            Self::IsFirmware { .. } => "omit --kind filesystem, or give the filesystem image".into(),
             Self::FlashMode { expected, .. } => format!(
                 "build for {expected}, or package with --set-flash-mode {}; a device in another mode refuses a signed \
                  plain image (error 12) and starts a compressed one in the wrong mode",

@@ -50,7 +50,10 @@ fn help(task: Command, title: &str, own: &[Own]) -> Task {
         };
         let default = setting.default(task);
         let default = if default.is_empty() { String::new() } else { format!(" [{default}]") };
-        text.push_str(&entry(&option, &(setting.help() + &default)));
+        text.push_str(&entry(
+            &option,
+            &(setting.documentation().trim_end_matches('.').to_owned() + &default),
+        ));
     }
     text.push('\n');
     own.iter().copied().flatten().for_each(|(option, help)| text.push_str(&entry(option, help)));
@@ -100,7 +103,7 @@ const SIGN: Own = &[
     ("--allow-no-key", "Sign firmware that holds no public key: its devices check no further update"),
     ("--sbom", "Make a bill of materials (CycloneDX) of the Cargo packages, and put it into the package"),
     ("--build-id ID", "Name of the build in the ledger [the name from the CI system]"),
-    ("--as-kind KIND", "Kind of the image: firmware or filesystem [firmware]"),
+    ("--kind KIND", "Kind of the image: firmware or filesystem [firmware]"),
     ("--expect-public FILE", "Refuse a key that does not belong to this public key, which the devices have"),
     ("--expect-sha256 HEX", "Refuse a build with another SHA-256"),
     ("--expect-key-id HEX", "Refuse a key with another key id"),
@@ -155,7 +158,7 @@ fn sign(mut parser: Parser) -> Result<Task, CargoError> {
             "--allow-no-key" => request.policy.continuity.without_key = WithoutKey::Allow,
             "--sbom" => request.sbom = true,
             "--build-id" => request.build_id = Some(value(&mut parser)?),
-            "--as-kind" => request.policy.content = value(&mut parser)?,
+            "--kind" | "--as-kind" => request.policy.content = value(&mut parser)?,
             "--expect-public" => {
                 let key = read_public(&path(&mut parser)?)?;
                 request.policy.expect.public_key = Some(key);

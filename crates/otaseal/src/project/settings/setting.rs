@@ -20,6 +20,10 @@ pub struct Setting {
     pub xtask_option: Option<&'static str>,
     /// The part of the documentation that lists it.
     pub section: Section,
+    /// The heading of its option in the help of a command.
+    pub heading: Heading,
+    /// Whether it is one of the most used settings. Help shows their options first, and a summary shows no others.
+    pub usual: bool,
     /// The commands that read it from a settings file and have an option for it.
     pub both: &'static [Command],
     /// The commands that read it from a settings file and have no option for it.
@@ -46,6 +50,51 @@ pub enum Section {
     Devices,
     /// Facts about the firmware, in its metadata and in the manifest.
     Evidence,
+}
+
+impl Section {
+    /// Returns the heading of most options for its settings.
+    const fn heading(self) -> Heading {
+        match self {
+            Self::Keys => Heading::Key,
+            Self::Build => Heading::General,
+            Self::Package => Heading::Output,
+            Self::Devices => Heading::Devices,
+            Self::Evidence => Heading::Evidence,
+        }
+    }
+}
+
+/// A heading in the help of a command, in the order in which help shows them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Heading {
+    /// The key, and what opens it.
+    Key,
+    /// What the command makes, and where.
+    Output,
+    /// The devices that the image is for.
+    Devices,
+    /// What the command refuses.
+    Checks,
+    /// What the ledger, the manifest and the metadata say.
+    Evidence,
+    /// All other options.
+    General,
+}
+
+impl Heading {
+    /// Returns its text, without a colon.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Key => "Key",
+            Self::Output => "Output",
+            Self::Devices => "Devices",
+            Self::Checks => "Checks",
+            Self::Evidence => "Evidence",
+            Self::General => "General",
+        }
+    }
 }
 
 /// A command that reads settings.
@@ -134,6 +183,8 @@ impl Setting {
             xtask_default: None,
             xtask_option: None,
             section,
+            heading: section.heading(),
+            usual: false,
             both: &[],
             file_only: &[],
             option_only: &[],
@@ -162,8 +213,8 @@ impl Setting {
         self.value == Self::SWITCH
     }
 
-    /// Returns its help: the first paragraph of its documentation comment.
-    pub fn help(&self) -> String {
+    /// Returns its summary: the first paragraph of its documentation comment.
+    pub fn summary(&self) -> String {
         self.paragraphs().next().unwrap_or_default()
     }
 

@@ -5,7 +5,7 @@ use super::setting::Command::{
     self, Attach, Compress, Digest, Package, Pubkey, Release, Sign, SigningPy, Verify, XtaskKeygen,
     XtaskPubkey, XtaskSign, XtaskVerify,
 };
-use super::setting::{Section, Setting};
+use super::setting::{Heading, Section, Setting};
 use super::values::{self, Kind};
 use super::{Emit, Fallback};
 use crate::format::gzip::Effort;
@@ -115,10 +115,12 @@ const ONE_COMMAND: &[Command] = &[Pubkey, Release];
 const SIGNERS: &[Command] = &[XtaskSign, Package, Sign, Digest, Attach, SigningPy];
 
 settings! {
-    /// Private key: a file, or a key in a token (pkcs11:token=NAME;object=NAME)
+    /// Private key: a file or a key in a token
     ///
-    /// The file holds PKCS#8 or PKCS#1, as PEM or DER.
+    /// The file holds PKCS#8 or PKCS#1, as PEM or DER. The name of a key in a token is a URI:
+    /// pkcs11:token=NAME;object=NAME.
     "key" key: PathBuf as File {
+        usual: true,
         value: "KEY",
         default: "keys/private.pem",
         both: &[XtaskSign, XtaskKeygen, XtaskPubkey, XtaskVerify, Package, Sign],
@@ -143,9 +145,9 @@ settings! {
         file_only: &[XtaskSign, XtaskPubkey, XtaskVerify, Package, Sign, SigningPy],
         ..KEYS
     }
-    /// Command that signs: it reads the DigestInfo on standard input and writes the signature to standard output
+    /// Command that signs: it reads the DigestInfo and writes the signature
     ///
-    /// The signature is raw, hexadecimal or base64. otaseal uses no shell, and runs the command in the directory of the
+    /// It reads standard input and writes to standard output. The signature is raw, hexadecimal or base64. otaseal uses no shell, and runs the command in the directory of the
     /// file that names it.
     "signer-cmd" signer_cmd: SigningCommand as Command {
         value: "COMMAND",
@@ -155,8 +157,10 @@ settings! {
         shadows: &["key", "example-key", "signer-cmd-input", "signer-timeout"],
         ..KEYS
     }
-    /// Input of the command: digest-info (51 bytes, for a signer that only pads) or digest (32 bytes, for a signer that
-    /// makes the DigestInfo itself)
+    /// Input of the command: digest-info or digest
+    ///
+    /// `digest-info` is 51 bytes, for a signer that only pads. `digest` is 32 bytes, for a signer that makes the
+    /// DigestInfo itself.
     "signer-cmd-input" signer_cmd_input: CommandInput as Parsed {
         value: "INPUT",
         default: "digest-info",
@@ -212,10 +216,11 @@ settings! {
     /// Firmware that another tool built (.elf or .bin); Cargo then builds nothing
     "firmware" firmware: PathBuf as File { value: "FILE", file_only: &[XtaskVerify, Package], ..BUILD }
 
-    /// Directory of the package; otaseal makes it if it is missing
+    /// Directory of the package
     ///
-    /// One directory holds one package.
+    /// otaseal makes it if it is missing. One directory holds one package.
     "out-dir" out_dir: PathBuf as File {
+        usual: true,
         value: "DIR",
         default: "dist",
         xtask_default: Some("target/otaseal/NAME"),
@@ -224,14 +229,18 @@ settings! {
     }
     /// Start of every file name
     "name" name: String as Parsed {
+        usual: true,
         value: "BASE",
-        default: "the build's file name without its extension",
+        default: "the build's name without extension",
         xtask_default: Some("the binary's name"),
         both: &[XtaskSign, XtaskVerify, Package],
         ..PACKAGE
     }
-    /// Artefacts to make, a list: plain, gz, signed, gz-signed, legacy-sig
+    /// Artefacts to make, a list
+    ///
+    /// The artefacts are plain, gz, signed, gz-signed and legacy-sig.
     "artefacts" artefacts: Vec<ArtefactKind> as List {
+        usual: true,
         value: "KINDS",
         is_list: true,
         default: "all but legacy-sig",
@@ -242,6 +251,7 @@ settings! {
     "legacy" legacy: bool as Plain { value: Setting::SWITCH, default: "true if artefacts lists legacy-sig", ..PACKAGE }
     /// Compression effort: fast, default or max
     "effort" effort: Effort as Parsed {
+        usual: true,
         value: "EFFORT",
         default: "default",
         both: &[XtaskSign, Package, Compress],
@@ -255,23 +265,25 @@ settings! {
         ..PACKAGE
     }
 
-    /// Devices that get the firmware, a list: esp8266@VERSION, arduino-pico, homie-mqtt, otaseal-device, esp32@VERSION (or
-    /// esp32c3, esp32s3, ...), tasmota-esp8266; add /unsigned to one that has no key
+    /// Devices that get the firmware, a list, such as esp8266@3.1.2
     ///
-    /// The version of an ESP32 core is 1.x, 2.x, 3.x or a release such as 3.3.8. For devices of the ESP32 family and for
+    /// The devices are esp8266@VERSION, arduino-pico, homie-mqtt, otaseal-device, esp32@VERSION (or esp32c3, esp32s3,
+    /// ...) and tasmota-esp8266. Add /unsigned to a device that has no key. The version of an ESP32 core is 1.x, 2.x, 3.x or a release such as 3.3.8. For devices of the ESP32 family and for
     /// Tasmota, /unsigned changes nothing: they check no signature that otaseal makes.
     ///
     /// otaseal makes an artefact only if one of these devices accepts it. Without `artefacts`, it tries all kinds. `sign`
     /// refuses an image that none of them accepts.
     "for" devices: Vec<Profile> as List {
+        usual: true,
         value: "DEVICES",
         is_list: true,
         both: &[XtaskSign, Package, Sign],
         file_only: &[Attach, SigningPy],
         ..DEVICES
     }
-    /// Flash layout of the devices, by its name in the Arduino core, such as 4m1m
+    /// Flash layout of the devices, by its Arduino name, such as 4m1m
     "flash-layout" flash_layout: FlashLayout as Parsed {
+        usual: true,
         value: "LAYOUT",
         both: &[XtaskSign, Package, Sign, Verify],
         file_only: &[Attach, SigningPy],
@@ -317,6 +329,7 @@ settings! {
     }
     /// Refuse an image of another flash mode, also inside a gzip: qio, qout, dio or dout
     "expect-flash-mode" expect_flash_mode: FlashMode as Parsed {
+        heading: Heading::Checks,
         value: "MODE",
         both: SIGNERS,
         file_only: &[Verify],
@@ -324,7 +337,12 @@ settings! {
         ..DEVICES
     }
     /// Flash mode to write into an ESP8266 image before signing: qio, qout, dio or dout
-    "set-flash-mode" set_flash_mode: FlashMode as Parsed { value: "MODE", default: "the mode of the build", ..DEVICES }
+    "set-flash-mode" set_flash_mode: FlashMode as Parsed {
+        heading: Heading::Output,
+        value: "MODE",
+        default: "the mode of the build",
+        ..DEVICES
+    }
 
     /// Add metadata to the signed bytes: name, version, flash mode, length, digest, key id
     "metadata" metadata: bool as Plain {
@@ -352,10 +370,11 @@ settings! {
     "advisory" advisory: Advisory as Parsed { value: "URL", ..EVIDENCE }
     /// Software bill of materials (CycloneDX or SPDX, JSON) to put into the package
     "sbom" sbom: PathBuf as File { value: "FILE", xtask_option: Some("sbom-file"), ..EVIDENCE }
-    /// Ledger that gets a line for every signature; otaseal makes it if it is missing
+    /// Ledger that gets a line for every signature
     ///
-    /// otaseal writes the line before the signed file gets its name. A release needs a ledger.
+    /// otaseal makes the file if it is missing. It writes the line before the signed file gets its name. A release needs a ledger.
     "ledger" ledger: PathBuf as Ledger {
+        usual: true,
         value: "FILE",
         both: &[XtaskSign, Package, Sign, Digest, Attach, SigningPy, Release],
         ..EVIDENCE
