@@ -1,6 +1,7 @@
 //! Arranges the help of every command: the most used options first, and examples at the end.
 
 use crate::examples;
+use crate::settings::with_help;
 use clap::{Arg, ArgAction, Command};
 use otaseal::project::settings::Heading;
 use std::iter;
@@ -12,7 +13,7 @@ const OF_EVERY_COMMAND: usize = 200;
 /// Options that only `--help` shows.
 const SELDOM: usize = 300;
 
-/// Arranges the help of the program and of all its commands.
+/// Arranges the help of the program and of all its commands. Only a user who asks for help waits for this.
 pub(crate) fn arrange(command: Command) -> Command {
     // clap's own options for these two would stand under a heading of their own.
     let last = |name, letter, action| {
@@ -36,7 +37,7 @@ const EXIT_CODES: &str =
 /// Arranges the help of one command. `above` is the path of its parent, with a blank behind it.
 fn of_command(command: Command, above: &str) -> Command {
     let path = format!("{above}{}", command.get_name());
-    let mut place = 0;
+    let (name, mut place) = (path.clone(), 0);
     let usual_first = |arg: Arg| {
         place += 1;
         let group = match arg.get_short() {
@@ -44,7 +45,7 @@ fn of_command(command: Command, above: &str) -> Command {
             Some(_) => LETTER,
             None => USUAL,
         };
-        arg.display_order(group + place)
+        with_help(arg, &name).display_order(group + place)
     };
     let examples = examples::text(&path);
     // The text behind the whole help is in place of the text behind the summary.

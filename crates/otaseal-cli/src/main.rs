@@ -21,7 +21,7 @@ use crate::cmd::key::Key;
 use crate::cmd::ledger::Ledger;
 use crate::cmd::rotate::Rotate;
 use crate::report::Reporter;
-use clap::FromArgMatches;
+use clap::{CommandFactory, FromArgMatches};
 use otaseal::output::{before_the_first_name, signals};
 use std::alloc::System;
 use std::process::ExitCode;
@@ -75,12 +75,23 @@ fn main() -> ExitCode {
 }
 
 fn parse() -> Result<Cli, clap::Error> {
-    let mut command = args::command();
+    let mut command = Cli::command();
+    let mut matches = command.try_get_matches_from_mut(std::env::args_os()).map_err(|error| {
+        use clap::error::ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand};
+        match error.kind() {
+            DisplayHelp | DisplayHelpOnMissingArgumentOrSubcommand => help(error),
+            _ => args::did_you_mean(error),
+        }
+    })?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
+/// Returns the help that the command line asks for, arranged. `bare` is the same help as clap arranges it.
+fn help(bare: clap::Error) -> clap::Error {
+    let mut command = args::with_help();
     // The help of `signing-py` has lines to copy, which must not be wrapped. The width is one for the whole program.
     if std::env::args_os().any(|arg| arg == "signing-py") {
         command = command.term_width(0);
     }
-    let matches = command.try_get_matches_from_mut(std::env::args_os());
-    let mut matches = matches.map_err(args::did_you_mean)?;
-    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+    command.try_get_matches_from(std::env::args_os()).err().unwrap_or(bare)
 }

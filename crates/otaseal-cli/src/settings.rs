@@ -31,22 +31,14 @@ const CONFIG: &str = "config";
 
 fn arg(setting: &'static Setting, command: Command) -> Arg {
     let name = setting.name;
-    let default = setting.default(command);
-    let default = if default.is_empty() { String::new() } else { format!(" [default: {default}]") };
     // The library parses the value, and its error says what is wrong.
     let check = move |text: OsString| Settings::default().set(name, &text).map(|()| text);
-    let of_command = if name == "key" { " With --signer-cmd, this is the command's public key." } else { "" };
-    let (summary, whole) = (setting.summary(), setting.documentation() + of_command);
     let arg = Arg::new(name)
         .long(setting.option(command))
         .value_name(setting.value)
         .value_parser(OsStringValueParser::new().try_map(check))
         .help_heading(setting.heading.name())
-        .hide_short_help(!setting.usual)
-        .long_help(
-            whole.strip_suffix('.').filter(|whole| *whole == summary).unwrap_or(&whole).to_owned() + &default,
-        )
-        .help(summary + &default);
+        .hide_short_help(!setting.usual);
     let arg = match setting.value {
         "FILE" | "DIR" | "KEY" => arg.value_hint(ValueHint::AnyPath),
         Setting::SWITCH => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
@@ -63,6 +55,25 @@ fn arg(setting: &'static Setting, command: Command) -> Arg {
         }
         _ => setting.belongs_to.into_iter().fold(arg, |arg, other| arg.requires(other)),
     }
+}
+
+/// Adds the help of the option, if it is for a setting and has no help yet. The text takes long to make, so commands do
+/// without it until somebody asks for help. `command` is the name of the command.
+pub(crate) fn with_help(arg: Arg, command: &str) -> Arg {
+    let Some(command) = Command::named("otaseal", command) else { return arg };
+    let mut options = command.options();
+    let Some(setting) = options.find(|setting| arg.get_id() == setting.name && arg.get_help().is_none())
+    else {
+        return arg;
+    };
+    let default = setting.default(command);
+    let default = if default.is_empty() { String::new() } else { format!(" [default: {default}]") };
+    let (summary, mut whole) = (setting.summary(), setting.documentation());
+    if setting.name == "key" {
+        whole.push_str(" With --signer-cmd, this is the command's public key.");
+    }
+    let whole = whole.strip_suffix('.').filter(|whole| *whole == summary).unwrap_or(&whole).to_owned();
+    arg.help(summary + &default).long_help(whole + &default)
 }
 
 impl<C: HasSettings> Args for SettingArgs<C> {

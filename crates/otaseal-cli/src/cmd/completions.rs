@@ -39,7 +39,7 @@ impl fmt::Display for Printed {
 pub(crate) fn run(args: &Completions) -> Result<Printed, Failure> {
     check_places(&[], &[&args.output])?;
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut args::command(), "otaseal", &mut script);
+    clap_complete::generate(args.shell, &mut args::with_help(), "otaseal", &mut script);
     Sink::create(&args.output, Content::Text)?.put(&script)?;
     Ok(Printed { output: args.output.name() })
 }

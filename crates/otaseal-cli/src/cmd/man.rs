@@ -37,7 +37,7 @@ impl fmt::Display for Pages {
 }
 
 pub(crate) fn run(args: &Man) -> Result<Pages, Failure> {
-    let mut command = args::command();
+    let mut command = args::with_help();
     command.build();
     let Some(directory) = &args.out_dir else {
         Sink::create(&Place::Std, Content::Text)?.put(&render(&command)?)?;

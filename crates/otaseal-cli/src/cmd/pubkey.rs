@@ -25,7 +25,7 @@ use std::fmt;
 #[command(group(ArgGroup::new("form_of_key").required(true).args(["rust", "c_header", "pem", "der", "fingerprint"])))]
 #[command(group(ArgGroup::new("source").required(true).args(["key", "private_key"])))]
 #[command(mut_arg("signer-cmd", |command| {
-    command.conflicts_with_all(["private_key", "c_header", "pem", "der", "fingerprint"]).long_help(None).help(SIGNER_CMD)
+    command.conflicts_with_all(["private_key", "c_header", "pem", "der", "fingerprint"]).help(SIGNER_CMD)
 }))]
 pub(crate) struct Pubkey {
     /// Public key: SPKI or PKCS#1, PEM or DER

@@ -32,8 +32,8 @@ use std::path::PathBuf;
 /// With --check, DIR is a release bundle. The exit code is 1 if a file is not as otaseal signed it, or if the manifest
 /// is wrong; the error names the first such file.
 #[derive(Debug, Args)]
-#[command(mut_arg("key", |key| key.required(true).long_help(None).help("The key that signs the evidence; with --check, its public key")))]
-#[command(mut_arg("ledger", |ledger| ledger.long_help(None).help(
+#[command(mut_arg("key", |key| key.required(true).help("The key that signs the evidence; with --check, its public key")))]
+#[command(mut_arg("ledger", |ledger| ledger.help(
     "The ledger with the package's signatures [default: the ledger of otaseal.toml]"
 )))]
 pub(crate) struct Release {

@@ -149,6 +149,13 @@ impl Command {
         }
     }
 
+    /// Returns the command of a program that has this name and reads settings.
+    pub fn named(program: &str, name: &str) -> Option<Self> {
+        let commands =
+            super::SETTINGS.iter().flat_map(|setting| setting.both.iter().chain(setting.option_only));
+        commands.copied().find(|command| command.name() == (program, name))
+    }
+
     fn is_xtask(self) -> bool {
         self.name().0 == "cargo xtask"
     }
