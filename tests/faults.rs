@@ -35,21 +35,20 @@ const fn case(command: &'static str, before: &'static [&'static str]) -> Case {
 }
 
 const SIGN: &str = "sign image.bin -k key.pem -o out";
+/// Leaves another file in `out` that [`SIGN`] knows as its own.
+const OLDER: &str = "sign image.bin -k key.pem -o out2 --legacy out";
 const LEGACY: &str =
     "package image.bin --name fw -k key.pem -o dist --artefacts plain,signed,legacy-sig --ledger LEDGER";
 const GZ: &str = "package image.bin --name fw -k key.pem -o dist --artefacts plain,gz,gz-signed";
 
 const CASES: &[Case] = &[
     case(SIGN, &[]),
-    case(SIGN, &["strip signed -o out"]),
+    case(SIGN, &[OLDER]),
     case("sign image.bin -k key.pem -o through", &[]),
     Case { unnamed: false, ..case("sign image.bin -k key.pem -o out --ledger LEDGER", &[]) },
-    Case {
-        unnamed: false,
-        ..case("sign image.bin -k key.pem -o out --ledger LEDGER", &["strip signed -o out"])
-    },
+    Case { unnamed: false, ..case("sign image.bin -k key.pem -o out --ledger LEDGER", &[OLDER]) },
     Case { unnamed: false, ..case("key convert key.pem --der --force -o key.pem", &[]) },
-    case("sign image.bin -k key.pem -o out --legacy out2 --ledger LEDGER", &["strip signed -o out"]),
+    case("sign image.bin -k key.pem -o out --legacy out2 --ledger LEDGER", &[OLDER]),
     Case { more: judge::package, ..case(LEGACY, &[]) },
     Case { more: judge::package, ..case(GZ, &[LEGACY]) },
     Case { more: judge::pair, ..case("keygen -o keys", &[]) },
@@ -64,10 +63,10 @@ const CASES: &[Case] = &[
         )
     },
     case("ledger export LEDGER -o out", &[]),
-    case("strip signed -o out", &[SIGN]),
+    case("strip signed -o out --overwrite", &[SIGN]),
     case("compress image.bin -o out --effort fast", &[]),
     case("digest image.bin --key public.pem -o out", &[]),
-    case("pubkey public.pem --rust -o out", &["pubkey public.pem --der -o out"]),
+    case("pubkey public.pem --rust -o out", &["pubkey public.pem --rust --form device -o out"]),
 ];
 
 /// Makes the files that the commands read.

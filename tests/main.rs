@@ -10,6 +10,7 @@ mod batch;
 mod cmd;
 mod common;
 mod continuity;
+mod defaults;
 mod docs;
 mod example_project;
 mod failures;

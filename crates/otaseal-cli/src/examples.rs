@@ -19,8 +19,8 @@ fn of(path: &str) -> &'static [Example] {
     match path {
         "" => &[
             ("Make a key", "otaseal keygen --out-dir new-keys"),
-            ("Sign an image", "otaseal sign firmware.bin -o firmware.bin.signed --key keys/private.pem"),
-            ("Judge it as the device does", "otaseal verify firmware.bin.signed --key keys/public.pem"),
+            ("Sign an image with the key in keys/", "otaseal sign firmware.bin"),
+            ("Judge it as the device does", "otaseal verify firmware.bin.signed"),
         ],
         "keygen" => &[
             ("Make new-keys/private.pem and new-keys/public.pem", "otaseal keygen --out-dir new-keys"),
@@ -67,7 +67,8 @@ fn of(path: &str) -> &'static [Example] {
             ("Package many builds", "otaseal package build/*.bin --out-dir dist --key keys/private.pem"),
         ],
         "sign" => &[
-            ("Sign an image", "otaseal sign firmware.bin -o firmware.bin.signed --key keys/private.pem"),
+            ("Sign an image with the key in keys/", "otaseal sign firmware.bin"),
+            ("Name everything", "otaseal sign firmware.bin -o lamp.signed --key keys/private.pem"),
             ("Sign many images", "otaseal sign build/*.bin --out-dir signed --key keys/private.pem"),
             (
                 "Sign a release, and enter it into a ledger",
@@ -86,7 +87,7 @@ fn of(path: &str) -> &'static [Example] {
             ("Do it without a request", "otaseal attach lamp.bin raw --key key.pub -o lamp.signed"),
         ],
         "verify" => &[
-            ("Judge a signed image", "otaseal verify firmware.bin.signed --key keys/public.pem"),
+            ("Judge an image with the key in keys/", "otaseal verify firmware.bin.signed"),
             (
                 "Judge it as another updater does",
                 "otaseal verify firmware.bin.signed -k keys/public.pem --as arduino-pico",
@@ -110,7 +111,7 @@ fn of(path: &str) -> &'static [Example] {
         ],
         "ledger export" => &[
             ("Write it for a spreadsheet", "otaseal ledger export lamp.jsonl --format csv -o lamp.csv"),
-            ("Write it as one JSON array", "otaseal ledger export lamp.jsonl -o lamp.json"),
+            ("Write it as one JSON array", "otaseal ledger export lamp.jsonl -o array.json"),
         ],
         "rotate" | "rotate plan" => &[
             (
@@ -144,15 +145,15 @@ fn of(path: &str) -> &'static [Example] {
             ),
         ],
         "strip" => &[
-            ("Remove the signature", "otaseal strip firmware.bin.signed -o plain.bin"),
+            ("Remove the signature", "otaseal strip firmware.bin.signed"),
             (
                 "Remove it only if it is good",
                 "otaseal strip firmware.bin.signed -o plain.bin --key keys/public.pem",
             ),
         ],
         "compress" => &[
-            ("Compress an image", "otaseal compress firmware.bin -o firmware.bin.gz"),
-            ("Make the smallest gzip", "otaseal compress firmware.bin -o firmware.bin.gz --effort max"),
+            ("Compress an image", "otaseal compress firmware.bin"),
+            ("Make the smallest gzip", "otaseal compress firmware.bin -o smallest.gz --effort max"),
         ],
         "pubkey" => &[
             (

@@ -1,6 +1,7 @@
 //! Opens files and the standard streams, for which `-` stands. Refuses outputs that would replace an input.
 
 use crate::error::Failure;
+use crate::made::Replaces;
 use crate::report;
 use otaseal::format::input::{self, Input};
 use otaseal::format::layers::MAX_IMAGE;
@@ -228,16 +229,23 @@ pub(crate) enum Sink {
 }
 
 impl Sink {
-    /// Opens an output. It replaces an old one, because otaseal can make outputs again from their inputs. It does not
-    /// replace a private key or a ledger: nobody can make these again.
-    pub(crate) fn create(place: &Place, content: Content) -> Result<Self, Failure> {
-        match place {
-            Place::Path(path) => Ok(Self::File(Pending::create(path, Overwrite::Replace, Access::Public)?)),
-            Place::Std if content == Content::Binary && io::stdout().is_terminal() => Err(Failure::usage(
-                "this output is binary and would go to the terminal",
-                "redirect it, or give a file with -o",
-            )),
-            Place::Std => {
+    /// Opens an output. It replaces an old one that otaseal made, because otaseal can make it again. Only
+    /// [`Replaces::Any`] replaces another file, and nothing replaces a private key or a ledger.
+    pub(crate) fn create(place: &Place, content: Content, replaces: Replaces) -> Result<Self, Failure> {
+        match (place, replaces) {
+            (Place::Path(path), Replaces::Any) => {
+                Ok(Self::File(Pending::create(path, Overwrite::Replace, Access::Public)?))
+            }
+            (Place::Path(path), Replaces::Made(made)) => {
+                Ok(Self::File(Pending::create_over(path, made, Access::Public)?))
+            }
+            (Place::Std, _) if content == Content::Binary && io::stdout().is_terminal() => {
+                Err(Failure::usage(
+                    "this output is binary and would go to the terminal",
+                    "redirect it, or give a file with -o",
+                ))
+            }
+            (Place::Std, _) => {
                 Ok(Self::Stdout(tempfile::tempfile().map_err(|error| spool_failed(&error))?, content))
             }
         }

@@ -5,11 +5,13 @@
 mod args;
 mod batch;
 mod cmd;
+mod defaults;
 mod error;
 mod examples;
 mod help;
 mod io;
 mod ledger;
+mod made;
 mod passphrase;
 mod policy;
 mod report;

@@ -3,12 +3,14 @@
 use crate::error::{Exit, Failure};
 use crate::io::{Place, check_unnamed};
 use crate::ledger;
+use crate::made::{self, Replaces};
 use crate::settings::Chosen;
 use clap::Args;
 use otaseal::Purpose;
 use otaseal::device::KeyId;
 use otaseal::format::digest::Sha256Digest;
 use otaseal::key::parse_key_id;
+use otaseal::output::Made;
 use otaseal::policy::continuity::{NextKey, WithoutKey};
 use otaseal::policy::guard::{Content, GuardError, ImageFinding};
 use otaseal::policy::lint::Finding;
@@ -111,11 +113,20 @@ impl NamedKey {
 #[derive(Debug, Args)]
 pub(crate) struct ForceArgs {
     /// Sign an image that is damaged, or that looks signed already
+    ///
+    /// It also replaces any file at the output, as --overwrite does.
     #[arg(long, help_heading = "Checks")]
     force: bool,
+    /// Replace a file at the output that is no earlier output of this command
+    #[arg(long, help_heading = "Output", hide_short_help = true)]
+    overwrite: bool,
 }
 
 impl ForceArgs {
+    pub(crate) fn over(&self, made: Made) -> Replaces {
+        made::over(self.force || self.overwrite, made)
+    }
+
     pub(crate) fn apply(&self, policy: &mut Policy) {
         if self.force {
             policy.already_signed = AlreadySigned::Allow;

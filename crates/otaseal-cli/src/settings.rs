@@ -1,5 +1,6 @@
 //! Reads the settings of a command: from its options, and from the settings file for the rest.
 
+use crate::defaults::Assumed;
 use crate::error::{Exit, Failure};
 use crate::io::{Place, check_unnamed, refuse_std};
 use crate::report::Outcome;
@@ -152,6 +153,13 @@ impl<C> SettingArgs<C> {
     }
 }
 
+/// The half of a key pair that a command needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Half {
+    Private,
+    Public,
+}
+
 fn is_std(given: Option<&PathBuf>) -> bool {
     given.is_some_and(|path| path == Path::new("-"))
 }
@@ -219,7 +227,7 @@ impl Chosen {
         Ok(path.as_path().into())
     }
 
-    /// Refuses to go on if the user has named no key. The default key counts only in a project with a settings file.
+    /// Refuses to go on if the user has named no key, and has no settings file.
     pub(crate) fn require_key(&self, option: &str) -> Result<(), Failure> {
         match self.file.is_some() || self.names_key() {
             true => Ok(()),
@@ -228,6 +236,38 @@ impl Chosen {
                 format_args!("give the key with {option}, or in otaseal.toml"),
             )),
         }
+    }
+
+    /// Does the same for a command that takes the key in `keys/` if nobody names another one.
+    pub(crate) fn require_key_or_default(&self, half: Half) -> Result<(), Failure> {
+        let default = self.default_key(half);
+        match self.file.is_some() || self.names_key() || default.symlink_metadata().is_ok() {
+            true => Ok(()),
+            false => Err(Failure::usage(
+                format_args!(
+                    "no option and no settings file names a key, and there is no {}",
+                    default.display()
+                ),
+                "give the key with --key or in otaseal.toml, or make a key pair with `otaseal keygen`",
+            )),
+        }
+    }
+
+    fn default_key(&self, half: Half) -> PathBuf {
+        match half {
+            Half::Private => self.settings.private_path(&self.root),
+            Half::Public => self.settings.public_path(&self.root),
+        }
+    }
+
+    /// Returns the key that the command takes although neither an option nor the settings file names it.
+    pub(crate) fn assumed_key(&self, half: Half) -> Option<Assumed> {
+        let said: &[&str] = match half {
+            Half::Private => &["key", "signer-cmd", "example-key"],
+            Half::Public => &["public-key"],
+        };
+        let said = said.iter().any(|name| self.settings.has(name));
+        (!said).then(|| Assumed::new("--key", &self.default_key(half).as_path().into()))
     }
 
     /// Returns whether the settings name a key or a command that signs.
@@ -243,17 +283,27 @@ impl Chosen {
     /// Returns a report that names the settings file.
     pub(crate) fn report<T>(&self, outcome: T) -> BySettings<T> {
         let settings = self.file.as_ref().map(Place::name);
-        BySettings { outcome, settings }
+        BySettings { outcome, settings, assumed: Vec::new() }
     }
 }
 
-/// The result of a command, and the settings file that it read.
+/// The result of a command, the settings file that it read, and what it assumed.
 #[derive(Debug, Serialize)]
 pub(crate) struct BySettings<T> {
     #[serde(flatten)]
     pub(crate) outcome: T,
     #[serde(skip_serializing_if = "Option::is_none")]
     settings: Option<String>,
+    #[serde(rename = "defaults", skip_serializing_if = "Vec::is_empty")]
+    assumed: Vec<Assumed>,
+}
+
+impl<T> BySettings<T> {
+    /// Adds what the command took although nobody named it.
+    pub(crate) fn assuming(mut self, assumed: impl IntoIterator<Item = Option<Assumed>>) -> Self {
+        self.assumed.extend(assumed.into_iter().flatten());
+        self
+    }
 }
 
 impl<T: Outcome> Outcome for BySettings<T> {
@@ -277,6 +327,7 @@ impl<T: Outcome> Outcome for BySettings<T> {
 impl<T: Outcome> fmt::Display for BySettings<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.outcome.fmt(f)?;
-        self.settings.iter().try_for_each(|file| writeln!(f, "settings {file}"))
+        self.settings.iter().try_for_each(|file| writeln!(f, "settings {file}"))?;
+        self.assumed.iter().try_for_each(|assumed| assumed.fmt(f))
     }
 }

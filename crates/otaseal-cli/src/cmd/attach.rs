@@ -1,12 +1,14 @@
 //! `otaseal attach`: puts a signature from an offline signer on its image.
 
 use super::{KeyInfo, scheme};
+use crate::defaults::{self, Naming};
 use crate::error::{Exit, Failure};
 use crate::io::{Content, Place, Sink, check_places};
 use crate::ledger::Entered;
+use crate::made;
 use crate::policy::{self, ForceArgs, PolicyArgs};
 use crate::report::Outcome;
-use crate::settings::{BySettings, HasSettings, SettingArgs};
+use crate::settings::{BySettings, Half, HasSettings, SettingArgs};
 use clap::Args;
 use otaseal::format::digest::Sha256Digest;
 use otaseal::key::PublicKey;
@@ -33,12 +35,12 @@ pub(crate) struct Attach {
     /// The signature
     #[arg(value_name = "SIGNATURE")]
     signature: Place,
-    /// Public key that must have signed [default: the public key of otaseal.toml]
+    /// Public key that must have signed [default: the public key of otaseal.toml, or keys/public.pem]
     #[arg(long, short, value_name = "FILE", alias = "public-key", help_heading = "Key")]
     key: Option<Place>,
-    /// Write the signed image to OUT
+    /// Write the signed image to OUT [default: IMAGE.signed]
     #[arg(long, short, value_name = "OUT", help_heading = "Output")]
-    output: Place,
+    output: Option<Place>,
     /// Refuse another image or key than those of this request
     ///
     /// FILE is the request that `otaseal digest` wrote.
@@ -99,13 +101,16 @@ fn rejected(message: impl fmt::Display, help: impl fmt::Display) -> Failure {
 
 pub(crate) fn run(args: &Attach) -> Result<BySettings<Attached>, Failure> {
     let chosen = args.settings.choose()?;
+    let mut assumed_key = None;
     if args.key.is_none() {
-        chosen.require_key("--key")?;
+        chosen.require_key_or_default(Half::Public)?;
+        assumed_key = chosen.assumed_key(Half::Public);
     }
+    let defaults::Output { place: out, assumed } = Naming::Sign.output(args.output.as_ref(), &args.input)?;
     let key = args.key.clone().map_or_else(|| chosen.public_key(), Ok)?;
     let mut inputs = vec![args.input.clone(), args.signature.clone(), key.clone()];
     inputs.extend(args.request.iter().cloned().chain(args.policy.inputs(&chosen)));
-    check_places(&inputs.iter().collect::<Vec<_>>(), &[&args.output])?;
+    check_places(&inputs.iter().collect::<Vec<_>>(), &[&out])?;
     let key = key.public_key()?;
     let mut policy = args.policy.policy(&chosen.settings, None, args.input.path())?;
     args.force.apply(&mut policy);
@@ -137,8 +142,8 @@ pub(crate) fn run(args: &Attach) -> Result<BySettings<Attached>, Failure> {
         _ => Failure::policy(&args.input, error),
     };
     let mut permit = gate.judge(args.input.candidate()?).map_err(refused)?;
-    let mut sink = Sink::create(&args.output, Content::Binary)?;
-    let output = Output::new(form, args.output.name(), sink.target());
+    let mut sink = Sink::create(&out, Content::Binary, args.force.over(made::signed_by(&key)))?;
+    let output = Output::new(form, out.name(), sink.target());
     let done = permit.sign(&args.input.name(), &mut [output]);
     let SignedOutputs { signed, entered, .. } = done.map_err(|error| match error {
         PolicyError::Sign(SignError::Write(error)) => sink.failed(&error),
@@ -147,16 +152,17 @@ pub(crate) fn run(args: &Attach) -> Result<BySettings<Attached>, Failure> {
     sink.commit()?;
     let mut warnings = policy::warnings(&args.input, &permit);
     warnings.extend(policy::key_warnings(gate.findings()));
-    Ok(chosen.report(Attached {
+    let attached = Attached {
         key: KeyInfo::of(&key),
-        output: args.output.name(),
+        output: out.name(),
         signature: form,
         size_bytes: signed.output_len(),
         payload_bytes: signed.payload_len,
         payload_sha256: signed.sha256,
         ledger: Entered::of(policy.ledger.as_ref(), entered),
         warnings,
-    }))
+    };
+    Ok(chosen.report(attached).assuming([assumed_key, assumed]))
 }
 
 /// Reads the request, and checks that it is for this key.

@@ -3,9 +3,11 @@
 use crate::args;
 use crate::error::Failure;
 use crate::io::{Content, Place, Sink, check_places};
+use crate::made::OverwriteArgs;
 use crate::report::Outcome;
 use clap::Args;
 use clap_complete::Shell;
+use otaseal::output::Made;
 use serde::Serialize;
 use std::fmt;
 
@@ -17,6 +19,8 @@ pub(crate) struct Completions {
     /// Write the script to OUT
     #[arg(long, short, value_name = "OUT", default_value = "-", help_heading = "Output")]
     output: Place,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
 }
 
 #[derive(Debug, Serialize)]
@@ -40,6 +44,7 @@ pub(crate) fn run(args: &Completions) -> Result<Printed, Failure> {
     check_places(&[], &[&args.output])?;
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut args::with_help(), "otaseal", &mut script);
-    Sink::create(&args.output, Content::Text)?.put(&script)?;
+    let replaces = args.overwrite.over(Made::begins_as(&script));
+    Sink::create(&args.output, Content::Text, replaces)?.put(&script)?;
     Ok(Printed { output: args.output.name() })
 }

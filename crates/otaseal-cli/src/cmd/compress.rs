@@ -1,7 +1,9 @@
 //! `otaseal compress`: makes a gzip of a plain image.
 
+use crate::defaults::{Naming, Output};
 use crate::error::Failure;
 use crate::io::{Content, Place, Sink, check_places};
+use crate::made::{self, OverwriteArgs};
 use crate::report::{Outcome, Reporter};
 use crate::settings::{BySettings, HasSettings, SettingArgs};
 use clap::Args;
@@ -23,9 +25,11 @@ pub(crate) struct Compress {
     /// The plain image
     #[arg(value_name = "IN")]
     input: Place,
-    /// Write the gzip to OUT
+    /// Write the gzip to OUT [default: IN.gz; for an ELF or UF2, the name of the .bin and .gz]
     #[arg(long, short, value_name = "OUT", help_heading = "Output")]
-    output: Place,
+    output: Option<Place>,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
     #[command(flatten)]
     settings: SettingArgs<Self>,
 }
@@ -62,14 +66,15 @@ pub(crate) fn run(args: &Compress, reporter: &Reporter) -> Result<BySettings<Com
     let chosen = args.settings.choose()?;
     let Settings { effort, max_gap, .. } = &chosen.settings;
     let read: Vec<_> = [args.input.clone()].into_iter().chain(chosen.input()).collect();
-    check_places(&read.iter().collect::<Vec<_>>(), &[&args.output])?;
+    let Output { place: output, assumed } = Naming::Compress.output(args.output.as_ref(), &args.input)?;
+    check_places(&read.iter().collect::<Vec<_>>(), &[&output])?;
     let bytes = args.input.read(MAX_IMAGE)?;
     // This command signs nothing, so it takes a filesystem image as well as firmware.
     let kind = Kind::of(&bytes);
     let firmware =
         Firmware::from_bytes_as(&args.input.to_string(), bytes, max_gap.unwrap_or(DEFAULT_MAX_GAP), kind)?;
     // Open the output before the work, so that a missing directory shows at once.
-    let sink = Sink::create(&args.output, Content::Binary)?;
+    let sink = Sink::create(&output, Content::Binary, args.overwrite.over(made::gzip()))?;
     let progress = reporter.progress("compressing");
     let payload = firmware.gzip(effort.unwrap_or_default()).map_err(|error| {
         Failure::new(
@@ -79,9 +84,10 @@ pub(crate) fn run(args: &Compress, reporter: &Reporter) -> Result<BySettings<Com
     })?;
     drop(progress);
     sink.put(payload.bytes())?;
-    Ok(chosen.report(Compressed {
-        output: args.output.name(),
+    let compressed = Compressed {
+        output: output.name(),
         plain: Digests::of(firmware.bytes()),
         gzip: Digests::of(payload.bytes()),
-    }))
+    };
+    Ok(chosen.report(compressed).assuming([assumed]))
 }

@@ -3,6 +3,7 @@
 use super::{KeyInfo, scheme};
 use crate::error::Failure;
 use crate::io::{Content, Place, Sink, check_places};
+use crate::made;
 use crate::policy::{self, ForceArgs, PolicyArgs};
 use crate::report::Outcome;
 use crate::settings::{BySettings, HasSettings, SettingArgs};
@@ -145,7 +146,7 @@ pub(crate) fn run(args: &Digest) -> Result<BySettings<Asked>, Failure> {
             (Content::Text, json.into_bytes())
         }
     };
-    Sink::create(&output, content)?.put(&made)?;
+    Sink::create(&output, content, args.force.over(made::request()))?.put(&made)?;
     let key = key.as_ref().map(KeyInfo::of);
     let (output, payload_bytes) = (output.name(), total);
     Ok(chosen.report(Asked { output, payload_bytes, payload_sha256, signature, key, warnings }))

@@ -2,13 +2,16 @@
 
 use crate::error::{Exit, Failure};
 use crate::io::{Content, Place, Sink, check_places};
+use crate::made::OverwriteArgs;
 use crate::report::Outcome;
 use clap::{Args, Subcommand, ValueEnum};
 use otaseal::format::digest::Sha256Digest;
 use otaseal::format::input::Input;
 use otaseal::ledger::{self, Head, LedgerError, Record};
+use otaseal::output::Made;
 use serde::Serialize;
 use std::fmt::{self, Write};
+use std::io::Read;
 
 /// Check, show or export the ledger of signatures
 #[derive(Debug, Subcommand)]
@@ -57,6 +60,8 @@ pub(crate) struct Export {
     /// Write it to OUT
     #[arg(long, short, value_name = "OUT", default_value = "-", help_heading = "Output")]
     output: Place,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -190,12 +195,25 @@ pub(crate) fn export(args: &Export) -> Result<Exported, Failure> {
             head
         }
         Format::Csv => {
-            text.push_str("seq,time,input,input_sha256,output,output_sha256,signature,key_id,tool,git_commit,build_id,who\r\n");
+            text.push_str(TABLE);
             ledger::walk_input(&path, input, &mut |record, _| row(&mut text, record))?
         }
     };
-    Sink::create(&args.output, Content::Text)?.put(text.as_bytes())?;
+    Sink::create(&args.output, Content::Text, args.overwrite.over(earlier()))?.put(text.as_bytes())?;
     Ok(Exported { output: args.output.name(), head })
+}
+
+/// The head of a table.
+const TABLE: &str =
+    "seq,time,input,input_sha256,output,output_sha256,signature,key_id,tool,git_commit,build_id,who\r\n";
+
+/// Recognises an earlier export, in either form.
+fn earlier() -> Made {
+    Made::when(|file| {
+        let mut start = Vec::new();
+        file.take(TABLE.len() as u64).read_to_end(&mut start)?;
+        Ok(start == TABLE.as_bytes() || start == b"[]\n" || start.starts_with(b"[\n{\"seq\":1,\"prev\":\""))
+    })
 }
 
 /// Writes one line of the table as RFC 4180 says: every field in quotes, and each quote doubled. A control character

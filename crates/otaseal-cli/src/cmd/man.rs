@@ -3,8 +3,10 @@
 use crate::args;
 use crate::error::Failure;
 use crate::io::{Content, Place, Sink, refuse_std};
+use crate::made::{OverwriteArgs, Replaces};
 use crate::report::Outcome;
 use clap::Args;
+use otaseal::output::Made;
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -17,6 +19,8 @@ pub(crate) struct Man {
     /// Write otaseal.1, otaseal-sign.1 and so on to DIR; otaseal makes it if it is missing
     #[arg(long, short, value_name = "DIR", help_heading = "Output")]
     out_dir: Option<PathBuf>,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
 }
 
 #[derive(Debug, Serialize)]
@@ -40,7 +44,7 @@ pub(crate) fn run(args: &Man) -> Result<Pages, Failure> {
     let mut command = args::with_help();
     command.build();
     let Some(directory) = &args.out_dir else {
-        Sink::create(&Place::Std, Content::Text)?.put(&render(&command)?)?;
+        Sink::create(&Place::Std, Content::Text, Replaces::Any)?.put(&render(&command)?)?;
         return Ok(Pages { files: Vec::new() });
     };
     refuse_std(directory, "the pages need a directory")?;
@@ -51,7 +55,9 @@ pub(crate) fn run(args: &Man) -> Result<Pages, Failure> {
         // `build` has made the display name of `otaseal sign` into `otaseal-sign`.
         let name = page.get_display_name().unwrap_or_else(|| page.get_name());
         let path = directory.join(format!("{name}.1"));
-        Sink::create(&Place::Path(path.clone()), Content::Text)?.put(&render(page)?)?;
+        let text = render(page)?;
+        let replaces = args.overwrite.over(Made::begins_as(&text));
+        Sink::create(&Place::Path(path.clone()), Content::Text, replaces)?.put(&text)?;
         files.push(path.display().to_string());
     }
     Ok(Pages { files })

@@ -3,16 +3,17 @@
 use super::KeyInfo;
 use super::device::DeviceArgs;
 use crate::batch::{self, BatchArgs, OneOrMany, Summary};
+use crate::defaults::Assumed;
 use crate::error::Failure;
 use crate::io::{Place, check_places};
 use crate::ledger::Entered;
 use crate::policy::{PolicyArgs, image_warnings, key_warnings};
 use crate::report::{Outcome, Reporter};
-use crate::settings::{BySettings, Chosen, HasSettings, SettingArgs};
+use crate::settings::{BySettings, Chosen, Half, HasSettings, SettingArgs};
 use crate::signer::SignerArgs;
 use clap::Args;
 use otaseal::format::layers::MAX_IMAGE;
-use otaseal::output::{Inputs, TemporaryDirectory};
+use otaseal::output::{Inputs, Overwrite, TemporaryDirectory};
 use otaseal::package::evidence::{self, SupportDoubt};
 use otaseal::project::settings::{Command, SigningKey};
 use otaseal::sign::{Scheme, Signer};
@@ -58,6 +59,9 @@ pub(crate) struct Package {
     policy: PolicyArgs,
     #[command(flatten)]
     batch: BatchArgs,
+    /// Replace files of the directory that are not of an earlier package
+    #[arg(long, alias = "force", help_heading = "Output", hide_short_help = true)]
+    overwrite: bool,
 }
 
 impl HasSettings for Package {
@@ -142,7 +146,8 @@ impl fmt::Display for Packaged {
 pub(crate) fn run(args: &Package, reporter: &Reporter) -> Result<BySettings<OneOrMany<Packaged>>, Failure> {
     let chosen = args.settings.choose()?;
     if args.firmware.len() > 1 || args.batch.list().is_some() {
-        return many(args, &chosen, reporter).map(OneOrMany::Many).map(|many| chosen.report(many));
+        let many = OneOrMany::Many(many(args, &chosen, reporter)?);
+        return Ok(chosen.report(many).assuming(assumed(&chosen)));
     }
     let named = args.firmware.first().cloned();
     let Some(firmware) = named.map_or_else(|| chosen.firmware(), |named| Ok(Some(named)))? else {
@@ -163,7 +168,15 @@ pub(crate) fn run(args: &Package, reporter: &Reporter) -> Result<BySettings<OneO
     let mut options = options(args, &chosen, &key, firmware)?;
     options.inputs = Inputs::new(read.iter().filter_map(Place::path));
     let _progress = reporter.progress("packaging");
-    Ok(chosen.report(OneOrMany::One(Box::new(one(&options, &*signer)?))))
+    let one = OneOrMany::One(Box::new(one(&options, &*signer)?));
+    Ok(chosen.report(one).assuming(assumed(&chosen)))
+}
+
+/// Returns the key and the directory, if nobody named them.
+fn assumed(chosen: &Chosen) -> [Option<Assumed>; 2] {
+    let directory = chosen.settings.out_dir.is_none().then(|| chosen.out_dir());
+    let directory = directory.map(|path| Assumed::new("--out-dir", &path.as_path().into()));
+    [chosen.assumed_key(Half::Private), directory]
 }
 
 fn one(options: &Options, signer: &dyn Signer) -> Result<Packaged, Failure> {
@@ -222,6 +235,9 @@ fn options(args: &Package, chosen: &Chosen, key: &SigningKey, firmware: PathBuf)
     options.policy = args.policy.policy(settings, Some(key), Some(&options.firmware))?;
     settings.apply(&mut options);
     options.timestamp = args.timestamp;
+    if args.overwrite {
+        options.overwrite = Overwrite::Replace;
+    }
     args.device.describe(&mut options.policy.devices, args.settings.given())?;
     if let Some(place) = chosen.sbom()? {
         // All packages of a batch have this one, and a stream can be read only once.

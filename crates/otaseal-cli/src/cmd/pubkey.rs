@@ -3,13 +3,14 @@
 use super::KeyInfo;
 use crate::error::Failure;
 use crate::io::{Content, Place, Sink, check_places};
+use crate::made::{OverwriteArgs, Replaces};
 use crate::passphrase::PassphraseArgs;
 use crate::report::Outcome;
 use crate::settings::{HasSettings, SettingArgs};
 use crate::signer;
 use clap::{ArgGroup, Args, ValueEnum};
 use otaseal::key::PublicKey;
-use otaseal::output::Written;
+use otaseal::output::{Made, Written};
 use otaseal::project::advice::{Advice, Speaker};
 use otaseal::project::emit::{self, Identifier, Mode, RustForm, RustOptions, SelfTest};
 use otaseal::project::settings::Command;
@@ -20,7 +21,8 @@ use std::fmt;
 
 /// Write a public key as source code, PEM or DER, or show its key id
 ///
-/// otaseal writes the file only if its contents change. It never writes a private key.
+/// otaseal writes the file only if its contents change, and replaces only source code that it made. It never writes a
+/// private key.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("form_of_key").required(true).args(["rust", "c_header", "pem", "der", "fingerprint"])))]
 #[command(group(ArgGroup::new("source").required(true).args(["key", "private_key"])))]
@@ -58,6 +60,8 @@ pub(crate) struct Pubkey {
     /// Write it to OUT [default: standard output]
     #[arg(long, short, value_name = "OUT", help_heading = "Output")]
     output: Option<Place>,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
     /// Write the Rust source for this verifier [default: standalone]
     #[arg(long, value_enum, requires = "rust", help_heading = "Output", hide_short_help = true)]
     form: Option<Form>,
@@ -163,12 +167,16 @@ pub(crate) fn run(args: &Pubkey) -> Result<Emitted, Failure> {
         }
         None | Some(Place::Std) => {
             let content = if args.der { Content::Binary } else { Content::Text };
-            Sink::create(&Place::Std, content)?.put(&text)?;
+            Sink::create(&Place::Std, content, Replaces::Any)?.put(&text)?;
             (Some("-".into()), None)
         }
         Some(place @ Place::Path(path)) => {
             let mode = if args.check { Mode::Check } else { Mode::Write };
-            let state = match emit::place(path, &text, mode, &command_that_writes())? {
+            let made = match args.overwrite.over(Made::begins_as(&text)) {
+                Replaces::Made(made) => Some(made),
+                Replaces::Any => None,
+            };
+            let state = match emit::place(path, &text, made, mode, &command_that_writes())? {
                 Written::Changed => State::Written,
                 Written::Unchanged => State::Unchanged,
             };

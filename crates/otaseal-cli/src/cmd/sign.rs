@@ -3,12 +3,14 @@
 use super::KeyInfo;
 use crate::batch::{self, BatchArgs, OneOrMany, Summary};
 use crate::cmd::device::DeviceArgs;
+use crate::defaults::{Naming, Output as NamedOutput};
 use crate::error::Failure;
 use crate::io::{Content, Place, Sink, check_places, refuse_std};
 use crate::ledger::{self, Entered};
+use crate::made::{self, Replaces};
 use crate::policy::{self, ForceArgs, PolicyArgs};
 use crate::report::{Outcome, Reporter};
-use crate::settings::{BySettings, Chosen, HasSettings, SettingArgs};
+use crate::settings::{BySettings, Chosen, Half, HasSettings, SettingArgs};
 use crate::signer::SignerArgs;
 use clap::Args;
 use otaseal::format::digest::Sha256Digest;
@@ -25,8 +27,8 @@ use std::path::{Path, PathBuf};
 /// Sign a firmware image
 ///
 /// otaseal writes the image, its signature (RSA PKCS#1 v1.5 with SHA-256) and the signature's length. The file gets its
-/// name only if the device's code accepts it. otaseal replaces an earlier output in one step. To sign a compressed
-/// image, compress first.
+/// name only if the device's code accepts it. otaseal replaces an earlier output in one step, and knows it by its
+/// signature: the key that signs accepts it. To sign a compressed image, compress first.
 ///
 /// With --out-dir, one run can sign many images, on all cores. otaseal prints one line for each, in the order of the
 /// images; with --json, one JSON object on each line. The exit code is the worst of all.
@@ -37,7 +39,7 @@ pub(crate) struct Sign {
     inputs: Vec<Place>,
     #[command(flatten)]
     signer: SignerArgs,
-    /// Write the signed image to OUT
+    /// Write the signed image to OUT [default: IN.signed]
     #[arg(long, short, value_name = "OUT", conflicts_with = "from_list", help_heading = "Output")]
     output: Option<Place>,
     /// Write the signed images of many inputs to DIR, as INPUT.signed
@@ -128,30 +130,57 @@ impl fmt::Display for Signed {
 }
 
 pub(crate) fn run(args: &Sign, reporter: &Reporter) -> Result<BySettings<OneOrMany<Signed>>, Failure> {
-    if args.output.is_none() && args.out_dir.is_none() {
-        let one = args.inputs.len() == 1 && args.batch.list().is_none();
-        return Err(Failure::usage(
-            "the command line names no output",
-            if one { "name the signed image with --output" } else { "name a directory with --out-dir" },
-        ));
-    }
     let chosen = args.settings.choose()?;
-    chosen.require_key("--key")?;
-    let signed = match (&args.output, &args.out_dir) {
-        (Some(output), _) => OneOrMany::One(Box::new(one(args, &chosen, output, reporter)?)),
-        (None, Some(directory)) => OneOrMany::Many(many(args, &chosen, directory, reporter)?),
-        (None, None) => unreachable!("refused above"),
-    };
-    Ok(chosen.report(signed))
+    if args.output.is_none() && args.out_dir.is_none() {
+        check_one(args)?;
+    }
+    chosen.require_key_or_default(Half::Private)?;
+    let key = chosen.assumed_key(Half::Private);
+    match &args.out_dir {
+        Some(directory) => {
+            let many = OneOrMany::Many(many(args, &chosen, directory, reporter)?);
+            Ok(chosen.report(many).assuming([key]))
+        }
+        None => {
+            let input = only_input(args)?;
+            let NamedOutput { place, assumed } = Naming::Sign.output(args.output.as_ref(), input)?;
+            let one = OneOrMany::One(Box::new(one(args, &chosen, input, &place, reporter)?));
+            Ok(chosen.report(one).assuming([key, assumed]))
+        }
+    }
 }
 
-fn one(args: &Sign, chosen: &Chosen, output: &Place, reporter: &Reporter) -> Result<Signed, Failure> {
-    let [input] = &args.inputs[..] else {
-        return Err(Failure::usage(
-            format_args!("{} inputs and one output", args.inputs.len()),
+/// Refuses many inputs without an output. Two names may also be meant as input and output: other tools take them so.
+fn check_one(args: &Sign) -> Result<(), Failure> {
+    let refused =
+        |help: String| Err(Failure::usage("the command line names more than one file and no output", help));
+    match (&args.inputs[..], args.batch.list()) {
+        ([_], None) => Ok(()),
+        ([input, output], None) => refused(format!(
+            "to write the signed image to {output}, type `otaseal sign {input} -o {output}`; to sign both, name a \
+             directory with --out-dir"
+        )),
+        _ => refused("name a directory with --out-dir".into()),
+    }
+}
+
+fn only_input(args: &Sign) -> Result<&Place, Failure> {
+    match &args.inputs[..] {
+        [input] => Ok(input),
+        inputs => Err(Failure::usage(
+            format_args!("{} inputs and one output", inputs.len()),
             "give the directory for the signed images with --out-dir",
-        ));
-    };
+        )),
+    }
+}
+
+fn one(
+    args: &Sign,
+    chosen: &Chosen,
+    input: &Place,
+    output: &Place,
+    reporter: &Reporter,
+) -> Result<Signed, Failure> {
     let mut outputs = vec![(Scheme::Pkcs1v15Sha256, output)];
     outputs.extend(args.legacy.as_ref().map(|legacy| (Scheme::Legacy, legacy)));
     let key = args.signer.key(chosen)?;
@@ -161,9 +190,10 @@ fn one(args: &Sign, chosen: &Chosen, output: &Place, reporter: &Reporter) -> Res
     check_places(&read.iter().collect::<Vec<_>>(), &places)?;
     let policy = args.policy(chosen, &key, input.path())?;
     let signer = args.signer.open(&key)?;
+    let replaces = args.force.over(made::signed_by(signer.public_key()));
     let gate = policy.open(Some(&*signer))?;
     let _progress = reporter.progress("signing");
-    sign(input, &outputs, &gate, &*signer, policy.ledger.as_ref())
+    sign(input, &outputs, &replaces, &gate, &*signer, policy.ledger.as_ref())
 }
 
 fn many(args: &Sign, chosen: &Chosen, directory: &Path, reporter: &Reporter) -> Result<Summary, Failure> {
@@ -182,21 +212,21 @@ fn many(args: &Sign, chosen: &Chosen, directory: &Path, reporter: &Reporter) -> 
                 "give the names of image files",
             ));
         };
-        let mut name = name.to_owned();
-        name.push(".signed");
-        outputs.push(directory.join(name));
+        outputs.extend(Naming::Sign.name(name).map(|name| directory.join(name)));
     }
     let read = inputs.iter().map(PathBuf::as_path).chain(streams.iter().filter_map(|place| place.path()));
     batch::check_outputs(&Inputs::new(read), outputs.iter().map(PathBuf::as_path))?;
     args.policy.check_many()?;
     let policy = args.policy(chosen, &key, inputs.first().map(PathBuf::as_path))?;
     let signer = args.signer.open(&key)?;
+    let replaces = args.force.over(made::signed_by(signer.public_key()));
     let gate = policy.open(Some(&*signer))?;
     std::fs::create_dir_all(directory).map_err(|error| Failure::write(directory, &error))?;
     let work = |index: usize, input: &Path| {
         let output = Place::from(&*outputs[index]);
         let outputs = [(Scheme::Pkcs1v15Sha256, &output)];
-        let signed = sign(&Place::from(input), &outputs, &gate, &*signer, policy.ledger.as_ref())?;
+        let input = Place::from(input);
+        let signed = sign(&input, &outputs, &replaces, &gate, &*signer, policy.ledger.as_ref())?;
         Ok(chosen.report(signed))
     };
     let line = |signed: &BySettings<Signed>| {
@@ -228,6 +258,7 @@ fn after(written: &[String], failure: Failure) -> Failure {
 pub(super) fn sign(
     input: &Place,
     outputs: &[(Scheme, &Place)],
+    replaces: &Replaces,
     gate: &Gate<'_>,
     signer: &dyn Signer,
     ledger: Option<&Ledger>,
@@ -235,7 +266,7 @@ pub(super) fn sign(
     let mut permit = gate.judge(input.candidate()?).map_err(|error| Failure::policy(input, error))?;
     let mut sinks = Vec::new();
     for (scheme, place) in outputs {
-        sinks.push((*scheme, place.name(), Sink::create(place, Content::Binary)?));
+        sinks.push((*scheme, place.name(), Sink::create(place, Content::Binary, replaces.clone())?));
     }
     let mut targets: Vec<_> = sinks
         .iter_mut()

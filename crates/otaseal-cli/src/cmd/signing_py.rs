@@ -4,6 +4,7 @@ use super::KeyInfo;
 use super::sign::{self, Signed};
 use crate::error::Failure;
 use crate::io::{Content, Place, Sink, check_places};
+use crate::made::Replaces;
 use crate::passphrase::PassphraseArgs;
 use crate::policy::PolicyArgs;
 use crate::report::Outcome;
@@ -139,7 +140,8 @@ fn sign(args: &SigningPy, chosen: &Chosen, image: &Place) -> Result<Signed, Fail
     let policy = args.policy.policy(&chosen.settings, Some(&key), image.path())?;
     let signer = signer::open(&key.source, &args.passphrase)?;
     let gate = policy.open(Some(&*signer))?;
-    sign::sign(image, &outputs, &gate, &*signer, policy.ledger.as_ref())
+    // The script replaces any file.
+    sign::sign(image, &outputs, &Replaces::Any, &gate, &*signer, policy.ledger.as_ref())
 }
 
 /// Writes the header. A key that is missing, private or broken is an error. The script would write `ARDUINO_SIGNING 0`
@@ -151,13 +153,13 @@ fn header(chosen: &Chosen, out: &Place) -> Result<Header, Failure> {
     let key = place.public_key()?;
     let text = emit::c_header(&key, &emit::arduino_array());
     let Some(path) = out.path() else {
-        Sink::create(out, Content::Text)?.put(text.as_bytes())?;
+        Sink::create(out, Content::Text, Replaces::Any)?.put(text.as_bytes())?;
         return Ok(Header { key: KeyInfo::of(&key), header: out.name(), changed: true });
     };
     // When Arduino runs this hook, the core's build directory may not exist yet.
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(|error| Failure::write(parent, &error))?;
     }
-    let written = emit::place(path, &text, emit::Mode::Write, "")?;
+    let written = emit::place(path, &text, None, emit::Mode::Write, "")?;
     Ok(Header { key: KeyInfo::of(&key), header: out.name(), changed: written == Written::Changed })
 }

@@ -1,8 +1,10 @@
 //! `otaseal strip`: removes the signature from a signed image.
 
 use super::{KeyInfo, scheme};
+use crate::defaults::{self, Assumed, Naming};
 use crate::error::{Exit, Failure};
 use crate::io::{Content, Place, Sink, check_places};
+use crate::made::{self, OverwriteArgs};
 use crate::report::Outcome;
 use clap::Args;
 use otaseal::device::layout;
@@ -15,6 +17,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 /// Remove the signature from a signed image
 ///
+/// The output must be new, or have the same bytes already: your build may have made that file.
+///
 /// With --key, otaseal judges the image first. If it rejects the image, it writes nothing and exits with 1. Without
 /// --key, it does not check the signature.
 #[derive(Debug, Args)]
@@ -25,12 +29,14 @@ pub(crate) struct Strip {
     /// Public key to judge the image with
     #[arg(long, short, value_name = "FILE", alias = "public-key", help_heading = "Key")]
     key: Option<Place>,
-    /// Write the unsigned image to OUT
+    /// Write the unsigned image to OUT [default: IN without .signed]
     #[arg(long, short, value_name = "OUT", help_heading = "Output")]
-    output: Place,
+    output: Option<Place>,
     /// Judge a legacy signature, of esp8266 core 2.5.0 to 2.5.2
     #[arg(long, requires = "key", help_heading = "Checks", hide_short_help = true)]
     legacy: bool,
+    #[command(flatten)]
+    overwrite: OverwriteArgs,
 }
 
 #[derive(Debug, Serialize)]
@@ -41,6 +47,8 @@ pub(crate) struct Stripped {
     /// The key that accepts the image. Absent without --key.
     #[serde(skip_serializing_if = "Option::is_none")]
     verified_by: Option<KeyInfo>,
+    #[serde(rename = "defaults", skip_serializing_if = "Option::is_none")]
+    assumed: Option<[Assumed; 1]>,
 }
 
 impl Outcome for Stripped {
@@ -61,13 +69,16 @@ impl fmt::Display for Stripped {
             Some(_) => writeln!(f, "it was good"),
             None => writeln!(f, "it was not verified (no --key)"),
         }?;
-        self.verified_by.iter().try_for_each(|key| writeln!(f, "key id   {key}"))
+        self.verified_by.iter().try_for_each(|key| writeln!(f, "key id   {key}"))?;
+        self.assumed.iter().flatten().try_for_each(|assumed| assumed.fmt(f))
     }
 }
 
 pub(crate) fn run(args: &Strip) -> Result<Stripped, Failure> {
     let inputs: Vec<_> = args.key.iter().chain([&args.input]).collect();
-    check_places(&inputs, &[&args.output])?;
+    let defaults::Output { place: output, assumed } =
+        Naming::Strip.output(args.output.as_ref(), &args.input)?;
+    check_places(&inputs, &[&output])?;
     let key = args.key.as_ref().map(Place::public_key).transpose()?;
     let (mut image, length) = args.input.open_seekable()?;
     let unreadable = |error: io::Error| Failure::read(&args.input, &error);
@@ -86,7 +97,8 @@ pub(crate) fn run(args: &Strip) -> Result<Stripped, Failure> {
             "look at it with `otaseal inspect`: it may be unsigned already, or cut off",
         ));
     };
-    let mut sink = Sink::create(&args.output, Content::Binary)?;
+    let replaces = args.overwrite.over(made::same(&image, trailer.payload_len)?);
+    let mut sink = Sink::create(&output, Content::Binary, replaces)?;
     image.rewind().map_err(unreadable)?;
     let mut payload = image.by_ref().take(trailer.payload_len);
     // The error does not tell which side of the copy failed. It was the output: the input could be read a moment ago.
@@ -101,10 +113,11 @@ pub(crate) fn run(args: &Strip) -> Result<Stripped, Failure> {
     }
     sink.commit()?;
     Ok(Stripped {
-        output: args.output.name(),
+        output: output.name(),
         payload_bytes: trailer.payload_len,
         signature_bytes: trailer.signature_len,
         verified_by: key.as_ref().map(KeyInfo::of),
+        assumed: assumed.map(|assumed| [assumed]),
     })
 }
 

@@ -5,7 +5,7 @@ use super::{KeyInfo, scheme};
 use crate::error::{Exit, Failure};
 use crate::io::{Place, check_places};
 use crate::report::{Outcome, Reporter};
-use crate::settings::{BySettings, HasSettings, SettingArgs};
+use crate::settings::{BySettings, Half, HasSettings, SettingArgs};
 use clap::Args;
 use otaseal::device::{PayloadKind, Reject};
 use otaseal::format::elf::DEFAULT_MAX_GAP;
@@ -37,7 +37,7 @@ pub(crate) struct Verify {
     /// The signed image
     #[arg(value_name = "IMAGE")]
     image: Place,
-    /// Public key [default: the public key of otaseal.toml; none with --as]
+    /// Public key [default: the public key of otaseal.toml, or keys/public.pem; none with --as]
     ///
     /// It is SPKI or PKCS#1, as PEM or DER. You can give more than one: one key that accepts is enough.
     #[arg(long, short, value_name = "FILE", alias = "public-key", help_heading = "Key")]
@@ -216,7 +216,7 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<BySettings<Verif
     // With --as, a device may have no key, so there is no default key.
     let default = args.key.is_empty() && args.device.profile.is_none();
     if default {
-        chosen.require_key("--key")?;
+        chosen.require_key_or_default(Half::Public)?;
     }
     let keys = if default { vec![chosen.public_key()?] } else { args.key.clone() };
     let config = chosen.input();
@@ -250,7 +250,8 @@ pub(crate) fn run(args: &Verify, reporter: &Reporter) -> Result<BySettings<Verif
     }
     let image = args.image.name();
     let verdict = verdict.with_build(build.as_ref());
-    Ok(chosen.report(Verified::Here(Judged { image, scheme, verdict, build, warnings })))
+    let assumed = default.then(|| chosen.assumed_key(Half::Public)).flatten();
+    Ok(chosen.report(Verified::Here(Judged { image, scheme, verdict, build, warnings })).assuming([assumed]))
 }
 
 /// Compares the image with the build that the user named.

@@ -207,6 +207,28 @@ pub fn is_gzip(data: &[u8]) -> bool {
     data.starts_with(&MAGIC)
 }
 
+/// Returns whether a file has the form of ours, and inflates to at most `limit` bytes: the header that [`gzip()`]
+/// writes, padded as it pads, one member. Hardly any other program writes this form.
+pub fn is_own(data: &[u8], limit: usize) -> bool {
+    let Some(([m0, m1, m2, flags, 0, 0, 0, 0, XFL_MAX | XFL_FAST, OS_UNKNOWN], rest)) =
+        data.split_first_chunk::<HEADER_LEN>()
+    else {
+        return false;
+    };
+    let extra = match flags & FEXTRA {
+        0 => 0,
+        _ => rest.first_chunk().map_or(usize::MAX, |length| 2 + usize::from(u16::from_le_bytes(*length))),
+    };
+    let Some(rest) = rest.get(extra..) else { return false };
+    let padded =
+        flags & FCOMMENT == 0 || [&b"\0"[..], b".\0", b"..\0"].iter().any(|pad| rest.starts_with(pad));
+    [*m0, *m1, *m2] == MAGIC
+        && flags & !(FEXTRA | FCOMMENT) == 0
+        && padded
+        && data.len().is_multiple_of(4)
+        && gunzip(data, limit).is_ok()
+}
+
 /// Inflates exactly one gzip member that fills `data`, to at most `limit` bytes.
 ///
 /// It is stricter than the devices: they do not check the CRC32, and do not look for bytes behind the trailer. `limit`

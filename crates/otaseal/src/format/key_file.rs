@@ -309,6 +309,9 @@ fn from_pem(block: &Block<'_>) -> Result<KeyFile, DamagedPem> {
     Ok(KeyFile { kind, armor: Armor::Pem, der, dek_info: None })
 }
 
+/// The identifier of SHA-256 without parameters, in DER: RFC 8017, appendix B.1.
+const SHA256: &[u8] = b"\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00";
+
 /// Reads `Proc-Type` and `DEK-Info` (RFC 1421 section 4.6.1), an empty line, and the encrypted key in base64.
 fn traditional(block: &Block<'_>) -> Result<KeyFile, DamagedPem> {
     let mut headers = block.lines()?.take_while(|line| !line.is_empty());
@@ -384,6 +387,8 @@ fn other_sequence(der: &[u8]) -> Option<KeyFileKind> {
         return match first.tag() {
             // SEC 1 C.4: version 1, then the key.
             Tag::Integer if first.value() == [1] => Some(KeyFileKind::EcPrivate),
+            // A DigestInfo has the same form. A hash encrypts nothing: RFC 8017, section 9.2, note 1.
+            Tag::Sequence if first.value() == SHA256 => None,
             // RFC 5958 section 3: the algorithm, then the encrypted key, and nothing else.
             Tag::Sequence if fields.is_finished() => Some(KeyFileKind::EncryptedPkcs8),
             _ => None,

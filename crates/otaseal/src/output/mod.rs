@@ -9,9 +9,11 @@
 //!
 //! Every output keeps to one rule, wherever it comes from: it replaces no file that its command reads ([`Inputs`]), and
 //! no private key and no ledger ([`Pending::create`] looks). It follows symbolic links to the file that they name.
+//! [`Pending::create_over`] also keeps files that otaseal did not make ([`Made`]).
 
 mod guard;
 mod links;
+mod made;
 mod names;
 mod pending;
 #[cfg(feature = "signals")]
@@ -21,6 +23,7 @@ mod turn;
 
 pub(crate) use self::guard::is_kept;
 pub use self::guard::{Inputs, repeated, same_file, same_place};
+pub use self::made::Made;
 pub(crate) use self::names::Steps;
 pub use self::names::{Ended, TemporaryDirectory, before_the_first_name, remove_temporaries};
 pub use self::pending::Pending;
@@ -70,6 +73,9 @@ pub enum OutputError {
     /// The destination exists, and otaseal may not replace it.
     #[error("{} exists already", .0.display())]
     Exists(PathBuf),
+    /// The destination exists, and it is no earlier output of the command.
+    #[error("{} exists already, and it is no earlier output of this command", .0.display())]
+    Foreign(PathBuf),
     /// The destination is a directory, a device or a pipe. A rename would replace it by a file.
     #[error("{} is not a regular file", .0.display())]
     NotAFile(PathBuf),
@@ -159,6 +165,20 @@ pub fn write_if_changed(path: &Path, bytes: &[u8]) -> Result<Written, OutputErro
         return Ok(Written::Unchanged);
     }
     write(path, bytes, Overwrite::Replace, Access::Public)?;
+    Ok(Written::Changed)
+}
+
+/// Does the same as [`write_if_changed`], and replaces only what `made` recognises.
+///
+/// # Errors
+/// The errors of [`Pending::create_over`] and [`Pending::commit`].
+pub fn write_if_changed_over(path: &Path, bytes: &[u8], made: Made) -> Result<Written, OutputError> {
+    if has_bytes(path, bytes) {
+        return Ok(Written::Unchanged);
+    }
+    let mut pending = Pending::create_over(path, made, Access::Public)?;
+    pending.write_all(bytes).map_err(|source| failed(path, source))?;
+    pending.commit()?;
     Ok(Written::Changed)
 }
 

@@ -2,6 +2,7 @@
 
 use super::guard::{Kept, kept};
 use super::links::follow;
+use super::made::{Made, Stamp};
 use super::names::Steps;
 use super::temporary::Temporary;
 use super::{Access, OutputError, Overwrite, failed};
@@ -19,6 +20,8 @@ pub struct Pending {
     target: PathBuf,
     overwrite: Overwrite,
     access: Access,
+    /// The only files that this one may replace, and the one of them that was there at the beginning.
+    only_over: Option<(Made, Option<Stamp>)>,
 }
 
 impl Pending {
@@ -39,7 +42,19 @@ impl Pending {
         Self::open(destination, target, overwrite, access)
     }
 
-    /// Does the same for a file of a directory whose names anybody may have chosen: a symbolic link is replaced itself.
+    /// Does the same for an output that replaces only what otaseal made, as `made` recognises it. If somebody puts
+    /// another file there before the new one gets its name, that file stays too.
+    ///
+    /// # Errors
+    /// The errors of [`Pending::create`] with [`Overwrite::Replace`], and [`OutputError::Foreign`].
+    pub fn create_over(destination: &Path, made: Made, access: Access) -> Result<Self, OutputError> {
+        let mut pending = Self::create(destination, Overwrite::Replace, access)?;
+        let found = recognised(destination, &pending.target, &made)?;
+        pending.only_over = Some((made, found));
+        Ok(pending)
+    }
+
+    /// Does the same as [`Pending::create`] for a file of a directory whose names anybody may have chosen: a symbolic link is replaced itself.
     /// If it leads to a private key or a ledger, that is an error all the same: its owner put it there.
     pub(crate) fn create_entry(
         path: &Path,
@@ -62,7 +77,8 @@ impl Pending {
     ) -> Result<Self, OutputError> {
         let temporary =
             Temporary::create(directory(&target), access).map_err(|source| failed(destination, source))?;
-        Ok(Self { temporary, destination: destination.into(), target, overwrite, access })
+        let destination = destination.into();
+        Ok(Self { temporary, destination, target, overwrite, access, only_over: None })
     }
 
     /// Returns the path that the file will have.
@@ -84,8 +100,9 @@ impl Pending {
     /// are on the disk.
     ///
     /// # Errors
-    /// [`OutputError::Io`] if the disk or the rename fails. [`OutputError::Exists`] if another process made the
-    /// destination in the meantime, and otaseal may not replace it. The destination is then as it was.
+    /// [`OutputError::Io`] if the disk or the rename fails. [`OutputError::Exists`] or [`OutputError::Foreign`] if
+    /// another process made the destination in the meantime, and otaseal may not replace it. The destination is then
+    /// as it was.
     pub fn commit(self) -> Result<(), OutputError> {
         self.finish(None)
     }
@@ -102,7 +119,14 @@ impl Pending {
         if self.access == Access::OwnerOnly {
             self.sync()?;
         }
-        let Self { temporary, destination, target, overwrite, access } = self;
+        let Self { temporary, destination, target, mut overwrite, access, only_over } = self;
+        if let Some((made, before)) = only_over {
+            let now = fs::metadata(&target).ok().map(|found| Stamp::of(&found));
+            if now != before {
+                recognised(&destination, &target, &made)?;
+            }
+            overwrite = if now.is_some() { Overwrite::Replace } else { Overwrite::Refuse };
+        }
         temporary.name(steps, &target, access, overwrite).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists if overwrite == Overwrite::Refuse => {
                 OutputError::Exists(destination)
@@ -143,6 +167,15 @@ fn check(path: &Path, length: u64, overwrite: Overwrite) -> Result<(), OutputErr
         None => Ok(()),
         Some(Kept::PrivateKey(_)) if overwrite == Overwrite::ReplaceKey => Ok(()),
         Some(found) => Err(OutputError::Kept { path: path.into(), holds: found.describe() }),
+    }
+}
+
+/// Refuses a file that `made` does not recognise. Returns the state of a file that it recognises.
+fn recognised(destination: &Path, target: &Path, made: &Made) -> Result<Option<Stamp>, OutputError> {
+    let Ok(found) = fs::metadata(target) else { return Ok(None) };
+    match made.recognises(target).map_err(|source| failed(destination, source))? {
+        true => Ok(Some(Stamp::of(&found))),
+        false => Err(OutputError::Foreign(destination.into())),
     }
 }
 

@@ -149,3 +149,52 @@ fn a_file_that_is_being_written_has_no_name() {
         drop(pending);
     }
 }
+
+/// A text of ours names otaseal.
+const OURS: &[u8] = b"// by otaseal, 1";
+
+#[test]
+fn an_output_replaces_only_what_otaseal_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("out");
+    let write = |bytes: &[u8]| {
+        let mut pending = Pending::create_over(&path, Made::begins_as(OURS), Access::Public)?;
+        pending.write_all(bytes).unwrap();
+        pending.commit()
+    };
+    write(OURS).unwrap();
+    write(b"// by otaseal, 2").unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"// by otaseal, 2");
+    // `mktemp` made this one.
+    fs::write(&path, b"").unwrap();
+    write(OURS).unwrap();
+    for foreign in [&b"mine"[..], b"// by otase", b"x// by otaseal, 1"] {
+        fs::write(&path, foreign).unwrap();
+        assert!(matches!(write(OURS), Err(OutputError::Foreign(_))));
+        assert_eq!(fs::read(&path).unwrap(), foreign);
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_foreign_file_that_appears_late_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("out");
+    let begin = || Pending::create_over(&path, Made::begins_as(OURS), Access::Public).unwrap();
+    // Where there was nothing, and where there was a file of ours.
+    for before in [None, Some(OURS)] {
+        let _ = fs::remove_file(&path);
+        before.map_or(Ok(()), |bytes| fs::write(&path, bytes)).unwrap();
+        let pending = begin();
+        fs::write(&path, b"another run's").unwrap();
+        assert!(matches!(pending.commit(), Err(OutputError::Foreign(_))));
+        assert_eq!(fs::read(&path).unwrap(), b"another run's");
+        // Another run of ours made it meanwhile: the last one wins.
+        fs::remove_file(&path).unwrap();
+        let mut pending = begin();
+        fs::write(&path, OURS).unwrap();
+        pending.write_all(b"last").unwrap();
+        pending.commit().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"last");
+    }
+}

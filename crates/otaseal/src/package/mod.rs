@@ -28,7 +28,7 @@ use crate::format::gzip::Effort;
 use crate::format::image::esp8266::FlashMode;
 use crate::format::metadata;
 use crate::ledger::Appended;
-use crate::output::Inputs;
+use crate::output::{Inputs, Overwrite};
 use crate::policy::Policy;
 use crate::policy::continuity::Continuity;
 use crate::policy::guard::ImageFinding;
@@ -52,6 +52,8 @@ pub struct Options {
     /// Other files that the caller reads, such as the key. No file of the package replaces one of them, nor the build,
     /// the ledger or the bill of materials.
     pub inputs: Inputs,
+    /// Whether to replace a file of the directory that no manifest there lists. The default refuses.
+    pub overwrite: Overwrite,
     /// How hard to compress.
     pub effort: Effort,
     /// Largest hole between two ELF sections that otaseal fills with FF, in bytes.
@@ -78,6 +80,7 @@ impl Options {
             base_name: None,
             artefacts: ArtefactKind::DEFAULT.to_vec(),
             inputs: Inputs::default(),
+            overwrite: Overwrite::Refuse,
             effort: Effort::Default,
             max_gap: crate::format::elf::DEFAULT_MAX_GAP,
             timestamp: None,
@@ -133,6 +136,7 @@ pub fn package(options: &Options, signer: &dyn Signer) -> Result<PackageReport, 
     let ledger = options.policy.ledger.as_ref();
     let mut to = Destination::new(&options.out_dir);
     (to.build, to.ledger) = (Some(options.firmware.as_path()), ledger);
+    to.overwrite = options.overwrite;
     (to.sbom, to.inputs) = (options.evidence.sbom.as_deref(), Some(&options.inputs));
     // A directory that cannot take the package is found before anything is signed.
     let (made, place) = make::make_for(options, signer, load, |base, name| Place::open(to, base, name))?;

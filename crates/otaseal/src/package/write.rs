@@ -27,12 +27,14 @@ pub struct Destination<'a> {
     pub sbom: Option<&'a Path>,
     /// Other files that no file of the package replaces.
     pub inputs: Option<&'a Inputs>,
+    /// Whether to replace a file that no manifest in the directory lists. Such a file is not of an earlier package.
+    pub overwrite: Overwrite,
 }
 
 impl<'a> Destination<'a> {
     /// A directory, without inputs and without a ledger.
     pub fn new(out_dir: &'a Path) -> Self {
-        Self { out_dir, build: None, ledger: None, sbom: None, inputs: None }
+        Self { out_dir, build: None, ledger: None, sbom: None, inputs: None, overwrite: Overwrite::Refuse }
     }
 }
 
@@ -51,7 +53,8 @@ impl Package {
     ///
     /// 1. otaseal checks that the package in the directory is an earlier one of the same base name, and not one of a
     ///    firmware with another name.
-    /// 2. It writes the bytes of every file. A package that does not fit on the disk is not entered.
+    /// 2. It writes the bytes of every file. A package that does not fit on the disk is not entered. Neither is one whose
+    ///    file would replace a file that no manifest lists.
     /// 3. It enters the signatures into the ledger. No file has its name before that.
     /// 4. It removes the files that only the earlier package has. A stale `.signed` beside a new `.bin` would be picked
     ///    up by upload scripts.
@@ -98,7 +101,7 @@ impl<'a> Place<'a> {
         let stale = self.stale(&earlier, package)?;
         let mut files = Vec::new();
         for file in package.files() {
-            files.extend(self.stage(file)?.map(|pending| (file.name(), pending)));
+            files.extend(self.stage(file, &earlier)?.map(|pending| (file.name(), pending)));
         }
         for name in [manifest::FILE_NAME, UNFINISHED] {
             let path = out_dir.join(name);
@@ -143,7 +146,7 @@ impl<'a> Place<'a> {
     }
 
     /// Writes a file under a temporary name. Returns nothing when the file is an input with these bytes, which stays.
-    fn stage(&self, file: &PackageFile) -> Result<Option<Pending>, PackageError> {
+    fn stage(&self, file: &PackageFile, earlier: &Earlier) -> Result<Option<Pending>, PackageError> {
         let path = self.to.out_dir.join(file.name());
         if let Some(input) = self.input_at(&path) {
             // You package `x.bin` in its own directory: the plain artefact is the build, byte for byte, unless you set
@@ -151,6 +154,10 @@ impl<'a> Place<'a> {
             let [bytes, trailer] = file.parts();
             let same = trailer.is_empty() && has_bytes(&path, bytes);
             return if same { Ok(None) } else { Err(PackageError::Overlap { input: input.into(), path }) };
+        }
+        let listed = earlier.files.iter().any(|name| name == file.name());
+        if !listed && self.to.overwrite == Overwrite::Refuse && is_foreign(&path, file) {
+            return Err(OutputError::Foreign(path).into());
         }
         Ok(Some(pending(&path, file.parts())?))
     }
@@ -208,6 +215,12 @@ impl<'n> Changes<'n> {
         let out_dir = out_dir.to_owned();
         PackageError::Unfinished(Box::new(Unfinished { out_dir, source, removed, written, missing }))
     }
+}
+
+/// Returns whether a file that no manifest lists has something to lose: bytes that the new file does not have.
+fn is_foreign(path: &Path, file: &PackageFile) -> bool {
+    let Ok(found) = fs::symlink_metadata(path) else { return false };
+    !(found.is_file() && (found.len() == 0 || has_bytes(path, &file.bytes())))
 }
 
 fn pending(path: &Path, parts: [&[u8]; 2]) -> Result<Pending, OutputError> {

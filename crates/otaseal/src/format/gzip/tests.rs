@@ -307,6 +307,31 @@ fn repetitive() -> impl Strategy<Value = Vec<u8>> {
     vec(piece, 0..30).prop_map(|pieces| pieces.concat())
 }
 
+#[test]
+fn our_form_is_known_from_others() {
+    for length in 1000..1008 {
+        let data = words(length);
+        for effort in [Effort::Fast, Effort::Default, Effort::Max] {
+            assert!(is_own(&gzip(&data, effort).unwrap(), length));
+            assert!(is_own(&gzip_with_extra(&data, effort, b"ota\x01x").unwrap(), length));
+        }
+        let own = gzip(&data, Effort::Default).unwrap();
+        let changed = |at: usize, byte: u8| {
+            let mut other = own.clone();
+            other[at] = byte;
+            other
+        };
+        // A name, a time, the operating systems of gzip(1) and of DOS, another compressor's remark.
+        for (at, byte) in [(3, FNAME), (3, FHCRC), (4, 1), (9, 3), (9, 0), (8, 0)] {
+            assert!(!is_own(&changed(at, byte), length), "{at} {byte}");
+        }
+        assert!(!is_own(&changed(own.len() - 8, own[own.len() - 8] ^ 1), length), "another CRC");
+        assert!(!is_own(&own, length - 1) && !is_own(&own[..own.len() - 4], length));
+        assert!(!is_own(&[&own[..], b"more"].concat(), length));
+    }
+    assert!(!is_own(b"", 10) && !is_own(&[0x1f, 0x8b, 8, FEXTRA, 0, 0, 0, 0, 2, 255, 9], 10));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

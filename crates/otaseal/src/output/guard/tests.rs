@@ -51,6 +51,9 @@ fn every_kind_of_private_key_stays_and_no_public_key_does() {
     for name in private {
         assert!(stays(&dir.path().join(&name)), "{name}");
     }
+    // Its form is that of an encrypted key, and a hash encrypts nothing.
+    fs::write(dir.path().join("digest-info"), crate::sign::digest_info(&Sha256Digest([7; 32]))).unwrap();
+    assert!(!stays(&dir.path().join("digest-info")));
     for name in ["rsa", "pss", "ec", "ed"] {
         assert!(!stays(&dir.path().join(format!("{name}.pub.pem"))), "{name}");
         assert!(!stays(&dir.path().join(format!("{name}.pub.der"))), "{name}");

@@ -1,6 +1,7 @@
 //! A package takes the place of the earlier one in its directory, and of nothing else.
 
 use super::*;
+use crate::output::OutputError;
 
 #[test]
 fn files_of_the_earlier_package_do_not_stay_behind() {
@@ -169,4 +170,25 @@ fn a_failed_package_leaves_the_earlier_one_whole() {
     ));
     assert_eq!(bench.listing(), names);
     assert!(bench.listing().iter().map(|name| bench.out(name)).eq(before));
+}
+
+/// The names of a package's files are no secret: somebody may have put a file of his own there.
+#[test]
+fn a_file_that_no_manifest_lists_is_not_replaced() {
+    for name in ["fw.bin", "fw.bin.gz", "fw.bin.signed", "fw.bin.gz.signed"] {
+        let bench = Bench::new();
+        fs::create_dir(bench.path("dist")).unwrap();
+        fs::write(bench.path("dist").join(name), "mine").unwrap();
+        let error = bench.package(&bench.options()).unwrap_err();
+        assert!(matches!(error, PackageError::Output(OutputError::Foreign(_))), "{name}: {error}");
+        assert_eq!(fs::read(bench.path("dist").join(name)).unwrap(), b"mine");
+        assert_eq!(bench.listing(), [name]);
+        let forced = Options { overwrite: Overwrite::Replace, ..bench.options() };
+        bench.package(&forced).unwrap();
+        // From now on the manifest lists it. Without the manifest, its bytes say that nothing is lost.
+        bench.package(&bench.options()).unwrap();
+        fs::remove_file(bench.path("dist/manifest.json")).unwrap();
+        fs::write(bench.path("dist").join(name), "").unwrap();
+        bench.package(&bench.options()).unwrap();
+    }
 }

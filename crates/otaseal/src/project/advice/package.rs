@@ -150,9 +150,13 @@ impl Advice for LedgerError {
 }
 
 impl Advice for OutputError {
-    fn advice(&self, _: Speaker) -> String {
+    fn advice(&self, speaker: Speaker) -> String {
         let text = match self {
             Self::Exists(_) => "choose another name, or add --force to replace it",
+            Self::Foreign(_) => match speaker {
+                Speaker::Program => "choose another name, or add --overwrite to replace it",
+                _ => "name another file in the setting, or move that file away",
+            },
             Self::NotAFile(_) => "choose a file name, or - for standard output",
             Self::IsInput { .. } => "give the output another name: otaseal never overwrites an input",
             Self::Kept { .. } => {

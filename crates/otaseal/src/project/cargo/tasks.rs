@@ -7,15 +7,16 @@ use super::note::Note;
 use super::project::Project;
 use super::sbom;
 use crate::format::input::Input;
+use crate::format::key_file::MAX_KEY_FILE;
 use crate::key::PublicKey;
 use crate::key::passphrase::PassphraseSource;
-use crate::output::{OutputError, Written, has_bytes};
+use crate::output::{Made, OutputError, Written, has_bytes};
 use crate::package::manifest;
 use crate::package::{ArtefactKind, Options, PackageError, PackageReport, package};
 use crate::policy::continuity::ContinuityError;
 use crate::policy::lint::Finding;
 use crate::policy::{Policy, PolicyError};
-use crate::project::emit::{self, EmitError, Mode, RustForm, RustOptions, SelfTest};
+use crate::project::emit::{self, Mode, RustForm, RustOptions, SelfTest};
 use crate::project::settings::{Emit, EmitKind, Settings};
 use crate::sign::verify::{JudgeError, judge};
 use crate::sign::{Scheme, Signer};
@@ -248,37 +249,27 @@ pub(super) fn emit_key(
     let mut done = Vec::new();
     for file in list {
         let text = emitted(file, key, &self_test)?;
-        if mode == Mode::Write && !has_bytes(&file.path, text.bytes()) {
+        if mode == Mode::Write && !has_bytes(&file.path, &text) {
             inputs.check(&file.path)?;
         }
-        let written = match text {
-            Text::Source(text) => emit::place(&file.path, &text, mode, "cargo xtask pubkey")?,
-            Text::Bytes(bytes) => place_bytes(&file.path, &bytes, mode)?,
+        let made = match file.kind {
+            // The settings say that this file is for the public key.
+            EmitKind::Pem | EmitKind::Der => {
+                Made::when_bytes(MAX_KEY_FILE, |bytes| PublicKey::from_bytes(bytes).is_ok())
+            }
+            _ => Made::begins_as(&text).or(Made::when_bytes(MAX_PLACEHOLDER, is_comment)),
         };
+        let written = emit::place(&file.path, &text, Some(made), mode, "cargo xtask pubkey")?;
         done.push((file.path.clone(), written));
     }
     Ok(done)
-}
-
-enum Text {
-    Source(String),
-    Bytes(Vec<u8>),
-}
-
-impl Text {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Source(text) => text.as_bytes(),
-            Self::Bytes(bytes) => bytes,
-        }
-    }
 }
 
 fn emitted(
     file: &Emit,
     key: &PublicKey,
     self_test: &dyn Fn() -> Result<SelfTest, CargoError>,
-) -> Result<Text, CargoError> {
+) -> Result<Vec<u8>, CargoError> {
     let wrong = |what| Err(CargoError::EmitSetting { path: file.path.clone(), what });
     let is_rust = matches!(file.kind, EmitKind::Rust | EmitKind::RustDevice);
     if !is_rust && (file.module.is_some() || file.self_test) {
@@ -294,18 +285,26 @@ fn emitted(
                 false => None,
             };
             let form = if file.kind == EmitKind::Rust { RustForm::Standalone } else { RustForm::Device };
-            Text::Source(emit::rust_source(
-                key,
-                &RustOptions { form, module: file.module.clone(), self_test },
-            ))
+            let options = RustOptions { form, module: file.module.clone(), self_test };
+            emit::rust_source(key, &options).into()
         }
         EmitKind::CHeader => {
             let array = file.array.clone().unwrap_or_else(emit::arduino_array);
-            Text::Source(emit::c_header(key, &array))
+            emit::c_header(key, &array).into()
         }
-        EmitKind::Pem => Text::Source(key.to_spki_pem()),
-        EmitKind::Der => Text::Bytes(key.to_spki_der().to_vec()),
+        EmitKind::Pem => key.to_spki_pem().into(),
+        EmitKind::Der => key.to_spki_der().to_vec(),
     })
+}
+
+/// Largest source file that may be a placeholder, in bytes.
+const MAX_PLACEHOLDER: usize = 4 << 10;
+
+/// Returns whether a source file has comments alone. A firmware that never had a key may have such a file in its place,
+/// so that it compiles.
+fn is_comment(source: &[u8]) -> bool {
+    std::str::from_utf8(source)
+        .is_ok_and(|text| text.lines().map(str::trim).all(|line| line.is_empty() || line.starts_with("//")))
 }
 
 /// Opens the private key of the emitted public key. A self-test signature by another key would make every device fail
@@ -326,15 +325,4 @@ fn self_test_key(
         private_id,
         private: keys.name,
     })
-}
-
-fn place_bytes(path: &Path, bytes: &[u8], mode: Mode) -> Result<Written, CargoError> {
-    match mode {
-        Mode::Write => Ok(crate::output::write_if_changed(path, bytes)?),
-        Mode::Check if has_bytes(path, bytes) => Ok(Written::Unchanged),
-        Mode::Check => {
-            let command = "cargo xtask pubkey".into();
-            Err(EmitError::OutOfDate { path: path.into(), command }.into())
-        }
-    }
 }
