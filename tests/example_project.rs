@@ -4,18 +4,30 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// The firmware of that project. It is built for this machine, and carries the key that `cargo xtask pubkey` wrote.
-const FIRMWARE: &str = r#"//! Stands for a firmware.
-mod ota_key;
-fn main() {
-    println!("trusting {:02x?} {:08x?}", ota_key::KEY_ID, std::hint::black_box(&ota_key::MODULUS));
+/// The rest of the firmware, behind the code of the README. It is built for this machine, and judges the update in a
+/// file.
+const FIRMWARE: &str = r#"
+fn main() -> std::process::ExitCode {
+    let update = std::env::args_os().nth(1).expect("the name of an update");
+    match checked(&std::fs::read(update).expect("an update")) {
+        Ok(payload) => println!("installing {} bytes", payload.len()),
+        Err(reject) => return reject.code().into(),
+    }
+    0.into()
 }
 "#;
 
 /// Cargo finds this file only if the build runs in the firmware's directory. A firmware needs it: it is linked to fixed
 /// addresses.
 const FIXED_ADDRESSES: &str = r#"[build]
+target = "HOST"
 rustflags = ["-Crelocation-model=static", "-Ctarget-feature=+crt-static"]
+"#;
+
+/// Most projects for a device have these lines. The xtask is built for this machine all the same.
+const FOR_A_DEVICE: &str = r#"
+[build]
+target = "thumbv6m-none-eabi"
 "#;
 
 const WORKSPACE: &str = r#"[workspace]
@@ -23,7 +35,7 @@ resolver = "3"
 members = ["firmware", "xtask"]
 
 [workspace.metadata.otaseal]
-emit = [{ path = "firmware/src/ota_key.rs", kind = "rust" }]
+EMIT
 effort = "fast"
 legacy = true
 "#;
@@ -40,12 +52,11 @@ fn another_project_signs_with_the_xtask_of_the_readme() {
     assert_eq!(missing.status.code(), Some(3), "{}", text(&missing.stderr));
     assert!(text(&missing.stderr).contains("help: make one with `cargo xtask keygen`"));
 
+    assert_eq!(project.xtask(&["pubkey", "--check"]).status.code(), Some(3), "nothing is emitted yet");
     project.ok(&["keygen"]);
+    project.ok(&["pubkey", "--check"]);
     let again = project.xtask(&["keygen"]);
     assert_eq!(again.status.code(), Some(3), "a key is never overwritten");
-    assert_eq!(project.xtask(&["pubkey", "--check"]).status.code(), Some(3), "nothing is emitted yet");
-    project.ok(&["pubkey"]);
-    project.ok(&["pubkey", "--check"]);
 
     let signed = project.ok(&["sign", "--release", "--ledger", "ledger.jsonl", "--sbom", "--name", "lamp"]);
     assert!(!text(&signed.stderr).contains("warning:"), "{}", text(&signed.stderr));
@@ -62,6 +73,13 @@ fn another_project_signs_with_the_xtask_of_the_readme() {
     for (signed, plain) in [("lamp.bin.signed", "lamp.bin"), ("lamp.bin.gz.signed", "lamp.bin.gz")] {
         project.openssl_accepts(&package.join(signed), &package.join(plain));
     }
+
+    // The firmware judges the update that was made of it.
+    let firmware = project.target().join(host()).join("release/firmware");
+    let judged = |image: &str| Command::new(&firmware).arg(package.join(image)).output().unwrap();
+    let accepted = judged("lamp.bin.signed");
+    assert!(accepted.status.success() && text(&accepted.stdout).contains("installing"), "{accepted:?}");
+    assert_eq!(judged("lamp.bin").status.code(), Some(3), "no signature: a wrong length field");
 
     // The key moves to a place that only a command knows. The firmware's own settings name the command. The bytes stay
     // the same.
@@ -102,15 +120,21 @@ impl<'a> Project<'a> {
         let manifest = block(&readme, "toml", "name = \"xtask\"");
         let by_path = manifest.replace("../../otaseal/crates/otaseal", &crate_path);
         assert_ne!(by_path, manifest, "the README names another source");
-        write("Cargo.toml", WORKSPACE);
+        let settings = block(&readme, "toml", "[workspace.metadata.otaseal]");
+        let emit = settings.lines().find(|line| line.starts_with("emit")).unwrap();
+        write("Cargo.toml", &WORKSPACE.replace("EMIT", emit));
         write("xtask/Cargo.toml", &by_path);
         write("xtask/src/main.rs", &block(&readme, "rust", "fn main()"));
-        write(".cargo/config.toml", &block(&readme, "toml", "[alias]"));
-        write("firmware/src/main.rs", FIRMWARE);
-        write("firmware/.cargo/config.toml", FIXED_ADDRESSES);
+        write(".cargo/config.toml", &(block(&readme, "toml", "[alias]") + FOR_A_DEVICE));
+        write("firmware/src/main.rs", &(block(&readme, "rust", "mod ota_key;") + FIRMWARE));
+        write("firmware/.cargo/config.toml", &FIXED_ADDRESSES.replace("HOST", &host()));
         write("firmware/src/ota_key.rs", "//! Written by `cargo xtask pubkey`.\n");
-        let firmware = "[package]\nname = \"firmware\"\nversion = \"1.0.0\"\nedition = \"2024\"\n";
-        write("firmware/Cargo.toml", firmware);
+        let device = workspace.join("crates/otaseal-device").display().to_string().replace('\\', "/");
+        let firmware = format!(
+            "[package]\nname = \"firmware\"\nversion = \"1.0.0\"\nedition = \"2024\"\n\
+             [dependencies]\notaseal-device = {{ path = \"{device}\" }}\n"
+        );
+        write("firmware/Cargo.toml", &firmware);
         // Use the lock file of this workspace, so that Cargo downloads nothing.
         fs::copy(workspace.join("Cargo.lock"), root.join("Cargo.lock")).unwrap();
         Self { root }
@@ -161,6 +185,13 @@ fn block(readme: &str, language: &str, mark: &str) -> String {
     let found: Vec<_> = blocks.filter(|block| block.contains(mark)).collect();
     assert_eq!(found.len(), 1, "the README has {} blocks with {mark:?}", found.len());
     format!("{}\n", found[0])
+}
+
+/// Returns the name of this machine's target.
+fn host() -> String {
+    let output = Command::new("rustc").arg("-vV").output().unwrap();
+    let text = text(&output.stdout);
+    text.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned()
 }
 
 fn openssl_is_there() -> bool {

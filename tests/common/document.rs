@@ -1,9 +1,9 @@
 //! Reads the sections of a document, and runs its commands as a shell does.
 
-use super::console::{lines_match, steps};
+use super::console::{Step, steps};
 use super::{Bench, OTASEAL, root};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Returns the text of one section of a file in docs.
@@ -25,6 +25,9 @@ pub(crate) fn blocks(text: &str, language: &str) -> Vec<String> {
 pub(crate) fn shell(directory: &Path, script: &str, environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new("sh");
     command.args(["-e", "-c", script]).current_dir(directory).env("PATH", path());
+    for variable in ["CARGO_TARGET_DIR", "SOURCE_DATE_EPOCH"] {
+        command.env_remove(variable);
+    }
     command.envs(environment.iter().copied()).output().unwrap()
 }
 
@@ -42,17 +45,36 @@ fn path() -> String {
     format!("{program}:{}", std::env::var("PATH").unwrap())
 }
 
-/// Types the console lines of a text. Each must succeed and print the text below it. Returns the number of lines.
+/// Types the console lines of a text, as a person does who reads it from top to bottom. Each must succeed and print the
+/// text below it. Returns the number of lines.
 pub(crate) fn type_console(bench: &Bench, text: &str) -> usize {
     let steps = steps(text);
-    for step in &steps {
-        let output = shell(bench.dir(), &step.command, &[]);
-        let printed = String::from_utf8_lossy(&output.stdout);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{}: {errors}", step.command);
-        let (printed, expected) = (printed.lines().collect::<Vec<_>>(), &step.expected);
-        let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
-        assert!(lines_match(&expected, &printed), "{}: {expected:#?}, not {printed:#?}", step.command);
-    }
+    let mut session = Session::new(bench.dir());
+    steps.iter().for_each(|step| session.type_in("line", step));
     steps.len()
+}
+
+/// A shell at work: it stays in the directory to which a command changed.
+pub(crate) struct Session {
+    directory: PathBuf,
+    place: tempfile::NamedTempFile,
+}
+
+impl Session {
+    pub(crate) fn new(directory: &Path) -> Self {
+        Self { directory: directory.into(), place: tempfile::NamedTempFile::new().unwrap() }
+    }
+
+    /// Types one command of a document. It must succeed, and print what the document says.
+    pub(crate) fn type_in(&mut self, document: &str, step: &Step) {
+        let place = self.place.path().to_str().unwrap();
+        let script = format!("trap 'pwd > \"$DIRECTORY_AFTER\"' EXIT\n{}", step.command);
+        let output = shell(&self.directory, &script, &[("DIRECTORY_AFTER", place)]);
+        let (printed, errors) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let at = format!("{document}:{}: {}", step.line, step.command);
+        assert!(output.status.success(), "{at}: {errors}");
+        assert!(step.expects(&printed), "{at}\nexpected: {:#?}\nprinted: {printed}", step.expected);
+        self.directory = fs::read_to_string(place).unwrap().trim_end().into();
+    }
 }
