@@ -1,4 +1,4 @@
-//! Types the commands of docs/release.md, docs/arduino.md and docs/settings.md. The peers are OpenSSL and sha256sum.
+//! Types the commands of the guides and of the reference. The peers are OpenSSL and sha256sum.
 #![cfg(unix)]
 
 use crate::common::document::{blocks, section, type_console};
@@ -27,7 +27,7 @@ fn a_ledger_is_kept_as_the_document_says() {
     let bench = bench(&["private"]);
     fs::rename(bench.path("keys/private-public.pem"), bench.path("keys/public.pem")).unwrap();
     bench.write("lamp.bin", &firmware(&bench, 20_000, "keys/public.pem"));
-    let text = section("release.md", "Ledger");
+    let text = section("guides/release.md", "Ledger");
     assert!(type_console(&bench, &text) >= 5, "the document has lost its commands");
     // The document shows the message for a changed line that has another line after it.
     bench.ok(&["sign", "lamp.bin", "-o", "again", "--key", "keys/private.pem", "--ledger", "ledger.jsonl"]);
@@ -48,7 +48,7 @@ fn a_key_is_replaced_as_the_document_says() {
     }
     bench.write("2.0.bin", &firmware(&bench, 22_000, "keys/new-public.pem"));
     assert!(
-        type_console(&bench, &section("release.md", "Rotation")) >= 2,
+        type_console(&bench, &section("guides/rotation.md", "Rotation")) >= 2,
         "the document has lost its commands"
     );
     // A compromised key has no bridge.
@@ -62,7 +62,7 @@ fn a_release_is_bundled_and_checked_as_the_document_says() {
     let bench = bench(&["private", "evidence"]);
     fs::rename(bench.path("keys/private-public.pem"), bench.path("keys/public.pem")).unwrap();
     bench.write("lamp.bin", &firmware(&bench, 20_000, "keys/public.pem"));
-    let text = section("release.md", "Evidence");
+    let text = section("guides/release.md", "Evidence");
     assert!(type_console(&bench, &text) >= 5, "the document has lost its commands");
     // openssl and sha256sum find some faults, and only otaseal finds the others.
     let check = ["release", "--check", "lamp-2.0-release", "--key", "keys/evidence-public.pem"];
@@ -82,12 +82,12 @@ fn a_release_is_bundled_and_checked_as_the_document_says() {
 #[test]
 fn a_sketch_has_its_keys_and_is_looked_at_as_the_document_says() {
     let bench = Bench::new();
-    assert!(type_console(&bench, &section("arduino.md", "Keys")) >= 1, "the document has lost its commands");
+    assert!(type_console(&bench, &section("guides/arduino.md", "Keys")) >= 1, "the document has lost its commands");
     bench.write("firmware.bin", &firmware(&bench, 20_000, "public.key"));
     let sign = "signing-py --mode sign --privatekey private.key --bin firmware.bin --out firmware.bin.signed";
     bench.ok(&sign.split(' ').collect::<Vec<_>>());
     assert!(
-        type_console(&bench, &section("arduino.md", "Afterwards")) >= 2,
+        type_console(&bench, &section("guides/arduino.md", "Afterwards")) >= 2,
         "the document has lost its commands"
     );
     bench.write("firmware.bin.signed", b"not that image");
@@ -98,8 +98,8 @@ fn a_sketch_has_its_keys_and_is_looked_at_as_the_document_says() {
 /// tests of `signing-py` run.
 #[test]
 fn the_lines_of_one_build_are_those_of_every_build() {
-    let all = section("arduino.md", "Arduino IDE and arduino-cli, every sketch");
-    let one = section("arduino.md", "arduino-cli, one build");
+    let all = section("guides/arduino.md", "Arduino IDE and arduino-cli, every sketch");
+    let one = section("guides/arduino.md", "arduino-cli, one build");
     let properties: Vec<_> =
         one.lines().filter_map(|line| line.split_once("--build-property '")?.1.split_once('…')).collect();
     assert_eq!(properties.len(), 2, "{one}");
@@ -111,7 +111,7 @@ fn the_lines_of_one_build_are_those_of_every_build() {
 /// otaseal reads the settings of the examples, and packages the project that another tool builds.
 #[test]
 fn the_examples_of_settings_work() {
-    let examples = blocks(&section("settings.md", "Examples"), "toml");
+    let examples = blocks(&section("reference/settings.md", "Examples"), "toml");
     let [cargo, arduino, cloud] = &examples[..] else { panic!("three examples: {examples:?}") };
     let bench = bench(&["private"]);
     fs::rename(bench.path("keys/private-public.pem"), bench.path("keys/public.pem")).unwrap();
@@ -121,7 +121,7 @@ fn the_examples_of_settings_work() {
     bench.ok(&["package"]);
     let made = ["lamp.bin.signed", "lamp.bin.gz.signed", "lamp.bin.legacy_sig"];
     assert!(made.iter().all(|name| bench.path("dist").join(name).exists()));
-    let text = section("settings.md", "Examples");
+    let text = section("reference/settings.md", "Examples");
     let (_, command) = text.split_once("There, `otaseal ").unwrap();
     let words: Vec<_> = command.split('`').next().unwrap().split(' ').collect();
     bench.ok(&words);

@@ -1,5 +1,5 @@
-//! Types the commands of docs/keys.md: "Encrypted keys" at a terminal, "Keys in tokens", "Any other signer" and
-//! "Offline signing". It runs the jobs of "Build and sign in separate jobs" as the two CI systems would.
+//! Types the commands of the guides on keys: "Encrypted keys" at a terminal, "Keys in tokens", "Any other signer" and
+//! offline signing. It runs the jobs of "Build and sign in separate jobs" as the two CI systems would.
 #![cfg(unix)]
 
 use crate::common::document::{blocks, section, shell, shell_at_a_terminal, type_console};
@@ -14,7 +14,7 @@ fn a_key_is_kept_under_a_passphrase_as_the_document_says() {
         return;
     }
     let bench = Bench::new();
-    let scripts = blocks(&section("keys.md", "Encrypted keys"), "sh");
+    let scripts = blocks(&section("guides/keys.md", "Encrypted keys"), "sh");
     let [script] = &scripts[..] else { panic!("one block: {scripts:?}") };
     let lines: Vec<&str> = script.lines().collect();
     let [keygen, passwd, info, convert] = lines[..] else { panic!("four commands: {lines:?}") };
@@ -44,7 +44,7 @@ fn a_token_signs_as_the_document_says() {
     tokens.make("Release");
     tokens.ok(&["keygen", "--key", "pkcs11:token=Release;object=firmware", "--public", "public.pem"]);
     bench.write("firmware.bin", &common::firmware(10_001));
-    let scripts = blocks(&section("keys.md", "Keys in tokens"), "sh");
+    let scripts = blocks(&section("guides/tokens.md", "Keys in tokens"), "sh");
     let [script] = &scripts[..] else { panic!("one command: {scripts:?}") };
     let known = "/usr/lib/softhsm/libsofthsm2.so";
     assert!(script.contains(known), "{script}");
@@ -61,7 +61,7 @@ fn a_signature_is_made_elsewhere_as_the_document_says() {
     bench.ok(&["keygen", "--private", "private.pem", "--public", "public.pem"]);
     bench.write("firmware.bin", &common::firmware(10_001));
     assert!(
-        type_console(&bench, &section("keys.md", "Offline signing")) >= 6,
+        type_console(&bench, &section("guides/offline.md", "Sign one image")) >= 6,
         "the document has lost its commands"
     );
     bench.ok(&["verify", "firmware.bin.signed", "--key", "public.pem"]);
@@ -116,7 +116,7 @@ fn any_other_signer_signs_as_the_document_says() {
     bench.write("bin/aws", AWS.as_bytes());
     fs::set_permissions(bench.path("bin/aws"), fs::Permissions::from_mode(0o755)).unwrap();
     bench.ok(&["sign", "firmware.bin", "-o", "expected", "--key", "private.pem"]);
-    let scripts = blocks(&section("keys.md", "Any other signer"), "sh");
+    let scripts = blocks(&section("guides/tokens.md", "Any other signer"), "sh");
     let [openssl, aws] = &scripts[..] else { panic!("two commands: {scripts:?}") };
     let run = |script: &str| {
         let _ = fs::remove_file(bench.path("firmware.bin.signed"));
@@ -214,7 +214,7 @@ fn two_jobs(yaml: &str, key_in_file: bool, exchange: Option<&[u8]>, other_key: b
 
 #[test]
 fn the_protected_jobs_sign_what_was_built_and_nothing_else() {
-    let yaml = blocks(&section("keys.md", "Build and sign in separate jobs"), "yaml");
+    let yaml = blocks(&section("guides/ci.md", "Build and sign in separate jobs"), "yaml");
     let [github, gitlab] = &yaml[..] else { panic!("two examples") };
     for (yaml, key_in_file) in [(github, false), (gitlab, true)] {
         let (output, _) = two_jobs(yaml, key_in_file, None, false);

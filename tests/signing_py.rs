@@ -160,11 +160,11 @@ fn split(command: &str) -> Vec<String> {
 
 #[test]
 fn the_lines_for_platform_txt_build_and_sign_a_sketch() {
-    let document = recipes(&fs::read_to_string(root().join("docs/arduino.md")).unwrap());
+    let document = recipes(&fs::read_to_string(root().join("docs/guides/arduino.md")).unwrap());
     let names: Vec<_> = document.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["recipe.hooks.sketch.prebuild.pattern", "recipe.objcopy.hex.2.pattern"]);
     let help = Command::new(OTASEAL).args(["signing-py", "--help"]).output().unwrap();
-    assert_eq!(recipes(&text(&help.stdout)), document, "--help and docs/arduino.md have the same lines");
+    assert_eq!(recipes(&text(&help.stdout)), document, "--help and docs/guides/arduino.md have the same lines");
 
     let dir = tempdir();
     let (sketch, build) = (dir.path().join("My Sketches/lamp"), dir.path().join("build of lamp"));

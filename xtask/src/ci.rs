@@ -57,7 +57,7 @@ pub(crate) fn run_all(root: &Path) -> Result<()> {
     step("the device crate's dependencies", &[], || device_dependencies(root))?;
     step("the rooms of the host library are in layers", &[], || layers::check(root))?;
     step("the crates are ready for crates.io", &[], || crates_io::check(root))?;
-    step("the tables of docs/settings.md", &[], || settings::run(root, true))?;
+    step("the tables of docs/reference/settings.md", &[], || settings::run(root, true))?;
     step("the libraries name no flag and no command", &[], || flags::check(root))?;
     step("invariants of the source", &["git"], || source(root))?;
     other_systems(root)?;

@@ -33,7 +33,7 @@ cargo xtask TASK: the tasks of this workspace
   test                 run all tests; the test runner's summary comes last
   ci                   run all tests, and check format, lints, dependencies, invariants, Windows
   crates               make the packages for crates.io, and check that they compile alone
-  settings [--check]   write the tables of docs/settings.md
+  settings [--check]   write the tables of docs/reference/settings.md
   fixtures [--check]   make the images that a device must accept or reject
   device [--update]    build the demo firmware, and judge every fixture with it in QEMU
   device --measure     measure size, instructions and stack of a verdict, and compare with BearSSL

@@ -1,4 +1,4 @@
-//! `cargo xtask settings`: writes the tables of docs/settings.md, from the table of settings in the library.
+//! `cargo xtask settings`: writes the tables of docs/reference/settings.md, from the table of settings in the library.
 
 use crate::Result;
 use otaseal::project::settings::{SETTINGS, Section, Setting};
@@ -20,7 +20,7 @@ const SECTIONS: [(Section, &str); 5] = [
 ///
 /// A page without a marker, a page that cannot be written, and with `check` a table that differs.
 pub(crate) fn run(root: &Path, check: bool) -> Result<String> {
-    let path = root.join("docs/settings.md");
+    let path = root.join("docs/reference/settings.md");
     let before = fs::read_to_string(&path)?;
     let mut page = before.clone();
     for (section, name) in SECTIONS {

@@ -10,7 +10,7 @@ impl Advice for SettingsError {
     fn advice(&self, _: Speaker) -> String {
         match self {
             Self::Read { .. } => "check that the file is there and that you may read it".into(),
-            Self::Invalid { .. } => "correct that line; docs/settings.md lists the settings".into(),
+            Self::Invalid { .. } => "correct that line; docs/reference/settings.md lists the settings".into(),
             Self::Stranger { .. } => {
                 "make the file your own with chown, or use --signer-cmd or --key instead".into()
             }
@@ -91,7 +91,7 @@ impl Advice for CargoError {
             Self::NoEmit => "add it to the settings: \
                  emit = [{ path = \"src/ota_key.rs\", kind = \"rust-device\" }]"
                 .into(),
-            Self::EmitSetting { .. } => "see docs/settings.md for the fields of each kind".into(),
+            Self::EmitSetting { .. } => "see docs/reference/settings.md for the fields of each kind".into(),
             Self::NoSbom => {
                 "make it with the tool that builds the firmware, and give it with --sbom-file".into()
             }

@@ -1,5 +1,5 @@
 //! Declares every setting, once. The help of both programs, the settings file, the precedence and the tables in
-//! docs/settings.md come from these declarations.
+//! docs/reference/settings.md come from these declarations.
 
 use super::setting::Command::{
     self, Attach, Compress, Digest, Package, Pubkey, Release, Sign, SigningPy, Verify, XtaskKeygen,
