@@ -82,7 +82,10 @@ fn a_release_is_bundled_and_checked_as_the_document_says() {
 #[test]
 fn a_sketch_has_its_keys_and_is_looked_at_as_the_document_says() {
     let bench = Bench::new();
-    assert!(type_console(&bench, &section("guides/arduino.md", "Keys")) >= 1, "the document has lost its commands");
+    assert!(
+        type_console(&bench, &section("guides/arduino.md", "Keys")) >= 1,
+        "the document has lost its commands"
+    );
     bench.write("firmware.bin", &firmware(&bench, 20_000, "public.key"));
     let sign = "signing-py --mode sign --privatekey private.key --bin firmware.bin --out firmware.bin.signed";
     bench.ok(&sign.split(' ').collect::<Vec<_>>());
@@ -145,4 +148,13 @@ fn the_examples_of_settings_work() {
         Command::new(OTASEAL).args(["package", "build/lamp.ino.bin"]).current_dir(bench.dir()).output();
     let errors = String::from_utf8_lossy(&output.unwrap().stderr).into_owned();
     assert!(errors.contains("keys/private.pem"), "the settings are understood, the key has left: {errors}");
+}
+
+/// A file system of 32 KiB, made by littlefs itself.
+#[test]
+fn a_filesystem_is_judged_as_the_guide_says() {
+    let bench = Bench::new();
+    bench.write("littlefs.bin", &fs::read(common::input("littlefs.4096.bin")).unwrap());
+    let guide = fs::read_to_string(common::root().join("docs/guides/filesystems.md")).unwrap();
+    assert_eq!(type_console(&bench, &guide), 1, "the document has lost its command");
 }

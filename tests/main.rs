@@ -29,9 +29,11 @@ mod own_key;
 mod pkcs11;
 mod policy;
 mod readme;
+mod reference;
 mod settings;
 mod signers;
 mod signing_py;
+mod start;
 mod terminal;
 #[cfg(feature = "pkcs11")]
 mod token_faults;

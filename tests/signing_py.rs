@@ -164,7 +164,11 @@ fn the_lines_for_platform_txt_build_and_sign_a_sketch() {
     let names: Vec<_> = document.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["recipe.hooks.sketch.prebuild.pattern", "recipe.objcopy.hex.2.pattern"]);
     let help = Command::new(OTASEAL).args(["signing-py", "--help"]).output().unwrap();
-    assert_eq!(recipes(&text(&help.stdout)), document, "--help and docs/guides/arduino.md have the same lines");
+    assert_eq!(
+        recipes(&text(&help.stdout)),
+        document,
+        "--help and docs/guides/arduino.md have the same lines"
+    );
 
     let dir = tempdir();
     let (sketch, build) = (dir.path().join("My Sketches/lamp"), dir.path().join("build of lamp"));

@@ -1,7 +1,7 @@
 //! `cargo xtask ci`: runs the tests, and checks the rules that a test cannot check.
 
 use crate::tools::{cargo, run, step};
-use crate::{Result, crates_io, flags, fuzz, layers, settings, test};
+use crate::{Result, book, crates_io, flags, fuzz, layers, settings, test};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -58,6 +58,7 @@ pub(crate) fn run_all(root: &Path) -> Result<()> {
     step("the rooms of the host library are in layers", &[], || layers::check(root))?;
     step("the crates are ready for crates.io", &[], || crates_io::check(root))?;
     step("the tables of docs/reference/settings.md", &[], || settings::run(root, true))?;
+    step("the book", &["mdbook"], || book::build(root))?;
     step("the libraries name no flag and no command", &[], || flags::check(root))?;
     step("invariants of the source", &["git"], || source(root))?;
     other_systems(root)?;

@@ -1,5 +1,6 @@
 //! The tasks of the workspace. `cargo xtask --help` lists them.
 mod bench;
+mod book;
 mod ci;
 mod crates_io;
 mod device;
@@ -33,6 +34,7 @@ cargo xtask TASK: the tasks of this workspace
   test                 run all tests; the test runner's summary comes last
   ci                   run all tests, and check format, lints, dependencies, invariants, Windows
   crates               make the packages for crates.io, and check that they compile alone
+  book [--update]      check the pages of the book, and build it with mdbook; or write the generated pages
   settings [--check]   write the tables of docs/reference/settings.md
   fixtures [--check]   make the images that a device must accept or reject
   device [--update]    build the demo firmware, and judge every fixture with it in QEMU
@@ -62,6 +64,8 @@ fn main() -> ExitCode {
         ["crates"] => crates_io::check(root),
         ["fixtures"] => fixtures::run(root, false),
         ["fixtures", "--check"] => fixtures::run(root, true),
+        ["book"] => book::build(root),
+        ["book", "--update"] => book::update(root),
         ["settings"] => settings::run(root, false),
         ["settings", "--check"] => settings::run(root, true),
         ["device"] => device::run(root, false),
