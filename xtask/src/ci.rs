@@ -62,6 +62,11 @@ pub(crate) fn run_all(root: &Path) -> Result<()> {
     step("the libraries name no flag and no command", &[], || flags::check(root))?;
     step("invariants of the source", &["git"], || source(root))?;
     other_systems(root)?;
+    let compressors = ["gzip", "libdeflate-gzip", "zopfli", "advdef", "dpkg-deb"];
+    step("sizes and times of compression as promised and written", &compressors, || {
+        run(cargo(root).args(["run", "--release", "--locked", "-p", "xtask", "--", "bench", "compress"]))?;
+        Ok(String::new())
+    })?;
     test::run_all(root)
 }
 

@@ -188,15 +188,10 @@ pub fn gzip_with_extra(data: &[u8], effort: Effort, subfields: &[u8]) -> Result<
         Effort::Fast => (flate(data), XFL_FAST),
         Effort::Default => (deflate(data, &deflate::DEFAULT, threads), XFL_MAX),
         Effort::Max => {
-            // Two more candidates cost little next to the search. So no result is larger than that of less effort, or
-            // of libdeflate.
-            let mut best = deflate(data, &deflate::MAX, threads);
-            for other in [deflate(data, &deflate::DEFAULT, threads), libdeflate(data)] {
-                if other.len() < best.len() {
-                    best = other;
-                }
-            }
-            (best, XFL_MAX)
+            // One more candidate costs little next to the search. So no result is larger than libdeflate's.
+            let best = deflate(data, &deflate::MAX, threads);
+            let other = libdeflate(data);
+            (if other.len() < best.len() { other } else { best }, XFL_MAX)
         }
     };
     Ok(member(&stream, xfl, subfields, crc32(data), isize))

@@ -11,15 +11,17 @@ use super::split;
 use super::token::{BLOCK_TYPE_BITS, Histogram, Token};
 
 /// Parses while the codes of a block are fitted.
-const FITTED_PASSES: u32 = 6;
+const FITTED_PASSES: u32 = 5;
 /// Parses that judge a cut or a merger, and those before the codes are fitted.
 pub(super) const QUICK_PASSES: u32 = 2;
 /// Blocks of fewer tokens are not cut.
-const FEW_TOKENS: usize = 128;
+const FEW_TOKENS: usize = 384;
 /// Cuts tried of a block.
 const CUTS: usize = 2;
 /// A cut or a merger that costs more than this many bits before the new parses will cost bits after them.
-const HOPELESS: u64 = 300;
+const HOPELESS: u64 = 250;
+/// A merger that costs more than this many bits after the new parses: to fit its codes will not gain as much.
+const HOPELESS_PARSED: u64 = 60;
 /// What a cut may cost, in bits, for now. Finer cuts may gain it again. If not, two blocks merge at the end. Each finer
 /// cut may cost an eighth less, and without credit cutting ends: at a depth of about 40.
 pub(super) const CREDIT: u64 = 400;
@@ -148,6 +150,9 @@ impl Block {
             return None;
         }
         both.improve(stretch, matches, QUICK_PASSES);
+        if both.bits >= apart + HOPELESS_PARSED {
+            return None;
+        }
         both.finish(stretch, matches);
         (both.bits <= apart).then_some(both)
     }

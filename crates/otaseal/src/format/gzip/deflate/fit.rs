@@ -99,7 +99,7 @@ impl Fit {
     /// Codes that fill the space, near the prices of space at which it is just filled.
     fn candidates(&self, prices: &[u32; PRECODE_SYMBOLS], start: &mut Start) -> Vec<Codes> {
         let (mut low, mut high, rounds) = match start.rates {
-            Some(rates) => (rates.map(|rate| rate - rate / 32), rates.map(|rate| rate + rate / 32), 5),
+            Some(rates) => (rates.map(|rate| rate - rate / 32), rates.map(|rate| rate + rate / 32), 4),
             None => ([RATE_ONE; 2], [2 * RATE_ONE; 2], 8),
         };
         // The nearest lengths that need too much space, and that do not.
@@ -171,7 +171,7 @@ impl Fit {
             if place == 0 {
                 continue;
             }
-            for length in 1..=MAX_BITS {
+            for length in low..=high {
                 let mut cost = steps.costs[place][usize::from(length)];
                 // Any other length before this symbol, and one more description, cost less.
                 if cost >= least + u32::from(MAX_BITS) * BIT {
