@@ -54,8 +54,8 @@ const SEVEN_ZIP: Peer = Peer {
 
 /// Rounds of Default and gzip.
 const ROUNDS: usize = 9;
-/// Max and zopfli run at least so many times, until zopfli has run for so many ticks of the clock (10 ms each).
-const LONG: (usize, u64) = (3, 50);
+/// Max and zopfli run until zopfli has run for so many ticks (10 ms each).
+const TICKS: u64 = 100;
 /// Time limits: Default as a fraction of `gzip -9` in the median of the images, Max as a fraction of the processor time
 /// of `zopfli --i15`.
 const TIMES: (f64, f64) = (1.5, 0.5);
@@ -249,14 +249,13 @@ fn ratio(data: &[u8], file: &Path, out: &Path) -> Result<f64> {
 
 /// Returns the processor time of Max divided by that of zopfli. Both run in turns.
 fn processor_ratio(data: &[u8], file: &Path, out: &Path) -> Result<f64> {
-    let (mut rounds, start) = (0, processor_ticks()?);
+    let start = processor_ticks()?;
     loop {
         gzip(data, Effort::Max)?;
         ZOPFLI.run(file, out)?;
-        rounds += 1;
         let now = processor_ticks()?;
         let [ours, zopfli] = [0, 1].map(|i| now[i] - start[i]);
-        if rounds >= LONG.0 && zopfli >= LONG.1 {
+        if zopfli >= TICKS {
             return Ok(ours as f64 / zopfli as f64);
         }
     }
