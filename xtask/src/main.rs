@@ -4,6 +4,7 @@ mod book;
 mod ci;
 mod crates_io;
 mod device;
+mod dist;
 mod fixtures;
 mod flags;
 mod fuzz;
@@ -35,6 +36,8 @@ cargo xtask TASK: the tasks of this workspace
   ci                   run all tests, and check format, lints, dependencies, invariants, Windows
   crates               make the packages for crates.io, and check that they compile alone
   book [--update]      check the pages of the book, and build it with mdbook; or write the generated pages
+  dist [--key KEY]     make what we hand out, in target/dist: tarball, Debian package, wheel; KEY signs the list
+                       (options of `otaseal sign` may follow after --)
   settings [--check]   write the tables of docs/reference/settings.md
   fixtures [--check]   make the images that a device must accept or reject
   device [--update]    build the demo firmware, and judge every fixture with it in QEMU
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         ["bench", names @ ..] => bench::run(root, names),
         ["test"] => test::run_all(root).map(|()| String::new()),
         ["ci"] => ci::run_all(root).map(|()| String::new()),
+        ["dist", arguments @ ..] => dist::run(root, arguments),
         ["crates"] => crates_io::check(root),
         ["fixtures"] => fixtures::run(root, false),
         ["fixtures", "--check"] => fixtures::run(root, true),

@@ -50,8 +50,7 @@ pub(crate) fn run(args: &Man) -> Result<Pages, Failure> {
     refuse_std(directory, "the pages need a directory")?;
     std::fs::create_dir_all(directory).map_err(|error| Failure::write(directory, &error))?;
     let mut files = Vec::new();
-    let subcommands = command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help");
-    for page in std::iter::once(&command).chain(subcommands) {
+    for page in pages(&command) {
         // `build` has made the display name of `otaseal sign` into `otaseal-sign`.
         let name = page.get_display_name().unwrap_or_else(|| page.get_name());
         let path = directory.join(format!("{name}.1"));
@@ -61,6 +60,12 @@ pub(crate) fn run(args: &Man) -> Result<Pages, Failure> {
         files.push(path.display().to_string());
     }
     Ok(Pages { files })
+}
+
+/// Returns a command and all commands below it.
+fn pages(command: &clap::Command) -> Vec<&clap::Command> {
+    let below = command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help");
+    std::iter::once(command).chain(below.flat_map(pages)).collect()
 }
 
 fn render(command: &clap::Command) -> Result<Vec<u8>, Failure> {

@@ -31,6 +31,7 @@ pub use error::CargoError;
 pub use keygen::{Keygen, NewKey, keygen};
 pub use note::Note;
 pub use render::run;
+pub use sbom::program_sbom;
 pub use tasks::{Pubkey, Request, SignedBuild, VerifiedFile, Verify, pubkey, sign, verify};
 
 #[cfg(test)]

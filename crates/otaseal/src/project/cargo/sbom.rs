@@ -1,4 +1,4 @@
-//! Makes a software bill of materials of a Cargo firmware: CycloneDX 1.5 (ECMA-424), JSON, from Cargo's own resolution.
+//! Makes a software bill of materials of a firmware or a program that Cargo builds: CycloneDX 1.5 (ECMA-424), JSON, from Cargo's own resolution.
 //!
 //! The same sources give the same bytes: it has no serial number, no path of this machine, and no time but the
 //! caller's.
@@ -9,6 +9,7 @@ use crate::project::settings::Settings;
 use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand, Package, PackageId};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::Path;
 
 /// Returns the bill of materials of the firmware that Cargo builds with these settings.
 pub(super) fn generate(
@@ -21,25 +22,50 @@ pub(super) fn generate(
     if let Some(features) = &settings.features {
         command.features(CargoOpt::SomeFeatures(features.clone()));
     }
-    if let Some(target) = &settings.target {
-        command.other_options(["--filter-platform".to_owned(), target.clone()]);
-    }
-    let metadata = command.exec().map_err(|error| CargoError::Metadata(error.to_string()))?;
-    // The document holds only strings, numbers and lists, so this cannot fail.
-    let mut text =
-        serde_json::to_string_pretty(&document(&metadata, &firmware.id, timestamp)).unwrap_or_default();
-    text.push('\n');
-    Ok(text)
+    let metadata = resolve(&mut command, settings.target.as_deref())?;
+    Ok(text(&document(&metadata, &firmware.id, "firmware", timestamp)))
 }
 
-fn document(metadata: &Metadata, root: &PackageId, timestamp: Option<u64>) -> Value {
+/// Returns the bill of materials of a program for a computer: CycloneDX 1.5, JSON. It lists the crates that Cargo
+/// resolves for the package of `manifest` with its default features, and for `target` alone if one is given. The
+/// timestamp is in seconds since 1970.
+///
+/// # Errors
+///
+/// [`CargoError::Metadata`] if Cargo cannot read the package, or if `manifest` is that of a workspace without a package.
+pub fn program_sbom(
+    manifest: &Path,
+    target: Option<&str>,
+    timestamp: Option<u64>,
+) -> Result<String, CargoError> {
+    let metadata = resolve(MetadataCommand::new().manifest_path(manifest), target)?;
+    let Some(root) = metadata.root_package() else {
+        return Err(CargoError::Metadata(format!("{} has no package", manifest.display())));
+    };
+    Ok(text(&document(&metadata, &root.id, "application", timestamp)))
+}
+
+fn resolve(command: &mut MetadataCommand, target: Option<&str>) -> Result<Metadata, CargoError> {
+    if let Some(target) = target {
+        command.other_options(["--filter-platform".to_owned(), target.to_owned()]);
+    }
+    command.exec().map_err(|error| CargoError::Metadata(error.to_string()))
+}
+
+fn text(document: &Value) -> String {
+    // The document holds only strings, numbers and lists, so this cannot fail.
+    serde_json::to_string_pretty(document).unwrap_or_default() + "\n"
+}
+
+/// `what` is the type of the root in CycloneDX.
+fn document(metadata: &Metadata, root: &PackageId, what: &str, timestamp: Option<u64>) -> Value {
     let packages: HashMap<&PackageId, &Package> =
         metadata.packages.iter().map(|package| (&package.id, package)).collect();
     let edges = Edges::of(metadata);
     let is_macro = |id: &PackageId| {
         packages.get(id).is_some_and(|package| package.targets.iter().any(|target| target.is_proc_macro()))
     };
-    // `shipped` packages end up in the image. The others only help to build it.
+    // `shipped` packages end up in the image or the program. The others only help to build it.
     let shipped = edges.reach(root, |kind, to| kind == DependencyKind::Normal && !is_macro(to));
     let all = edges.reach(root, |kind, _| kind != DependencyKind::Development);
     let references = references(all.iter().filter_map(|id| packages.get(id).copied()));
@@ -76,7 +102,7 @@ fn document(metadata: &Metadata, root: &PackageId, timestamp: Option<u64>) -> Va
     }
     let tool = json!({ "type": "application", "name": "otaseal", "version": env!("CARGO_PKG_VERSION") });
     let mut about = json!({ "tools": { "components": [tool] } });
-    if let Some((_, root)) = component(root, "firmware") {
+    if let Some((_, root)) = component(root, what) {
         about["component"] = root;
     }
     let time = timestamp.and_then(|seconds| jiff::Timestamp::from_second(i64::try_from(seconds).ok()?).ok());

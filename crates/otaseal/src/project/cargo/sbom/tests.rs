@@ -9,7 +9,7 @@ fn own(timestamp: Option<u64>) -> Value {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../otaseal-cli/Cargo.toml");
     let metadata = MetadataCommand::new().manifest_path(manifest).exec().unwrap();
     let root = metadata.packages.iter().find(|package| package.name.as_str() == "otaseal-cli").unwrap();
-    document(&metadata, &root.id, timestamp)
+    document(&metadata, &root.id, "firmware", timestamp)
 }
 
 fn component<'v>(bom: &'v Value, name: &str) -> &'v Value {
@@ -52,6 +52,27 @@ fn it_is_the_same_on_every_run_and_knows_no_machine() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
     assert!(!text.contains(here.to_str().unwrap()) && !text.contains("file:"));
     assert_eq!(own(Some(1_700_000_000))["metadata"]["timestamp"], "2023-11-14T22:13:20Z");
+}
+
+#[test]
+fn a_program_is_an_application_with_the_crates_of_its_system() {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let manifest = workspace.join("crates/otaseal-cli/Cargo.toml");
+    let made = |target| -> Value {
+        let text = program_sbom(&manifest, Some(target), Some(1_700_000_000)).unwrap();
+        serde_json::from_str(&text).unwrap()
+    };
+    let bom = made("x86_64-unknown-linux-gnu");
+    assert_eq!(bom["metadata"]["component"]["name"], "otaseal-cli");
+    assert_eq!(bom["metadata"]["component"]["type"], "application");
+    let has = |bom: &Value, name: &str| {
+        bom["components"].as_array().unwrap().iter().any(|component| component["name"] == name)
+    };
+    assert!(has(&bom, "signal-hook") && !has(&bom, "ctrlc"), "Linux");
+    let bom = made("x86_64-pc-windows-msvc");
+    assert!(!has(&bom, "signal-hook") && has(&bom, "ctrlc"), "Windows");
+    let none = program_sbom(&workspace.join("Cargo.toml"), None, None);
+    assert!(matches!(none, Err(CargoError::Metadata(text)) if text.ends_with("has no package")));
 }
 
 #[test]

@@ -1,0 +1,148 @@
+//! Builds the program once, and makes the wheel and the Debian package of it.
+
+use super::tools::Tools;
+use super::{empty, quietly, run_command};
+use crate::Result;
+use crate::tools::cargo;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The shells, with the names that they give to a file of completions.
+const SHELLS: [(&str, &str); 5] = [
+    ("bash", "otaseal.bash"),
+    ("elvish", "otaseal.elv"),
+    ("fish", "otaseal.fish"),
+    ("powershell", "_otaseal.ps1"),
+    ("zsh", "_otaseal"),
+];
+
+/// How this workspace is built for others.
+pub(super) struct Build<'a> {
+    root: &'a Path,
+    /// Cargo's target directory for this, which also has the manual pages and the completions.
+    folder: &'a Path,
+    tools: &'a Tools,
+    /// What the compilers, cargo-deb and maturin read.
+    environment: Vec<(&'static str, std::ffi::OsString)>,
+    host: String,
+}
+
+impl<'a> Build<'a> {
+    pub(super) fn new(root: &'a Path, folder: &'a Path, tools: &'a Tools, epoch: u64) -> Result<Self> {
+        fs::create_dir_all(folder)?;
+        let home = cargo_home()?;
+        let maps = [(root, "/otaseal"), (&home, "/cargo")];
+        let each = |option: &str| {
+            let maps = maps.map(|(from, to)| format!("{option}={}={to}", from.display()));
+            maps.join("\u{1f}")
+        };
+        let mut environment = vec![
+            ("SOURCE_DATE_EPOCH", epoch.to_string().into()),
+            ("CARGO_TARGET_DIR", folder.into()),
+            ("CARGO_INCREMENTAL", "0".into()),
+            // The flags of the user would change the bytes. This variable comes before all others.
+            ("CARGO_ENCODED_RUSTFLAGS", each("--remap-path-prefix").into()),
+            ("PATH", tools.path()?),
+        ];
+        if !cfg!(windows) {
+            // AWS-LC names its own files in its errors. Microsoft's compiler does not know the option.
+            environment.push(("CFLAGS", each("-ffile-prefix-map").replace('\u{1f}', " ").into()));
+        }
+        Ok(Self { root, folder, tools, environment, host: host(root)? })
+    }
+
+    /// Returns the target triple of this machine.
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Returns the program that [`wheel`](Self::wheel) built.
+    pub(super) fn program(&self) -> PathBuf {
+        self.folder.join("release").join(format!("otaseal{}", env::consts::EXE_SUFFIX))
+    }
+
+    /// Returns the directory of the manual pages.
+    pub(super) fn man(&self) -> PathBuf {
+        self.folder.join("man")
+    }
+
+    /// Returns the directory of the completions.
+    pub(super) fn completions(&self) -> PathBuf {
+        self.folder.join("completions")
+    }
+
+    /// Builds the program through cargo-auditable, and a wheel that holds it.
+    pub(super) fn wheel(&self, out: &Path) -> Result<String> {
+        let mut maturin = Command::new(&self.tools.maturin);
+        maturin.args(["build", "--quiet", "--release", "--locked", "--out"]).arg(out);
+        maturin.env("CARGO", self.auditable()?);
+        run_command(self.prepared(&mut maturin))?;
+        Ok(fs::read_dir(out)?
+            .filter_map(|entry| Some(entry.ok()?.file_name().display().to_string()))
+            .collect())
+    }
+
+    /// Writes a command that maturin runs in place of cargo. cargo-auditable cannot stand there by itself: it takes
+    /// `cargo-auditable rustc` for a call by cargo (rust-secure-code/cargo-auditable issue 211).
+    fn auditable(&self) -> Result<PathBuf> {
+        let (name, text) = match cfg!(windows) {
+            true => ("cargo.cmd", "@cargo auditable %*\r\n"),
+            false => ("cargo", "#!/bin/sh\nexec cargo auditable \"$@\"\n"),
+        };
+        // It is not in PATH, where it would call itself.
+        let path = self.folder.join(name);
+        fs::write(&path, text)?;
+        #[cfg(unix)]
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        Ok(path)
+    }
+
+    /// Lets the program write its manual pages and its completions.
+    pub(super) fn documentation(&self) -> Result<String> {
+        empty(&self.man())?;
+        run_command(quietly(&self.program()).args(["man", "--out-dir"]).arg(self.man()))?;
+        empty(&self.completions())?;
+        for (shell, name) in SHELLS {
+            let file = self.completions().join(name);
+            run_command(quietly(&self.program()).args(["completions", shell, "-o"]).arg(file))?;
+        }
+        Ok(format!("{} pages", fs::read_dir(self.man())?.count()))
+    }
+
+    /// Makes the Debian package. crates/otaseal-cli/Cargo.toml lists what is in it.
+    pub(super) fn debian(&self, out: &Path) -> Result<String> {
+        let mut deb = cargo(self.root);
+        deb.args(["deb", "--quiet", "--no-build", "--no-strip", "--locked", "--package", "otaseal-cli"]);
+        run_command(self.prepared(deb.arg("--output").arg(out.join("")))).map(|()| String::new())
+    }
+
+    fn prepared<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        for (variable, _) in env::vars_os() {
+            let name = variable.to_string_lossy();
+            if name.starts_with("CARGO_PROFILE_") || name.starts_with("CARGO_BUILD_") || name == "RUSTFLAGS" {
+                command.env_remove(&variable);
+            }
+        }
+        command.current_dir(self.root).envs(self.environment.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+/// Returns the directory with the sources from crates.io.
+fn cargo_home() -> Result<PathBuf> {
+    if let Some(home) = env::var_os("CARGO_HOME") {
+        return Ok(home.into());
+    }
+    let home = env::home_dir().ok_or("this user has no home directory")?;
+    Ok(home.join(".cargo"))
+}
+
+/// Returns the target triple of this machine.
+fn host(root: &Path) -> Result<String> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).arg("-vV").current_dir(root).output()?;
+    let text = String::from_utf8(output.stdout)?;
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.ok_or("rustc does not name its host")?.to_owned())
+}
