@@ -650,3 +650,31 @@ fn a_secret_in_the_place_of_a_name_is_not_repeated() {
     }
     assert!(lines.len() > 900, "only {} command lines", lines.len());
 }
+
+/// A key in a repository is a `git add` away from everybody who has a clone.
+#[test]
+fn keygen_says_that_git_would_take_the_key_and_how_to_prevent_it() {
+    let bench = Bench::new();
+    let warnings = |out_dir: &str| {
+        let output = bench.ok(&["keygen", "--out-dir", out_dir]);
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(warnings("before"), "", "there is no repository");
+    bench.run("git", &["init", "-q"]);
+    let said = warnings("my keys");
+    let line = "warning: git does not ignore my keys/private.pem: `git add` would take it; tell it to ignore the key: ";
+    let command = said.strip_prefix(line).unwrap_or_else(|| panic!("{said}"));
+    assert_eq!(command, "printf '%s\\n' '/my\\ keys/private.pem' >> .gitignore\n");
+    bench.run("sh", &["-c", command]);
+    let id = |uri: &str| bench.run("git", &["check-ignore", uri]).stdout;
+    assert_eq!(id("my keys/private.pem"), b"my keys/private.pem\n");
+    let said = warnings("keys");
+    assert!(said.ends_with(": echo '/keys/private.pem' >> .gitignore\n"), "{said}");
+    bench.write(".gitignore", b"keys\nother/\n");
+    for ignored in ["keys/new", "other"] {
+        assert_eq!(warnings(ignored), "", "{ignored}");
+    }
+    let json = bench.ok(&["keygen", "--out-dir", "third", "--json"]).stdout;
+    let json = String::from_utf8(json).unwrap();
+    assert!(json.contains("\"line\": \"/third/private.pem\"") && json.contains("\"warnings\""), "{json}");
+}

@@ -14,6 +14,8 @@ use otaseal::key::passphrase::Passphrase;
 use otaseal::key::uri::MODULE_VARIABLE;
 use otaseal::key::{KeyError, KeySize, PrivateKey};
 use otaseal::output::{Access, Overwrite, Pending};
+use otaseal::policy::lint::{self, InGit, NotIgnored};
+use otaseal::project::advice::{Advice, Speaker};
 use otaseal::sign::pkcs11;
 use serde::Serialize;
 use std::fmt;
@@ -81,9 +83,17 @@ pub(crate) struct Made {
     private: String,
     encrypted: bool,
     public: String,
+    /// Set if git would take the private key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_ignored: Option<NotIgnored>,
 }
 
 impl Outcome for Made {
+    fn warnings(&self) -> Vec<String> {
+        let found = self.not_ignored.iter();
+        found.map(|found| format!("{found}; {}", found.advice(Speaker::Program))).collect()
+    }
+
     fn stdout_is_taken(&self) -> bool {
         self.private == "-" || self.public == "-"
     }
@@ -163,8 +173,12 @@ pub(crate) fn run(args: &Keygen, reporter: &Reporter) -> Result<Made, Failure> {
             key
         }
     };
+    let not_ignored = match private.path().map(lint::in_git) {
+        Some(InGit::NotIgnored(found)) => Some(found),
+        _ => None,
+    };
     let (private, public) = (private.name(), public.name());
-    Ok(Made { key: KeyInfo::of(key.public()), private, encrypted: args.encrypt, public })
+    Ok(Made { key: KeyInfo::of(key.public()), private, encrypted: args.encrypt, public, not_ignored })
 }
 
 impl Keygen {
@@ -211,7 +225,8 @@ fn in_token(args: &Keygen, uri: &str, reporter: &Reporter) -> Result<Made, Failu
         ..failure
     })?;
     let public = public.name();
-    Ok(Made { key: KeyInfo::of(&key), private: uri.to_string(), encrypted: false, public })
+    let private = uri.to_string();
+    Ok(Made { key: KeyInfo::of(&key), private, encrypted: false, public, not_ignored: None })
 }
 
 #[cfg(not(feature = "pkcs11"))]

@@ -7,6 +7,7 @@ mod git;
 mod modulus;
 
 use self::git::tracked_by_git;
+pub use self::git::{InGit, NotIgnored, in_git};
 use crate::key::encryption::Encryption;
 use crate::key::{KeyError, KeySize, PublicKey};
 use crate::policy::Purpose;

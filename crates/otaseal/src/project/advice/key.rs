@@ -8,7 +8,7 @@ use crate::key::material::KeyOnCommandLine;
 use crate::key::pair::PairError;
 use crate::key::passphrase::{NotASource, SecretError, SecretKind, SecretPlace};
 use crate::key::uri::UriError;
-use crate::policy::lint::{Finding as KeyFinding, Refused};
+use crate::policy::lint::{Finding as KeyFinding, NotIgnored, Refused};
 use crate::release::rotate::KeysRefused;
 
 impl Advice for KeyError {
@@ -243,6 +243,25 @@ impl Advice for KeyFinding {
             }
             Self::NotChecked { .. } => "check it by hand".into(),
         }
+    }
+}
+
+impl Advice for NotIgnored {
+    fn advice(&self, _: Speaker) -> String {
+        // A name relative to the directory where you type it is easier to read.
+        let here = std::env::current_dir().and_then(|here| here.canonicalize()).ok();
+        let file =
+            here.and_then(|here| self.ignore_file.strip_prefix(here).ok()).unwrap_or(&self.ignore_file);
+        let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
+        let file = match file.to_string_lossy() {
+            plain if plain.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte)) => {
+                plain.into()
+            }
+            other => quoted(&other),
+        };
+        // Some shells change a backslash in what they echo.
+        let echo = if self.line.contains('\\') { r"printf '%s\n'" } else { "echo" };
+        format!("tell it to ignore the key: {echo} {} >> {file}", quoted(&self.line))
     }
 }
 

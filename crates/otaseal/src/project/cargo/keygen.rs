@@ -9,6 +9,7 @@ use crate::key::pair::PairFiles;
 use crate::key::passphrase::{Passphrase, PassphraseSource, SecretError, SecretKind, Secrets};
 use crate::key::{KeySize, PrivateKey, PublicKey};
 use crate::output::{OutputError, Overwrite, Written, same_place};
+use crate::policy::lint::{self, InGit};
 use crate::project::advice::{Advice, Speaker};
 use crate::project::emit::Mode;
 use crate::project::settings::in_token;
@@ -16,7 +17,6 @@ use crate::sign::Signer;
 use crate::sign::source::SourceError;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 /// The task of [`keygen`].
 #[derive(Debug, Clone)]
@@ -91,8 +91,8 @@ pub fn keygen(task: &Keygen, note: &mut dyn FnMut(Note)) -> Result<NewKey, Cargo
         _ => Protection::None,
     };
     files.commit(&key, protection)?;
-    if !ignored(&private) {
-        note(Note::NotIgnored { path: private.clone() });
+    if let InGit::NotIgnored(found) = lint::in_git(&private) {
+        note(Note::NotIgnored(found));
     }
     let emitted = emit(&project, key.public(), Some(&key), task, note);
     Ok(NewKey { private, encrypted: passphrase.is_some(), public, key: key.public().clone(), emitted })
@@ -163,13 +163,4 @@ fn new_in_token(uri: &str, public: &Path, task: &Keygen) -> Result<PublicKey, Ca
 #[cfg(not(feature = "pkcs11"))]
 fn new_in_token(_: &str, _: &Path, _: &Keygen) -> Result<PublicKey, CargoError> {
     Err(SourceError::from(crate::sign::pkcs11::Pkcs11Error::NotBuilt).into())
-}
-
-/// Returns whether git cannot commit a file: git ignores it, or there is no repository or no git.
-fn ignored(path: &Path) -> bool {
-    let mut git = Command::new("git");
-    git.args(["check-ignore", "--quiet"]).arg(path).current_dir(path.parent().unwrap_or(Path::new(".")));
-    let status = git.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    // git exits with 1 for "not ignored" and with 128 for "not a repository".
-    !status.is_ok_and(|status| status.code() == Some(1))
 }

@@ -3,7 +3,7 @@
 use crate::ledger::Recovered;
 use crate::package::evidence::SupportDoubt;
 use crate::policy::guard::ImageFinding;
-use crate::policy::lint::Finding;
+use crate::policy::lint::{Finding, NotIgnored};
 use otaseal_device::KeyId;
 use std::path::PathBuf;
 
@@ -49,10 +49,7 @@ pub enum Note {
         recovered: Recovered,
     },
     /// Git does not ignore the private key, and could commit it.
-    NotIgnored {
-        /// The private key.
-        path: PathBuf,
-    },
+    NotIgnored(NotIgnored),
     /// The new key is made, and its public half is in no source file of the firmware yet.
     NotEmitted {
         /// The reason.

@@ -86,10 +86,7 @@ fn words(note: &Note) -> String {
         Note::LedgerRecovered { recovered } => {
             format!("warning: the ledger ended in an unfinished line; otaseal moved it to {}", recovered.file)
         }
-        Note::NotIgnored { path } => format!(
-            "warning: git does not ignore {}: add it to .gitignore before the next commit",
-            short(path)
-        ),
+        Note::NotIgnored(found) => format!("warning: {found}\n         ({})", found.advice(Speaker::Hook)),
         Note::NotEmitted { what, help } => {
             format!("warning: the firmware does not have the new key yet: {what}\n         ({help})")
         }
