@@ -2,8 +2,8 @@
 
 usage: terminal.py PROMPT ANSWER [PROMPT ANSWER...] -- PROGRAM [ARGUMENT...]
 
-Each ANSWER is typed, with Return behind it, when PROMPT was seen; ^C is Ctrl-C. SIGTERM is
-not typed: the program gets this signal. What the terminal showed goes to
+Each ANSWER is typed, with Return behind it, when PROMPT was seen; ^C is Ctrl-C. What follows
+LATE is typed 2.5 seconds later. SIGTERM is not typed: the program gets this signal. What the terminal showed goes to
 standard output, and at last whether it shows what is typed. The exit code is the program's, 128 and the signal that
 ended it, 124 when a prompt did not come within 20 seconds.
 """
@@ -41,6 +41,9 @@ while True:
         seen = at + len(prompt)
         # The program hides what is typed after it has asked.
         time.sleep(0.2)
+        if answer.startswith("LATE "):
+            time.sleep(2.5)
+            answer = answer.removeprefix("LATE ")
         if answer == "SIGTERM":
             os.kill(child, signal.SIGTERM)
         else:

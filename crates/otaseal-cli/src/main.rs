@@ -5,6 +5,7 @@
 mod args;
 mod batch;
 mod cmd;
+mod colour;
 mod defaults;
 mod error;
 mod examples;
@@ -14,6 +15,7 @@ mod ledger;
 mod made;
 mod passphrase;
 mod policy;
+mod progress;
 mod report;
 mod settings;
 mod signer;
@@ -60,17 +62,17 @@ fn main() -> ExitCode {
         Command::Digest(args) => reporter.finish(cmd::digest::run(args)),
         Command::Attach(args) => reporter.finish(cmd::attach::run(args)),
         Command::Verify(args) => reporter.finish(cmd::verify::run(args, &reporter)),
-        Command::Ledger(Ledger::Verify(args)) => reporter.finish(cmd::ledger::verify(args)),
+        Command::Ledger(Ledger::Verify(args)) => reporter.finish(cmd::ledger::verify(args, &reporter)),
         Command::Ledger(Ledger::Show(args)) => reporter.finish(cmd::ledger::show(args)),
         Command::Ledger(Ledger::Export(args)) => reporter.finish(cmd::ledger::export(args)),
-        Command::Rotate(Rotate::Plan(args)) => reporter.finish(cmd::rotate::plan(args)),
+        Command::Rotate(Rotate::Plan(args)) => reporter.finish(cmd::rotate::plan(args, &reporter)),
         Command::Release(args) => reporter.finish(cmd::release::run(args, &reporter)),
         Command::Identify(args) => reporter.finish(cmd::identify::run(args)),
-        Command::Inspect(args) => reporter.finish(cmd::inspect::run(args)),
+        Command::Inspect(args) => reporter.finish(cmd::inspect::run(args, &reporter)),
         Command::Strip(args) => reporter.finish(cmd::strip::run(args)),
         Command::Compress(args) => reporter.finish(cmd::compress::run(args, &reporter)),
-        Command::Pubkey(args) => reporter.finish(cmd::pubkey::run(args)),
-        Command::SigningPy(args) => reporter.finish(cmd::signing_py::run(args)),
+        Command::Pubkey(args) => reporter.finish(cmd::pubkey::run(args, &reporter)),
+        Command::SigningPy(args) => reporter.finish(cmd::signing_py::run(args, &reporter)),
         Command::Completions(args) => reporter.finish(cmd::completions::run(args)),
         Command::Man(args) => reporter.finish(cmd::man::run(args)),
     }

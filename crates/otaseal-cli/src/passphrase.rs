@@ -3,6 +3,7 @@
 
 use crate::error::Failure;
 use crate::io::Place;
+use crate::progress::Asking;
 use clap::builder::{StringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, Args};
@@ -195,7 +196,10 @@ pub(crate) fn ask(kind: SecretKind, what: &str) -> Result<Passphrase, SecretErro
     if let Some(first) = prompt.get_mut(..1) {
         first.make_ascii_uppercase();
     }
-    match hidden(&format!("{prompt}: ")) {
+    let asking = Asking::begin();
+    let typed = hidden(&format!("{prompt}: "));
+    drop(asking);
+    match typed {
         Ok(typed) => Ok(Passphrase::new(typed)),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(SecretError::NoneGiven(kind)),
         Err(error) => Err(SecretError::Terminal { kind, what: what.to_owned(), why: error.to_string() }),

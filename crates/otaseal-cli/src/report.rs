@@ -1,15 +1,14 @@
 //! Prints results, warnings, errors and progress. No other module prints.
 
+use crate::colour;
 use crate::error::{Exit, Failure};
 use crate::io::Content;
+use crate::progress::Progress;
 use clap::error::ErrorKind;
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
-use std::sync::mpsc;
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 /// The result of a command. `Display` writes its text, `Serialize` its JSON.
 pub(crate) trait Outcome: Serialize + Display {
@@ -124,33 +123,9 @@ impl Reporter {
     /// error is not a terminal, it shows nothing.
     pub(crate) fn progress(&self, what: &'static str) -> Progress {
         if self.json || self.quiet || !io::stderr().is_terminal() {
-            return Progress(None);
+            return Progress::none();
         }
-        let (stop, stopped) = mpsc::channel();
-        let thread = thread::spawn(move || {
-            let mut seconds = 0;
-            while stopped.recv_timeout(Duration::from_secs(1)) == Err(mpsc::RecvTimeoutError::Timeout) {
-                seconds += 1;
-                to_stderr(&format!("\r{what} … {seconds} s "));
-            }
-            if seconds > 0 {
-                to_stderr(&format!("\r{:width$}\r", "", width = what.chars().count() + 16));
-            }
-        });
-        Progress(Some((stop, thread)))
-    }
-}
-
-/// A message about the work in progress. Dropping it removes the message.
-pub(crate) struct Progress(Option<(mpsc::Sender<()>, JoinHandle<()>)>);
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if let Some((stop, thread)) = self.0.take() {
-            drop(stop);
-            // The thread only shows the message, so its result does not matter.
-            let _ = thread.join();
-        }
+        Progress::of(what)
     }
 }
 
@@ -227,7 +202,7 @@ fn to_json(value: &impl Serialize) -> String {
 }
 
 fn to_stdout(text: &str) -> Result<(), Failure> {
-    send(Content::Text, |stdout| stdout.write_all(text.as_bytes()))
+    sent(Content::Text, colour::write(io::stdout().lock(), text))
 }
 
 /// Writes to standard output. The reader of a text may close the pipe when it has seen enough, as `head` does: the work
@@ -237,7 +212,11 @@ pub(crate) fn send(
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    match write(&mut stdout).and_then(|()| stdout.flush()) {
+    sent(content, write(&mut stdout).and_then(|()| stdout.flush()))
+}
+
+fn sent(content: Content, written: io::Result<()>) -> Result<(), Failure> {
+    match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe && content == Content::Text => Ok(()),
         Err(error) => Err(Failure::stdout(&error)),
         Ok(()) => Ok(()),
@@ -246,5 +225,5 @@ pub(crate) fn send(
 
 /// Writes to standard error. It ignores an error, because there is no other place to report it.
 fn to_stderr(text: &str) {
-    let _ = io::stderr().write_all(text.as_bytes());
+    let _ = colour::write(io::stderr().lock(), text);
 }

@@ -6,7 +6,7 @@ use super::KeyInfo;
 use super::verify::{Verdict, judge_with_any};
 use crate::error::{Exit, Failure};
 use crate::io::{Place, check_places};
-use crate::report::Outcome;
+use crate::report::{Outcome, Reporter};
 use clap::Args;
 use otaseal::device::layout;
 use otaseal::format::digest::Digests;
@@ -168,11 +168,12 @@ impl fmt::Display for Layer {
     }
 }
 
-pub(crate) fn run(args: &Inspect) -> Result<Inspected, Failure> {
+pub(crate) fn run(args: &Inspect, reporter: &Reporter) -> Result<Inspected, Failure> {
     let inputs: Vec<_> = args.key.iter().chain([&args.file]).collect();
     check_places(&inputs, &[])?;
     let keys = args.key.iter().map(Place::public_key).collect::<Result<Vec<_>, _>>()?;
     let (mut file, length) = args.file.open_seekable()?;
+    let _progress = reporter.progress("inspecting");
     let unreadable = |error: io::Error| Failure::read(&args.file, &error);
     let mut found = if length > MAX_IMAGE as u64 {
         look_at_large(&mut file, length).map_err(unreadable)?

@@ -3,7 +3,7 @@
 use crate::error::{Exit, Failure};
 use crate::io::{Content, Place, Sink, check_places};
 use crate::made::OverwriteArgs;
-use crate::report::Outcome;
+use crate::report::{Outcome, Reporter};
 use clap::{Args, Subcommand, ValueEnum};
 use otaseal::format::digest::Sha256Digest;
 use otaseal::format::input::Input;
@@ -100,7 +100,8 @@ fn open(place: &Place) -> Result<Input, LedgerError> {
     place.open().map_err(|source| LedgerError::Io { path: place.to_path(), action: "read", source })
 }
 
-pub(crate) fn verify(args: &Verify) -> Result<Verified, Failure> {
+pub(crate) fn verify(args: &Verify, reporter: &Reporter) -> Result<Verified, Failure> {
+    let _progress = reporter.progress("checking");
     let head = ledger::verify_input(&args.file.to_path(), open(&args.file)?, args.contains)?;
     Ok(Verified { ledger: args.file.name(), head })
 }

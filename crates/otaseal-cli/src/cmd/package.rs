@@ -164,10 +164,10 @@ pub(crate) fn run(args: &Package, reporter: &Reporter) -> Result<BySettings<OneO
         Place::Path(path) => path,
         Place::Std => piped.insert(Piped::read()?).file(),
     };
+    let _progress = reporter.progress("packaging");
     let signer = args.signer.open(&key)?;
     let mut options = options(args, &chosen, &key, firmware)?;
     options.inputs = Inputs::new(read.iter().filter_map(Place::path));
-    let _progress = reporter.progress("packaging");
     let one = OneOrMany::One(Box::new(one(&options, &*signer)?));
     Ok(chosen.report(one).assuming(assumed(&chosen)))
 }

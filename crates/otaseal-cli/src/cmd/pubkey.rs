@@ -5,7 +5,7 @@ use crate::error::Failure;
 use crate::io::{Content, Place, Sink, check_places};
 use crate::made::{OverwriteArgs, Replaces};
 use crate::passphrase::PassphraseArgs;
-use crate::report::Outcome;
+use crate::report::{Outcome, Reporter};
 use crate::settings::{HasSettings, SettingArgs};
 use crate::signer;
 use clap::{ArgGroup, Args, ValueEnum};
@@ -135,7 +135,7 @@ impl fmt::Display for Emitted {
     }
 }
 
-pub(crate) fn run(args: &Pubkey) -> Result<Emitted, Failure> {
+pub(crate) fn run(args: &Pubkey, reporter: &Reporter) -> Result<Emitted, Failure> {
     let secret = args.passphrase.input();
     let inputs: Vec<_> = args.key.iter().chain(&args.private_key).chain(&secret).collect();
     let outputs: Vec<_> = args.output.iter().collect();
@@ -150,6 +150,7 @@ pub(crate) fn run(args: &Pubkey) -> Result<Emitted, Failure> {
     };
     let (key, self_test) = match (&holder, &args.key) {
         (Some((place, source)), _) => {
+            let _progress = reporter.progress("reading the key");
             let signer = source.open(&args.passphrase)?;
             let self_test = args.rust.then(|| emit::self_test(&*signer)).transpose();
             let self_test = self_test.map_err(|error| Failure::policy(place, error.into()))?;

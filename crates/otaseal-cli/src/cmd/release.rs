@@ -117,6 +117,7 @@ pub(crate) fn run(args: &Release, reporter: &Reporter) -> Result<BySettings<Rele
     check_places(&read.iter().collect::<Vec<_>>(), &[])?;
     let named = args.firmware_key.as_ref().map(Place::public_key).transpose()?;
     let next = args.rotate_to.as_ref().map(Place::public_key).transpose()?;
+    let _progress = reporter.progress(if args.check { "checking" } else { "bundling" });
     if args.check {
         let keys = Keys::new(named.as_ref(), next.as_ref());
         let key =
@@ -134,7 +135,6 @@ pub(crate) fn run(args: &Release, reporter: &Reporter) -> Result<BySettings<Rele
     let gate = policy.open(Some(&*signer))?;
     let ledger = ledger.as_ref().ok_or(PolicyError::NoLedger)?;
     let firmware_key = named.as_ref().unwrap_or(signer.public_key());
-    let _progress = reporter.progress("bundling");
     let mut request = BundleRequest::new(&args.directory, out, ledger, firmware_key);
     request.next_key = next.as_ref();
     let bundle = bundle::make(request, &*signer)?;

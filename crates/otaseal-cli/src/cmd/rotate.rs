@@ -2,7 +2,7 @@
 
 use crate::error::{Exit, Failure};
 use crate::io::{Place, check_places};
-use crate::report::Outcome;
+use crate::report::{Outcome, Reporter};
 use clap::{Args, Subcommand};
 use otaseal::release::rotate::{self, KeysRefused, Lacking, Plan as Planned, ReadError, RotationReason};
 use serde::Serialize;
@@ -64,7 +64,7 @@ impl fmt::Display for Made {
     }
 }
 
-pub(crate) fn plan(args: &Plan) -> Result<Made, Failure> {
+pub(crate) fn plan(args: &Plan, reporter: &Reporter) -> Result<Made, Failure> {
     check_places(&args.releases.iter().chain([&args.old, &args.new]).collect::<Vec<_>>(), &[])?;
     let (old, new) = (args.old.public_key()?, args.new.public_key()?);
     if old.id() == new.id() {
@@ -73,6 +73,7 @@ pub(crate) fn plan(args: &Plan) -> Result<Made, Failure> {
             "make the new key first: `otaseal keygen`",
         ));
     }
+    let _progress = reporter.progress("planning");
     let read = |place: &Place| rotate::read(&place.to_path(), place.open(), &old, &new);
     let releases = args.releases.iter().map(read).collect::<Result<_, _>>()?;
     let reason = if args.compromised { RotationReason::Compromised } else { RotationReason::Planned };

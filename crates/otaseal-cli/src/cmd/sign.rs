@@ -189,10 +189,10 @@ fn one(
     let places: Vec<_> = outputs.iter().map(|(_, place)| *place).collect();
     check_places(&read.iter().collect::<Vec<_>>(), &places)?;
     let policy = args.policy(chosen, &key, input.path())?;
+    let _progress = reporter.progress("signing");
     let signer = args.signer.open(&key)?;
     let replaces = args.force.over(made::signed_by(signer.public_key()));
     let gate = policy.open(Some(&*signer))?;
-    let _progress = reporter.progress("signing");
     sign(input, &outputs, &replaces, &gate, &*signer, policy.ledger.as_ref())
 }
 

@@ -7,7 +7,7 @@ use crate::io::{Content, Place, Sink, check_places};
 use crate::made::Replaces;
 use crate::passphrase::PassphraseArgs;
 use crate::policy::PolicyArgs;
-use crate::report::Outcome;
+use crate::report::{Outcome, Reporter};
 use crate::settings::{BySettings, Chosen, HasSettings, SettingArgs};
 use crate::signer;
 use clap::{Args, ValueEnum};
@@ -110,7 +110,7 @@ impl fmt::Display for Done {
     }
 }
 
-pub(crate) fn run(args: &SigningPy) -> Result<BySettings<Done>, Failure> {
+pub(crate) fn run(args: &SigningPy, reporter: &Reporter) -> Result<BySettings<Done>, Failure> {
     let mut given = args.settings.given().clone();
     given.key.clone_from(&args.privatekey);
     // The script ignores the public key when it signs with a private one.
@@ -121,6 +121,7 @@ pub(crate) fn run(args: &SigningPy) -> Result<BySettings<Done>, Failure> {
         Mode::Header => "--publickey",
         Mode::Sign => "--privatekey",
     })?;
+    let _progress = reporter.progress("signing");
     let done = match (args.mode, &args.bin) {
         (Mode::Header, _) => Done::Header(header(&chosen, &args.out)?),
         (Mode::Sign, Some(image)) => Done::Signed(Box::new(sign(args, &chosen, image)?)),
