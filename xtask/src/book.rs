@@ -23,9 +23,13 @@ const BESIDE: &[&str] = &["README.md", "CHANGELOG.md"];
 ///
 /// A test that fails to run.
 pub(crate) fn update(root: &Path) -> Result<String> {
-    let mut tests = cargo(root);
-    tests.args(["test", "--quiet", "--package", "otaseal-cli", "--test", "cli", "reference::the_page"]);
-    run(tests.env("OTASEAL_UPDATE_REFERENCE", "1"))?;
+    for (package, tests, name) in
+        [("otaseal-cli", "cli", "reference::the_page"), ("xtask", "errors", "the_catalogue")]
+    {
+        let mut test = cargo(root);
+        test.args(["test", "--quiet", "--package", package, "--test", tests, name]);
+        run(test.env("OTASEAL_UPDATE_REFERENCE", "1"))?;
+    }
     settings::run(root, false)
 }
 

@@ -344,7 +344,7 @@ impl Advice for Reason {
             Self::ChipSize { .. } | Self::LargerChip { .. } => "build the image for the device's flash size",
             Self::RunningHeader { .. } => "write an image for the device's flash size by cable",
             Self::FormSpace => "send it by http or espota, or make the image smaller",
-            Self::NothingToWrite | Self::TooShortForForm => "is this the right file?",
+            Self::NothingToWrite | Self::TooShortForForm => "check that this is the right file",
             Self::NoFlashMode { .. } => {
                 "build it again with a flash mode, or set one with `otaseal package --set-flash-mode`"
             }
