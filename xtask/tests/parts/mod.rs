@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
-use syn::{Attribute, Expr, Fields, File, Item, ItemImpl, Local, Pat, Type, UseTree};
+use syn::{Attribute, Expr, File, Item, ItemImpl, Local, Pat, Type, UseTree};
 
 /// An error type.
 pub(crate) struct Shape {
@@ -48,12 +48,11 @@ pub(crate) fn shapes(source: &Path) -> Vec<Shape> {
                         item.variants.iter().map(|variant| of(&variant.ident.to_string(), &variant.attrs));
                     (item.ident.to_string(), &item.attrs, variants.collect())
                 }
-                Item::Struct(item)
-                    if !matches!(item.fields, Fields::Named(_)) || has_message(&item.attrs) =>
-                {
+                Item::Struct(item) => {
+                    let by_hand = || displayed.get(&item.ident.to_string())?.get("").cloned();
                     let variant = Variant {
                         name: String::new(),
-                        text: message(&item.attrs),
+                        text: message(&item.attrs).or_else(by_hand),
                         cause: documentation(&item.attrs),
                     };
                     (item.ident.to_string(), &item.attrs, vec![variant])
@@ -113,10 +112,6 @@ fn documentation(attributes: &[Attribute]) -> String {
     text.replace("[`", "`").replace("`]", "`")
 }
 
-fn has_message(attributes: &[Attribute]) -> bool {
-    attributes.iter().any(|attribute| attribute.path().is_ident("error"))
-}
-
 fn message(attributes: &[Attribute]) -> Option<String> {
     let attribute = attributes.iter().find(|attribute| attribute.path().is_ident("error"))?;
     strings(&attribute.to_token_stream()).first().map(|text| quoted(text))
@@ -128,7 +123,9 @@ fn displayed(file: &File) -> BTreeMap<String, BTreeMap<String, String>> {
     for item in impls(file, "Display") {
         let arms = Arms::of(item, &[]);
         let first = |texts: &Vec<String>| Some(texts.first()?.replace('`', "'"));
-        let texts = arms.by_variant.iter().filter_map(|(name, texts)| Some((name.clone(), first(texts)?)));
+        // A struct has one text and no variant.
+        let all = arms.by_variant.into_iter().chain([(String::new(), arms.others)]);
+        let texts = all.filter_map(|(name, texts)| Some((name, first(&texts)?)));
         found.insert(type_name(item), texts.collect());
     }
     found
