@@ -133,6 +133,9 @@ fn broken(root: &Path, page: &Path, target: &str) -> Result<Option<String>> {
         "" => page.to_owned(),
         file => normal(&page.parent().unwrap_or(Path::new("")).join(file)),
     };
+    if page.starts_with(PAGES) && !path.starts_with(PAGES) {
+        return Ok(Some(format!("{} is not in the book", path.display())));
+    }
     if !root.join(&path).exists() {
         return Ok(Some(format!("there is no {}", path.display())));
     }
@@ -214,6 +217,7 @@ mod tests {
         assert_eq!(said("https://example.org/nowhere"), None);
         assert_eq!(said("tokens.md#nowhere").unwrap(), "docs/guides/tokens.md has no heading `nowhere`");
         assert_eq!(said("../nowhere.md").unwrap(), "there is no docs/nowhere.md");
+        assert_eq!(said("../../README.md").unwrap(), "README.md is not in the book");
     }
 
     #[test]
