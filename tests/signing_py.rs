@@ -279,6 +279,10 @@ fn the_platformio_script_builds_the_key_in_and_signs() {
     // Nothing changed, so nothing is built, and the signed image is still from this build.
     assert!(text(&build("").unwrap().stdout).contains("up to date"));
 
+    // Somebody removed the signed image, or the build stopped before it. The next build makes it again.
+    fs::remove_file(&signed).unwrap();
+    assert!(build("").unwrap().status.success() && signed.exists());
+
     main("int answer = 43;");
     assert!(build("custom_otaseal_legacy=yes").unwrap().status.success());
     let rebuilt = fs::read(&image).unwrap();
@@ -326,4 +330,21 @@ fn the_platformio_script_builds_the_key_in_and_signs() {
     }
     let output = build("custom_otaseal_program=missing-program").unwrap();
     assert!(!output.status.success() && text(&output.stderr).contains("cannot run"));
+
+    // A release is signed with a key under a passphrase, and entered into a ledger.
+    fs::write(project.join("words"), "four words of mine").unwrap();
+    let keygen = ["keygen", "-q", "--out-dir", "release", "--encrypt", "--passphrase-file", "words"];
+    assert!(Command::new(OTASEAL).args(keygen).current_dir(&project).status().unwrap().success());
+    main("int answer = 48;");
+    let release = "custom_otaseal_public_key=release/public.pem,custom_otaseal_private_key=release/private.pem,\
+        custom_otaseal_passphrase_file=words,custom_otaseal_release=yes";
+    assert!(!build(release).unwrap().status.success(), "a release needs a ledger");
+    let output = build(&format!("{release},custom_otaseal_ledger=ledger.jsonl")).unwrap();
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    let ledger = fs::read_to_string(project.join("ledger.jsonl")).unwrap();
+    assert!(ledger.contains("firmware.bin.signed") && ledger.lines().count() == 1, "{ledger}");
+    // A key in a token is no file of the project.
+    let output = build("custom_otaseal_private_key=pkcs11:object=lamp?module-path=/missing").unwrap();
+    let stderr = text(&output.stderr);
+    assert!(!output.status.success() && stderr.contains("/missing"), "{stderr}");
 }

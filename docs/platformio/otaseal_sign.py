@@ -13,6 +13,14 @@ Put these lines into platformio.ini. The custom options show their defaults, so 
 If a command signs, set custom_otaseal_signer_cmd in place of custom_otaseal_private_key. The command signs with the
 private half of the public key. If it takes the digest, also set custom_otaseal_signer_cmd_input = digest.
 
+These options are off by default:
+
+    custom_otaseal_private_key = pkcs11:token=NAME;object=NAME    (a key in a token)
+    custom_otaseal_passphrase_file = FILE                         (the passphrase of the key, or the PIN of the token)
+    custom_otaseal_passphrase_env = NAME                          (the variable that holds it)
+    custom_otaseal_ledger = ledger.jsonl                          (enter each signature into this ledger)
+    custom_otaseal_release = yes                                  (sign a release; it needs a ledger)
+
 Name the script twice. The public key must be there before PlatformIO compiles the framework. The script can sign the
 image only after PlatformIO has defined how to build it.
 
@@ -34,7 +42,9 @@ def setting(name, default):
 
 
 def in_project(name, default):
-    return os.path.join(env.subst("$PROJECT_DIR"), setting(name, default))
+    path = setting(name, default)
+    # A key in a token is no file.
+    return path if path.startswith("pkcs11:") else os.path.join(env.subst("$PROJECT_DIR"), path)
 
 
 def fail(error, advice):
@@ -89,11 +99,27 @@ def sign(target, source, env):
     arguments += ["--bin", image, "--out", image + ".signed"]
     if setting("legacy", "no") == "yes":
         arguments += ["--legacy", image + ".legacy_sig"]
+    for name in ("passphrase_file", "ledger"):
+        if setting(name, ""):
+            arguments += ["--" + name.replace("_", "-"), in_project(name, "")]
+    if setting("passphrase_env", ""):
+        arguments += ["--passphrase-env", setting("passphrase_env", "")]
+    if setting("release", "no") == "yes":
+        arguments.append("--release")
     return run(*arguments)
+
+
+def remove_unsigned():
+    """Removes firmware.bin if a signed file that belongs to it is missing. The build then makes both again."""
+    image = env.subst("$BUILD_DIR/${PROGNAME}.bin")
+    endings = [".signed"] + ([".legacy_sig"] if setting("legacy", "no") == "yes" else [])
+    if os.path.exists(image) and not all(os.path.exists(image + ending) for ending in endings):
+        os.remove(image)
 
 
 if "OTASEAL_HEADER" not in env:
     before_the_framework()
 else:
+    remove_unsigned()
     env.AddPreAction("$BUILD_DIR/${PROGNAME}.bin", remove_signed)
     env.AddPostAction("$BUILD_DIR/${PROGNAME}.bin", sign)
