@@ -1,7 +1,9 @@
 //! Tests `otaseal signing-py` in place of the Arduino cores' signing.py: in the recipe lines of platform.txt, in a
 //! PlatformIO build, and for every failure that the script reports as success.
 
-use crate::common::{OTASEAL, input, root, tempdir};
+#[cfg(feature = "pkcs11")]
+use crate::common::token::{PIN, Tokens, module};
+use crate::common::{Bench, OTASEAL, input, root, tempdir};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -237,24 +239,32 @@ run_scripts(False)
 Default(image)
 "#;
 
-#[test]
-fn the_platformio_script_builds_the_key_in_and_signs() {
-    let dir = tempdir();
-    let project = dir.path().join("my project");
+/// Makes a project that uses the script, without keys.
+fn platformio_project(project: &Path) {
     fs::create_dir_all(project.join("framework")).unwrap();
     fs::create_dir_all(project.join("keys")).unwrap();
     fs::copy(root().join("docs/platformio/otaseal_sign.py"), project.join("otaseal_sign.py")).unwrap();
     fs::write(project.join("SConstruct"), SCONSTRUCT).unwrap();
     fs::write(project.join("framework/Updater_Signing.h"), "#define ARDUINO_SIGNING 0\n").unwrap();
     fs::write(project.join("framework/pgmspace.h"), "#define PROGMEM\n").unwrap();
-    let main = |body: &str| {
-        let source = format!(
-            "#include <Updater_Signing.h>\n#if !ARDUINO_SIGNING\n#error checking is off\n#endif\n\
-             const char *volatile key = signing_pubkey;\n{body}\n"
-        );
-        fs::write(project.join("main.c"), source).unwrap();
-    };
-    main("int answer = 42;");
+    source(project, "int answer = 42;");
+}
+
+/// Writes the project's only source file.
+fn source(project: &Path, body: &str) {
+    let source = format!(
+        "#include <Updater_Signing.h>\n#if !ARDUINO_SIGNING\n#error checking is off\n#endif\n\
+         const char *volatile key = signing_pubkey;\n{body}\n"
+    );
+    fs::write(project.join("main.c"), source).unwrap();
+}
+
+#[test]
+fn the_platformio_script_builds_the_key_in_and_signs() {
+    let dir = tempdir();
+    let project = dir.path().join("my project");
+    platformio_project(&project);
+    let main = |body: &str| source(&project, body);
     fs::copy(input("keys/private.pem"), project.join("keys/private.pem")).unwrap();
     fs::copy(input("keys/public.pem"), project.join("keys/public.pem")).unwrap();
     let build_with = |scripts: &str, options: &str| {
@@ -278,10 +288,11 @@ fn the_platformio_script_builds_the_key_in_and_signs() {
 
     // Nothing changed, so nothing is built, and the signed image is still from this build.
     assert!(text(&build("").unwrap().stdout).contains("up to date"));
-
-    // Somebody removed the signed image, or the build stopped before it. The next build makes it again.
+    // Nothing changed, but the signed image is missing, or one of both.
     fs::remove_file(&signed).unwrap();
-    assert!(build("").unwrap().status.success() && signed.exists());
+    assert!(build("").unwrap().status.success() && signed.exists() && fs::read(&image).unwrap() == bytes);
+    assert!(build("custom_otaseal_legacy=yes").unwrap().status.success() && legacy.exists());
+    assert!(!build("custom_otaseal_legacy=ja").unwrap().status.success());
 
     main("int answer = 43;");
     assert!(build("custom_otaseal_legacy=yes").unwrap().status.success());
@@ -330,21 +341,67 @@ fn the_platformio_script_builds_the_key_in_and_signs() {
     }
     let output = build("custom_otaseal_program=missing-program").unwrap();
     assert!(!output.status.success() && text(&output.stderr).contains("cannot run"));
+}
 
-    // A release is signed with a key under a passphrase, and entered into a ledger.
-    fs::write(project.join("words"), "four words of mine").unwrap();
-    let keygen = ["keygen", "-q", "--out-dir", "release", "--encrypt", "--passphrase-file", "words"];
-    assert!(Command::new(OTASEAL).args(keygen).current_dir(&project).status().unwrap().success());
-    main("int answer = 48;");
-    let release = "custom_otaseal_public_key=release/public.pem,custom_otaseal_private_key=release/private.pem,\
-        custom_otaseal_passphrase_file=words,custom_otaseal_release=yes";
-    assert!(!build(release).unwrap().status.success(), "a release needs a ledger");
-    let output = build(&format!("{release},custom_otaseal_ledger=ledger.jsonl")).unwrap();
-    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
-    let ledger = fs::read_to_string(project.join("ledger.jsonl")).unwrap();
-    assert!(ledger.contains("firmware.bin.signed") && ledger.lines().count() == 1, "{ledger}");
-    // A key in a token is no file of the project.
-    let output = build("custom_otaseal_private_key=pkcs11:object=lamp?module-path=/missing").unwrap();
-    let stderr = text(&output.stderr);
-    assert!(!output.status.success() && stderr.contains("/missing"), "{stderr}");
+#[test]
+fn the_platformio_script_takes_every_kind_of_key_and_makes_releases() {
+    let bench = Bench::new();
+    let project = bench.path("project");
+    platformio_project(&project);
+    bench.ok(&["keygen", "-o", "project/keys"]);
+    let build = |mut scons: Command, options: &str| {
+        let options = format!("custom_otaseal_program={OTASEAL},{options}");
+        scons.arg("-Q").current_dir(&project).env("OPTIONS", options);
+        tool(scons.env("SCRIPTS", "pre:otaseal_sign.py post:otaseal_sign.py"))
+    };
+    let scons = || Command::new("scons");
+    let signed = project.join(".pio/build/firmware.bin.signed");
+    let fails = |scons: Command, options: &str, why: &str| {
+        fs::remove_file(&signed).unwrap();
+        let output = build(scons, options).unwrap();
+        let said = text(&[output.stdout, output.stderr].concat());
+        assert!(!output.status.success() && !signed.exists() && said.contains(why), "{options}: {said}");
+    };
+    let signs = |scons: Command, options: &str| {
+        let output = build(scons, options).unwrap();
+        assert!(output.status.success(), "{options}: {}{}", text(&output.stdout), text(&output.stderr));
+        bench.ok(&["verify", "project/.pio/build/firmware.bin.signed", "--key", "project/keys/public.pem"]);
+    };
+    if build(scons(), "").is_none() {
+        return;
+    }
+
+    // A release needs a ledger, and gets a line in it.
+    fails(scons(), "custom_otaseal_release=yes", "ledger");
+    signs(scons(), "custom_otaseal_release=yes,custom_otaseal_ledger=ledger.jsonl");
+    assert_eq!(fs::read_to_string(project.join("ledger.jsonl")).unwrap().lines().count(), 1);
+
+    // A key under a passphrase.
+    fs::copy(project.join("keys/private.pem"), bench.path("key.pem")).unwrap();
+    bench.write("project/passphrase", b"correct horse\n");
+    bench.openssl("pkcs8 -topk8 -in key.pem -passout file:project/passphrase -out project/keys/private.pem");
+    fails(scons(), "", "passphrase");
+    signs(scons(), "custom_otaseal_passphrase_file=passphrase");
+    fs::remove_file(&signed).unwrap();
+    let mut with_variable = scons();
+    with_variable.env("RELEASE_PASSPHRASE", "correct horse");
+    signs(with_variable, "custom_otaseal_passphrase_env=RELEASE_PASSPHRASE");
+    fails(scons(), "custom_otaseal_passphrase_env=RELEASE_PASSPHRASE", "variable is not set");
+
+    // A key in a token.
+    #[cfg(feature = "pkcs11")]
+    if let Some(module) = module() {
+        let tokens = Tokens::new(&bench, module);
+        tokens.make("Release");
+        tokens.import("Release", "key.pem", "firmware", "A1B2");
+        fs::remove_file(project.join("keys/private.pem")).unwrap();
+        let with_pin = |pin: &str| {
+            let mut scons = tokens.command("scons");
+            scons.env("OTASEAL_PKCS11_MODULE", tokens.module()).env("OTASEAL_PKCS11_PIN", pin);
+            scons
+        };
+        let key = "custom_otaseal_private_key=pkcs11:token=Release;object=firmware";
+        signs(with_pin(PIN), key);
+        fails(with_pin("tulip-2719"), key, "PIN is wrong");
+    }
 }

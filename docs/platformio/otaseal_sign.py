@@ -47,6 +47,14 @@ def in_project(name, default):
     return path if path.startswith("pkcs11:") else os.path.join(env.subst("$PROJECT_DIR"), path)
 
 
+def switch(name):
+    """Returns whether an option says yes. A word that is neither yes nor no must not switch a check off."""
+    word = setting(name, "no").lower()
+    if word not in ("yes", "no"):
+        env.Exit(fail("custom_otaseal_%s is %s" % (name, word), "set it to yes or no"))
+    return word == "yes"
+
+
 def fail(error, advice):
     sys.stderr.write("error: %s\nhelp: %s\n" % (error, advice))
     return 3
@@ -97,14 +105,14 @@ def sign(target, source, env):
     else:
         arguments += ["--privatekey", in_project("private_key", "keys/private.pem")]
     arguments += ["--bin", image, "--out", image + ".signed"]
-    if setting("legacy", "no") == "yes":
+    if LEGACY:
         arguments += ["--legacy", image + ".legacy_sig"]
     for name in ("passphrase_file", "ledger"):
         if setting(name, ""):
             arguments += ["--" + name.replace("_", "-"), in_project(name, "")]
     if setting("passphrase_env", ""):
         arguments += ["--passphrase-env", setting("passphrase_env", "")]
-    if setting("release", "no") == "yes":
+    if RELEASE:
         arguments.append("--release")
     return run(*arguments)
 
@@ -112,7 +120,7 @@ def sign(target, source, env):
 def remove_unsigned():
     """Removes firmware.bin if a signed file that belongs to it is missing. The build then makes both again."""
     image = env.subst("$BUILD_DIR/${PROGNAME}.bin")
-    endings = [".signed"] + ([".legacy_sig"] if setting("legacy", "no") == "yes" else [])
+    endings = [".signed"] + ([".legacy_sig"] if LEGACY else [])
     if os.path.exists(image) and not all(os.path.exists(image + ending) for ending in endings):
         os.remove(image)
 
@@ -120,6 +128,7 @@ def remove_unsigned():
 if "OTASEAL_HEADER" not in env:
     before_the_framework()
 else:
+    LEGACY, RELEASE = switch("legacy"), switch("release")
     remove_unsigned()
     env.AddPreAction("$BUILD_DIR/${PROGNAME}.bin", remove_signed)
     env.AddPostAction("$BUILD_DIR/${PROGNAME}.bin", sign)
