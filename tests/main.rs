@@ -12,6 +12,7 @@ mod common;
 mod continuity;
 mod defaults;
 mod docs;
+mod doctor;
 mod example_project;
 mod failures;
 mod faults;

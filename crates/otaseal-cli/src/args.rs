@@ -31,7 +31,7 @@ pub(crate) fn with_help() -> clap::Command {
 pub(crate) fn did_you_mean(mut error: clap::Error) -> clap::Error {
     let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) else { return error };
     let meant: &[&str] = match typed.replace('_', "-").as_str() {
-        "check" => &["verify", "key check", "ledger verify", "release --check"],
+        "check" => &["verify", "key check", "ledger verify", "release --check", "doctor"],
         "sign-data" | "sign-image" => &["sign"],
         "verify-signature" | "verify-image" => &["verify"],
         "generate-signing-key" | "generate-key" | "generate" => &["keygen"],
@@ -82,6 +82,7 @@ pub(crate) enum Command {
     #[command(aliases = ["info", "image-info", "image_info"])]
     Inspect(cmd::inspect::Inspect),
     Identify(cmd::identify::Identify),
+    Doctor(cmd::doctor::Doctor),
     Strip(cmd::strip::Strip),
     #[command(alias = "gzip")]
     Compress(cmd::compress::Compress),

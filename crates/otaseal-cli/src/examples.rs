@@ -144,6 +144,10 @@ fn of(path: &str) -> &'static [Example] {
                 "otaseal identify 0a5a4dca5b1bd1a39fd7ab5a3ec7fd17 releases/*.json --json",
             ),
         ],
+        "doctor" => &[
+            ("Check the key, the settings, git and the clock", "otaseal doctor"),
+            ("Check also whether a build can be packaged", "otaseal doctor firmware.bin"),
+        ],
         "strip" => &[
             ("Remove the signature", "otaseal strip firmware.bin.signed"),
             (

@@ -67,6 +67,7 @@ fn main() -> ExitCode {
         Command::Ledger(Ledger::Export(args)) => reporter.finish(cmd::ledger::export(args)),
         Command::Rotate(Rotate::Plan(args)) => reporter.finish(cmd::rotate::plan(args, &reporter)),
         Command::Release(args) => reporter.finish(cmd::release::run(args, &reporter)),
+        Command::Doctor(args) => reporter.finish(cmd::doctor::run(args, &reporter)),
         Command::Identify(args) => reporter.finish(cmd::identify::run(args)),
         Command::Inspect(args) => reporter.finish(cmd::inspect::run(args, &reporter)),
         Command::Strip(args) => reporter.finish(cmd::strip::run(args)),

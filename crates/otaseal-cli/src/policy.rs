@@ -23,7 +23,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 /// Options that say what may be signed.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct PolicyArgs {
     /// Kind of the image: firmware or filesystem
     ///

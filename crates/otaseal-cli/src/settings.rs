@@ -127,6 +127,11 @@ impl<C> SettingArgs<C> {
         self.choose_below(self.given.clone())
     }
 
+    /// Returns the settings of the command line alone.
+    pub(crate) fn without_file(&self) -> Chosen {
+        Chosen { settings: self.given.clone(), file: None, root: PathBuf::new(), given: self.given.clone() }
+    }
+
     /// Does the same for settings that come from options with other names.
     pub(crate) fn choose_below(&self, given: Settings) -> Result<Chosen, Failure> {
         let here =

@@ -6,6 +6,7 @@ use crate::passphrase::PassphraseArgs;
 use crate::settings::Chosen;
 use clap::Args;
 use otaseal::format::input;
+use otaseal::key::passphrase::{NoSecrets, Secrets};
 use otaseal::key::uri::{MODULE_VARIABLE, UriError};
 use otaseal::project::advice::{Advice, Speaker};
 use otaseal::project::settings::SigningKey;
@@ -36,6 +37,17 @@ impl SignerArgs {
         let library = self.pkcs11_module.as_deref().map(Place::from);
         let key = key.source.place().map(Place::from).into_iter();
         key.chain(self.passphrase.input()).chain(library).collect()
+    }
+
+    /// Returns whether an option says where the passphrase or PIN is.
+    pub(crate) fn has_secret(&self) -> bool {
+        self.passphrase.is_given()
+    }
+
+    /// Opens the key, and does not ask the user for a passphrase or a PIN.
+    pub(crate) fn open_unasked(&self, key: &SigningKey) -> Result<Box<dyn Signer>, SourceError> {
+        let secrets: &dyn Secrets = if self.has_secret() { &self.passphrase } else { &NoSecrets };
+        key.source.open(secrets)
     }
 
     pub(crate) fn open(&self, key: &SigningKey) -> Result<Box<dyn Signer>, Failure> {

@@ -1,6 +1,9 @@
 //! `otaseal inspect`: shows what a file is.
 
 mod details;
+mod keys;
+
+use self::keys::Carried;
 
 use super::KeyInfo;
 use super::verify::{Verdict, judge_with_any};
@@ -27,7 +30,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 /// Show what a file is
 ///
-/// otaseal looks under a signature and inside a gzip or an ELF, and shows sizes, digests and Homie tokens. Without
+/// otaseal looks under a signature and inside a gzip or an ELF, and shows sizes, digests and Homie tokens. It also shows
+/// the public keys in the image, which of them signed it, and what `otaseal package` says of the image. Without
 /// --key, it only guesses that a signature is there. With --key, it judges the image as `otaseal verify` does, and
 /// exits with 1 if the verdict is "rejected". Of a private key, it shows only the size and the key id.
 #[derive(Debug, Args)]
@@ -53,6 +57,9 @@ pub(crate) struct Inspected {
     tokens: Option<Tokens>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<KeyInfo>,
+    /// The public keys in the innermost layer. Absent if the file is a key, or too large.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    carries: Option<Carried>,
     /// The MD5 that a device reports if it runs the innermost layer.
     #[serde(skip_serializing_if = "Option::is_none")]
     installed: Option<Installed>,
@@ -138,6 +145,7 @@ impl fmt::Display for Inspected {
             field(f, "oldest base version", min_base_version)?;
         }
         self.key.iter().try_for_each(|key| writeln!(f, "key id   {key}"))?;
+        self.carries.iter().try_for_each(|carried| carried.fmt(f))?;
         self.problems.iter().try_for_each(|problem| writeln!(f, "problem  {problem}"))?;
         self.verdict.iter().try_for_each(|verdict| write!(f, "verdict  {verdict}"))
     }
@@ -180,9 +188,12 @@ pub(crate) fn run(args: &Inspect, reporter: &Reporter) -> Result<Inspected, Fail
     } else {
         let mut bytes = Vec::new();
         file.by_ref().take(MAX_IMAGE as u64).read_to_end(&mut bytes).map_err(unreadable)?;
-        look(&bytes)
+        look(&bytes, &keys)?
     };
     found.file = args.file.name();
+    if let (Some(_), Some(carried)) = (&found.trailer, &mut found.carries) {
+        carried.find_signer(&mut file, length).map_err(unreadable)?;
+    }
     if !keys.is_empty() {
         let verdict = judge_with_any(&mut file, length, &keys, Scheme::Pkcs1v15Sha256).map_err(unreadable)?;
         found.verdict = Some(verdict);
@@ -198,6 +209,7 @@ fn nothing_yet() -> Inspected {
         tokens: None,
         metadata: None,
         key: None,
+        carries: None,
         installed: None,
         problems: Vec::new(),
         verdict: None,
@@ -221,7 +233,7 @@ fn look_at_large(file: &mut File, length: u64) -> io::Result<Inspected> {
     Ok(Inspected { layers: vec![layer], trailer: image::trailer(&tail, length), ..nothing_yet() })
 }
 
-fn look(bytes: &[u8]) -> Inspected {
+fn look(bytes: &[u8], keys: &[PublicKey]) -> Result<Inspected, Failure> {
     let mut found = nothing_yet();
     let layer = |layer, bytes: &[u8], format| Layer {
         layer,
@@ -240,7 +252,7 @@ fn look(bytes: &[u8]) -> Inspected {
         }
         let layer = layer("file", &[], format);
         found.layers.push(Layer { digests, ..layer });
-        return found;
+        return Ok(found);
     }
     found.trailer = image::trailer(bytes, bytes.len() as u64);
     let payload = match &found.trailer {
@@ -266,7 +278,7 @@ fn look(bytes: &[u8]) -> Inspected {
                 let plain = layer("plain", &flash, format.clone());
                 let load_address = Some(unpacked.base_address.into());
                 found.layers.push(Layer { load_address, unpacked: Some(unpacked), ..plain });
-                look_at_plain(&mut found, &flash, &format);
+                look_at_plain(&mut found, &flash, &format, keys)?;
             }
             Err(error) => found.problems.push(error.to_string()),
         },
@@ -275,7 +287,7 @@ fn look(bytes: &[u8]) -> Inspected {
             if let Some(plain) = report.content {
                 let format = image::identify(&plain);
                 found.layers.push(layer("plain", &plain, format.clone()));
-                look_at_plain(&mut found, &plain, &format);
+                look_at_plain(&mut found, &plain, &format, keys)?;
                 match metadata::summary(payload, &plain) {
                     Ok(summary) => found.metadata = summary,
                     Err(error) => found.problems.push(error),
@@ -288,23 +300,29 @@ fn look(bytes: &[u8]) -> Inspected {
                 let format = image::identify(&flat.bytes);
                 let plain = layer("plain", &flat.bytes, format.clone());
                 found.layers.push(Layer { load_address: Some(flat.base), ..plain });
-                look_at_plain(&mut found, &flat.bytes, &format);
+                look_at_plain(&mut found, &flat.bytes, &format, keys)?;
             }
             Err(error) => found.problems.push(error.to_string()),
         },
         format => {
-            look_at_plain(&mut found, payload, &format);
+            look_at_plain(&mut found, payload, &format, keys)?;
             match metadata::summary(payload, payload) {
                 Ok(summary) => found.metadata = summary,
                 Err(error) => found.problems.push(error),
             }
         }
     }
-    found
+    Ok(found)
 }
 
-/// Looks at the innermost layer: finds tokens, damage, and the MD5 that a device reports.
-fn look_at_plain(found: &mut Inspected, plain: &[u8], format: &Kind) {
+/// Looks at the innermost layer: finds tokens, keys, damage, and the MD5 that a device reports.
+fn look_at_plain(
+    found: &mut Inspected,
+    plain: &[u8],
+    format: &Kind,
+    keys: &[PublicKey],
+) -> Result<(), Failure> {
+    found.carries = Some(Carried::of(plain, keys)?);
     found.problems.extend(details::problems(format));
     if let Kind::Esp8266(file) = format
         && file.is_intact()
@@ -318,6 +336,7 @@ fn look_at_plain(found: &mut Inspected, plain: &[u8], format: &Kind) {
         Ok(tokens) => found.tokens = Some(tokens),
         Err(error) => found.problems.push(error.to_string()),
     }
+    Ok(())
 }
 
 fn key_info(bytes: &[u8]) -> Result<KeyInfo, KeyError> {

@@ -5,7 +5,6 @@ use crate::error::Failure;
 use crate::io::{Content, Place, check_places, refuse_std};
 use crate::passphrase::PassphraseArgs;
 use crate::report::{self, Outcome, Reporter};
-use crate::signer;
 use clap::{ArgGroup, Args};
 use otaseal::format::secret::SecretBytes;
 use otaseal::key::encryption::{Derivation, Protection};
@@ -195,7 +194,7 @@ impl Keygen {
 #[cfg(feature = "pkcs11")]
 fn in_token(args: &Keygen, uri: &str, reporter: &Reporter) -> Result<Made, Failure> {
     let uri: otaseal::key::uri::Pkcs11Uri = uri.parse()?;
-    signer::check_module(args.pkcs11_module.as_deref())?;
+    crate::signer::check_module(args.pkcs11_module.as_deref())?;
     let public = match &args.public {
         Some(place) => place.clone(),
         None => {

@@ -298,7 +298,7 @@ fn stale(image: &mut File, place: &Place, max_gap: usize) -> Option<String> {
 /// Accepts the image if one of the keys accepts it. Otherwise it returns the rejection of the key that passed the most
 /// checks: this is most likely the key that the image is for.
 pub(super) fn judge_with_any(
-    image: &mut File,
+    image: &mut (impl Read + Seek),
     length: u64,
     keys: &[PublicKey],
     scheme: Scheme,

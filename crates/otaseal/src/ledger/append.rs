@@ -196,8 +196,9 @@ fn could_be_torn(bytes: &[u8]) -> bool {
     bytes[..length] == START[..length] || bytes.iter().all(|byte| *byte == 0)
 }
 
-/// Returns the present time in UTC, to the second.
-fn now() -> String {
+/// Returns the time of the system's clock, as a line of a ledger has it: in UTC, to the second, such as
+/// `2026-11-27T21:27:47Z`. Later times are greater as text, until the year 9999.
+pub fn now() -> String {
     let now = jiff::Timestamp::now();
     jiff::Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
 }

@@ -25,8 +25,8 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use self::append::Appended;
 pub(crate) use self::append::enter;
+pub use self::append::{Appended, now};
 use self::group::Group;
 pub use self::origin::Origin;
 

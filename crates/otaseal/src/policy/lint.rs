@@ -8,7 +8,8 @@ mod modulus;
 
 use self::git::tracked_by_git;
 pub use self::git::{InGit, NotIgnored, in_git};
-use crate::key::encryption::Encryption;
+use crate::format::input::Input;
+use crate::key::encryption::{self, Encryption};
 use crate::key::{KeyError, KeySize, PublicKey};
 use crate::policy::Purpose;
 use crate::policy::published_keys;
@@ -184,6 +185,13 @@ pub fn private_file(file: &KeyFile) -> Vec<Finding> {
     let encryption = file.encryption.clone().filter(Encryption::is_weak);
     findings.extend(encryption.map(|encryption| Finding::WeakEncryption { encryption }));
     findings
+}
+
+/// Does the same for a file by its path. Without a passphrase, this is all that can be said of an encrypted key.
+pub fn file_of_key(path: &Path) -> Vec<Finding> {
+    let bytes = Input::named(path).and_then(Input::read_key).ok();
+    let encryption = bytes.and_then(|bytes| encryption::describe(&bytes).ok().flatten());
+    private_file(&KeyFile::new(path, encryption))
 }
 
 /// Returns every finding on a key that signs: on its numbers, and on its file if it has one.

@@ -18,3 +18,5 @@ pub use error::{ModuleState, Pkcs11Error, TokenFailure};
 pub use generate::generate;
 #[cfg(feature = "pkcs11")]
 pub use signer::Pkcs11Signer;
+#[cfg(feature = "pkcs11")]
+pub use token::find_token;

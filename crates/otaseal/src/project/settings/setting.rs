@@ -127,6 +127,8 @@ pub enum Command {
     Release,
     /// `otaseal pubkey`
     Pubkey,
+    /// `otaseal doctor`
+    Doctor,
 }
 
 impl Command {
@@ -146,6 +148,7 @@ impl Command {
             Self::SigningPy => ("otaseal", "signing-py"),
             Self::Release => ("otaseal", "release"),
             Self::Pubkey => ("otaseal", "pubkey"),
+            Self::Doctor => ("otaseal", "doctor"),
         }
     }
 

@@ -2,7 +2,7 @@
 //! docs/reference/settings.md come from these declarations.
 
 use super::setting::Command::{
-    self, Attach, Compress, Digest, Package, Pubkey, Release, Sign, SigningPy, Verify, XtaskKeygen,
+    self, Attach, Compress, Digest, Doctor, Package, Pubkey, Release, Sign, SigningPy, Verify, XtaskKeygen,
     XtaskPubkey, XtaskSign, XtaskVerify,
 };
 use super::setting::{Heading, Section, Setting};
@@ -123,7 +123,7 @@ settings! {
         usual: true,
         value: "KEY",
         default: "keys/private.pem",
-        both: &[XtaskSign, XtaskKeygen, XtaskPubkey, XtaskVerify, Package, Sign],
+        both: &[XtaskSign, XtaskKeygen, XtaskPubkey, XtaskVerify, Package, Sign, Doctor],
         file_only: &[Digest, Attach, Verify, SigningPy],
         option_only: &[Release],
         shadows: &["example-key", "signer-cmd", "signer-cmd-input", "signer-timeout"],
@@ -136,13 +136,13 @@ settings! {
         value: "FILE",
         default: "public.pem beside the private key",
         both: XTASK,
-        file_only: &[Package, Sign, Digest, Attach, Verify, SigningPy],
+        file_only: &[Package, Sign, Digest, Attach, Verify, SigningPy, Doctor],
         ..KEYS
     }
     /// Published private key, which signs as long as the file of `key` does not exist; otaseal warns you
     "example-key" example_key: PathBuf as File {
         value: "FILE",
-        file_only: &[XtaskSign, XtaskPubkey, XtaskVerify, Package, Sign, SigningPy],
+        file_only: &[XtaskSign, XtaskPubkey, XtaskVerify, Package, Sign, SigningPy, Doctor],
         ..KEYS
     }
     /// Command that signs: it reads the DigestInfo and writes the signature
@@ -152,7 +152,7 @@ settings! {
     "signer-cmd" signer_cmd: SigningCommand as Command {
         value: "COMMAND",
         both: BY_COMMAND,
-        file_only: &[XtaskKeygen, XtaskVerify],
+        file_only: &[XtaskKeygen, XtaskVerify, Doctor],
         option_only: ONE_COMMAND,
         shadows: &["key", "example-key", "signer-cmd-input", "signer-timeout"],
         ..KEYS
@@ -167,6 +167,7 @@ settings! {
         both: BY_COMMAND,
         option_only: ONE_COMMAND,
         belongs_to: Some("signer-cmd"),
+        file_only: &[Doctor],
         ..KEYS
     }
     /// Time limit of the command in seconds, 1 to 86400; otaseal then kills it
@@ -176,6 +177,7 @@ settings! {
         both: BY_COMMAND,
         option_only: ONE_COMMAND,
         belongs_to: Some("signer-cmd"),
+        file_only: &[Doctor],
         ..KEYS
     }
     /// Files that get the public key: a list of tables, see below
@@ -261,7 +263,7 @@ settings! {
     "max-gap" max_gap: usize as Plain {
         value: "BYTES",
         default: "262144",
-        file_only: &[Verify, Compress],
+        file_only: &[Verify, Compress, Doctor],
         ..PACKAGE
     }
 
@@ -278,7 +280,7 @@ settings! {
         value: "DEVICES",
         is_list: true,
         both: &[XtaskSign, Package, Sign],
-        file_only: &[Attach, SigningPy],
+        file_only: &[Attach, SigningPy, Doctor],
         ..DEVICES
     }
     /// Flash layout of the devices, by its Arduino name, such as 4m1m
@@ -286,14 +288,14 @@ settings! {
         usual: true,
         value: "LAYOUT",
         both: &[XtaskSign, Package, Sign, Verify],
-        file_only: &[Attach, SigningPy],
+        file_only: &[Attach, SigningPy, Doctor],
         ..DEVICES
     }
     /// Partition scheme of ESP32 devices, by its name in arduino-esp32, such as min_spiffs
     "partition-scheme" partition_scheme: PartitionScheme as Parsed {
         value: "SCHEME",
         both: &[XtaskSign, Package, Sign, Verify],
-        file_only: &[Attach, SigningPy],
+        file_only: &[Attach, SigningPy, Doctor],
         ..DEVICES
     }
     /// Ways in which updates reach the devices, a list: http, espota, form
@@ -305,7 +307,7 @@ settings! {
         is_list: true,
         default: "every way that a device has",
         both: &[XtaskSign, Package, Sign, Verify],
-        file_only: &[Attach, SigningPy],
+        file_only: &[Attach, SigningPy, Doctor],
         ..DEVICES
     }
     /// The esp8266 core of the devices was built with ATOMIC_FS_UPDATE
@@ -316,7 +318,7 @@ settings! {
         value: Setting::SWITCH,
         default: "false",
         both: &[Package, Sign, Verify],
-        file_only: &[Attach, SigningPy],
+        file_only: &[Attach, SigningPy, Doctor],
         ..DEVICES
     }
     /// Mode in which the devices read their flash: qio, qout, dio or dout
@@ -324,7 +326,7 @@ settings! {
         value: "MODE",
         default: "expect-flash-mode, else the mode of the image",
         both: &[XtaskSign, Package, Sign, Verify],
-        file_only: &[Attach, SigningPy],
+        file_only: &[Attach, SigningPy, Doctor],
         ..DEVICES
     }
     /// Refuse an image of another flash mode, also inside a gzip: qio, qout, dio or dout
@@ -332,7 +334,7 @@ settings! {
         heading: Heading::Checks,
         value: "MODE",
         both: SIGNERS,
-        file_only: &[Verify],
+        file_only: &[Verify, Doctor],
         shadows: &["flash-mode"],
         ..DEVICES
     }
@@ -356,7 +358,7 @@ settings! {
     /// board contradicts no image.
     "board" board: Label as Parsed {
         value: "BOARD",
-        file_only: &[Sign, Digest, Attach, SigningPy],
+        file_only: &[Sign, Digest, Attach, SigningPy, Doctor],
         shadows: &["metadata"],
         ..EVIDENCE
     }
@@ -377,6 +379,7 @@ settings! {
         usual: true,
         value: "FILE",
         both: &[XtaskSign, Package, Sign, Digest, Attach, SigningPy, Release],
+        file_only: &[Doctor],
         ..EVIDENCE
     }
 }

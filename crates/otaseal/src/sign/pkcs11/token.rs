@@ -70,25 +70,7 @@ impl Token {
         secrets: &dyn Secrets,
         access: Access,
     ) -> Result<Self, Pkcs11Error> {
-        let path = module::find(uri, module)?;
-        if !material::is_name(path.as_os_str()) {
-            let why = "it cannot be the name of a file".into();
-            return Err(Pkcs11Error::Load { path: material::NOT_A_NAME.into(), why });
-        }
-        let context = Pkcs11::new(&path).map_err(|error| {
-            let why = match error {
-                Error::LibraryLoading(error) => error.to_string(),
-                Error::MissingSymbol(name) => format!("it has no {name}, so it is not a PKCS#11 module"),
-                error => in_short(&error),
-            };
-            Pkcs11Error::Load { path: path.clone(), why }
-        })?;
-        match context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
-            // One process may open two keys of one module.
-            Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
-            Err(error) => return Err(failed("the module could not be started", &error)),
-        }
-        let (slot, info) = find_slot(&context, uri)?;
+        let (context, slot, info) = reach(uri, module)?;
         let name = token_name(slot, &info);
         let opened = match access {
             Access::Use => context.open_ro_session(slot),
@@ -304,6 +286,39 @@ fn pin(uri: &Pkcs11Uri, token: &str, secrets: &dyn Secrets) -> Result<Passphrase
         }
         None => ask(secrets, SecretKind::Pin, token)?,
     })
+}
+
+/// Loads the module, and finds the token in it.
+fn reach(uri: &Pkcs11Uri, module: Option<&Path>) -> Result<(Pkcs11, Slot, TokenInfo), Pkcs11Error> {
+    let path = module::find(uri, module)?;
+    if !material::is_name(path.as_os_str()) {
+        let why = "it cannot be the name of a file".into();
+        return Err(Pkcs11Error::Load { path: material::NOT_A_NAME.into(), why });
+    }
+    let context = Pkcs11::new(&path).map_err(|error| {
+        let why = match error {
+            Error::LibraryLoading(error) => error.to_string(),
+            Error::MissingSymbol(name) => format!("it has no {name}, so it is not a PKCS#11 module"),
+            error => in_short(&error),
+        };
+        Pkcs11Error::Load { path: path.clone(), why }
+    })?;
+    match context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
+        // One process may open two keys of one module.
+        Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
+        Err(error) => return Err(failed("the module could not be started", &error)),
+    }
+    let (slot, info) = find_slot(&context, uri)?;
+    Ok((context, slot, info))
+}
+
+/// Loads the module of a key in a token, and finds the token. It does not log in, and does not look for the key. Returns
+/// the token's name for messages.
+///
+/// # Errors
+/// [`Pkcs11Error`] of the module and of the token.
+pub fn find_token(uri: &Pkcs11Uri, module: Option<&Path>) -> Result<String, Pkcs11Error> {
+    reach(uri, module).map(|(_, slot, info)| token_name(slot, &info))
 }
 
 fn find_slot(context: &Pkcs11, uri: &Pkcs11Uri) -> Result<(Slot, TokenInfo), Pkcs11Error> {
