@@ -33,6 +33,54 @@ const ADVICE: [(&str, &str); 5] = [
     ("project.rs", "Settings and cargo xtask"),
 ];
 
+/// What a reader calls the errors of each type.
+const TITLES: &[(&str, &str)] = &[
+    ("ElfError", "ELF files"),
+    ("Uf2Error", "UF2 files"),
+    ("Damage", "Damaged ESP8266 images"),
+    ("Esp32Damage", "Damaged ESP32 images"),
+    ("ImageFinding", "Images that some devices refuse"),
+    ("GzipFinding", "Gzip files"),
+    ("TokenError", "Homie tokens"),
+    ("Misfit", "Updates that do not fit"),
+    ("FirmwareError", "Builds to package"),
+    ("GuardError", "Files that must not be signed"),
+    ("ContinuityError", "Keys in the image"),
+    ("Reason", "What a device refuses"),
+    ("Unmountable", "Filesystems that the firmware cannot mount"),
+    ("Assumption", "What otaseal assumes of a device"),
+    ("KeyError", "Key files"),
+    ("EncryptionError", "Encrypted keys"),
+    ("PairError", "New key pairs"),
+    ("SecretError", "Passphrases and PINs"),
+    ("NotASource", "Places of a passphrase"),
+    ("KeyOnCommandLine", "Keys on the command line"),
+    ("UriError", "PKCS#11 URIs"),
+    ("Finding", "Weak and unsafe keys"),
+    ("NotIgnored", "Keys in a repository"),
+    ("Refused", "Keys that sign no release"),
+    ("KeysRefused", "Plans for a new key"),
+    ("SignError", "Signing"),
+    ("CommandFailure", "Commands that sign"),
+    ("TokenFailure", "Tokens that sign"),
+    ("Mismatch", "Wrong signatures"),
+    ("DetachedError", "Signature files"),
+    ("RequestError", "Requests for a signature"),
+    ("SourceError", "Where a key comes from"),
+    ("Pkcs11Error", "Keys in tokens"),
+    ("PackageError", "Packages"),
+    ("PolicyError", "Policy"),
+    ("SbomError", "Bills of materials"),
+    ("BundleError", "Release bundles"),
+    ("ReadError", "Releases in a plan"),
+    ("LedgerError", "Ledgers"),
+    ("OutputError", "Output files"),
+    ("SettingsError", "Settings"),
+    ("IdentifierError", "Names in source code"),
+    ("EmitError", "Source files with the key"),
+    ("CargoError", "cargo xtask"),
+];
+
 /// Errors that no user sees as they are: another error, which has advice, shows them in its text. Or they are wrong
 /// values of an option, whose help lists the right ones.
 const INSIDE_OTHERS: &[&str] = &[
@@ -98,12 +146,14 @@ fn describe(shape: &Shape, cures: &Cures, page: &mut String) {
             1 => writeln!(entries, "**Do this:** {}.", cure.remove(0)).unwrap(),
             _ => {
                 entries.push_str("**Do one of these:**\n");
-                cure.iter().for_each(|cure| writeln!(entries, "  - {cure};").unwrap());
+                cure.iter().for_each(|cure| writeln!(entries, "  - {cure}").unwrap());
             }
         }
     }
     if !entries.is_empty() {
-        writeln!(page, "\n### {}\n\n{}", shape.title, entries.trim_end()).unwrap();
+        let title = TITLES.iter().find(|(name, _)| *name == shape.name);
+        let (_, title) = title.unwrap_or_else(|| panic!("{} has no title", shape.name));
+        writeln!(page, "\n### {title}\n\n{}", entries.trim_end()).unwrap();
     }
 }
 

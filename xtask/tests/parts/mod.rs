@@ -12,8 +12,6 @@ pub(crate) struct Shape {
     pub(crate) name: String,
     /// Its module, for names that there are twice.
     module: Vec<String>,
-    /// The first sentence of its documentation.
-    pub(crate) title: String,
     pub(crate) is_error: bool,
     pub(crate) variants: Vec<Variant>,
 }
@@ -63,9 +61,7 @@ pub(crate) fn shapes(source: &Path) -> Vec<Shape> {
                 attribute.path().is_ident("derive")
                     && attribute.to_token_stream().to_string().contains("thiserror :: Error")
             });
-            let title = documentation(attributes);
-            let title = title.split(". ").next().unwrap_or_default().trim_end_matches('.').to_owned();
-            shapes.push(Shape { name, module: module.clone(), title, is_error, variants });
+            shapes.push(Shape { name, module: module.clone(), is_error, variants });
         }
     }
     shapes
@@ -168,9 +164,9 @@ impl Cures {
             .items
             .iter()
             .filter_map(|item| match item {
-                Item::Fn(item) => Some((item.sig.ident.to_string(), strings(&item.to_token_stream()))),
+                Item::Fn(item) => Some((item.sig.ident.to_string(), strings(&item.block.to_token_stream()))),
                 // A text that several errors share.
-                Item::Const(item) => Some((item.ident.to_string(), strings(&item.to_token_stream()))),
+                Item::Const(item) => Some((item.ident.to_string(), strings(&item.expr.to_token_stream()))),
                 _ => None,
             })
             .collect();
@@ -236,7 +232,9 @@ impl Arms {
         let mut arms = Self { functions: functions.iter().cloned().collect(), ..Self::default() };
         arms.visit_item_impl(item);
         if arms.by_variant.is_empty() && arms.others.is_empty() {
-            arms.others = arms.texts(&item.to_token_stream());
+            // Texts of two words are pieces of a longer one.
+            let texts = arms.texts(&item.to_token_stream()).into_iter();
+            arms.others = texts.filter(|text| text.split(' ').count() > 2).collect();
         }
         arms
     }
@@ -247,7 +245,7 @@ impl Arms {
         for word in words(code) {
             found.extend(self.functions.get(&word).into_iter().flatten().cloned());
         }
-        let sentences = found.into_iter().filter(|text| text.contains(' '));
+        let sentences = found.into_iter().filter(|text| text.trim().contains(' '));
         sentences.map(|text| shown(&text, &self.locals)).collect()
     }
 }
