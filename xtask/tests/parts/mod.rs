@@ -102,8 +102,13 @@ fn documentation(attributes: &[Attribute]) -> String {
     let mut text = lines.join(" ");
     // A link in the documentation of the code leads nowhere in the book.
     while let Some(at) = text.find("`](") {
-        let end = at + text[at..].find(')').unwrap_or(2);
-        text.replace_range(at + 1..=end, "");
+        let end = at + text[at..].find(')').unwrap_or(3);
+        text.replace_range(at + 2..=end, "");
+    }
+    // One in brackets is for programmers alone.
+    while let Some(at) = text.find(" ([`") {
+        let end = at + text[at..].find("`])").map_or(1, |end| end + 2);
+        text.replace_range(at..=end, "");
     }
     text.replace("[`", "`").replace("`]", "`")
 }

@@ -188,7 +188,7 @@ pub enum SbomError {
         /// The system's error.
         source: io::Error,
     },
-    /// Larger than [`MAX_SBOM`].
+    /// The file is larger than a bill of materials can be ([`MAX_SBOM`]).
     #[error("the bill of materials {} is larger than {} MiB", .0.display(), MAX_SBOM >> 20)]
     TooLarge(PathBuf),
     /// Neither CycloneDX nor SPDX in JSON.

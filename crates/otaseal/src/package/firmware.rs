@@ -31,7 +31,7 @@ pub enum FirmwareError {
         /// The system's error.
         source: io::Error,
     },
-    /// More than [`MAX_IMAGE`].
+    /// The file is larger than any flash ([`MAX_IMAGE`]).
     #[error("{name} is larger than {} MiB", MAX_IMAGE >> 20)]
     TooLarge {
         /// The file, or `-`.

@@ -195,7 +195,7 @@ pub fn arduino_array() -> Identifier {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmitError {
-    /// Under [`Mode::Check`]: the file is missing, or has other contents.
+    /// The file is missing, or has other contents ([`Mode::Check`]).
     #[error("{} is missing, or does not hold this key", path.display())]
     OutOfDate {
         /// The file.

@@ -82,7 +82,7 @@ pub struct RequestedKey {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// It is longer than [`MAX_REQUEST`].
+    /// It is longer than a request can be ([`MAX_REQUEST`]).
     #[error("it is larger than any signing request")]
     TooLarge,
     /// It is not JSON, or does not have the fields of a request.

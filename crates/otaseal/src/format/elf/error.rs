@@ -104,7 +104,7 @@ pub enum ElfError {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The image would be larger than [`MAX_FLAT_LEN`](super::MAX_FLAT_LEN).
+    /// The image would be larger than any flash ([`MAX_FLAT_LEN`](super::MAX_FLAT_LEN)).
     #[error("the flat image from {first} to {last} would be {len} bytes; the limit is {MAX_FLAT_LEN}")]
     TooLarge {
         /// The piece at the lowest address.

@@ -26,7 +26,7 @@ pub enum ReadError {
         /// The system's error.
         source: io::Error,
     },
-    /// More than [`MAX_IMAGE`].
+    /// The file is larger than any flash ([`MAX_IMAGE`]).
     #[error("{} is larger than any firmware", .0.display())]
     TooLarge(PathBuf),
     /// A damaged gzip.
