@@ -1,7 +1,7 @@
 //! `cargo xtask ci`: runs the tests, and checks the rules that a test cannot check.
 
 use crate::tools::{cargo, run, step};
-use crate::{Result, book, crates_io, flags, fuzz, layers, settings, test};
+use crate::{Result, book, crates_io, dist, flags, fuzz, layers, settings, test};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -61,6 +61,14 @@ pub(crate) fn run_all(root: &Path) -> Result<()> {
     step("the book", &["mdbook"], || book::build(root))?;
     step("the libraries name no flag and no command", &[], || flags::check(root))?;
     step("invariants of the source", &["git"], || source(root))?;
+    step("workflows", &["check-jsonschema"], || {
+        let mut check = Command::new("check-jsonschema");
+        check.args(["--builtin-schema", "vendor.github-workflows", ".github/workflows/ci.yml"]);
+        run(check.arg(".github/workflows/release.yml").current_dir(root))?;
+        Ok("checked, not run".into())
+    })?;
+    step("what we hand out", &["python3", "git"], || dist::run(root, &[]))?;
+    step("what we hand out, installed", &["python3", "mmdebstrap"], || dist::run(root, &["--check"]))?;
     other_systems(root)?;
     let compressors = ["gzip", "libdeflate-gzip", "zopfli", "advdef", "dpkg-deb"];
     step("sizes and times of compression as promised and written", &compressors, || {

@@ -5,6 +5,7 @@
 //! [`tools`] pins them.
 
 mod build;
+mod installed;
 mod list;
 mod tarball;
 mod tools;
@@ -25,80 +26,79 @@ const NAME: &str = "otaseal";
 /// The version of every crate of this workspace.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// What we hand out.
+const OUT: &str = "target/dist";
+
 /// The example key. Everybody has its private half.
 const EXAMPLE_KEY: &str = "keys.example/private.pem";
 
-/// Makes everything in `target/dist`: `[--key KEY] [-- OPTIONS...]`, where the options go to `otaseal sign`.
+/// Does one of these:
+///
+/// - `[--key KEY] [-- OPTIONS...]`: makes everything in `target/dist`. The options go to `otaseal sign`;
+/// - `--sign DIR --key KEY [-- OPTIONS...]`: signs the list of the files in `DIR`, which other machines made, with the
+///   program that this machine made;
+/// - `--check`: installs what is in `target/dist` into empty places, and uses it there.
 ///
 /// # Errors
 ///
 /// A wrong argument, a tool that cannot be installed, a build that fails, or a key that does not sign.
-#[allow(clippy::print_stderr, reason = "a warning that nobody may miss")]
 pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<String> {
-    let (key, options) = parse(arguments)?;
-    let dist = Dist::new(root)?;
+    let end = arguments.iter().position(|&argument| argument == "--").unwrap_or(arguments.len());
+    let options: Vec<&str> = arguments.iter().skip(end + 1).copied().collect();
+    match arguments.get(..end) {
+        Some([]) => make(root, None, options),
+        Some(&["--key", key]) => make(root, Some(Path::new(key)), options),
+        Some(&["--sign", directory, "--key", key]) => {
+            let signer = Signer { program: build::program(&made(root)), key: Path::new(key), options };
+            list::sign(Path::new(directory), &signer)
+        }
+        Some(&["--check"]) => installed::check(root, &root.join(OUT)),
+        _ => Err("usage: cargo xtask dist [--key KEY | --sign DIR --key KEY | --check] [-- OPTIONS OF otaseal sign]"
+            .into()),
+    }
+}
+
+/// Makes everything, and signs its list with the key or with the example key.
+#[allow(clippy::print_stderr, reason = "a warning that nobody may miss")]
+fn make(root: &Path, key: Option<&Path>, options: Vec<&str>) -> Result<String> {
+    let (out, made, epoch) = (root.join(OUT), made(root), epoch(root)?);
+    empty(&out)?;
     let mut tools = None;
     step("the tools", &["python3"], || {
         tools = Some(Tools::install(root)?);
         Ok(tools::pinned())
     })?;
     let tools = tools.ok_or("python3 must be installed: maturin comes from PyPI")?;
-    let build = Build::new(root, &dist.made, &tools, dist.epoch)?;
-    step("the wheel, and the program in it", &[], || build.wheel(&dist.out))?;
+    let build = Build::new(root, &made, &tools, epoch)?;
+    step("the program", &[], || build.compile())?;
     step("manual pages and completions", &[], || build.documentation())?;
+    step("the wheel", &[], || build.wheel(&out))?;
     if cfg!(target_os = "linux") {
-        step("the Debian package", &["dpkg-deb", "dpkg-shlibdeps"], || build.debian(&dist.out))?;
+        step("the Debian package", &["dpkg-deb", "dpkg-shlibdeps"], || build.debian(&out))?;
     }
-    step("the tarball", &[], || tarball::make(root, &build, &dist.out, dist.epoch))?;
+    step("the tarball", &[], || tarball::make(root, &build, &out, epoch))?;
     step("the bill of materials", &[], || {
         let manifest = root.join("crates/otaseal-cli/Cargo.toml");
-        let text = otaseal::cargo::program_sbom(&manifest, Some(build.host()), Some(dist.epoch))?;
+        let text = otaseal::cargo::program_sbom(&manifest, Some(build.host()), Some(epoch))?;
         let name = format!("{NAME}-{VERSION}-{}.cdx.json", build.host());
-        fs::write(dist.out.join(&name), text)?;
+        fs::write(out.join(&name), text)?;
         Ok(name)
     })?;
     let example = root.join(EXAMPLE_KEY);
     let signer = Signer { program: build.program(), key: key.unwrap_or(&example), options };
-    step("SHA256SUMS and its signature", &[], || list::sign(&dist.out, &signer))?;
+    step("SHA256SUMS and its signature", &[], || list::sign(&out, &signer))?;
     if key.is_none() {
         eprintln!(
             "warning: the EXAMPLE KEY signed SHA256SUMS. Everybody has its private half: the signature proves nothing.\n\
              help: hand out nothing of this; give your own key with `cargo xtask dist --key KEY`"
         );
     }
-    Ok(dist.out.display().to_string())
+    Ok(out.display().to_string())
 }
 
-/// Splits the arguments into the key and the options for `otaseal sign`.
-fn parse<'a>(arguments: &[&'a str]) -> Result<(Option<&'a Path>, Vec<&'a str>)> {
-    let end = arguments.iter().position(|&argument| argument == "--").unwrap_or(arguments.len());
-    let options = arguments.iter().skip(end + 1).copied().collect();
-    match arguments.get(..end) {
-        Some([]) => Ok((None, options)),
-        Some(&["--key", key]) => Ok((Some(Path::new(key)), options)),
-        _ => Err("usage: cargo xtask dist [--key KEY] [-- OPTIONS OF otaseal sign]".into()),
-    }
-}
-
-/// The directories of this task, and the time of everything in them.
-struct Dist {
-    /// What we hand out.
-    out: PathBuf,
-    /// What it is made of.
-    made: PathBuf,
-    /// Seconds since 1970.
-    epoch: u64,
-}
-
-impl Dist {
-    fn new(root: &Path) -> Result<Self> {
-        let (out, made) = (root.join("target/dist"), root.join("target/dist-build"));
-        if out.exists() {
-            fs::remove_dir_all(&out)?;
-        }
-        fs::create_dir_all(&out)?;
-        Ok(Self { out, made, epoch: epoch(root)? })
-    }
+/// Returns the directory of what the files are made of. It is Cargo's target directory for the program.
+fn made(root: &Path) -> PathBuf {
+    root.join("target/dist-build")
 }
 
 /// Returns `SOURCE_DATE_EPOCH`, or the time of the last commit.
@@ -127,22 +127,4 @@ fn empty(directory: &Path) -> Result<()> {
         fs::remove_dir_all(directory)?;
     }
     Ok(fs::create_dir_all(directory)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse;
-    use std::path::Path;
-
-    #[test]
-    fn the_key_comes_first_and_the_options_of_sign_last() {
-        assert_eq!(parse(&[]).unwrap(), (None, vec![]));
-        assert_eq!(parse(&["--key", "k.pem"]).unwrap(), (Some(Path::new("k.pem")), vec![]));
-        let options = ["--key", "k.pem", "--", "--passphrase-env", "P"];
-        assert_eq!(parse(&options).unwrap(), (Some(Path::new("k.pem")), vec!["--passphrase-env", "P"]));
-        assert_eq!(parse(&["--", "--release"]).unwrap(), (None, vec!["--release"]));
-        for wrong in [&["--key"][..], &["k.pem"], &["--key", "a", "b"], &["--kye", "k.pem", "--"]] {
-            assert!(parse(wrong).is_err(), "{wrong:?}");
-        }
-    }
 }

@@ -38,6 +38,8 @@ cargo xtask TASK: the tasks of this workspace
   book [--update]      check the pages of the book, and build it with mdbook; or write the generated pages
   dist [--key KEY]     make what we hand out, in target/dist: tarball, Debian package, wheel; KEY signs the list
                        (options of `otaseal sign` may follow after --)
+  dist --sign DIR --key KEY   sign the list of files that several machines made
+  dist --check         install them into an empty Debian and an empty venv, and use them there
   settings [--check]   write the tables of docs/reference/settings.md
   fixtures [--check]   make the images that a device must accept or reject
   device [--update]    build the demo firmware, and judge every fixture with it in QEMU

@@ -18,6 +18,13 @@ const SHELLS: [(&str, &str); 5] = [
     ("zsh", "_otaseal"),
 ];
 
+/// Files of completions, where their shells look for them below `share`, and their names there.
+const PLACES: [(&str, &str, &str); 3] = [
+    ("otaseal.bash", "bash-completion/completions", "otaseal"),
+    ("otaseal.fish", "fish/vendor_completions.d", "otaseal.fish"),
+    ("_otaseal", "zsh/site-functions", "_otaseal"),
+];
+
 /// How this workspace is built for others.
 pub(super) struct Build<'a> {
     root: &'a Path,
@@ -58,9 +65,9 @@ impl<'a> Build<'a> {
         &self.host
     }
 
-    /// Returns the program that [`wheel`](Self::wheel) built.
+    /// Returns the program that [`compile`](Self::compile) built.
     pub(super) fn program(&self) -> PathBuf {
-        self.folder.join("release").join(format!("otaseal{}", env::consts::EXE_SUFFIX))
+        program(self.folder)
     }
 
     /// Returns the directory of the manual pages.
@@ -73,12 +80,51 @@ impl<'a> Build<'a> {
         self.folder.join("completions")
     }
 
-    /// Builds the program through cargo-auditable, and a wheel that holds it.
+    /// Builds the program through cargo-auditable.
+    pub(super) fn compile(&self) -> Result<String> {
+        let mut cargo = Command::new(self.auditable()?);
+        cargo.args([
+            "build",
+            "--quiet",
+            "--release",
+            "--locked",
+            "--package",
+            "otaseal-cli",
+            "--bin",
+            "otaseal",
+        ]);
+        run_command(self.prepared(&mut cargo)).map(|()| self.host.clone())
+    }
+
+    /// Makes the wheel: the program, its manual pages, and the completions that shells find below a prefix.
+    ///
+    /// maturin finds the program compiled. It takes the pages from a folder that pyproject.toml names. In a clone there
+    /// is no such folder, so this uses a pyproject.toml of its own.
     pub(super) fn wheel(&self, out: &Path) -> Result<String> {
+        let folder = self.folder.join("python");
+        empty(&folder)?;
+        for name in ["LICENSE-MIT", "LICENSE-APACHE", "crates/otaseal-cli/README.md"] {
+            let copy = folder.join(name);
+            fs::create_dir_all(copy.parent().unwrap_or(&folder))?;
+            fs::copy(self.root.join(name), copy)?;
+        }
+        let mut project: toml::Table = fs::read_to_string(self.root.join("pyproject.toml"))?.parse()?;
+        let maturin = project.get_mut("tool").and_then(|tool| tool.get_mut("maturin")?.as_table_mut());
+        let maturin = maturin.ok_or("pyproject.toml has no [tool.maturin]")?;
+        maturin.insert("data".into(), "data".into());
+        maturin.insert("manifest-path".into(), "../../../crates/otaseal-cli/Cargo.toml".into());
+        fs::write(folder.join("pyproject.toml"), toml::to_string(&project)?)?;
+        let share = folder.join("data/data/share");
+        for entry in fs::read_dir(self.man())? {
+            copy_to(&entry?.path(), &share.join("man/man1"), None)?;
+        }
+        for (file, directory, name) in PLACES {
+            copy_to(&self.completions().join(file), &share.join(directory), Some(name))?;
+        }
         let mut maturin = Command::new(&self.tools.maturin);
         maturin.args(["build", "--quiet", "--release", "--locked", "--out"]).arg(out);
-        maturin.env("CARGO", self.auditable()?);
-        run_command(self.prepared(&mut maturin))?;
+        self.prepared(&mut maturin).env("CARGO", self.auditable()?).current_dir(folder);
+        run_command(&mut maturin)?;
         Ok(fs::read_dir(out)?
             .filter_map(|entry| Some(entry.ok()?.file_name().display().to_string()))
             .collect())
@@ -127,6 +173,18 @@ impl<'a> Build<'a> {
         }
         command.current_dir(self.root).envs(self.environment.iter().map(|(name, value)| (name, value)))
     }
+}
+
+/// Returns the program that a build in this folder made.
+pub(super) fn program(folder: &Path) -> PathBuf {
+    folder.join("release").join(format!("otaseal{}", env::consts::EXE_SUFFIX))
+}
+
+fn copy_to(file: &Path, folder: &Path, name: Option<&str>) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    let own = file.file_name().unwrap_or_default();
+    fs::copy(file, folder.join(name.map_or(own, |name| name.as_ref())))?;
+    Ok(())
 }
 
 /// Returns the directory with the sources from crates.io.

@@ -7,7 +7,7 @@ use otaseal::format::digest::sha256;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The list, as `sha256sum -c` reads it.
+/// The list, as `sha256sum -c` reads it. It does not list itself, nor an earlier signature of it.
 const LIST: &str = "SHA256SUMS";
 
 /// Signs the list.
@@ -30,7 +30,9 @@ pub(super) fn sign(out: &Path, signer: &Signer<'_>) -> Result<String> {
     for entry in fs::read_dir(out)? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().display().to_string();
-        files.push((name, sha256(&fs::read(&path)?)));
+        if !name.starts_with(LIST) {
+            files.push((name, sha256(&fs::read(&path)?)));
+        }
     }
     files.sort_by(|(a, _), (b, _)| a.cmp(b));
     let lines: String = files.iter().map(|(name, digest)| format!("{digest}  {name}\n")).collect();
