@@ -124,3 +124,75 @@ fn the_schemas_describe_what_the_program_writes() {
     let torn = common::input("ledger.lamp.jsonl").display().to_string();
     bench.python(VALIDATE, &[&schema("ledger.schema.json"), "ledger.jsonl", &torn]);
 }
+
+/// Returns every page of the book and beside it that somebody wrote, with its text.
+fn written_pages() -> Vec<(String, String)> {
+    let mut pages = vec!["README.md".to_owned(), "CHANGELOG.md".to_owned()];
+    let contents = fs::read_to_string(root().join("docs/SUMMARY.md")).unwrap();
+    let listed = contents.lines().filter_map(|line| Some(line.split_once("](")?.1.trim_end_matches(')')));
+    pages.extend(listed.map(|page| format!("docs/{page}")));
+    pages.retain(|page| !["commands.md", "errors.md"].iter().any(|generated| page.ends_with(generated)));
+    let text = |page: &String| fs::read_to_string(root().join(page)).unwrap();
+    pages.iter().map(|page| (page.clone(), text(page))).collect()
+}
+
+/// Returns the commands of the program in the code of a page, each in one line.
+fn commands(page: &str) -> Vec<String> {
+    let joined = page.replace("\\\n", " ");
+    let mut found = Vec::new();
+    let mut inside = false;
+    for line in joined.lines() {
+        if line.starts_with("```") {
+            inside = !inside;
+            continue;
+        }
+        let codes: Vec<&str> = if inside { vec![line] } else { line.split('`').skip(1).step_by(2).collect() };
+        for code in codes {
+            for (at, _) in code.match_indices("otaseal ") {
+                let starts = code[..at].chars().next_back().is_none_or(|c| " $=\"'`".contains(c));
+                let command = code[at..].split(['|', ';', '&', '#', '`', '\'', '"', '(']).next().unwrap();
+                // Comments and the names of Cargo's packages are no commands.
+                let other = code[..at].contains('#')
+                    || ["-p ", "Compiling "].iter().any(|word| code[..at].ends_with(word));
+                if starts && !other {
+                    found.push(command.trim().to_owned());
+                }
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_pages_name_only_options_that_the_help_shows() {
+    let reference =
+        fs::read_to_string(root().join("docs/reference/commands.md")).unwrap().replace("\n###", "\n##");
+    let help = |title: &str| reference.split(&format!("\n## {title}\n")).nth(1)?.split("\n## ").next();
+    let mut count = 0;
+    let mut wrong = Vec::new();
+    for (page, text) in written_pages() {
+        for command in commands(&text) {
+            let words: Vec<&str> = command.split_whitespace().skip(1).collect();
+            let pair = words.iter().take(2).copied().collect::<Vec<_>>().join(" ");
+            let single = words.first().copied().unwrap_or_default();
+            let Some(help) = help(&pair).or_else(|| help(single)) else {
+                let prose = single.starts_with(|c: char| !c.is_ascii_lowercase());
+                if !prose {
+                    wrong.push(format!("{page}: there is no command: {command}"));
+                }
+                continue;
+            };
+            for option in words.iter().filter_map(|word| word.strip_prefix("--")) {
+                let name: String =
+                    option.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+                let shown = help.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+                if !shown.into_iter().any(|word| word.strip_prefix("--") == Some(&*name)) {
+                    wrong.push(format!("{page}: no option --{name}: {command}"));
+                }
+                count += 1;
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(count > 100, "{count} options");
+}
