@@ -338,11 +338,17 @@ fn the_cargo_hook_makes_and_uses_a_key_in_a_token() {
     let (public, pin) = (bench.path("public.pem"), bench.path("pin"));
     fs::remove_file(&public).unwrap();
     let key = format!("pkcs11:token=Release;object=hook?module-path={}", tokens.module());
+    // A project of its own: in this workspace, `keygen` would write the key into the demo firmware's source.
+    let manifest = bench.path("Cargo.toml");
+    bench.write("Cargo.toml", b"[package]\nname = \"lamp\"\nedition = \"2024\"\n[workspace]\n");
+    fs::create_dir(bench.path("src")).unwrap();
+    bench.write("src/main.rs", b"fn main() {}\n");
     let xtask = |task: &str, options: &[&std::ffi::OsStr]| {
         let mut cargo = tokens.command(env!("CARGO"));
         cargo.current_dir(root()).env_remove("SOURCE_DATE_EPOCH");
         cargo.args(["run", "--quiet", "--package", "xtask", "--", task, "--key", &key, "--passphrase-file"]);
-        let output = cargo.arg(&pin).arg("--public-key").arg(&public).args(options).output().unwrap();
+        cargo.arg(&pin).arg("--public-key").arg(&public).arg("--manifest-path").arg(&manifest);
+        let output = cargo.args(options).output().unwrap();
         let said = text(&output);
         assert!(output.status.success() && !said.contains(PIN), "{task}: {said}");
         said
