@@ -45,7 +45,7 @@ pub enum InGit {
 pub fn in_git(path: &Path) -> InGit {
     let Some((full, top)) = repository(path) else { return InGit::NoRepository };
     // This command takes names, not patterns.
-    match ask(&full, &["check-ignore", "--quiet"]) {
+    match ask(&full, &["check-ignore", "-q"]) {
         Ok(true) => InGit::Ignored,
         Ok(false) => {
             let inside = full.strip_prefix(&top).unwrap_or(&full);
