@@ -18,6 +18,9 @@ const SHELLS: [(&str, &str); 5] = [
     ("zsh", "_otaseal"),
 ];
 
+/// The script for PlatformIO. Users copy it into their project.
+pub(super) const PLATFORMIO: &str = "docs/platformio/otaseal_sign.py";
+
 /// Files of completions, where their shells look for them below `share`, and their names there.
 const PLACES: [(&str, &str, &str); 3] = [
     ("otaseal.bash", "bash-completion/completions", "otaseal"),
@@ -96,7 +99,8 @@ impl<'a> Build<'a> {
         run_command(self.prepared(&mut cargo)).map(|()| self.host.clone())
     }
 
-    /// Makes the wheel: the program, its manual pages, and the completions that shells find below a prefix.
+    /// Makes the wheel: the program, its manual pages, the completions that shells find below a prefix, and the script for
+    /// PlatformIO.
     ///
     /// maturin finds the program compiled. It takes the pages from a folder that pyproject.toml names. In a clone there
     /// is no such folder, so this uses a pyproject.toml of its own.
@@ -121,6 +125,7 @@ impl<'a> Build<'a> {
         for (file, directory, name) in PLACES {
             copy_to(&self.completions().join(file), &share.join(directory), Some(name))?;
         }
+        copy_to(&self.root.join(PLATFORMIO), &share.join("otaseal"), None)?;
         let mut maturin = Command::new(&self.tools.maturin);
         maturin.args(["build", "--quiet", "--release", "--locked", "--out"]).arg(out);
         self.prepared(&mut maturin).env("CARGO", self.auditable()?).current_dir(folder);

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 /// Transcripts, by the names of their scripts. Each needs these programs.
 const TRANSCRIPTS: &[(&str, &[&str])] = &[
     ("first", &["man", "bash"]),
+    ("arduino", &["g++", "xtensa-lx106-elf-gcc"]),
+    ("platformio", &["scons", "gcc"]),
     ("release", &["softhsm2-util", "openssl", "/usr/lib/softhsm/libsofthsm2.so"]),
 ];
 

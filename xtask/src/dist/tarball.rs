@@ -1,6 +1,6 @@
 //! Writes the tarball: the same files give the same bytes on every machine.
 
-use super::build::Build;
+use super::build::{Build, PLATFORMIO};
 use super::{NAME, VERSION};
 use crate::Result;
 use flate2::{Compression, GzBuilder};
@@ -18,6 +18,7 @@ pub(super) fn make(root: &Path, build: &Build<'_>, out: &Path, epoch: u64) -> Re
     let mut files = vec![(name_of(&build.program())?, build.program())];
     files.extend(PLAIN.map(|name| (name.to_owned(), root.join(name))));
     files.push(("README.md".to_owned(), root.join("crates/otaseal-cli/README.md")));
+    files.push(("platformio/otaseal_sign.py".to_owned(), root.join(PLATFORMIO)));
     for (folder, directory) in [("completions", build.completions()), ("man/man1", build.man())] {
         for entry in fs::read_dir(directory)? {
             let path = entry?.path();
