@@ -65,7 +65,7 @@ fn a_release_is_bundled_and_checked_as_the_document_says() {
     let text = section("guides/release.md", "Evidence");
     assert!(type_console(&bench, &text) >= 5, "the document has lost its commands");
     // openssl and sha256sum find some faults, and only otaseal finds the others.
-    let check = ["release", "--check", "lamp-2.0-release", "--key", "keys/evidence-public.pem"];
+    let check = ["release", "verify", "lamp-2.0-release", "--key", "keys/evidence-public.pem"];
     bench.write("lamp-2.0-release/notes.txt", b"not listed");
     bench.fails(1, &check);
     fs::remove_file(bench.path("lamp-2.0-release/notes.txt")).unwrap();

@@ -54,7 +54,7 @@ const READERS: &[&str] = &[
     "release dist --output outs --ledger LEDGER --key keep.pem --firmware-key @public.pem",
     "release dist --output outs --ledger LEDGER --key keep.pem --firmware-key public.pem --rotate-to @next.pem",
     "release dist --output outs --ledger LEDGER --key keep.pem --firmware-key public.pem --config @settings.toml",
-    "release --check release --key @next.pem",
+    "release verify release --key @next.pem",
     "inspect @signed",
     "doctor @image.bin --key key.pem",
     "doctor image.bin --key @key.pem",

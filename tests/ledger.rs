@@ -353,7 +353,7 @@ fn a_release_is_entered_into_the_ledger_of_the_settings() {
     let shown = bench.ok(&["ledger", "show", "ledger.jsonl", "--json"]);
     let shown = String::from_utf8(shown.stdout).unwrap();
     assert!(shown.contains("made/index.sha256") && shown.contains("\"17\""), "{shown}");
-    bench.ok(&["release", "--check", "made", "--key", "others/public.pem"]);
+    bench.ok(&["release", "verify", "made", "--key", "others/public.pem"]);
 }
 
 /// Anybody may have chosen the names in a ledger. In a table, they must not reach a terminal or begin a line or a formula.

@@ -319,7 +319,7 @@ pub(super) fn release(run: &Run<'_>) -> Result<(), String> {
     ensure!(there || !run.succeeded(), "success, and there is no bundle");
     if there {
         run.bench.openssl("pkey -in keep.pem -pubout -out keep-public.pem");
-        run.bench.ok(&words("release --check bundle -k keep-public.pem --firmware-key public.pem"));
+        run.bench.ok(&words("release verify bundle -k keep-public.pem --firmware-key public.pem"));
     }
     Ok(())
 }

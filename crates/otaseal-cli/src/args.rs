@@ -31,7 +31,7 @@ pub(crate) fn with_help() -> clap::Command {
 pub(crate) fn did_you_mean(mut error: clap::Error) -> clap::Error {
     let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) else { return error };
     let meant: &[&str] = match typed.replace('_', "-").as_str() {
-        "check" => &["verify", "key check", "ledger verify", "release --check", "doctor"],
+        "check" => &["verify", "key check", "ledger verify", "release verify", "doctor"],
         "sign-data" | "sign-image" => &["sign"],
         "verify-signature" | "verify-image" => &["verify"],
         "generate-signing-key" | "generate-key" | "generate" => &["keygen"],

@@ -128,7 +128,11 @@ fn of(path: &str) -> &'static [Example] {
                 "Bundle the evidence of a package",
                 "otaseal release lamp -o 2 -k my.pem --firmware-key a.pub --ledger log.jsonl",
             ),
-            ("Check a release bundle", "otaseal release --check 1 --key my.pub"),
+            ("Verify a release bundle", "otaseal release verify 1 --key my.pub"),
+        ],
+        "release verify" => &[
+            ("Verify a release bundle", "otaseal release verify 1 --key my.pub"),
+            ("Do it in a script", "otaseal release verify 1 --key my.pub --json"),
         ],
         "inspect" => &[
             ("Show what a file is", "otaseal inspect firmware.bin"),

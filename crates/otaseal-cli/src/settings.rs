@@ -304,6 +304,11 @@ pub(crate) struct BySettings<T> {
 }
 
 impl<T> BySettings<T> {
+    /// Makes a report of a command that read no settings.
+    pub(crate) fn without(outcome: T) -> Self {
+        Self { outcome, settings: None, assumed: Vec::new() }
+    }
+
     /// Adds what the command took although nobody named it.
     pub(crate) fn assuming(mut self, assumed: impl IntoIterator<Item = Option<Assumed>>) -> Self {
         self.assumed.extend(assumed.into_iter().flatten());

@@ -1,4 +1,4 @@
-//! `otaseal release`: bundles the evidence of a release, or checks a release bundle.
+//! `otaseal release`: bundles the evidence of a release, or verifies a release bundle.
 
 use crate::error::{Exit, Failure};
 use crate::io::{Place, check_places, refuse_std};
@@ -7,7 +7,7 @@ use crate::policy::key_warnings;
 use crate::report::{Outcome, Reporter};
 use crate::settings::{BySettings, HasSettings, SettingArgs};
 use crate::signer::SignerArgs;
-use clap::Args;
+use clap::{Args, Subcommand};
 use otaseal::Purpose;
 use otaseal::key::PublicKey;
 use otaseal::package::evidence::{SupportDoubt, support_doubts};
@@ -17,32 +17,29 @@ use otaseal::policy::published_keys;
 use otaseal::policy::{Policy, PolicyError};
 use otaseal::project::settings::Command;
 use otaseal::release::bundle::{self, Bundle, BundleError, BundleRequest, BundledFirmware, Keys};
-use otaseal::sign::source::KeyPlace;
 use serde::Serialize;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// Bundle the evidence of a release into a signed directory, or check one
+/// Bundle the evidence of a release into a signed directory, or verify one
 ///
 /// DIR is the directory of a package. otaseal compares its manifest with every file, judges every signature, and looks
 /// for each signature in the ledger. Then it makes a new directory with the manifest, the artefacts, their digests, the
 /// lines of the ledger and the verdicts. It signs the index of this directory, and enters that signature into the
-/// ledger too. You can check the directory with openssl and sha256sum.
-///
-/// With --check, DIR is a release bundle. The exit code is 1 if a file is not as otaseal signed it, or if the manifest
-/// is wrong; the error names the first such file.
+/// ledger too. You can check the directory with `otaseal release verify`, or with openssl and sha256sum.
 #[derive(Debug, Args)]
-#[command(mut_arg("key", |key| key.required(true).help("The key that signs the evidence; with --check, its public key")))]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(mut_arg("key", |key| key.required(true).help("The key that signs the evidence")))]
 #[command(mut_arg("ledger", |ledger| ledger.help(
     "The ledger with the package's signatures [default: the ledger of otaseal.toml]"
 )))]
 pub(crate) struct Release {
-    /// The directory of the package; with --check, the release bundle
-    #[arg(value_name = "DIR")]
-    directory: PathBuf,
+    #[command(subcommand)]
+    task: Option<Task>,
+    /// The directory of the package
+    #[arg(value_name = "DIR", required = true)]
+    directory: Option<PathBuf>,
     /// Public key of the package's signatures, if another key signs the evidence
-    ///
-    /// With --check, otaseal judges the signatures again with it.
     #[arg(long, value_name = "FILE", help_heading = "Key")]
     firmware_key: Option<Place>,
     #[command(flatten)]
@@ -50,8 +47,8 @@ pub(crate) struct Release {
     /// Write the release bundle to OUT, a new directory
     #[arg(long, short, value_name = "OUT", required_unless_present = "check", help_heading = "Output")]
     output: Option<PathBuf>,
-    /// Check a release bundle
-    #[arg(long, conflicts_with_all = ["output", "ledger", "build_id", "signer-cmd"], help_heading = "Checks")]
+    // The name of `release verify` in older versions.
+    #[arg(long, conflicts_with_all = ["output", "ledger", "build_id", "signer-cmd"], hide = true)]
     check: bool,
     /// Public key that you gave to --rotate-to for this package
     ///
@@ -63,6 +60,35 @@ pub(crate) struct Release {
     build_id: Option<String>,
     #[command(flatten)]
     settings: SettingArgs<Self>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    Verify(Box<Verify>),
+}
+
+/// Verify a release bundle
+///
+/// The exit code is 1 if a file is not as otaseal signed it, or if the manifest is wrong; the error names the first such
+/// file.
+#[derive(Debug, Args)]
+struct Verify {
+    /// The release bundle
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// Public key of the key that signed the evidence
+    #[arg(long, short, value_name = "FILE", alias = "public-key", help_heading = "Key")]
+    key: Place,
+    /// Public key of the package's signatures, if another key signed the evidence
+    ///
+    /// otaseal judges the signatures again with it.
+    #[arg(long, value_name = "FILE", help_heading = "Key")]
+    firmware_key: Option<Place>,
+    /// Public key that you gave to --rotate-to for this package
+    ///
+    /// otaseal needs it if the image holds only the modulus of the key.
+    #[arg(long, value_name = "FILE", help_heading = "Checks", hide_short_help = true)]
+    rotate_to: Option<Place>,
 }
 
 impl HasSettings for Release {
@@ -108,26 +134,30 @@ impl fmt::Display for Released {
 }
 
 pub(crate) fn run(args: &Release, reporter: &Reporter) -> Result<BySettings<Released>, Failure> {
+    if let Some(Task::Verify(args)) = &args.task {
+        let Verify { directory, key, firmware_key, rotate_to } = &**args;
+        let _progress = reporter.progress("checking");
+        return verify(directory, key, firmware_key.as_ref(), rotate_to.as_ref()).map(BySettings::without);
+    }
+    let Some(directory) = &args.directory else { unreachable!("clap asks for it") };
     let chosen = args.settings.choose()?;
     let signing = args.signer.key(&chosen)?;
+    if args.check {
+        let _progress = reporter.progress("checking");
+        let key = signing.source.place().map_or_else(|| signing.name.as_path().into(), Place::from);
+        let verified = verify(directory, &key, args.firmware_key.as_ref(), args.rotate_to.as_ref())?;
+        return Ok(chosen.report(verified));
+    }
+    let Some(out) = &args.output else { unreachable!("clap asks for it") };
     let keys = args.firmware_key.iter().chain(&args.rotate_to).cloned();
     let read: Vec<_> = args.signer.inputs(&signing).into_iter().chain(keys).chain(chosen.input()).collect();
-    refuse_std(&args.directory, "a release is a directory")?;
-    args.output.as_deref().map_or(Ok(()), |out| refuse_std(out, "a release is a directory"))?;
+    refuse_std(directory, "a release is a directory")?;
+    refuse_std(out, "a release is a directory")?;
     check_places(&read.iter().collect::<Vec<_>>(), &[])?;
     let named = args.firmware_key.as_ref().map(Place::public_key).transpose()?;
     let next = args.rotate_to.as_ref().map(Place::public_key).transpose()?;
-    let _progress = reporter.progress(if args.check { "checking" } else { "bundling" });
-    if args.check {
-        let keys = Keys::new(named.as_ref(), next.as_ref());
-        let key =
-            KeyPlace::public_key(signing.source.place().unwrap_or(&KeyPlace::Path(signing.name.clone())))?;
-        let bundle = bundle::check(&args.directory, &key, keys)?;
-        let remarks = doubts(&key, named.as_ref(), &bundle);
-        return Ok(chosen.report(Released { remarks, bundle, ledger: None, checked: true }));
-    }
-    let Some(out) = &args.output else { unreachable!("clap asks for it") };
-    let manifest = args.directory.join(manifest::FILE_NAME);
+    let _progress = reporter.progress("bundling");
+    let manifest = directory.join(manifest::FILE_NAME);
     let ledger = ledger::open(&chosen.settings, args.build_id.as_deref(), Some(&manifest));
     let mut policy = Policy::default();
     (policy.purpose, policy.ledger) = (Purpose::Release, ledger.clone());
@@ -135,12 +165,29 @@ pub(crate) fn run(args: &Release, reporter: &Reporter) -> Result<BySettings<Rele
     let gate = policy.open(Some(&*signer))?;
     let ledger = ledger.as_ref().ok_or(PolicyError::NoLedger)?;
     let firmware_key = named.as_ref().unwrap_or(signer.public_key());
-    let mut request = BundleRequest::new(&args.directory, out, ledger, firmware_key);
+    let mut request = BundleRequest::new(directory, out, ledger, firmware_key);
     request.next_key = next.as_ref();
     let bundle = bundle::make(request, &*signer)?;
     let entered = Entered::of(Some(ledger), bundle.entered.clone());
     let remarks = key_warnings(gate.findings()).into_iter().chain(signer.remarks()).collect();
     Ok(chosen.report(Released { bundle, ledger: entered, checked: false, remarks }))
+}
+
+/// Verifies a release bundle.
+fn verify(
+    directory: &Path,
+    key: &Place,
+    firmware_key: Option<&Place>,
+    rotate_to: Option<&Place>,
+) -> Result<Released, Failure> {
+    refuse_std(directory, "a release is a directory")?;
+    check_places(&[Some(key), firmware_key, rotate_to].into_iter().flatten().collect::<Vec<_>>(), &[])?;
+    let named = firmware_key.map(Place::public_key).transpose()?;
+    let next = rotate_to.map(Place::public_key).transpose()?;
+    let key = key.public_key()?;
+    let bundle = bundle::check(directory, &key, Keys::new(named.as_ref(), next.as_ref()))?;
+    let remarks = doubts(&key, named.as_ref(), &bundle);
+    Ok(Released { remarks, bundle, ledger: None, checked: true })
 }
 
 /// Returns the faults of the keys of an existing release, as warnings. They do not change what was signed, so they are
