@@ -13,6 +13,7 @@ mod continuity;
 mod defaults;
 mod docs;
 mod doctor;
+mod dry_run;
 mod example_project;
 mod failures;
 mod faults;

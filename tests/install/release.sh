@@ -19,5 +19,5 @@ otaseal ledger verify ledger.jsonl | grep -q '^intact'
 otaseal release dist -o lamp-release --ledger ledger.jsonl --key "$evidence" --firmware-key public.pem > /dev/null
 
 # Somebody else checks the evidence, with otaseal and with OpenSSL.
-otaseal release --check lamp-release --key evidence.pem --firmware-key public.pem | grep -q '^intact'
+otaseal release verify lamp-release --key evidence.pem --firmware-key public.pem | grep -q '^intact'
 openssl dgst -sha256 -verify evidence.pem -signature lamp-release/index.sha256.sig lamp-release/index.sha256 > /dev/null

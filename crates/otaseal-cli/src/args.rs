@@ -61,6 +61,12 @@ pub(crate) struct Global {
     /// Print only warnings and errors
     #[arg(long, short, global = true, conflicts_with = "json", help_heading = "General")]
     pub(crate) quiet: bool,
+    /// Make every check, say what would be written, and write nothing
+    ///
+    /// The exit code is that of the real run. otaseal asks no token and no command to sign, and enters nothing into a
+    /// ledger.
+    #[arg(long, global = true, help_heading = "General")]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Subcommand)]

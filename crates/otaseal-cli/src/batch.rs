@@ -166,6 +166,13 @@ pub(crate) enum OneOrMany<T> {
 }
 
 impl<T: Outcome> Outcome for OneOrMany<T> {
+    fn key(&self) -> Option<String> {
+        match self {
+            Self::One(outcome) => outcome.key(),
+            Self::Many(_) => None,
+        }
+    }
+
     fn exit(&self) -> Exit {
         match self {
             Self::One(outcome) => outcome.exit(),

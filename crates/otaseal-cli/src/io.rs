@@ -7,7 +7,7 @@ use otaseal::format::input::{self, Input};
 use otaseal::format::layers::MAX_IMAGE;
 use otaseal::format::secret::SecretBytes;
 use otaseal::key::{PublicKey, material};
-use otaseal::output::{Access, Inputs, Overwrite, Pending, same_place};
+use otaseal::output::{Access, Inputs, Overwrite, Pending, Planned, Run, same_place};
 use otaseal::policy::Candidate;
 use otaseal::sign::ReadWriteSeek;
 use otaseal::sign::source::KeyPlace;
@@ -17,6 +17,20 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, IsTerminal, Seek};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// The run of this process: one that writes, or a dry run.
+static RUN: OnceLock<Run> = OnceLock::new();
+
+/// Makes this process a dry run. It counts only before the first output.
+pub(crate) fn begin_dry_run() {
+    let _ = RUN.set(Run::dry());
+}
+
+/// Returns the run of this process.
+pub(crate) fn this_run() -> &'static Run {
+    RUN.get_or_init(Run::default)
+}
 
 /// Largest image that otaseal takes from a stream, in bytes: with its signature.
 const MAX_IMAGE_STREAM: u64 = MAX_IMAGE as u64 + 1024;
@@ -214,6 +228,19 @@ pub(crate) fn check_places(inputs: &[&Place], outputs: &[&Place]) -> Result<(), 
     Ok(())
 }
 
+/// Sends bytes straight to standard output, so that no temporary file ever holds them: they may be a key.
+pub(crate) fn send(content: Content, bytes: &[u8]) -> Result<(), Failure> {
+    if this_run().skips(|| Planned::Send { size_bytes: bytes.len() as u64 }) {
+        return Ok(());
+    }
+    report::send(content, |stdout| stdout.write_all(bytes))
+}
+
+/// Makes a directory, and those above it that are missing.
+pub(crate) fn make_directory(path: &Path) -> Result<(), Failure> {
+    Ok(this_run().make_directory(path)?)
+}
+
 /// Whether an output is text. Binary output could upset a terminal, and is of no use in part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Content {
@@ -234,10 +261,10 @@ impl Sink {
     pub(crate) fn create(place: &Place, content: Content, replaces: Replaces) -> Result<Self, Failure> {
         match (place, replaces) {
             (Place::Path(path), Replaces::Any) => {
-                Ok(Self::File(Pending::create(path, Overwrite::Replace, Access::Public)?))
+                Ok(Self::File(this_run().create(path, Overwrite::Replace, Access::Public)?))
             }
             (Place::Path(path), Replaces::Made(made)) => {
-                Ok(Self::File(Pending::create_over(path, made, Access::Public)?))
+                Ok(Self::File(this_run().create_over(path, made, Access::Public)?))
             }
             (Place::Std, _) if content == Content::Binary && io::stdout().is_terminal() => {
                 Err(Failure::usage(
@@ -277,6 +304,11 @@ impl Sink {
     pub(crate) fn commit(self) -> Result<(), Failure> {
         match self {
             Self::File(pending) => Ok(pending.commit()?),
+            Self::Stdout(spool, _) if this_run().is_dry() => {
+                let size_bytes = spool.metadata().map_err(|error| spool_failed(&error))?.len();
+                this_run().skips(|| Planned::Send { size_bytes });
+                Ok(())
+            }
             Self::Stdout(mut spool, content) => {
                 spool.rewind().map_err(|error| spool_failed(&error))?;
                 report::send(content, |stdout| io::copy(&mut spool, stdout).map(drop))

@@ -1,6 +1,7 @@
 //! Opens the ledger of the settings, and shows in reports what was entered.
 
 use crate::error::{Exit, Failure};
+use crate::io::this_run;
 use otaseal::ledger::{Appended, Ledger, LedgerError, Origin, Recovered};
 use otaseal::project::settings::Settings;
 use serde::Serialize;
@@ -17,7 +18,7 @@ pub(crate) fn open(settings: &Settings, build_id: Option<&str>, source: Option<&
     let path = settings.ledger.as_ref()?;
     let directory = source.and_then(Path::parent).unwrap_or(Path::new(""));
     let origin = Origin::of_environment(directory).with_build_id(build_id);
-    Some(Ledger::new(path, origin))
+    Some(Ledger::new(path, origin).in_run(this_run()))
 }
 
 /// The entry of a signature, for a report.

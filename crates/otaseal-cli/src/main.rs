@@ -51,6 +51,9 @@ fn main() -> ExitCode {
         Err(error) => return report::usage(&error),
     };
     let reporter = Reporter::new(cli.global.json, cli.global.quiet);
+    if cli.global.dry_run {
+        io::begin_dry_run();
+    }
     match &cli.command {
         Command::Keygen(args) => reporter.finish(cmd::keygen::run(args, &reporter)),
         Command::Key(Key::Info(args)) => reporter.finish(cmd::key::info::run(args)),

@@ -1,7 +1,7 @@
 //! Makes the policy from options and settings. Every command that leads to a signature has these options.
 
 use crate::error::{Exit, Failure};
-use crate::io::{Place, check_unnamed};
+use crate::io::{Place, check_unnamed, this_run};
 use crate::ledger;
 use crate::made::{self, Replaces};
 use crate::settings::Chosen;
@@ -162,6 +162,7 @@ impl PolicyArgs {
         policy.expect.flash_mode = settings.expect_flash_mode;
         policy.expect.board.clone_from(&settings.board);
         settings.describe(&mut policy.devices);
+        policy.run = this_run().clone();
         policy.ledger = ledger::open(settings, self.build_id.as_deref(), input);
         Ok(policy)
     }

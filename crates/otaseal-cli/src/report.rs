@@ -2,12 +2,14 @@
 
 use crate::colour;
 use crate::error::{Exit, Failure};
-use crate::io::Content;
+use crate::io::{Content, this_run};
 use crate::progress::Progress;
 use clap::error::ErrorKind;
+use otaseal::output::Planned;
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::iter;
 use std::process::ExitCode;
 
 /// The result of a command. `Display` writes its text, `Serialize` its JSON.
@@ -26,11 +28,27 @@ pub(crate) trait Outcome: Serialize + Display {
         false
     }
 
+    /// Returns the key of the result, as a dry run shows it.
+    fn key(&self) -> Option<String> {
+        None
+    }
+
     /// Returns whether the command has printed every result already. Then the text is only a summary, and JSON has
     /// nothing to add.
     fn is_reported(&self) -> bool {
         false
     }
+}
+
+/// What a dry run reports.
+#[derive(Serialize)]
+struct DryRun<'a> {
+    dry_run: bool,
+    steps: &'a [Planned],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 /// Prints the results of commands, as text or JSON.
@@ -63,6 +81,10 @@ impl Reporter {
     }
 
     fn outcome<T: Outcome>(&self, outcome: &T) -> Result<(), Failure> {
+        let steps = this_run().planned();
+        if !steps.is_empty() {
+            return self.planned(outcome, &steps);
+        }
         let warnings = outcome.warnings();
         let text = if self.json && outcome.is_reported() {
             String::new()
@@ -81,15 +103,43 @@ impl Reporter {
         to_stdout(&text)
     }
 
+    /// Prints what a real run would do, in place of the result.
+    fn planned<T: Outcome>(&self, outcome: &T, steps: &[Planned]) -> Result<(), Failure> {
+        let (warnings, key) = (outcome.warnings(), outcome.key());
+        if self.json {
+            let report = DryRun { dry_run: true, steps, key, warnings };
+            // After the lines of many results, this is one more line.
+            return if outcome.is_reported() {
+                self.json_line(&report)
+            } else {
+                to_stdout(&to_json(&report))
+            };
+        }
+        for warning in warnings {
+            to_stderr(&format!("warning: {}\n", one_line(&warning)));
+        }
+        if self.quiet {
+            return Ok(());
+        }
+        let lines = iter::once("dry run        otaseal wrote nothing".to_owned())
+            .chain(steps.iter().map(ToString::to_string))
+            .chain(key.map(|key| format!("key id         {key}")));
+        to_stdout(&lines.map(|line| one_line(&line) + "\n").collect::<String>())
+    }
+
     /// Prints one result of many: a line of JSON, or its warnings and its line of text.
     pub(crate) fn line(&self, json: &impl Serialize, warnings: &[String], text: &str) -> Result<(), Failure> {
+        let is_dry = this_run().is_dry();
+        if self.json && is_dry {
+            return Ok(());
+        }
         if self.json {
             return self.json_line(json);
         }
         for warning in warnings {
             to_stderr(&format!("warning: {}\n", one_line(warning)));
         }
-        if self.quiet { Ok(()) } else { to_stdout(&format!("{}\n", one_line(text))) }
+        if self.quiet || is_dry { Ok(()) } else { to_stdout(&format!("{}\n", one_line(text))) }
     }
 
     /// Prints one failure of many. As JSON, it is a line on standard output, like the results.

@@ -317,6 +317,10 @@ impl<T> BySettings<T> {
 }
 
 impl<T: Outcome> Outcome for BySettings<T> {
+    fn key(&self) -> Option<String> {
+        self.outcome.key()
+    }
+
     fn exit(&self) -> Exit {
         self.outcome.exit()
     }

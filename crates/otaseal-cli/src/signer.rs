@@ -1,7 +1,7 @@
 //! Opens the key that signs. Every command that signs has these options.
 
 use crate::error::Failure;
-use crate::io::{Place, refuse_std};
+use crate::io::{Place, refuse_std, this_run};
 use crate::passphrase::PassphraseArgs;
 use crate::settings::Chosen;
 use clap::Args;
@@ -10,8 +10,8 @@ use otaseal::key::passphrase::{NoSecrets, Secrets};
 use otaseal::key::uri::{MODULE_VARIABLE, UriError};
 use otaseal::project::advice::{Advice, Speaker};
 use otaseal::project::settings::SigningKey;
-use otaseal::sign::Signer;
 use otaseal::sign::source::{KeyPlace, KeySource, SourceError};
+use otaseal::sign::{Signer, rehearsing};
 use std::path::{Path, PathBuf};
 
 /// Options for opening the key that signs.
@@ -78,7 +78,15 @@ pub(crate) fn open(source: &KeySource, passphrase: &PassphraseArgs) -> Result<Bo
             "omit the passphrase option, or name another key with --key",
         ));
     }
-    Ok(source.open(passphrase)?)
+    rehearsed(source.open(passphrase)?)
+}
+
+/// Returns the signer for this run: in a dry run, one that asks no token and no command.
+pub(crate) fn rehearsed(signer: Box<dyn Signer>) -> Result<Box<dyn Signer>, Failure> {
+    match this_run().is_dry() {
+        true => rehearsing(signer).map_err(|error| Failure::of(&error)),
+        false => Ok(signer),
+    }
 }
 
 impl From<UriError> for Failure {

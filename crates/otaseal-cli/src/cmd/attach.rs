@@ -76,6 +76,10 @@ pub(crate) struct Attached {
 }
 
 impl Outcome for Attached {
+    fn key(&self) -> Option<String> {
+        Some(self.key.to_string())
+    }
+
     fn warnings(&self) -> Vec<String> {
         let entered = self.ledger.as_ref().and_then(Entered::warning);
         self.key.warning().into_iter().chain(self.warnings.clone()).chain(entered).collect()

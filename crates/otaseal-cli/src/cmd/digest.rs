@@ -82,6 +82,10 @@ pub(crate) struct Asked {
 }
 
 impl Outcome for Asked {
+    fn key(&self) -> Option<String> {
+        self.key.as_ref().map(KeyInfo::to_string)
+    }
+
     fn warnings(&self) -> Vec<String> {
         self.key.iter().filter_map(KeyInfo::warning).chain(self.warnings.iter().cloned()).collect()
     }

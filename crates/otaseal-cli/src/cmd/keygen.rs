@@ -2,9 +2,9 @@
 
 use super::KeyInfo;
 use crate::error::Failure;
-use crate::io::{Content, Place, check_places, refuse_std};
+use crate::io::{Content, Place, check_places, make_directory, refuse_std, send, this_run};
 use crate::passphrase::PassphraseArgs;
-use crate::report::{self, Outcome, Reporter};
+use crate::report::{Outcome, Reporter};
 use clap::{ArgGroup, Args};
 use otaseal::format::secret::SecretBytes;
 use otaseal::key::encryption::{Derivation, Protection};
@@ -114,7 +114,7 @@ pub(crate) fn run(args: &Keygen, reporter: &Reporter) -> Result<Made, Failure> {
     let (private, public) = match (&args.private, &args.public) {
         (Some(private), Some(public)) => (private.clone(), public.clone()),
         _ => {
-            std::fs::create_dir_all(&args.out_dir).map_err(|error| Failure::write(&args.out_dir, &error))?;
+            make_directory(&args.out_dir)?;
             (
                 args.out_dir.join("private.pem").as_path().into(),
                 args.out_dir.join("public.pem").as_path().into(),
@@ -137,7 +137,7 @@ pub(crate) fn run(args: &Keygen, reporter: &Reporter) -> Result<Made, Failure> {
     let key = match (&private, &public) {
         (Place::Path(private), Place::Path(public)) => {
             let failed = |error: PairError| Failure::of(&error);
-            let files = PairFiles::stage(private, public, overwrite).map_err(failed)?;
+            let files = PairFiles::stage_in(this_run(), private, public, overwrite).map_err(failed)?;
             let passphrase = passphrase()?;
             let key = generate()?;
             files.commit(&key, args.protection(passphrase.as_ref())).map_err(failed)?;
@@ -156,7 +156,7 @@ pub(crate) fn run(args: &Keygen, reporter: &Reporter) -> Result<Made, Failure> {
                     "redirect it, or give a file with --private",
                 ));
             }
-            let file = Pending::create(public, overwrite.for_public(), Access::Public)?;
+            let file = this_run().create(public, overwrite.for_public(), Access::Public)?;
             let passphrase = passphrase()?;
             let key = generate()?;
             to_stdout(&args.pem(&key, passphrase.as_ref())?)?;
@@ -164,7 +164,7 @@ pub(crate) fn run(args: &Keygen, reporter: &Reporter) -> Result<Made, Failure> {
             key
         }
         (Place::Path(private), Place::Std) => {
-            let file = Pending::create(private, overwrite, Access::OwnerOnly)?;
+            let file = this_run().create(private, overwrite, Access::OwnerOnly)?;
             let passphrase = passphrase()?;
             let key = generate()?;
             fill(file, &args.pem(&key, passphrase.as_ref())?)?;
@@ -198,19 +198,19 @@ fn in_token(args: &Keygen, uri: &str, reporter: &Reporter) -> Result<Made, Failu
     let public = match &args.public {
         Some(place) => place.clone(),
         None => {
-            std::fs::create_dir_all(&args.out_dir).map_err(|error| Failure::write(&args.out_dir, &error))?;
+            make_directory(&args.out_dir)?;
             args.out_dir.join("public.pem").as_path().into()
         }
     };
     check_places(&args.passphrase.input().iter().collect::<Vec<_>>(), &[&public])?;
     // Open the file first. If that failed later, the token would hold a key whose public key is in no file.
     let file = match &public {
-        Place::Path(path) => Some(Pending::create(path, Overwrite::Refuse, Access::Public)?),
+        Place::Path(path) => Some(this_run().create(path, Overwrite::Refuse, Access::Public)?),
         Place::Std => None,
     };
     let key = {
         let _progress = reporter.progress("making a key in the token");
-        pkcs11::generate(&uri, args.pkcs11_module.as_deref(), &args.passphrase, args.bits)
+        pkcs11::generate(&uri, args.pkcs11_module.as_deref(), &args.passphrase, args.bits, this_run())
             .map_err(|error| Failure::of(&error))?
     };
     let written = match file {
@@ -243,8 +243,7 @@ fn fill(mut file: Pending, bytes: &[u8]) -> Result<(), Failure> {
     Ok(file.commit()?)
 }
 
-/// Writes straight to the stream, so that no temporary file ever holds the key.
 fn to_stdout(bytes: &[u8]) -> Result<(), Failure> {
     // Nobody can make this key again, so a reader that goes away is a failure.
-    report::send(Content::Binary, |stdout| stdout.write_all(bytes))
+    send(Content::Binary, bytes)
 }

@@ -2,7 +2,7 @@
 
 use crate::args;
 use crate::error::Failure;
-use crate::io::{Content, Place, Sink, refuse_std};
+use crate::io::{Content, Place, Sink, make_directory, refuse_std};
 use crate::made::{OverwriteArgs, Replaces};
 use crate::report::Outcome;
 use clap::Args;
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Man) -> Result<Pages, Failure> {
         return Ok(Pages { files: Vec::new() });
     };
     refuse_std(directory, "the pages need a directory")?;
-    std::fs::create_dir_all(directory).map_err(|error| Failure::write(directory, &error))?;
+    make_directory(directory)?;
     let mut files = Vec::new();
     for page in pages(&command) {
         // `build` has made the display name of `otaseal sign` into `otaseal-sign`.

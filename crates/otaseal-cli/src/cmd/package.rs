@@ -85,6 +85,10 @@ pub(crate) struct Packaged {
 }
 
 impl Outcome for Packaged {
+    fn key(&self) -> Option<String> {
+        Some(self.key.to_string())
+    }
+
     fn warnings(&self) -> Vec<String> {
         let own = self.key.warning().into_iter().chain(self.image_warnings());
         own.chain(self.support.iter().map(SupportDoubt::to_string))

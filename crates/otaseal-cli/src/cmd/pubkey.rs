@@ -2,7 +2,7 @@
 
 use super::KeyInfo;
 use crate::error::Failure;
-use crate::io::{Content, Place, Sink, check_places};
+use crate::io::{Content, Place, Sink, check_places, this_run};
 use crate::made::{OverwriteArgs, Replaces};
 use crate::passphrase::PassphraseArgs;
 use crate::report::{Outcome, Reporter};
@@ -114,6 +114,10 @@ enum State {
 }
 
 impl Outcome for Emitted {
+    fn key(&self) -> Option<String> {
+        Some(self.key.to_string())
+    }
+
     fn warnings(&self) -> Vec<String> {
         self.key.warning().into_iter().collect()
     }
@@ -151,7 +155,7 @@ pub(crate) fn run(args: &Pubkey, reporter: &Reporter) -> Result<Emitted, Failure
     let (key, self_test) = match (&holder, &args.key) {
         (Some((place, source)), _) => {
             let _progress = reporter.progress("reading the key");
-            let signer = source.open(&args.passphrase)?;
+            let signer = signer::rehearsed(source.open(&args.passphrase)?)?;
             let self_test = args.rust.then(|| emit::self_test(&*signer)).transpose();
             let self_test = self_test.map_err(|error| Failure::policy(place, error.into()))?;
             (signer.public_key().clone(), self_test)
@@ -177,7 +181,7 @@ pub(crate) fn run(args: &Pubkey, reporter: &Reporter) -> Result<Emitted, Failure
                 Replaces::Made(made) => Some(made),
                 Replaces::Any => None,
             };
-            let state = match emit::place(path, &text, made, mode, &command_that_writes())? {
+            let state = match emit::place(this_run(), path, &text, made, mode, &command_that_writes())? {
                 Written::Changed => State::Written,
                 Written::Unchanged => State::Unchanged,
             };

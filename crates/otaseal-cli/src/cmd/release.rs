@@ -1,7 +1,7 @@
 //! `otaseal release`: bundles the evidence of a release, or verifies a release bundle.
 
 use crate::error::{Exit, Failure};
-use crate::io::{Place, check_places, refuse_std};
+use crate::io::{Place, check_places, refuse_std, this_run};
 use crate::ledger::{self, Entered};
 use crate::policy::key_warnings;
 use crate::report::{Outcome, Reporter};
@@ -108,6 +108,10 @@ pub(crate) struct Released {
 }
 
 impl Outcome for Released {
+    fn key(&self) -> Option<String> {
+        Some(self.bundle.key_id.to_string())
+    }
+
     fn warnings(&self) -> Vec<String> {
         let one_key = self.bundle.firmware_key && !self.checked;
         let one_key = one_key.then(|| {
@@ -161,12 +165,14 @@ pub(crate) fn run(args: &Release, reporter: &Reporter) -> Result<BySettings<Rele
     let ledger = ledger::open(&chosen.settings, args.build_id.as_deref(), Some(&manifest));
     let mut policy = Policy::default();
     (policy.purpose, policy.ledger) = (Purpose::Release, ledger.clone());
+    policy.run = this_run().clone();
     let signer = args.signer.open(&signing)?;
     let gate = policy.open(Some(&*signer))?;
     let ledger = ledger.as_ref().ok_or(PolicyError::NoLedger)?;
     let firmware_key = named.as_ref().unwrap_or(signer.public_key());
     let mut request = BundleRequest::new(directory, out, ledger, firmware_key);
     request.next_key = next.as_ref();
+    request.run = this_run().clone();
     let bundle = bundle::make(request, &*signer)?;
     let entered = Entered::of(Some(ledger), bundle.entered.clone());
     let remarks = key_warnings(gate.findings()).into_iter().chain(signer.remarks()).collect();

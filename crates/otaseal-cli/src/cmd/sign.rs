@@ -5,7 +5,7 @@ use crate::batch::{self, BatchArgs, OneOrMany, Summary};
 use crate::cmd::device::DeviceArgs;
 use crate::defaults::{Naming, Output as NamedOutput};
 use crate::error::Failure;
-use crate::io::{Content, Place, Sink, check_places, refuse_std};
+use crate::io::{Content, Place, Sink, check_places, make_directory, refuse_std};
 use crate::ledger::{self, Entered};
 use crate::made::{self, Replaces};
 use crate::policy::{self, ForceArgs, PolicyArgs};
@@ -102,6 +102,10 @@ struct Output {
 }
 
 impl Outcome for Signed {
+    fn key(&self) -> Option<String> {
+        Some(self.key.to_string())
+    }
+
     fn warnings(&self) -> Vec<String> {
         let own = self.key.warning().into_iter().chain(self.warnings.clone());
         let own = own.chain(self.ledger.as_ref().and_then(Entered::warning));
@@ -221,7 +225,7 @@ fn many(args: &Sign, chosen: &Chosen, directory: &Path, reporter: &Reporter) -> 
     let signer = args.signer.open(&key)?;
     let replaces = args.force.over(made::signed_by(signer.public_key()));
     let gate = policy.open(Some(&*signer))?;
-    std::fs::create_dir_all(directory).map_err(|error| Failure::write(directory, &error))?;
+    make_directory(directory)?;
     let work = |index: usize, input: &Path| {
         let output = Place::from(&*outputs[index]);
         let outputs = [(Scheme::Pkcs1v15Sha256, &output)];

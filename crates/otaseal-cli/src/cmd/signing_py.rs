@@ -3,7 +3,7 @@
 use super::KeyInfo;
 use super::sign::{self, Signed};
 use crate::error::Failure;
-use crate::io::{Content, Place, Sink, check_places};
+use crate::io::{Content, Place, Sink, check_places, make_directory, this_run};
 use crate::made::Replaces;
 use crate::passphrase::PassphraseArgs;
 use crate::policy::PolicyArgs;
@@ -82,6 +82,13 @@ pub(crate) struct Header {
 }
 
 impl Outcome for Done {
+    fn key(&self) -> Option<String> {
+        match self {
+            Self::Header(header) => Some(header.key.to_string()),
+            Self::Signed(signed) => signed.key(),
+        }
+    }
+
     fn stdout_is_taken(&self) -> bool {
         match self {
             Self::Header(header) => header.header == "-",
@@ -159,8 +166,8 @@ fn header(chosen: &Chosen, out: &Place) -> Result<Header, Failure> {
     };
     // When Arduino runs this hook, the core's build directory may not exist yet.
     if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(|error| Failure::write(parent, &error))?;
+        make_directory(parent)?;
     }
-    let written = emit::place(path, &text, None, emit::Mode::Write, "")?;
+    let written = emit::place(this_run(), path, &text, None, emit::Mode::Write, "")?;
     Ok(Header { key: KeyInfo::of(&key), header: out.name(), changed: written == Written::Changed })
 }

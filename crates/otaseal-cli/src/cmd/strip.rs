@@ -52,6 +52,10 @@ pub(crate) struct Stripped {
 }
 
 impl Outcome for Stripped {
+    fn key(&self) -> Option<String> {
+        self.verified_by.as_ref().map(KeyInfo::to_string)
+    }
+
     fn warnings(&self) -> Vec<String> {
         self.verified_by.iter().filter_map(KeyInfo::warning).collect()
     }

@@ -4,7 +4,7 @@ use super::encryption::Protection;
 use super::{KeyError, PrivateKey};
 use crate::format::input::Input;
 use crate::format::key_file::MAX_KEY_FILE;
-use crate::output::{Access, OutputError, Overwrite, Pending, Steps, failed, remove_old, same_place};
+use crate::output::{Access, OutputError, Overwrite, Pending, Run, Steps, failed, remove_old, same_place};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -46,6 +46,7 @@ pub struct PairFiles {
     private: Pending,
     public: Pending,
     overwrite: Overwrite,
+    run: Run,
 }
 
 impl PairFiles {
@@ -56,13 +57,27 @@ impl PairFiles {
     /// [`PairError::OneName`]. [`PairError::Output`] if a destination exists and may not be replaced, or if its
     /// directory is missing or not writable.
     pub fn stage(private: &Path, public: &Path, overwrite: Overwrite) -> Result<Self, PairError> {
+        Self::stage_in(&Run::default(), private, public, overwrite)
+    }
+
+    /// Does the same in a run. A dry run writes nothing.
+    ///
+    /// # Errors
+    /// The errors of [`Self::stage`].
+    pub fn stage_in(
+        run: &Run,
+        private: &Path,
+        public: &Path,
+        overwrite: Overwrite,
+    ) -> Result<Self, PairError> {
         if same_place(private, public) {
             return Err(PairError::OneName(private.into()));
         }
         Ok(Self {
-            private: Pending::create(private, overwrite, Access::OwnerOnly)?,
-            public: Pending::create(public, overwrite.for_public(), Access::Public)?,
+            private: run.create(private, overwrite, Access::OwnerOnly)?,
+            public: run.create(public, overwrite.for_public(), Access::Public)?,
             overwrite,
+            run: run.clone(),
         })
     }
 
@@ -79,9 +94,13 @@ impl PairFiles {
     /// file has changed. [`PairError::NoPublic`] and [`PairError::PublicGone`] if the disk fails so that this cannot be
     /// undone.
     pub fn commit(self, key: &PrivateKey, protection: Protection<'_>) -> Result<(), PairError> {
-        let Self { mut private, mut public, overwrite } = self;
+        let Self { mut private, mut public, overwrite, run } = self;
         fill(&mut private, &key.to_pem(protection)?)?;
         fill(&mut public, key.public().to_spki_pem().as_bytes())?;
+        if run.is_dry() {
+            private.commit()?;
+            return Ok(public.commit()?);
+        }
         // The slow steps come before the first name changes.
         private.sync()?;
         let (private_path, public_path) = (private.target().to_owned(), public.target().to_owned());

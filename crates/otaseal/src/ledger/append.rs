@@ -3,7 +3,7 @@
 use super::{Entry, FIRST, Head, Ledger, LedgerError, MAX_LINE, Record, Recovered};
 use crate::format::digest::sha256;
 use crate::format::input;
-use crate::output::{self, Access, Overwrite};
+use crate::output::{Access, Overwrite, Planned};
 use fd_lock::RwLock;
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
@@ -50,6 +50,9 @@ impl Ledger {
 
     fn append_all(&self, all: &[Vec<Entry>]) -> Result<Vec<Appended>, LedgerError> {
         let failed = |action| move |source| LedgerError::Io { path: self.path.clone(), action, source };
+        if self.run.is_dry() {
+            return self.append_dry(all);
+        }
         let mut lock = self.open().map_err(failed("written"))?;
         loop {
             let mut guard = match lock.write() {
@@ -63,6 +66,29 @@ impl Ledger {
             drop(guard);
             lock = self.open().map_err(failed("written"))?;
         }
+    }
+
+    /// Does what [`Self::append_all`] does, up to the first change.
+    fn append_dry(&self, all: &[Vec<Entry>]) -> Result<Vec<Appended>, LedgerError> {
+        let failed = |source| LedgerError::Io { path: self.path.clone(), action: "written", source };
+        let tail = match input::check_regular(&self.path)
+            .and_then(|()| OpenOptions::new().read(true).write(true).open(&self.path))
+        {
+            Ok(mut file) => self.tail(&mut file)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.run.check_place(&self.path).map_err(failed)?;
+                Tail { whole: 0, torn: Vec::new(), head: Head { records: 0, sha256: FIRST } }
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        let mut recovered = None;
+        if !tail.torn.is_empty() {
+            recovered = Some(self.move_aside(&tail.torn)?);
+        }
+        let (appended, _) = self.append_to(tail.head, all, recovered);
+        let lines = all.iter().map(Vec::len).sum();
+        self.run.skips(|| Planned::Enter { path: self.path.clone(), lines });
+        Ok(appended)
     }
 
     fn open(&self) -> io::Result<RwLock<File>> {
@@ -80,13 +106,7 @@ impl Ledger {
             recovered = Some(self.move_aside(&tail.torn)?);
             file.set_len(tail.whole).map_err(failed("written"))?;
         }
-        let (mut head, mut text) = (tail.head, String::new());
-        let mut appended = Vec::with_capacity(all.len());
-        for entries in all {
-            let (first, recovered) = (head.records + 1, recovered.take());
-            head = self.lines(head, entries, recovered.clone(), &mut text);
-            appended.push(Appended { first, head, recovered });
-        }
+        let (appended, text) = self.append_to(tail.head, all, recovered);
         let written = file
             .seek(SeekFrom::Start(tail.whole))
             .and_then(|_| file.write_all(text.as_bytes()))
@@ -100,6 +120,23 @@ impl Ledger {
             sync_directory(&self.path).map_err(failed("written"))?;
         }
         Ok(appended)
+    }
+
+    /// Returns the lines of all entries behind a head, and what each group of them becomes.
+    fn append_to(
+        &self,
+        mut head: Head,
+        all: &[Vec<Entry>],
+        mut recovered: Option<Recovered>,
+    ) -> (Vec<Appended>, String) {
+        let mut text = String::new();
+        let mut appended = Vec::with_capacity(all.len());
+        for entries in all {
+            let (first, recovered) = (head.records + 1, recovered.take());
+            head = self.lines(head, entries, recovered.clone(), &mut text);
+            appended.push(Appended { first, head, recovered });
+        }
+        (appended, text)
     }
 
     /// Adds one line for each entry to `text`. Returns the head behind them.
@@ -171,7 +208,7 @@ impl Ledger {
         name.push(format!(".torn-{}", &digest.to_string()[..16]));
         let path = self.path.with_file_name(&name);
         // Access for the owner alone means that the file is on the disk before anything goes on.
-        output::write(&path, torn, Overwrite::Replace, Access::OwnerOnly).map_err(|error| {
+        self.run.write(&path, torn, Overwrite::Replace, Access::OwnerOnly).map_err(|error| {
             LedgerError::Io { path: path.clone(), action: "written", source: io::Error::other(error) }
         })?;
         Ok(Recovered {

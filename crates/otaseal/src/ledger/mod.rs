@@ -17,6 +17,7 @@ mod origin;
 
 use crate::format::digest::{Sha256Digest, sha256};
 use crate::format::input::{Input, too_large};
+use crate::output::Run;
 use crate::sign::Scheme;
 use fd_lock::RwLock;
 use otaseal_device::KeyId;
@@ -46,6 +47,7 @@ pub struct Ledger {
     path: PathBuf,
     origin: Origin,
     group: Arc<Group>,
+    run: Run,
 }
 
 /// One signature to enter.
@@ -240,7 +242,13 @@ impl LedgerError {
 impl Ledger {
     /// Makes a ledger in a file. The first entry creates the file. Every entry has this origin.
     pub fn new(path: impl Into<PathBuf>, origin: Origin) -> Self {
-        Self { path: path.into(), origin, group: Arc::default() }
+        Self { path: path.into(), origin, group: Arc::default(), run: Run::default() }
+    }
+
+    /// Returns the same ledger for a run. A dry run enters nothing.
+    #[must_use]
+    pub fn in_run(self, run: &Run) -> Self {
+        Self { run: run.clone(), ..self }
     }
 
     /// Returns the file's path.

@@ -16,6 +16,7 @@ mod links;
 mod made;
 mod names;
 mod pending;
+mod run;
 #[cfg(feature = "signals")]
 pub mod signals;
 mod temporary;
@@ -27,12 +28,13 @@ pub use self::made::Made;
 pub(crate) use self::names::Steps;
 pub use self::names::{Ended, TemporaryDirectory, before_the_first_name, remove_temporaries};
 pub use self::pending::Pending;
+pub use self::run::{Planned, Run};
 pub(crate) use self::turn::Turn;
 
 use crate::format::homie::is_device_name;
 use crate::format::input::Input;
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// Says what happens if the destination exists already.
@@ -118,6 +120,11 @@ pub(crate) fn failed(path: &Path, source: io::Error) -> OutputError {
     OutputError::Io { path: path.into(), source }
 }
 
+/// Returns the directory of a file.
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Removes an old file. Returns whether there was one.
 ///
 /// # Errors
@@ -142,9 +149,7 @@ fn is_input(output: &Path, input: &Path) -> String {
 /// # Errors
 /// The errors of [`Pending::create`] and [`Pending::commit`].
 pub fn write(path: &Path, bytes: &[u8], overwrite: Overwrite, access: Access) -> Result<(), OutputError> {
-    let mut pending = Pending::create(path, overwrite, access)?;
-    pending.write_all(bytes).map_err(|source| failed(path, source))?;
-    pending.commit()
+    Run::default().write(path, bytes, overwrite, access)
 }
 
 /// Tells what [`write_if_changed`] did.
@@ -161,25 +166,7 @@ pub enum Written {
 /// # Errors
 /// The errors of [`write()`].
 pub fn write_if_changed(path: &Path, bytes: &[u8]) -> Result<Written, OutputError> {
-    if has_bytes(path, bytes) {
-        return Ok(Written::Unchanged);
-    }
-    write(path, bytes, Overwrite::Replace, Access::Public)?;
-    Ok(Written::Changed)
-}
-
-/// Does the same as [`write_if_changed`], and replaces only what `made` recognises.
-///
-/// # Errors
-/// The errors of [`Pending::create_over`] and [`Pending::commit`].
-pub fn write_if_changed_over(path: &Path, bytes: &[u8], made: Made) -> Result<Written, OutputError> {
-    if has_bytes(path, bytes) {
-        return Ok(Written::Unchanged);
-    }
-    let mut pending = Pending::create_over(path, made, Access::Public)?;
-    pending.write_all(bytes).map_err(|source| failed(path, source))?;
-    pending.commit()?;
-    Ok(Written::Changed)
+    Run::default().write_if_changed(path, bytes, None)
 }
 
 /// Returns whether a file exists and holds exactly these bytes.

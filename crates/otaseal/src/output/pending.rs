@@ -4,16 +4,17 @@ use super::guard::{Kept, kept};
 use super::links::follow;
 use super::made::{Made, Stamp};
 use super::names::Steps;
+use super::run::{Planned, Run};
 use super::temporary::Temporary;
-use super::{Access, OutputError, Overwrite, failed};
-use std::fs;
+use super::{Access, OutputError, Overwrite, directory, failed};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 /// A file that is being written and has no name yet. If you drop it without [`Pending::commit`], it is gone.
 #[derive(Debug)]
 pub struct Pending {
-    temporary: Temporary,
+    medium: Medium,
     /// The name that the caller gave.
     destination: PathBuf,
     /// The file that this name leads to.
@@ -22,6 +23,24 @@ pub struct Pending {
     access: Access,
     /// The only files that this one may replace, and the one of them that was there at the beginning.
     only_over: Option<(Made, Option<Stamp>)>,
+}
+
+/// Where the bytes of the file are.
+#[derive(Debug)]
+enum Medium {
+    /// In the directory of the destination.
+    Beside(Temporary),
+    /// Elsewhere, in a file that will never have a name.
+    Dry(File, Run),
+}
+
+impl Medium {
+    fn file(&self) -> &File {
+        match self {
+            Self::Beside(temporary) => temporary.file(),
+            Self::Dry(file, _) => file,
+        }
+    }
 }
 
 impl Pending {
@@ -33,13 +52,22 @@ impl Pending {
     /// key, unless `overwrite` allows it, and for a ledger. [`OutputError::Io`] if the directory is missing or not
     /// writable, if links form a circle, or if the old file cannot be read: it may be a key.
     pub fn create(destination: &Path, overwrite: Overwrite, access: Access) -> Result<Self, OutputError> {
+        Self::create_in(&Run::default(), destination, overwrite, access)
+    }
+
+    pub(super) fn create_in(
+        run: &Run,
+        destination: &Path,
+        overwrite: Overwrite,
+        access: Access,
+    ) -> Result<Self, OutputError> {
         let target = follow(destination).map_err(|source| failed(destination, source))?;
         match fs::metadata(&target) {
             Ok(found) if !found.is_file() => return Err(OutputError::NotAFile(destination.into())),
             Ok(found) => check(destination, found.len(), overwrite)?,
             Err(_) => {}
         }
-        Self::open(destination, target, overwrite, access)
+        Self::open(run, destination, target, overwrite, access)
     }
 
     /// Does the same for an output that replaces only what otaseal made, as `made` recognises it. If somebody puts
@@ -48,7 +76,16 @@ impl Pending {
     /// # Errors
     /// The errors of [`Pending::create`] with [`Overwrite::Replace`], and [`OutputError::Foreign`].
     pub fn create_over(destination: &Path, made: Made, access: Access) -> Result<Self, OutputError> {
-        let mut pending = Self::create(destination, Overwrite::Replace, access)?;
+        Self::create_over_in(&Run::default(), destination, made, access)
+    }
+
+    pub(super) fn create_over_in(
+        run: &Run,
+        destination: &Path,
+        made: Made,
+        access: Access,
+    ) -> Result<Self, OutputError> {
+        let mut pending = Self::create_in(run, destination, Overwrite::Replace, access)?;
         let found = recognised(destination, &pending.target, &made)?;
         pending.only_over = Some((made, found));
         Ok(pending)
@@ -57,6 +94,7 @@ impl Pending {
     /// Does the same as [`Pending::create`] for a file of a directory whose names anybody may have chosen: a symbolic link is replaced itself.
     /// If it leads to a private key or a ledger, that is an error all the same: its owner put it there.
     pub(crate) fn create_entry(
+        run: &Run,
         path: &Path,
         overwrite: Overwrite,
         access: Access,
@@ -66,19 +104,26 @@ impl Pending {
             (Ok(found), _) if !found.is_symlink() => return Err(OutputError::NotAFile(path.into())),
             _ => {}
         }
-        Self::open(path, path.into(), overwrite, access)
+        Self::open(run, path, path.into(), overwrite, access)
     }
 
     fn open(
+        run: &Run,
         destination: &Path,
         target: PathBuf,
         overwrite: Overwrite,
         access: Access,
     ) -> Result<Self, OutputError> {
-        let temporary =
-            Temporary::create(directory(&target), access).map_err(|source| failed(destination, source))?;
+        let medium = match run.is_dry() {
+            false => Temporary::create(directory(&target), access).map(Medium::Beside),
+            true => run
+                .check_place(&target)
+                .and_then(|()| tempfile::tempfile())
+                .map(|file| Medium::Dry(file, run.clone())),
+        };
+        let medium = medium.map_err(|source| failed(destination, source))?;
         let destination = destination.into();
-        Ok(Self { temporary, destination, target, overwrite, access, only_over: None })
+        Ok(Self { medium, destination, target, overwrite, access, only_over: None })
     }
 
     /// Returns the path that the file will have.
@@ -93,7 +138,7 @@ impl Pending {
 
     /// Waits until the bytes have reached the disk.
     pub(crate) fn sync(&self) -> Result<(), OutputError> {
-        self.temporary.file().sync_all().map_err(|source| failed(&self.destination, source))
+        self.medium.file().sync_all().map_err(|source| failed(&self.destination, source))
     }
 
     /// Gives the file its name. A private file is a key, and nobody can make it again: so this waits until its bytes
@@ -119,7 +164,7 @@ impl Pending {
         if self.access == Access::OwnerOnly {
             self.sync()?;
         }
-        let Self { temporary, destination, target, mut overwrite, access, only_over } = self;
+        let Self { medium, destination, target, mut overwrite, access, only_over } = self;
         if let Some((made, before)) = only_over {
             let now = fs::metadata(&target).ok().map(|found| Stamp::of(&found));
             if now != before {
@@ -127,6 +172,18 @@ impl Pending {
             }
             overwrite = if now.is_some() { Overwrite::Replace } else { Overwrite::Refuse };
         }
+        let temporary = match medium {
+            Medium::Beside(temporary) => temporary,
+            Medium::Dry(file, run) => {
+                let size_bytes = file.metadata().map_err(|source| failed(&destination, source))?.len();
+                let (path, replaces) = (destination, target.symlink_metadata().is_ok());
+                run.skips(|| match replaces {
+                    true => Planned::Replace { path, size_bytes },
+                    false => Planned::Write { path, size_bytes },
+                });
+                return Ok(());
+            }
+        };
         temporary.name(steps, &target, access, overwrite).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists if overwrite == Overwrite::Refuse => {
                 OutputError::Exists(destination)
@@ -138,23 +195,23 @@ impl Pending {
 
 impl Write for Pending {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.temporary.file().write(bytes)
+        self.medium.file().write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.temporary.file().flush()
+        self.medium.file().flush()
     }
 }
 
 impl Read for Pending {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.temporary.file().read(buffer)
+        self.medium.file().read(buffer)
     }
 }
 
 impl Seek for Pending {
     fn seek(&mut self, position: io::SeekFrom) -> io::Result<u64> {
-        self.temporary.file().seek(position)
+        self.medium.file().seek(position)
     }
 }
 
@@ -177,9 +234,4 @@ fn recognised(destination: &Path, target: &Path, made: &Made) -> Result<Option<S
         true => Ok(Some(Stamp::of(&found))),
         false => Err(OutputError::Foreign(destination.into())),
     }
-}
-
-/// Returns the directory of a file.
-fn directory(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

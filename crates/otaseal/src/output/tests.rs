@@ -2,6 +2,7 @@
 
 use super::*;
 use std::fs;
+use std::io::Write;
 
 #[test]
 fn a_dropped_file_leaves_nothing() {
@@ -115,14 +116,16 @@ fn an_entry_of_a_directory_is_replaced_itself() {
     let dir = linked();
     for link in ["link", "dangling", "twice", "circle", "nowhere", "directory"] {
         let path = dir.path().join(link);
-        let mut pending = Pending::create_entry(&path, Overwrite::Replace, Access::Public).unwrap();
+        let mut pending =
+            Pending::create_entry(&Run::default(), &path, Overwrite::Replace, Access::Public).unwrap();
         pending.write_all(link.as_bytes()).unwrap();
         pending.commit().unwrap();
         assert!(!path.is_symlink() && fs::read_to_string(path).unwrap() == link);
     }
     assert_eq!(fs::read_to_string(dir.path().join("sub/old")).unwrap(), "old");
     assert_eq!(fs::read_dir(dir.path().join("sub")).unwrap().count(), 1);
-    let directory = Pending::create_entry(&dir.path().join("sub"), Overwrite::Replace, Access::Public);
+    let directory =
+        Pending::create_entry(&Run::default(), &dir.path().join("sub"), Overwrite::Replace, Access::Public);
     assert!(matches!(directory, Err(OutputError::NotAFile(_))));
 }
 
@@ -197,4 +200,38 @@ fn a_foreign_file_that_appears_late_stays() {
         pending.commit().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"last");
     }
+}
+
+#[test]
+fn a_dry_run_notes_what_it_does_not_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    fs::write(path("old"), b"old").unwrap();
+    let run = Run::dry();
+    let write = |name: &str| run.write(&path(name), b"new bytes", Overwrite::Replace, Access::Public);
+    write("new").unwrap();
+    write("old").unwrap();
+    assert!(matches!(write("deep/down/new"), Err(OutputError::Io { .. })));
+    run.make_directory(&path("deep/down")).unwrap();
+    run.make_directory(&path("deep")).unwrap();
+    write("deep/down/new").unwrap();
+    write("deep/new").unwrap();
+    assert!(matches!(write("deep/up/new"), Err(OutputError::Io { .. })));
+    assert!(run.make_directory(&path("old")).is_err() && run.make_directory(&path("old/deep")).is_err());
+    assert!(run.remove(&path("old")).unwrap() && !run.remove(&path("none")).unwrap());
+    let of = |name: &str| (path(name), 9);
+    let [new, old, deep, up] = ["new", "old", "deep/down/new", "deep/new"].map(of);
+    let written = |(path, size_bytes)| Planned::Write { path, size_bytes };
+    let expected = [
+        written(new),
+        Planned::Replace { path: old.0.clone(), size_bytes: 9 },
+        Planned::MakeDirectory { path: path("deep/down") },
+        written(deep),
+        written(up),
+        Planned::Remove { path: old.0 },
+    ];
+    assert_eq!(run.planned(), expected);
+    assert_eq!(fs::read(path("old")).unwrap(), b"old");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    assert!(Run::default().planned().is_empty() && !Run::default().skips(|| unreachable!()));
 }

@@ -16,7 +16,7 @@ use crate::policy::guard::ImageFinding;
 use crate::policy::guard::{self, GuardError};
 use crate::policy::lint::Finding;
 use crate::policy::{Candidate, published_keys};
-use crate::sign::Signer;
+use crate::sign::{Signer, judging_key};
 use std::sync::Arc;
 
 /// A package in memory, and what its maker should know of it.
@@ -103,7 +103,7 @@ pub(super) fn make_for<P>(
                 Some(signed) => signed.parts(),
                 None => [payload.bytes(), &[]],
             };
-            let verdicts = options.policy.devices.judge(parts, options.policy.content, key);
+            let verdicts = options.policy.devices.judge(parts, options.policy.content, judging_key(signer));
             if !verdicts.nobody_accepts() {
                 let mut hasher = Hasher::default();
                 parts.iter().for_each(|part| hasher.update(part));

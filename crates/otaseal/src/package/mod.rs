@@ -136,7 +136,7 @@ pub fn package(options: &Options, signer: &dyn Signer) -> Result<PackageReport, 
     let ledger = options.policy.ledger.as_ref();
     let mut to = Destination::new(&options.out_dir);
     (to.build, to.ledger) = (Some(options.firmware.as_path()), ledger);
-    to.overwrite = options.overwrite;
+    (to.overwrite, to.run) = (options.overwrite, options.policy.run.clone());
     (to.sbom, to.inputs) = (options.evidence.sbom.as_deref(), Some(&options.inputs));
     // A directory that cannot take the package is found before anything is signed.
     let (made, place) = make::make_for(options, signer, load, |base, name| Place::open(to, base, name))?;

@@ -4,7 +4,7 @@ use super::earlier::{Earlier, UNFINISHED};
 use super::{Package, PackageError, Unfinished};
 use crate::ledger::{self, Appended, Ledger};
 use crate::output::{
-    Access, Inputs, OutputError, Overwrite, Pending, Steps, Turn, failed, has_bytes, is_kept, remove_old,
+    Access, Inputs, OutputError, Overwrite, Pending, Run, Steps, Turn, failed, has_bytes, is_kept, remove_old,
 };
 use crate::package::contents::PackageFile;
 use crate::package::manifest;
@@ -14,7 +14,7 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 /// The directory for a package.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Destination<'a> {
     /// The directory. [`Package::write`] makes it when it is missing.
@@ -29,12 +29,22 @@ pub struct Destination<'a> {
     pub inputs: Option<&'a Inputs>,
     /// Whether to replace a file that no manifest in the directory lists. Such a file is not of an earlier package.
     pub overwrite: Overwrite,
+    /// Whether this is a dry run.
+    pub run: Run,
 }
 
 impl<'a> Destination<'a> {
     /// A directory, without inputs and without a ledger.
     pub fn new(out_dir: &'a Path) -> Self {
-        Self { out_dir, build: None, ledger: None, sbom: None, inputs: None, overwrite: Overwrite::Refuse }
+        Self {
+            out_dir,
+            build: None,
+            ledger: None,
+            sbom: None,
+            inputs: None,
+            overwrite: Overwrite::Refuse,
+            run: Run::default(),
+        }
     }
 }
 
@@ -71,7 +81,7 @@ impl Package {
     /// # Errors
     /// [`PackageError`]. Only [`PackageError::Unfinished`] has changed files of the directory; it lists them.
     pub fn write(&self, to: &Destination<'_>) -> Result<WrittenPackage, PackageError> {
-        Place::open(*to, self.base(), self.manifest().name.as_deref())?.write(self)
+        Place::open(to.clone(), self.base(), self.manifest().name.as_deref())?.write(self)
     }
 }
 
@@ -85,14 +95,16 @@ pub(super) struct Place<'a> {
 impl<'a> Place<'a> {
     pub(super) fn open(to: Destination<'a>, base: &str, name: Option<&str>) -> Result<Self, PackageError> {
         Earlier::read(to.out_dir, base, name)?;
-        fs::create_dir_all(to.out_dir).map_err(|source| failed(to.out_dir, source))?;
+        to.run.make_directory(to.out_dir)?;
         let own = to.build.into_iter().chain(to.sbom).chain(to.ledger.map(Ledger::path));
         Ok(Self { to, own: Inputs::new(own) })
     }
 
     pub(super) fn write(self, package: &Package) -> Result<WrittenPackage, PackageError> {
         let out_dir = self.to.out_dir;
-        let _turn = Turn::wait(out_dir).map_err(|source| match source.kind() {
+        // A dry run changes nothing, and its directory may be missing.
+        let turn = || if self.to.run.is_dry() { Ok(None) } else { Turn::wait(out_dir).map(Some) };
+        let _turn = turn().map_err(|source| match source.kind() {
             ErrorKind::WouldBlock => PackageError::Busy(out_dir.into()),
             _ => failed(out_dir, source).into(),
         })?;
@@ -109,9 +121,20 @@ impl<'a> Place<'a> {
                 return Err(PackageError::Overlap { input: input.into(), path });
             }
         }
-        let unfinished = pending(&out_dir.join(UNFINISHED), [package.manifest_json().as_bytes(), &[]])?;
+        let unfinished =
+            self.pending(&out_dir.join(UNFINISHED), [package.manifest_json().as_bytes(), &[]])?;
         let entered = ledger::enter(self.to.ledger, &package.ledger_entries());
         let ledger = entered.map_err(PolicyError::from)?;
+        if self.to.run.is_dry() {
+            for name in &stale {
+                self.to.run.remove(&out_dir.join(name))?;
+            }
+            let manifest =
+                self.pending(&out_dir.join(manifest::FILE_NAME), [package.manifest_json().as_bytes(), &[]]);
+            let files = files.into_iter().map(|(_, file)| file).chain([manifest?]);
+            files.into_iter().try_for_each(Pending::commit)?;
+            return Ok(WrittenPackage { removed: stale, ledger });
+        }
         let names = files.iter().map(|(name, _)| *name).chain([manifest::FILE_NAME]);
         let mut changes = Changes { removed: Vec::new(), written: Vec::new(), missing: names.collect() };
         match self.change(&stale, unfinished, files, &mut changes) {
@@ -159,7 +182,15 @@ impl<'a> Place<'a> {
         if !listed && self.to.overwrite == Overwrite::Refuse && is_foreign(&path, file) {
             return Err(OutputError::Foreign(path).into());
         }
-        Ok(Some(pending(&path, file.parts())?))
+        Ok(Some(self.pending(&path, file.parts())?))
+    }
+
+    fn pending(&self, path: &Path, parts: [&[u8]; 2]) -> Result<Pending, OutputError> {
+        let mut pending = Pending::create_entry(&self.to.run, path, Overwrite::Replace, Access::Public)?;
+        for part in parts {
+            pending.write_all(part).map_err(|source| failed(path, source))?;
+        }
+        Ok(pending)
     }
 
     /// Returns the input that a file of this name would replace.
@@ -221,12 +252,4 @@ impl<'n> Changes<'n> {
 fn is_foreign(path: &Path, file: &PackageFile) -> bool {
     let Ok(found) = fs::symlink_metadata(path) else { return false };
     !(found.is_file() && (found.len() == 0 || has_bytes(path, &file.bytes())))
-}
-
-fn pending(path: &Path, parts: [&[u8]; 2]) -> Result<Pending, OutputError> {
-    let mut pending = Pending::create_entry(path, Overwrite::Replace, Access::Public)?;
-    for part in parts {
-        pending.write_all(part).map_err(|source| failed(path, source))?;
-    }
-    Ok(pending)
 }

@@ -15,6 +15,7 @@ pub use self::purpose::Purpose;
 
 use self::guard::{Content, Expected};
 use crate::ledger::Ledger;
+use crate::output::Run;
 use crate::profile::devices::Devices;
 use crate::sign::AlreadySigned;
 
@@ -40,6 +41,8 @@ pub struct Policy {
     pub devices: Devices,
     /// The ledger that gets a line for every signature. The policy refuses a release without a ledger.
     pub ledger: Option<Ledger>,
+    /// Whether this is a dry run: then a stand-in may sign in the place of a token.
+    pub run: Run,
 }
 
 /// Whether to sign an image that no device starts.

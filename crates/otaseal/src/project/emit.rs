@@ -5,7 +5,7 @@
 //! unchanged key starts no new build.
 
 use crate::key::{EXPONENT, KeyError, PublicKey};
-use crate::output::{self, Made, OutputError, Written};
+use crate::output::{self, Made, OutputError, Run, Written};
 use crate::sign::{self, Scheme, SignError, Signer};
 use otaseal_device::SELF_TEST_MESSAGE;
 use std::fmt::{self, Write};
@@ -221,11 +221,12 @@ pub enum Mode {
 }
 
 /// Writes a key to its file, or checks the file. The new contents replace only what `made` recognises; without `made`,
-/// any file. `command` is the command that writes it, for the error.
+/// any file. `command` is the command that writes it, for the error. A dry run writes nothing.
 ///
 /// # Errors
 /// [`EmitError::OutOfDate`] under [`Mode::Check`], [`EmitError::Output`] if writing fails.
 pub fn place(
+    run: &Run,
     path: &Path,
     contents: impl AsRef<[u8]>,
     made: Option<Made>,
@@ -233,11 +234,10 @@ pub fn place(
     command: &str,
 ) -> Result<Written, EmitError> {
     let contents = contents.as_ref();
-    match (mode, made) {
-        (Mode::Write, Some(made)) => Ok(output::write_if_changed_over(path, contents, made)?),
-        (Mode::Write, None) => Ok(output::write_if_changed(path, contents)?),
-        (Mode::Check, _) if output::has_bytes(path, contents) => Ok(Written::Unchanged),
-        (Mode::Check, _) => Err(EmitError::OutOfDate { path: path.into(), command: command.into() }),
+    match mode {
+        Mode::Write => Ok(run.write_if_changed(path, contents, made)?),
+        Mode::Check if output::has_bytes(path, contents) => Ok(Written::Unchanged),
+        Mode::Check => Err(EmitError::OutOfDate { path: path.into(), command: command.into() }),
     }
 }
 

@@ -23,7 +23,7 @@ use crate::format::input::Input;
 use crate::format::layers::MAX_IMAGE;
 use crate::key::{KeySize, PublicKey};
 use crate::ledger::{self, Appended, Entry, Ledger, LedgerError, NamedDigest};
-use crate::output::TemporaryDirectory;
+use crate::output::{OutputError, Planned, Run, TemporaryDirectory};
 use crate::package::PartsError;
 use crate::package::evidence::SupportDate;
 use crate::package::manifest::{self, MAX_MANIFEST, ManifestError};
@@ -236,7 +236,7 @@ impl BundleError {
 }
 
 /// A package to bundle.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct BundleRequest<'a> {
     /// The directory of the package.
@@ -249,12 +249,14 @@ pub struct BundleRequest<'a> {
     pub firmware_key: &'a PublicKey,
     /// A key that the image brings to its devices as a bare modulus: only this key finds it there.
     pub next_key: Option<&'a PublicKey>,
+    /// Whether this is a dry run, which signs nothing. The ledger must be of the same run.
+    pub run: Run,
 }
 
 impl<'a> BundleRequest<'a> {
     /// A package, the directory of the bundle, the ledger, and the key that signed the package.
     pub fn new(package: &'a Path, out: &'a Path, ledger: &'a Ledger, firmware_key: &'a PublicKey) -> Self {
-        Self { package, out, ledger, firmware_key, next_key: None }
+        Self { package, out, ledger, firmware_key, next_key: None, run: Run::default() }
     }
 }
 
@@ -264,7 +266,7 @@ impl<'a> BundleRequest<'a> {
 /// # Errors
 /// [`BundleError`]. There is no directory then.
 pub fn make(request: BundleRequest<'_>, signer: &dyn Signer) -> Result<Bundle, BundleError> {
-    let BundleRequest { package, out, ledger, firmware_key, next_key } = request;
+    let BundleRequest { package, out, ledger, firmware_key, next_key, run } = request;
     if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) || out.is_file() {
         return Err(BundleError::Exists(out.into()));
     }
@@ -293,7 +295,7 @@ pub fn make(request: BundleRequest<'_>, signer: &dyn Signer) -> Result<Bundle, B
     files.push((LEDGER, extract.into_bytes().into()));
     files.push((TRANSCRIPT, transcript(&judged).into_bytes().into()));
     files.sort();
-    let entered = write(out, &files, ledger, signer)?;
+    let entered = write(&run, out, &files, ledger, signer)?;
     let key = signer.public_key();
     Ok(Bundle {
         directory: out.into(),
@@ -354,6 +356,7 @@ fn extract(ledger: &Path, judged: &Judged) -> Result<String, BundleError> {
 /// Writes the directory under a temporary name and enters the signature. Only then the directory gets the signature,
 /// and its name.
 fn write(
+    run: &Run,
     out: &Path,
     files: &[(&str, Cow<'_, [u8]>)],
     ledger: &Ledger,
@@ -364,10 +367,28 @@ fn write(
         move |source| BundleError::Write { path, source }
     };
     let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(parent).map_err(failed(out))?;
+    run.make_directory(parent).map_err(|error| match error {
+        OutputError::Io { source, .. } => failed(out)(source),
+        error => failed(out)(io::Error::other(error)),
+    })?;
     let mut index = String::new();
     for (name, bytes) in files {
         let _ = writeln!(index, "{}  {name}", sha256(bytes));
+    }
+    let length = signer.public_key().size().bytes();
+    let entry = |signature: &[u8]| Entry {
+        input: named(out, INDEX, index.as_bytes()),
+        output: named(out, SIGNATURE, signature),
+        signature: Scheme::Pkcs1v15Sha256,
+        key_id: signer.public_key().id(),
+    };
+    if run.is_dry() {
+        run.make_directory(out).map_err(|error| failed(out)(io::Error::other(error)))?;
+        let sizes = files.iter().map(|(name, bytes)| (*name, bytes.len()));
+        for (name, size) in sizes.chain([(INDEX, index.len()), (SIGNATURE, length)]) {
+            run.skips(|| Planned::Write { path: out.join(name), size_bytes: size as u64 });
+        }
+        return Ok(ledger.append(&[entry(&vec![0; length])])?);
     }
     let signature = sign_index(index.as_bytes(), signer)?;
     let stage = TemporaryDirectory::new(parent).map_err(failed(out))?;
@@ -385,13 +406,7 @@ fn write(
         // Only the owner may read a temporary directory. A bundle is for others.
         fs::set_permissions(stage.path(), fs::Permissions::from_mode(0o755)).map_err(failed(out))?;
     }
-    let entry = Entry {
-        input: named(out, INDEX, index.as_bytes()),
-        output: named(out, SIGNATURE, &signature),
-        signature: Scheme::Pkcs1v15Sha256,
-        key_id: signer.public_key().id(),
-    };
-    let entered = ledger.append(&[entry])?;
+    let entered = ledger.append(&[entry(&signature)])?;
     put(SIGNATURE, &signature)?;
     stage.rename(out).map_err(failed(out))?;
     Ok(entered)

@@ -15,7 +15,7 @@ pub mod verify;
 
 pub(crate) use self::scheme::DIGEST_INFO_PREFIX;
 pub use self::scheme::{Scheme, digest_info};
-pub use self::signer::{Kept, KeyFile, Signer};
+pub use self::signer::{Kept, KeyFile, Signer, rehearsing};
 
 use self::command::CommandFailure;
 use self::diagnose::Mismatch;
@@ -23,6 +23,7 @@ use self::pkcs11::TokenFailure;
 use self::verify::JudgeError;
 use crate::format::digest::{Sha256Digest, each_chunk};
 use crate::format::image;
+use crate::key::PublicKey;
 use otaseal_device::{HashedPayload, PayloadKind, Reject, layout};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -147,6 +148,11 @@ impl SignedImage<'_> {
     }
 }
 
+/// Returns the key that accepts the signatures of a signer: its own, or in a dry run that of a stand-in.
+pub(crate) fn judging_key(signer: &dyn Signer) -> &PublicKey {
+    signer.stand_in().unwrap_or_else(|| signer.public_key())
+}
+
 /// Signs a payload that was hashed: returns the trailer, which the device verifier accepts behind that payload. No
 /// other function of otaseal asks a signer for the signature of an image. `message` gives the payload from its start.
 ///
@@ -158,7 +164,7 @@ pub(crate) fn seal(
     payload: &HashedPayload,
     message: &mut dyn Read,
 ) -> Result<Vec<u8>, SignError> {
-    let key = signer.public_key();
+    let key = judging_key(signer);
     let digest = Sha256Digest(payload.sha256);
     let mut trailer = signer.sign_message(scheme, message, &digest)?;
     let (found, expected) = (trailer.len(), key.size().bytes());
@@ -290,7 +296,7 @@ pub(crate) fn sign_stream<E: From<SignError>>(
         file.seek(SeekFrom::Start(payload_len)).map_err(SignError::Write)?;
         file.write_all(&trailer).and_then(|()| file.flush()).map_err(SignError::Write)?;
         file.rewind().map_err(SignError::Write)?;
-        let accepted = verify::judge(&mut **file, None, signer.public_key(), *scheme);
+        let accepted = verify::judge(&mut **file, None, judging_key(signer), *scheme);
         // The signature was good a moment ago: what is rejected now is what the disk gave back. A disk that lost
         // bytes in the middle shifts the trailer, and the number of bytes that were judged shows it as well.
         match accepted.map_err(|error| match error {

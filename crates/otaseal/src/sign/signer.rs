@@ -4,7 +4,7 @@ use super::SignError;
 use super::scheme::Scheme;
 use crate::format::digest::Sha256Digest;
 use crate::key::encryption::Encryption;
-use crate::key::{PrivateKey, PublicKey};
+use crate::key::{KeyError, PrivateKey, PublicKey};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -46,6 +46,12 @@ pub trait Signer: Send + Sync {
     /// signer that has the numbers can find one.
     fn private_number_in(&self, bytes: &[u8]) -> Option<usize> {
         let _ = bytes;
+        None
+    }
+
+    /// Returns the key that signs in the place of this one in a dry run, which asks no token. A real run refuses such a
+    /// signer.
+    fn stand_in(&self) -> Option<&PublicKey> {
         None
     }
 
@@ -133,6 +139,38 @@ impl Signer for FileSigner {
 
     fn kept(&self) -> Kept<'_> {
         Kept::File(&self.file)
+    }
+}
+
+/// Returns the signer for a dry run. A key in a file or in memory signs itself. Another one has a stand-in of the same
+/// size, so that no token and no command is asked.
+///
+/// # Errors
+/// [`KeyError`] if there are no random numbers for the stand-in.
+pub fn rehearsing(signer: Box<dyn Signer>) -> Result<Box<dyn Signer>, KeyError> {
+    if !matches!(signer.kept(), Kept::Elsewhere) {
+        return Ok(signer);
+    }
+    let stand_in = PrivateKey::generate(signer.public_key().size())?;
+    Ok(Box::new(Rehearsing { signer, stand_in }))
+}
+
+struct Rehearsing {
+    signer: Box<dyn Signer>,
+    stand_in: PrivateKey,
+}
+
+impl Signer for Rehearsing {
+    fn public_key(&self) -> &PublicKey {
+        self.signer.public_key()
+    }
+
+    fn sign_digest(&self, scheme: Scheme, digest: &Sha256Digest) -> Result<Vec<u8>, SignError> {
+        self.stand_in.sign_digest(scheme, digest)
+    }
+
+    fn stand_in(&self) -> Option<&PublicKey> {
+        Some(self.stand_in.public())
     }
 }
 

@@ -3,20 +3,20 @@
 use super::super::KeyInfo;
 use super::{failed, protection};
 use crate::error::Failure;
-use crate::io::{Content, Place, check_places};
+use crate::io::{self, Content, Place, check_places};
 use crate::passphrase::{NewPassphraseArgs, PassphraseArgs};
-use crate::report::{self, Outcome};
+use crate::report::Outcome;
 use clap::{Args, ValueEnum};
 use otaseal::format::key_file::{self, Armor};
 use otaseal::key::encryption::{self, Derivation, Encryption};
 use otaseal::key::form::{PrivateForm, PublicForm};
 use otaseal::key::passphrase::{Passphrase, SecretError, SecretKind, Secrets};
 use otaseal::key::{PrivateKey, PublicKey};
-use otaseal::output::{self, Access, Overwrite, same_file};
+use otaseal::output::{Access, Overwrite, same_file};
 use serde::Serialize;
 use std::cell::RefCell;
 use std::fmt;
-use std::io::{self, IsTerminal};
+use std::io::IsTerminal;
 use std::path::Path;
 
 /// Write a key in another form: PKCS#8 or PKCS#1, PEM or DER, encrypted or not, or its public key alone
@@ -81,6 +81,10 @@ pub(crate) struct Converted {
 }
 
 impl Outcome for Converted {
+    fn key(&self) -> Option<String> {
+        Some(self.key.to_string())
+    }
+
     fn stdout_is_taken(&self) -> bool {
         self.output == "-"
     }
@@ -168,14 +172,14 @@ pub(crate) fn run(args: &Convert) -> Result<Converted, Failure> {
         }
         Place::Std => {
             let bare = access == Access::OwnerOnly && encryption.is_none();
-            if io::stdout().is_terminal() && (args.der || bare) {
+            if std::io::stdout().is_terminal() && (args.der || bare) {
                 return Err(Failure::usage(
                     "a private key or binary would go to the terminal",
                     "redirect it, or give a file with -o",
                 ));
             }
             let content = if args.der { Content::Binary } else { Content::Text };
-            report::send(content, |stdout| stdout.write_all(&text))?;
+            io::send(content, &text)?;
         }
     }
     Ok(Converted { key: KeyInfo::of(&public), output: args.output.name(), holds, encryption })
@@ -190,7 +194,7 @@ fn write(args: &Convert, path: &Path, key: &[u8], access: Access) -> Result<(), 
         true if access == Access::OwnerOnly && is_own() => Overwrite::ReplaceKey,
         true => Overwrite::Replace,
     };
-    Ok(output::write(path, key, overwrite, access)?)
+    Ok(io::this_run().write(path, key, overwrite, access)?)
 }
 
 /// Returns the passphrase for the converted key. If the old key has one, the user must say whether the new key has one:

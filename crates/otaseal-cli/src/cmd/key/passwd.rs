@@ -3,7 +3,7 @@
 use super::super::KeyInfo;
 use super::{failed, protection};
 use crate::error::Failure;
-use crate::io::{Place, check_places, refuse_std};
+use crate::io::{Place, check_places, refuse_std, this_run};
 use crate::passphrase::{NewPassphraseArgs, PassphraseArgs};
 use crate::report::Outcome;
 use clap::Args;
@@ -12,7 +12,7 @@ use otaseal::key::PrivateKey;
 use otaseal::key::encryption::{self, Derivation, Encryption};
 use otaseal::key::form::PrivateForm;
 use otaseal::key::passphrase::NoSecrets;
-use otaseal::output::{self, Access, Overwrite};
+use otaseal::output::{Access, Overwrite};
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -47,6 +47,10 @@ pub(crate) struct Changed {
 }
 
 impl Outcome for Changed {
+    fn key(&self) -> Option<String> {
+        Some(self.key.to_string())
+    }
+
     fn warnings(&self) -> Vec<String> {
         self.key.warning().into_iter().collect()
     }
@@ -101,7 +105,7 @@ pub(crate) fn run(args: &Passwd) -> Result<Changed, Failure> {
             "report this bug; otaseal changed nothing",
         ));
     }
-    output::write(&args.file, &bytes, Overwrite::ReplaceKey, Access::OwnerOnly)?;
+    this_run().write(&args.file, &bytes, Overwrite::ReplaceKey, Access::OwnerOnly)?;
     let encryption = encryption::describe(&bytes).map_err(|error| failed(&place, &error))?;
     Ok(Changed { key: KeyInfo::of(key.public()), file: place.name(), encryption })
 }

@@ -23,7 +23,7 @@ fn firmware(bytes: &[u8]) -> Firmware {
 }
 
 /// Signs what the gate judged into one file in memory.
-fn sign(permit: &mut Permit<'_>) -> Result<Vec<u8>, PolicyError> {
+fn sign_into_memory(permit: &mut Permit<'_>) -> Result<Vec<u8>, PolicyError> {
     let mut file = Cursor::new(Vec::new());
     let output = Output { scheme: Scheme::Pkcs1v15Sha256, name: "out".into(), file: &mut file };
     permit.sign("in", &mut [output])?;
@@ -47,6 +47,39 @@ fn a_payload_with_the_judged_image_is_signed_in_each_of_its_forms() {
         let accepted = judge_bytes(&signed, key.public(), Scheme::Pkcs1v15Sha256).unwrap();
         assert_eq!(accepted.payload_len, payload.bytes().len());
     }
+}
+
+/// A token, which nobody may ask in a dry run.
+struct Token(PublicKey);
+
+impl Signer for Token {
+    fn public_key(&self) -> &PublicKey {
+        &self.0
+    }
+
+    fn sign_digest(&self, _: Scheme, _: &Sha256Digest) -> Result<Vec<u8>, SignError> {
+        panic!("a dry run asked the token")
+    }
+}
+
+#[test]
+fn a_stand_in_signs_in_a_dry_run_alone() {
+    let token = sign::rehearsing(Box::new(Token(key().public().clone()))).unwrap();
+    let judged = firmware(b"a plain image that has no format");
+    let signed = |policy: &Policy| {
+        let gate = policy.open(Some(&*token)).unwrap();
+        let mut permit = gate.judge(Candidate::new(judged.bytes())).unwrap();
+        let payload = judged.plain();
+        permit.sign_payload(&payload, Scheme::Pkcs1v15Sha256)?;
+        sign_into_memory(&mut permit)
+    };
+    assert!(matches!(signed(&Policy::default()), Err(PolicyError::NoSigner)));
+    let dry = Policy { run: crate::output::Run::dry(), ..Policy::default() };
+    let image = signed(&dry).unwrap();
+    assert!(judge_bytes(&image, key().public(), Scheme::Pkcs1v15Sha256).is_err());
+    // A key in memory signs itself.
+    let own = sign::rehearsing(Box::new(key())).unwrap();
+    assert!(own.stand_in().is_none());
 }
 
 #[test]
@@ -77,7 +110,7 @@ fn the_bytes_that_were_judged_are_the_bytes_that_are_signed() {
     let image = b"an image in a file".to_vec();
     let mut permit = gate.judge(Candidate::read(Cursor::new(&image)).unwrap()).unwrap();
     assert_eq!(permit.payload(), Some(&image[..]));
-    let signed = sign(&mut permit).unwrap();
+    let signed = sign_into_memory(&mut permit).unwrap();
     assert_eq!(signed, crate::testing::signed(&image, &key, Scheme::Pkcs1v15Sha256));
     assert_eq!(unpack(&signed).unwrap().payload_len, image.len());
 }
@@ -87,11 +120,11 @@ fn a_gate_without_a_private_key_judges_and_does_not_sign() {
     let policy = Policy::default();
     let gate = policy.open(None).unwrap();
     let mut permit = gate.judge(Candidate::new(&b"image"[..])).unwrap();
-    assert!(matches!(sign(&mut permit), Err(PolicyError::NoSigner)));
+    assert!(matches!(sign_into_memory(&mut permit), Err(PolicyError::NoSigner)));
     let public: PublicKey = key().public().clone();
     let gate = policy.open(Some(&public)).unwrap();
     let mut permit = gate.judge(Candidate::new(&b"image"[..])).unwrap();
-    assert!(matches!(sign(&mut permit), Err(PolicyError::Sign(SignError::Backend(_)))));
+    assert!(matches!(sign_into_memory(&mut permit), Err(PolicyError::Sign(SignError::Backend(_)))));
 }
 
 /// The key that signed an image must not sign the result again: a device would take the first trailer for a part of it.
@@ -261,13 +294,13 @@ fn nothing_can_be_expected_of_a_stream_but_its_digest() {
     let gate = policy.open(Some(&key)).unwrap();
     let mut permit = gate.judge(Candidate::read(stream()).unwrap()).unwrap();
     assert!(permit.payload().is_none() && permit.continuity().is_none());
-    assert_eq!(sign(&mut permit).unwrap().len(), MAX_IMAGE + 1 + 260);
+    assert_eq!(sign_into_memory(&mut permit).unwrap().len(), MAX_IMAGE + 1 + 260);
 
     let mut other = policy.clone();
     other.expect.sha256 = Some(sha256(b"another"));
     let gate = other.open(Some(&key)).unwrap();
     let mut permit = gate.judge(Candidate::read(stream()).unwrap()).unwrap();
-    let refused = sign(&mut permit);
+    let refused = sign_into_memory(&mut permit);
     assert!(matches!(refused, Err(PolicyError::Guard(GuardError::OtherBuild { .. }))));
 
     let mut with_mode = policy.clone();
@@ -334,7 +367,7 @@ fn an_image_that_harms_the_named_devices_is_not_signed() {
         policy.continuity.without_key = WithoutKey::Allow;
         let gate = policy.open(Some(&key)).unwrap();
         let mut permit = gate.judge(Candidate::new(bytes)).unwrap();
-        sign(&mut permit)
+        sign_into_memory(&mut permit)
     };
     let refused = |result: Result<Vec<u8>, PolicyError>| match result {
         Err(PolicyError::NoDevice { reasons }) => reasons.join("; "),

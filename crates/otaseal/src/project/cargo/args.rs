@@ -7,7 +7,7 @@ use super::tasks::{Pubkey, Request, Verify};
 use crate::key::material;
 use crate::key::passphrase::{NotASource, PassphraseSource, descriptor_number, variable_name};
 use crate::key::{KeySize, parse_key_id};
-use crate::output::Overwrite;
+use crate::output::{Overwrite, Run};
 use crate::policy::Purpose;
 use crate::policy::continuity::WithoutKey;
 use crate::project::emit::Mode;
@@ -87,6 +87,7 @@ fn entry(option: &str, help: &str) -> String {
 /// Options that are not settings, and their help.
 type Own = &'static [(&'static str, &'static str)];
 
+const DRY: Own = &[("--dry-run", "Make every check, say what would be written, and write nothing")];
 const COMMON: Own = &[("--manifest-path FILE", "The project's Cargo.toml")];
 
 const PASSPHRASE: Own = &[(
@@ -150,7 +151,7 @@ fn sign(mut parser: Parser) -> Result<Task, CargoError> {
         match argument.name.as_str() {
             "--help" => {
                 let title = "sign [OPTIONS]: build the firmware, package it, verify every signed image";
-                return Ok(help(Command::XtaskSign, title, &[SIGN, PASSPHRASE, COMMON]));
+                return Ok(help(Command::XtaskSign, title, &[SIGN, DRY, PASSPHRASE, COMMON]));
             }
             name if name.starts_with("--passphrase-") => passphrase(name, &mut parser, &mut request)?,
             "--release" => request.policy.purpose = Purpose::Release,
@@ -186,7 +187,7 @@ fn keygen(mut parser: Parser) -> Result<Task, CargoError> {
         match argument.name.as_str() {
             "--help" => {
                 let title = "keygen [OPTIONS]: make the project's RSA key pair";
-                return Ok(help(Command::XtaskKeygen, title, &[KEYGEN, PASSPHRASE, COMMON]));
+                return Ok(help(Command::XtaskKeygen, title, &[KEYGEN, DRY, PASSPHRASE, COMMON]));
             }
             "--bits" => {
                 let bits = value(&mut parser)?;
@@ -215,7 +216,7 @@ fn pubkey(mut parser: Parser) -> Result<Task, CargoError> {
             "--help" => {
                 let title =
                     "pubkey [OPTIONS]: write the public key into the source files of the setting `emit`";
-                return Ok(help(Command::XtaskPubkey, title, &[PUBKEY, PASSPHRASE, COMMON]));
+                return Ok(help(Command::XtaskPubkey, title, &[PUBKEY, DRY, PASSPHRASE, COMMON]));
             }
             "--check" => task.mode = Mode::Check,
             name if name.starts_with("--passphrase-") => passphrase(name, &mut parser, &mut task.request)?,
@@ -295,6 +296,10 @@ fn common(
     request: &mut Request,
 ) -> Result<(), CargoError> {
     let name = argument.name.as_str();
+    if name == "--dry-run" && task != Command::XtaskVerify {
+        request.policy.run = Run::dry();
+        return Ok(());
+    }
     if name == "--manifest-path" {
         request.manifest_path = Some(path(parser)?);
         return Ok(());

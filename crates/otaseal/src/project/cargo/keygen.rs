@@ -15,7 +15,6 @@ use crate::project::emit::Mode;
 use crate::project::settings::in_token;
 use crate::sign::Signer;
 use crate::sign::source::SourceError;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The task of [`keygen`].
@@ -77,21 +76,24 @@ pub fn keygen(task: &Keygen, note: &mut dyn FnMut(Note)) -> Result<NewKey, Cargo
         let emitted = emit(&project, &key, None, task, note);
         return Ok(NewKey { private, encrypted: false, public, key, emitted });
     }
+    let run = &task.request.policy.run;
     // This is the first step: if it fails, otaseal has made nothing.
     let passphrase = new_passphrase(task, [&private, &public])?;
     for path in [&private, &public] {
         if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(|source| OutputError::Io { path: parent.into(), source })?;
+            run.make_directory(parent)?;
         }
     }
-    let files = PairFiles::stage(&private, &public, task.overwrite)?;
+    let files = PairFiles::stage_in(run, &private, &public, task.overwrite)?;
     let key = PrivateKey::generate(task.size).map_err(CargoError::Keygen)?;
     let protection = match (&passphrase, task.encrypt) {
         (Some(passphrase), Some(derivation)) => Protection::Passphrase(passphrase, derivation),
         _ => Protection::None,
     };
     files.commit(&key, protection)?;
-    if let InGit::NotIgnored(found) = lint::in_git(&private) {
+    if !run.is_dry()
+        && let InGit::NotIgnored(found) = lint::in_git(&private)
+    {
         note(Note::NotIgnored(found));
     }
     let emitted = emit(&project, key.public(), Some(&key), task, note);
@@ -106,7 +108,7 @@ fn emit(
     task: &Keygen,
     note: &mut dyn FnMut(Note),
 ) -> Vec<(PathBuf, Written)> {
-    tasks::emit_key(project, key, private, &task.request.passphrase, Mode::Write).unwrap_or_else(|error| {
+    tasks::emit_key(project, key, private, &task.request, Mode::Write).unwrap_or_else(|error| {
         let again = "then type `cargo xtask pubkey`";
         let help = format!("{}; {again}", error.advice(Speaker::Hook));
         note(Note::NotEmitted { what: error.to_string(), help });
@@ -145,15 +147,16 @@ fn new_passphrase(task: &Keygen, files: [&PathBuf; 2]) -> Result<Option<Passphra
 /// Makes the key inside its token, and writes its public key to a file.
 #[cfg(feature = "pkcs11")]
 fn new_in_token(uri: &str, public: &Path, task: &Keygen) -> Result<PublicKey, CargoError> {
-    use crate::output::{Access, Pending};
+    use crate::output::Access;
     use std::io::Write;
     let failed = |source| OutputError::Io { path: public.into(), source };
+    let run = &task.request.policy.run;
     if let Some(parent) = public.parent() {
-        fs::create_dir_all(parent).map_err(failed)?;
+        run.make_directory(parent)?;
     }
     // Open the file first. If that failed later, the token would hold a key whose public key is in no file.
-    let mut file = Pending::create(public, task.overwrite, Access::Public)?;
-    let key = crate::sign::pkcs11::generate(&uri.parse()?, None, &task.request.passphrase, task.size)
+    let mut file = run.create(public, task.overwrite, Access::Public)?;
+    let key = crate::sign::pkcs11::generate(&uri.parse()?, None, &task.request.passphrase, task.size, run)
         .map_err(SourceError::from)?;
     file.write_all(key.to_spki_pem().as_bytes()).map_err(failed)?;
     file.commit()?;

@@ -7,9 +7,10 @@ use super::keygen::{self, NewKey};
 use super::note::Note;
 use super::tasks::{self, SignedBuild, VerifiedFile};
 use crate::key::material;
-use crate::output::{Written, before_the_first_name, signals};
+use crate::output::{Run, Written, before_the_first_name, signals};
 use crate::project::advice::{Advice, Speaker};
 use crate::sign::Scheme;
+use otaseal_device::KeyId;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -53,8 +54,22 @@ fn perform(
     let mut note = |note: Note| drop(writeln!(err, "{}", words(&note)));
     let written = match parse(arguments)? {
         Task::Help(text) => out.write_all(text.as_bytes()),
-        Task::Sign(request) => signed(&tasks::sign(&request, &mut note)?, out),
-        Task::Keygen(task) => new_key(&keygen::keygen(&task, &mut note)?, out),
+        Task::Sign(request) => {
+            let made = tasks::sign(&request, &mut note)?;
+            match request.policy.run.is_dry() {
+                true => planned(&request.policy.run, Some(made.report.manifest.key.id), out),
+                false => signed(&made, out),
+            }
+        }
+        Task::Keygen(task) => {
+            let made = keygen::keygen(&task, &mut note)?;
+            let run = &task.request.policy.run;
+            if run.is_dry() { planned(run, None, out) } else { new_key(&made, out) }
+        }
+        Task::Pubkey(task) if task.request.policy.run.is_dry() => {
+            tasks::pubkey(&task)?;
+            planned(&task.request.policy.run, None, out)
+        }
         Task::Pubkey(task) => {
             let files = tasks::pubkey(&task)?;
             files.iter().try_for_each(|(path, written)| emitted(11, path, *written, out))
@@ -65,6 +80,13 @@ fn perform(
         }
     };
     written.and_then(|()| out.flush()).map_err(CargoError::Report)
+}
+
+/// Says what a real run would do.
+fn planned(run: &Run, key_id: Option<KeyId>, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "dry run        otaseal wrote nothing")?;
+    run.planned().iter().try_for_each(|step| writeln!(out, "{step}"))?;
+    key_id.iter().try_for_each(|id| writeln!(out, "key id         {id}"))
 }
 
 fn words(note: &Note) -> String {

@@ -10,7 +10,7 @@ use crate::format::input::Input;
 use crate::format::key_file::MAX_KEY_FILE;
 use crate::key::PublicKey;
 use crate::key::passphrase::PassphraseSource;
-use crate::output::{Made, OutputError, Written, has_bytes};
+use crate::output::{Made, Written, has_bytes};
 use crate::package::manifest;
 use crate::package::{ArtefactKind, Options, PackageError, PackageReport, package};
 use crate::policy::continuity::ContinuityError;
@@ -19,10 +19,10 @@ use crate::policy::{Policy, PolicyError};
 use crate::project::emit::{self, Mode, RustForm, RustOptions, SelfTest};
 use crate::project::settings::{Emit, EmitKind, Settings};
 use crate::sign::verify::{JudgeError, judge};
-use crate::sign::{Scheme, Signer};
+use crate::sign::{Scheme, Signer, rehearsing};
 use otaseal_device::KeyId;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The part that all tasks have in common.
 #[derive(Debug, Clone, Default)]
@@ -32,7 +32,8 @@ pub struct Request {
     pub manifest_path: Option<PathBuf>,
     /// Settings that win over those of the project.
     pub settings: Settings,
-    /// The policy for signing. The settings name its ledger.
+    /// The policy for signing. The settings name its ledger. Its run is that of the whole task: a dry run builds, and
+    /// writes nothing else.
     pub policy: Policy,
     /// Time for the manifest, in seconds since 1970.
     pub timestamp: Option<u64>,
@@ -83,11 +84,13 @@ pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<SignedBuild
     let out_dir = project.out_dir()?;
     let base_name = project.base_name()?;
     // Open the key before the build: if it is missing, you see that at once.
-    let keys = project.keys(&request.passphrase)?;
-    let public = keys.signer.public_key();
-    let key_id = public.id();
+    let mut keys = project.keys(&request.passphrase)?;
+    if request.policy.run.is_dry() {
+        keys.signer = rehearsing(keys.signer).map_err(CargoError::Keygen)?;
+    }
+    let key_id = keys.signer.public_key().id();
     let mut policy = request.policy.clone();
-    policy.ledger = project.ledger(request.build_id.as_deref());
+    policy.ledger = project.ledger(request.build_id.as_deref()).map(|ledger| ledger.in_run(&policy.run));
     for finding in policy.open(Some(&*keys.signer))?.findings() {
         note(match finding.clone() {
             Finding::Published { at } => {
@@ -104,7 +107,9 @@ pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<SignedBuild
     options.inputs = project.inputs(&request.passphrase);
     project.settings.apply(&mut options);
     if request.sbom {
-        options.evidence.sbom = Some(bill_of_materials(&project, request.timestamp)?);
+        let (path, text) = bill_of_materials(&project, request)?;
+        options.evidence.sbom = Some(path);
+        options.evidence.sbom_bytes = Some(Arc::new(text.into_bytes()));
     }
     let report = package(&options, &*keys.signer).map_err(|error| match &build {
         Build::Prebuilt { why, path } if carries_another_key(&error) => {
@@ -125,6 +130,8 @@ pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<SignedBuild
         None => (keys.signer.public_key().clone(), keys.name.clone()),
     };
     let signed = report.manifest.artefacts.iter().filter_map(|made| Some((&made.file, made.signature?)));
+    // A dry run has made no file.
+    let signed = signed.filter(|_| !request.policy.run.is_dry());
     let verified = signed
         .map(|(file, scheme)| verify_file(&report.out_dir.join(file), &public, scheme))
         .collect::<Result<_, _>>()?;
@@ -138,14 +145,15 @@ fn carries_another_key(error: &PackageError) -> bool {
 }
 
 /// Writes the bill of materials beside the packages. Only a firmware that Cargo builds has one.
-fn bill_of_materials(project: &Project, timestamp: Option<u64>) -> Result<PathBuf, CargoError> {
+fn bill_of_materials(project: &Project, request: &Request) -> Result<(PathBuf, String), CargoError> {
+    let run = &request.policy.run;
     let Some(firmware) = &project.firmware else { return Err(CargoError::NoSbom) };
     let directory = project.target_directory.join("otaseal");
-    fs::create_dir_all(&directory).map_err(|source| OutputError::Io { path: directory.clone(), source })?;
+    run.make_directory(&directory)?;
     let path = directory.join(format!("{}.cdx.json", project.base_name()?));
-    let text = sbom::generate(firmware, &project.settings, timestamp)?;
-    crate::output::write_if_changed(&path, text.as_bytes())?;
-    Ok(path)
+    let text = sbom::generate(firmware, &project.settings, request.timestamp)?;
+    run.write_if_changed(&path, text.as_bytes(), None)?;
+    Ok((path, text))
 }
 
 /// The task of [`verify`].
@@ -225,7 +233,7 @@ pub fn pubkey(task: &Pubkey) -> Result<Vec<(PathBuf, Written)>, CargoError> {
     let request = &task.request;
     let project = Project::load_for_keys(request.manifest_path.as_deref(), &request.settings)?;
     let (key, _) = project.public_key()?;
-    emit_key(&project, &key, None, &request.passphrase, task.mode)
+    emit_key(&project, &key, None, request, task.mode)
 }
 
 /// Writes a public key into every file that the settings name. The self-test signature comes from `private`; without
@@ -237,14 +245,15 @@ pub(super) fn emit_key(
     project: &Project,
     key: &PublicKey,
     private: Option<&dyn Signer>,
-    passphrase: &Option<PassphraseSource>,
+    request: &Request,
     mode: Mode,
 ) -> Result<Vec<(PathBuf, Written)>, CargoError> {
     let list = project.settings.emit.as_deref().filter(|list| !list.is_empty()).ok_or(CargoError::NoEmit)?;
+    let (passphrase, run) = (&request.passphrase, &request.policy.run);
     let inputs = project.inputs(passphrase);
     let self_test = || match private {
         Some(private) => Ok(emit::self_test(private)?),
-        None => Ok(emit::self_test(&*self_test_key(key, project, passphrase)?)?),
+        None => Ok(emit::self_test(&*self_test_key(key, project, request)?)?),
     };
     let mut done = Vec::new();
     for file in list {
@@ -259,7 +268,7 @@ pub(super) fn emit_key(
             }
             _ => Made::begins_as(&text).or(Made::when_bytes(MAX_PLACEHOLDER, is_comment)),
         };
-        let written = emit::place(&file.path, &text, Some(made), mode, "cargo xtask pubkey")?;
+        let written = emit::place(run, &file.path, &text, Some(made), mode, "cargo xtask pubkey")?;
         done.push((file.path.clone(), written));
     }
     Ok(done)
@@ -312,12 +321,15 @@ fn is_comment(source: &[u8]) -> bool {
 fn self_test_key(
     public: &PublicKey,
     project: &Project,
-    passphrase: &Option<PassphraseSource>,
+    request: &Request,
 ) -> Result<Box<dyn Signer>, CargoError> {
-    let keys = project.keys(passphrase)?;
+    let keys = project.keys(&request.passphrase)?;
     let private_id = keys.signer.public_key().id();
     if keys.signer.public_key() == public {
-        return Ok(keys.signer);
+        return match request.policy.run.is_dry() {
+            true => rehearsing(keys.signer).map_err(CargoError::Keygen),
+            false => Ok(keys.signer),
+        };
     }
     Err(CargoError::KeyPair {
         public: project.public_key()?.1,

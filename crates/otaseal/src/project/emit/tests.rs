@@ -118,11 +118,11 @@ fn identifiers_are_legal_in_every_language() {
 fn check_never_writes_and_names_the_command() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("key.rs");
-    let error = place(&path, "text", None, Mode::Check, "cargo xtask pubkey").unwrap_err();
+    let error = place(&Run::default(), &path, "text", None, Mode::Check, "cargo xtask pubkey").unwrap_err();
     assert!(matches!(error, EmitError::OutOfDate { command, .. } if command == "cargo xtask pubkey"));
     assert!(!path.exists());
-    assert_eq!(place(&path, "text", None, Mode::Write, "").unwrap(), Written::Changed);
-    assert_eq!(place(&path, "text", None, Mode::Check, "").unwrap(), Written::Unchanged);
-    assert!(place(&path, "other", None, Mode::Check, "").is_err());
+    assert_eq!(place(&Run::default(), &path, "text", None, Mode::Write, "").unwrap(), Written::Changed);
+    assert_eq!(place(&Run::default(), &path, "text", None, Mode::Check, "").unwrap(), Written::Unchanged);
+    assert!(place(&Run::default(), &path, "other", None, Mode::Check, "").is_err());
     assert_eq!(fs::read(&path).unwrap(), b"text");
 }

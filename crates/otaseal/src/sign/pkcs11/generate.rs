@@ -4,7 +4,8 @@ use super::token::{Access, Token, failed};
 use super::{ModuleState, Pkcs11Error, Pkcs11Signer};
 use crate::key::passphrase::Secrets;
 use crate::key::uri::Pkcs11Uri;
-use crate::key::{KeyError, KeySize, PublicKey};
+use crate::key::{KeyError, KeySize, PrivateKey, PublicKey};
+use crate::output::{Planned, Run};
 use crate::sign::{Scheme, Signer, sign_in_memory};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
@@ -13,7 +14,8 @@ use std::path::Path;
 
 /// Makes an RSA key inside the token that the URI names: sensitive, not extractable, for signing only, e = 65537. The
 /// URI must have an `object`, the key's name. The key gets the URI's `id`, or a random one. The new key signs a test
-/// message, and the device verifier judges the signature. If it rejects it, the key is removed again.
+/// message, and the device verifier judges the signature. If it rejects it, the key is removed again. A dry run ends
+/// before the token makes the key. It returns another key of the same size.
 ///
 /// # Errors
 /// [`Pkcs11Error`]. [`Pkcs11Error::Exists`] if the token has an object of that name: it is never replaced.
@@ -22,14 +24,16 @@ pub fn generate(
     module: Option<&Path>,
     secrets: &dyn Secrets,
     size: KeySize,
+    run: &Run,
 ) -> Result<PublicKey, Pkcs11Error> {
     let label = uri.object.as_ref().filter(|label| !label.is_empty()).ok_or(Pkcs11Error::NoName)?;
     let mut id = [0; 16];
-    getrandom::fill(&mut id).map_err(|error| Pkcs11Error::Module {
+    let no_numbers = |why: String| Pkcs11Error::Module {
         what: "the system gave no random numbers".into(),
-        why: error.to_string(),
+        why,
         state: ModuleState::NoRandomNumbers,
-    })?;
+    };
+    getrandom::fill(&mut id).map_err(|error| no_numbers(error.to_string()))?;
     let id = uri.id.clone().unwrap_or_else(|| id.to_vec());
     let token = Token::open(uri, module, secrets, Access::Change)?;
     let name = token.name.clone();
@@ -38,6 +42,10 @@ pub fn generate(
     if !taken.is_empty() {
         let found = taken.into_iter().map(|(_, name)| name).collect();
         return Err(Pkcs11Error::Exists { token: name, found });
+    }
+    if run.skips(|| Planned::MakeKey { uri: uri.to_string() }) {
+        let key = PrivateKey::generate(size).map_err(|error| no_numbers(error.to_string()))?;
+        return Ok(key.public().clone());
     }
     let named = || [Attribute::Label(label.clone().into_bytes()), Attribute::Id(id.clone())];
     // The type is 32 bits wide on Windows.

@@ -114,3 +114,34 @@ fn the_new_key_goes_into_the_firmware_where_the_settings_say_so() {
         assert!(warned && err.contains("then type `cargo xtask pubkey`"), "{err}");
     }
 }
+
+/// A dry run of the task, and a real one: the same exit code, and no file before the real one.
+#[test]
+fn a_dry_run_of_each_task_writes_nothing() {
+    let settings = "firmware = \"lamp.bin\"\nledger = \"ledger.jsonl\"\nemit = [{ path = \"ota_key.rs\", kind = \"rust\" }]";
+    let project = Project::new(settings);
+    let (dry, out, err) = project.run("keygen --dry-run");
+    assert!(dry == 0 && out.starts_with("dry run        otaseal wrote nothing\n"), "{out}{err}");
+    assert!(
+        out.contains("would write") && out.contains("private.pem") && out.contains("ota_key.rs"),
+        "{out}"
+    );
+    assert!(!project.path("keys").exists() && !project.path("ota_key.rs").exists());
+    let project = project.with_key("other.pem", "other.pem");
+    for (task, says, made) in [
+        ("sign", "lamp.bin.signed", "target/otaseal/lamp/manifest.json"),
+        ("pubkey", "ota_key.rs", "ota_key.rs"),
+    ] {
+        let (code, out, err) = project.run(&format!("{task} --dry-run"));
+        assert!(code == 0 && out.contains(says), "{task}: {out}{err}");
+        assert!(!project.path(made).exists() && !project.path("ledger.jsonl").exists(), "{task}: {out}");
+    }
+    for (task, made) in [("sign", "target/otaseal/lamp/manifest.json"), ("pubkey", "ota_key.rs")] {
+        let (code, _, err) = project.run(task);
+        assert!(code == 0 && project.path(made).exists(), "{task}: {err}");
+    }
+    assert!(project.path("ledger.jsonl").exists());
+    // What a real run refuses, a dry run refuses too.
+    assert_eq!(project.run("keygen --dry-run").0, project.run("keygen").0);
+    assert_eq!(project.run("verify --dry-run").0, 2);
+}
