@@ -8,7 +8,7 @@ use crate::key::encryption::{Derivation, Protection};
 use crate::key::pair::PairFiles;
 use crate::key::passphrase::{Passphrase, PassphraseSource, SecretError, SecretKind, Secrets};
 use crate::key::{KeySize, PrivateKey, PublicKey};
-use crate::output::{OutputError, Overwrite, Written, same_place};
+use crate::output::{Overwrite, Written, same_place};
 use crate::policy::lint::{self, InGit};
 use crate::project::advice::{Advice, Speaker};
 use crate::project::emit::Mode;
@@ -147,7 +147,7 @@ fn new_passphrase(task: &Keygen, files: [&PathBuf; 2]) -> Result<Option<Passphra
 /// Makes the key inside its token, and writes its public key to a file.
 #[cfg(feature = "pkcs11")]
 fn new_in_token(uri: &str, public: &Path, task: &Keygen) -> Result<PublicKey, CargoError> {
-    use crate::output::Access;
+    use crate::output::{Access, OutputError};
     use std::io::Write;
     let failed = |source| OutputError::Io { path: public.into(), source };
     let run = &task.request.policy.run;

@@ -63,10 +63,7 @@ impl Bench {
 
     fn make_with(&self, firmware_key: &PublicKey, signer: &dyn Signer) -> Result<Bundle, BundleError> {
         let (package, out, ledger) = (self.path("dist"), self.path("release"), self.ledger());
-        make(
-            BundleRequest { package: &package, out: &out, ledger: &ledger, firmware_key, next_key: None },
-            signer,
-        )
+        make(BundleRequest::new(&package, &out, &ledger, firmware_key), signer)
     }
 
     fn check(&self) -> Result<Bundle, BundleError> {
@@ -387,6 +384,7 @@ fn a_key_that_is_a_bare_modulus_is_found_by_the_key() {
         ledger: &ledger,
         firmware_key: bench.key.public(),
         next_key: Some(next.public()),
+        run: Run::default(),
     };
     make(request, &bench.evidence_key).unwrap();
     assert!(wrong(bench.check()));
