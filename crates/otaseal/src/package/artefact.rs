@@ -40,6 +40,11 @@ impl ArtefactKind {
         }
     }
 
+    /// Returns whether a file of this kind has a signature.
+    pub const fn is_signed(self) -> bool {
+        self.scheme().is_some()
+    }
+
     /// The part before the suffix, and the kind that the suffix tells.
     pub(crate) fn of_file(name: &str) -> Option<(&str, Self)> {
         Self::ALL.iter().find_map(|kind| Some((name.strip_suffix(kind.suffix())?, *kind)))

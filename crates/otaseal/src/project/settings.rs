@@ -16,6 +16,7 @@
 use crate::format::input::Input;
 use crate::format::metadata::Labels;
 use crate::package::{ArtefactKind, Options};
+use crate::profile::Profile;
 use crate::profile::devices::Devices;
 use crate::profile::fit::Flash;
 use crate::project::emit::Identifier;
@@ -236,8 +237,13 @@ impl Settings {
         }
         match (&self.artefacts, &self.devices) {
             (Some(artefacts), _) => options.artefacts.clone_from(artefacts),
-            // otaseal tries every kind, and omits an artefact that no device accepts.
-            (None, Some(_)) => options.artefacts = ArtefactKind::ALL.to_vec(),
+            // otaseal tries every kind, and omits an artefact that no device accepts. A signature is of no use to devices
+            // that check none, although they take it for a part of the image.
+            (None, Some(devices)) => {
+                let any_verifies = devices.iter().any(Profile::verifies);
+                let kinds = ArtefactKind::ALL.iter().copied();
+                options.artefacts = kinds.filter(|kind| any_verifies || !kind.is_signed()).collect();
+            }
             (None, None) => {}
         }
         match self.legacy {

@@ -17,7 +17,7 @@ fn made(above: &str, below: &str) -> Vec<ArtefactKind> {
 
 #[test]
 fn artefacts_legacy_and_devices_together_say_what_is_made() {
-    use ArtefactKind::{LegacySig, Plain, Signed};
+    use ArtefactKind::{Gz, LegacySig, Plain, Signed};
     let (all, default) = (ArtefactKind::ALL.to_vec(), ArtefactKind::DEFAULT.to_vec());
     for (text, expected) in [
         ("", &default[..]),
@@ -30,6 +30,11 @@ fn artefacts_legacy_and_devices_together_say_what_is_made() {
         ("for = ['homie-mqtt']\nlegacy = true", &all),
         ("for = ['homie-mqtt']\nlegacy = false", &default),
         ("for = ['homie-mqtt']\nartefacts = ['signed']", &[Signed]),
+        // Devices that check no signature.
+        ("for = ['tasmota-esp8266', 'esp8266@3.1.2/unsigned']", &[Plain, Gz]),
+        ("for = ['tasmota-esp8266', 'esp8266@3.1.2']", &all),
+        ("for = ['tasmota-esp8266']\nlegacy = true", &[Plain, Gz, LegacySig]),
+        ("for = ['tasmota-esp8266']\nartefacts = ['signed']", &[Signed]),
         ("for = ['homie-mqtt']\nartefacts = ['signed']\nlegacy = true", &[Signed, LegacySig]),
     ] {
         assert_eq!(made(text, ""), expected, "{text}");
