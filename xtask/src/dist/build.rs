@@ -137,17 +137,34 @@ impl<'a> Build<'a> {
 
     /// Writes a command that maturin runs in place of cargo. cargo-auditable cannot stand there by itself: it takes
     /// `cargo-auditable rustc` for a call by cargo (rust-secure-code/cargo-auditable issue 211).
+    ///
+    /// cargo-auditable then calls a second command, because it would name itself by its full path. Cargo mixes that name
+    /// into the names of the symbols, so another directory would give another program. In PATH, it has no directory.
     fn auditable(&self) -> Result<PathBuf> {
-        let (name, text) = match cfg!(windows) {
-            true => ("cargo.cmd", "@cargo auditable %*\r\n"),
-            false => ("cargo", "#!/bin/sh\nexec cargo auditable \"$@\"\n"),
+        let (first, second) = match cfg!(windows) {
+            true => ("cargo.cmd", "cargo-named.cmd"),
+            false => ("cargo", "cargo-named"),
         };
-        // It is not in PATH, where it would call itself.
-        let path = self.folder.join(name);
-        fs::write(&path, text)?;
-        #[cfg(unix)]
-        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-        Ok(path)
+        // They are not in PATH, where they would call themselves.
+        let (first, second) = (self.folder.join(first), self.folder.join(second));
+        let named = second.display();
+        let texts = match cfg!(windows) {
+            true => [
+                format!("@set \"CARGO={named}\"\r\n@cargo-auditable auditable %*\r\n"),
+                "@set CARGO=\r\n@set RUSTC_WORKSPACE_WRAPPER=cargo-auditable\r\n@cargo %*\r\n".to_owned(),
+            ],
+            false => [
+                format!("#!/bin/sh\nCARGO='{named}' exec cargo-auditable auditable \"$@\"\n"),
+                "#!/bin/sh\nunset CARGO\nRUSTC_WORKSPACE_WRAPPER=cargo-auditable exec cargo \"$@\"\n"
+                    .to_owned(),
+            ],
+        };
+        for (path, text) in [&first, &second].into_iter().zip(texts) {
+            fs::write(path, text)?;
+            #[cfg(unix)]
+            fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        }
+        Ok(first)
     }
 
     /// Lets the program write its manual pages and its completions.
