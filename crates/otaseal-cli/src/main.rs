@@ -26,7 +26,7 @@ use crate::cmd::ledger::Ledger;
 use crate::cmd::rotate::Rotate;
 use crate::report::Reporter;
 use clap::{CommandFactory, FromArgMatches};
-use otaseal::output::{before_the_first_name, signals};
+use otaseal::output::signals;
 use std::alloc::System;
 use std::process::ExitCode;
 use zeroizing_alloc::ZeroAlloc;
@@ -40,9 +40,7 @@ fn main() -> ExitCode {
     passphrase::forbid_core_dumps();
     // If the system refuses this, everything else still works.
     let _ = signals::report_size_limit();
-    before_the_first_name(|| {
-        let _ = signals::end_cleanly(passphrase::show_typing);
-    });
+    signals::end_cleanly_with_names(passphrase::show_typing);
     if let Some(failure) = args::key_among(std::env::args_os().skip(1)) {
         return report::refused(&failure);
     }

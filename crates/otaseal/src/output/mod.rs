@@ -26,7 +26,7 @@ pub(crate) use self::guard::is_kept;
 pub use self::guard::{Inputs, repeated, same_file, same_place};
 pub use self::made::Made;
 pub(crate) use self::names::Steps;
-pub use self::names::{Ended, TemporaryDirectory, before_the_first_name, remove_temporaries};
+pub use self::names::{Ended, TemporaryDirectory, remove_temporaries};
 pub use self::pending::Pending;
 pub use self::run::{Planned, Run};
 pub(crate) use self::turn::Turn;

@@ -14,13 +14,23 @@ use tempfile::TempPath;
 
 static STEPS: RwLock<()> = RwLock::new(());
 static NAMES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
-static NOTICE: OnceLock<fn()> = OnceLock::new();
+static HOOKS: OnceLock<Hooks> = OnceLock::new();
+static FIRST: Once = Once::new();
 
-/// Calls a function once, before this library makes its first temporary name. A program can wait with its signal
-/// handlers until then: many runs make no such name. Only the first call has an effect.
-pub fn before_the_first_name(notice: fn()) {
-    // A second function would come too late.
-    let _ = NOTICE.set(notice);
+/// What a program does about signals while there are temporary names. Many runs make no such name.
+#[derive(Debug)]
+pub(super) struct Hooks {
+    /// Called once, before the first name that stays for a while.
+    pub(super) watch: fn(),
+    /// Does steps that take no time, such as a link and a rename, and keeps signals waiting meanwhile.
+    pub(super) hold: fn(&mut dyn FnMut()),
+}
+
+/// Sets the hooks. Only the first call has an effect.
+#[cfg(feature = "signals")]
+pub(super) fn set_hooks(hooks: Hooks) {
+    // Other hooks would come too late.
+    let _ = HOOKS.set(hooks);
 }
 
 /// Removes all temporary files and directories of this process. While the returned value lives, no thread makes or
@@ -48,12 +58,15 @@ pub(crate) struct Steps {
 
 impl Steps {
     pub(crate) fn begin() -> Self {
-        static FIRST: Once = Once::new();
         FIRST.call_once(|| {
-            if let Some(notice) = NOTICE.get() {
-                notice();
+            if let Some(hooks) = HOOKS.get() {
+                (hooks.watch)();
             }
         });
+        Self::turn()
+    }
+
+    fn turn() -> Self {
         Self { _turn: STEPS.read().unwrap_or_else(PoisonError::into_inner) }
     }
 
@@ -62,6 +75,18 @@ impl Steps {
         match steps {
             Some(steps) => step(steps),
             None => step(&Self::begin()),
+        }
+    }
+
+    /// Does the same for a step that takes no time.
+    pub(super) fn or_hold<T>(steps: Option<&Self>, step: impl FnOnce(&Self) -> T) -> T {
+        match (steps, HOOKS.get()) {
+            (None, Some(hooks)) if !FIRST.is_completed() => {
+                let (mut step, mut result) = (Some(step), None);
+                (hooks.hold)(&mut || result = step.take().map(|step| step(&Self::turn())));
+                result.expect("the hook does the step")
+            }
+            _ => Self::or_begin(steps, step),
         }
     }
 }

@@ -217,11 +217,11 @@ pub(crate) fn sign_bytes(
     let hashed = HashedPayload { len: payload.len(), kind: PayloadKind::of(payload), sha256 };
     let mut output_sha256 = Vec::with_capacity(outputs.len());
     for Output { scheme, file, .. } in outputs.iter_mut() {
+        // Write the payload first: the disk and the signer then work at the same time.
+        file.write_all(payload).map_err(SignError::Write)?;
         let trailer = seal(signer, *scheme, &hashed, &mut &*payload)?;
         output_sha256.push(Sha256Digest(hasher.clone().chain_update(&trailer).finalize().into()));
-        for part in [payload, &trailer] {
-            file.write_all(part).map_err(SignError::Write)?;
-        }
+        file.write_all(&trailer).map_err(SignError::Write)?;
         file.flush().and_then(|()| file.rewind()).map_err(SignError::Write)?;
         if !holds(*file, [payload, &trailer]).map_err(SignError::Write)? {
             return Err(SignError::NotAsWritten);

@@ -24,6 +24,9 @@ impl Temporary {
         &self.file
     }
 
+    /// No system but Linux is told to store bytes early.
+    pub(in crate::output) fn begin_to_store(&self, _: u64, _: usize) {}
+
     /// Gives the file its name. If `overwrite` refuses, that name must be free.
     pub(in crate::output) fn name(
         self,
@@ -32,6 +35,6 @@ impl Temporary {
         _: Access,
         overwrite: Overwrite,
     ) -> io::Result<()> {
-        Steps::or_begin(steps, |steps| self.name.rename(steps, target, overwrite))
+        Steps::or_hold(steps, |steps| self.name.rename(steps, target, overwrite))
     }
 }

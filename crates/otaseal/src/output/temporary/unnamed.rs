@@ -34,6 +34,11 @@ impl Temporary {
         &self.file
     }
 
+    /// Tells the system to write these bytes to the disk soon. This does not wait.
+    pub(in crate::output) fn begin_to_store(&self, offset: u64, length: usize) {
+        link::begin_to_store(&self.file, offset, length);
+    }
+
     /// Gives the file its name. If `overwrite` refuses, that name must be free.
     pub(in crate::output) fn name(
         mut self,
@@ -50,9 +55,11 @@ impl Temporary {
                 linked => return linked,
             }
         }
-        Steps::or_begin(steps, |steps| {
-            self.under_a_name(steps, target, access)?.rename(steps, target, overwrite)
-        })
+        let linkable = self.linkable;
+        let replace =
+            |steps: &Steps| self.under_a_name(steps, target, access)?.rename(steps, target, overwrite);
+        // A link takes no time, a copy does.
+        if linkable { Steps::or_hold(steps, replace) } else { Steps::or_begin(steps, replace) }
     }
 
     /// Gives the bytes a temporary name beside the target.
@@ -85,8 +92,9 @@ fn mode(access: Access) -> u32 {
 #[cfg(target_os = "linux")]
 mod link {
     use super::{Access, File, OpenOptions, OpenOptionsExt, Path, io, mode};
-    use rustix::fs::{AtFlags, CWD, OFlags, linkat};
+    use rustix::fs::{Advice, AtFlags, CWD, OFlags, fadvise, linkat};
     use rustix::io::Errno;
+    use std::num::NonZero;
     use std::os::fd::AsRawFd;
     use std::path::PathBuf;
 
@@ -112,6 +120,12 @@ mod link {
         Ok(linkat(CWD, entry(file), CWD, path, AtFlags::SYMLINK_FOLLOW)?)
     }
 
+    /// Linux starts to write the pages, and keeps in memory those that are being written (posix_fadvise(2)).
+    pub(super) fn begin_to_store(file: &File, offset: u64, length: usize) {
+        // If it fails, the pages are written later.
+        let _ = fadvise(file, offset, NonZero::new(length as u64), Advice::DontNeed);
+    }
+
     /// The open file, as /proc shows it. A sandbox may have no /proc.
     fn entry(file: &File) -> PathBuf {
         format!("/proc/self/fd/{}", file.as_raw_fd()).into()
@@ -130,4 +144,6 @@ mod link {
     pub(super) fn name(_: &File, _: &Path) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
+
+    pub(super) fn begin_to_store(_: &File, _: u64, _: usize) {}
 }

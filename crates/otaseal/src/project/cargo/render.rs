@@ -7,7 +7,7 @@ use super::keygen::{self, NewKey};
 use super::note::Note;
 use super::tasks::{self, SignedBuild, VerifiedFile};
 use crate::key::material;
-use crate::output::{Run, Written, before_the_first_name, signals};
+use crate::output::{Run, Written, signals};
 use crate::project::advice::{Advice, Speaker};
 use crate::sign::Scheme;
 use otaseal_device::KeyId;
@@ -29,9 +29,7 @@ pub fn run(
 ) -> ExitCode {
     // If the system refuses this, everything else still works.
     let _ = signals::report_size_limit();
-    before_the_first_name(|| {
-        let _ = signals::end_cleanly(|| {});
-    });
+    signals::end_cleanly_with_names(|| {});
     let result = perform(arguments.into_iter(), out, err);
     match result {
         Ok(()) => ExitCode::SUCCESS,
