@@ -2,7 +2,7 @@
 //!
 //! | command | its earlier output |
 //! |---|---|
-//! | `sign`, `attach` | a signed image that verifies with the key that signs now |
+//! | `sign`, `attach` | an image with a signature of the key that signs now |
 //! | `compress` | a gzip in otaseal's form |
 //! | `strip` | the same bytes |
 //! | `digest` | a request of otaseal, or a DigestInfo |
@@ -15,15 +15,14 @@ use crate::error::Failure;
 use clap::Args;
 use otaseal::format::digest::Sha256Digest;
 use otaseal::format::gzip;
-use otaseal::format::image;
 use otaseal::format::layers::MAX_IMAGE;
 use otaseal::key::PublicKey;
 use otaseal::output::Made;
+use otaseal::sign::diagnose::carries_signature_of;
+use otaseal::sign::digest_info;
 use otaseal::sign::request::{MAX_REQUEST, SigningRequest};
-use otaseal::sign::verify::{JudgeError, judge};
-use otaseal::sign::{Scheme, digest_info};
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek};
 use std::sync::{Mutex, PoisonError};
 
 /// The file that an output may replace.
@@ -54,30 +53,10 @@ pub(crate) fn over(any: bool, made: Made) -> Replaces {
     if any { Replaces::Any } else { Replaces::Made(made) }
 }
 
-/// Recognises a signed image that this key accepts, in either form of the signature. Its owner can sign again.
+/// Recognises an image with a signature of this key, in either form. Its owner can sign again.
 pub(crate) fn signed_by(key: &PublicKey) -> Made {
     let key = key.clone();
-    Made::when(move |file| {
-        let length = file.metadata()?.len();
-        let mut tail = [0; 4];
-        if length < tail.len() as u64 {
-            return Ok(false);
-        }
-        file.seek(SeekFrom::Start(length - tail.len() as u64))?;
-        file.read_exact(&mut tail)?;
-        if image::trailer(&tail, length).is_none() {
-            return Ok(false);
-        }
-        for scheme in [Scheme::Pkcs1v15Sha256, Scheme::Legacy] {
-            file.rewind()?;
-            match judge(file, usize::try_from(length).ok(), &key, scheme) {
-                Ok(_) => return Ok(true),
-                Err(JudgeError::Rejected(_)) => {}
-                Err(JudgeError::Read(error)) => return Err(error),
-            }
-        }
-        Ok(false)
-    })
+    Made::when(move |file| carries_signature_of(file, &key))
 }
 
 /// Recognises a gzip in otaseal's form.

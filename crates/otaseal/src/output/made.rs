@@ -1,7 +1,7 @@
 //! Recognises a file that otaseal made before, which the next output may replace.
 //!
 //! A file does not say who made it. So each command says how it knows one of its own earlier outputs: a signed image
-//! verifies with the key that signs now, source code begins with otaseal's own line. Any other file belongs to somebody
+//! has a signature of the key that signs now, source code begins with otaseal's own line. Any other file belongs to somebody
 //! else, and stays. An empty file holds nothing to lose: `mktemp` makes one.
 
 use crate::format::input::Input;

@@ -58,18 +58,10 @@ impl fmt::Display for Cause {
 /// # Errors
 /// Any error of the reader.
 pub fn cause<R: Read + Seek>(image: &mut R, key: &PublicKey, scheme: Scheme) -> io::Result<Cause> {
-    let length = image.seek(SeekFrom::End(0))?;
-    let mut tail = [0; layout::LENGTH_FIELD_LEN];
-    let Some(tail_start) = length.checked_sub(tail.len() as u64) else { return Ok(Cause::NotSigned) };
-    image.seek(SeekFrom::Start(tail_start))?;
-    image.read_exact(&mut tail)?;
-    let Some(trailer) = image::trailer(&tail, length) else { return Ok(Cause::NotSigned) };
-    if trailer.signature_len != key.size().bytes() {
-        return Ok(Cause::OtherKeySize(trailer.signature_len as u32 * 8));
+    let Some(signature) = signature_of(image)? else { return Ok(Cause::NotSigned) };
+    if signature.len() != key.size().bytes() {
+        return Ok(Cause::OtherKeySize(signature.len() as u32 * 8));
     }
-    let mut signature = vec![0; trailer.signature_len];
-    image.seek(SeekFrom::Start(trailer.payload_len))?;
-    image.read_exact(&mut signature)?;
     let other = match scheme {
         Scheme::Pkcs1v15Sha256 => Scheme::Legacy,
         Scheme::Legacy => Scheme::Pkcs1v15Sha256,
@@ -79,6 +71,30 @@ pub fn cause<R: Read + Seek>(image: &mut R, key: &PublicKey, scheme: Scheme) -> 
         return Ok(Cause::OtherScheme(other));
     }
     Ok(if opens(&signature, key) { Cause::PayloadChanged } else { Cause::OtherKey })
+}
+
+/// Tells whether an image carries a signature of this key, in either form. It does not look at the payload: it says whose
+/// file this was, not whether a device takes it. Only the owner of the private key can make such a signature.
+///
+/// # Errors
+/// Any error of the reader.
+pub fn carries_signature_of<R: Read + Seek>(image: &mut R, key: &PublicKey) -> io::Result<bool> {
+    Ok(signature_of(image)?
+        .is_some_and(|signature| signature.len() == key.size().bytes() && opens(&signature, key)))
+}
+
+/// Reads the signature of an image. Returns nothing if it has no trailer.
+fn signature_of<R: Read + Seek>(image: &mut R) -> io::Result<Option<Vec<u8>>> {
+    let length = image.seek(SeekFrom::End(0))?;
+    let mut tail = [0; layout::LENGTH_FIELD_LEN];
+    let Some(tail_start) = length.checked_sub(tail.len() as u64) else { return Ok(None) };
+    image.seek(SeekFrom::Start(tail_start))?;
+    image.read_exact(&mut tail)?;
+    let Some(trailer) = image::trailer(&tail, length) else { return Ok(None) };
+    let mut signature = vec![0; trailer.signature_len];
+    image.seek(SeekFrom::Start(trailer.payload_len))?;
+    image.read_exact(&mut signature)?;
+    Ok(Some(signature))
 }
 
 /// Tells whether the key's public operation on the signature gives a PKCS#1 type-1 block (RFC 8017 9.2). By chance,
@@ -108,6 +124,29 @@ mod tests {
 
     fn signed(key: &PrivateKey, scheme: Scheme) -> Vec<u8> {
         crate::testing::signed(b"a payload", key, scheme)
+    }
+
+    #[test]
+    fn an_image_carries_a_signature_of_its_own_key_only() {
+        let (mine, other) = (
+            PrivateKey::generate(KeySize::Rsa2048).unwrap(),
+            PrivateKey::generate(KeySize::Rsa2048).unwrap(),
+        );
+        for scheme in [Scheme::Pkcs1v15Sha256, Scheme::Legacy] {
+            let image = signed(&mine, scheme);
+            let ask = |image: &[u8], key: &PrivateKey| {
+                carries_signature_of(&mut Cursor::new(image), key.public()).unwrap()
+            };
+            assert!(ask(&image, &mine) && !ask(&image, &other));
+            // The payload may be damaged, the signature may not.
+            let mut damaged = image.clone();
+            damaged[0] ^= 1;
+            assert!(ask(&damaged, &mine));
+            let last_of_signature = image.len() - 5;
+            damaged[last_of_signature] ^= 1;
+            assert!(!ask(&damaged, &mine));
+            assert!(!ask(&image[..image.len() - 1], &mine) && !ask(b"", &mine));
+        }
     }
 
     #[test]
