@@ -14,6 +14,7 @@ mod settings;
 mod sources;
 mod test;
 mod tools;
+mod windows;
 
 use std::io::{stderr, stdout};
 use std::path::Path;
@@ -33,7 +34,7 @@ cargo xtask TASK: the tasks of this workspace
   verify [IMAGE...]    judge the package, or any image, with the public key
 
   test                 run all tests; the test runner's summary comes last
-  ci                   run all tests, and check format, lints, dependencies, invariants, Windows
+  ci                   run all tests, and check format, lints, dependencies, invariants, other systems
   crates               make the packages for crates.io, and check that they compile alone
   book [--update]      check the pages of the book, and build it with mdbook; or write the generated pages
   dist [--key KEY]     make what we hand out, in target/dist: tarball, Debian package, wheel; KEY signs the list
@@ -46,6 +47,7 @@ cargo xtask TASK: the tasks of this workspace
   device --measure     measure size, instructions and stack of a verdict, and compare with BearSSL
   fuzz [SECONDS]       run every fuzz target for a minute, or for SECONDS
   interop [COUNT]      judge every fixture and COUNT generated images with other verifiers
+  windows              build the program for Windows, and run it under wine
   bench [NAME...]      measure speed and memory, and compare with other programs; NAME is sign, verify, keygen,
                        encrypted, batch, pkcs11, device, compress, memory or gigabyte
 
@@ -81,6 +83,7 @@ fn main() -> ExitCode {
         ["fuzz", seconds] => seconds.parse().map_err(Into::into).and_then(|seconds| fuzz::run(root, seconds)),
         ["interop"] => interop::run(root, 10_000),
         ["interop", count] => count.parse().map_err(Into::into).and_then(|count| interop::run(root, count)),
+        ["windows"] => windows::run_all(root),
         _ => {
             eprintln!("error: there is no task `{}`\nhelp: `cargo xtask --help` lists them", words.join(" "));
             return ExitCode::from(2);

@@ -2,6 +2,7 @@
 
 use crate::Result;
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -21,6 +22,29 @@ pub(crate) fn cargo(root: &Path) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from));
     cargo.current_dir(root);
     cargo
+}
+
+/// Returns whether the compiler in PATH has the standard library for a target, as rustup installs it.
+pub(crate) fn has_std(target: &str) -> bool {
+    let libraries = Command::new("rustc").args(["--print", "target-libdir", "--target", target]).output();
+    libraries.is_ok_and(|output| {
+        fs::read_dir(String::from_utf8_lossy(&output.stdout).trim())
+            .is_ok_and(|mut entries| entries.next().is_some())
+    })
+}
+
+/// The programs that [`cross`] takes if rustup has no standard library for a target.
+pub(crate) const CROSS: &[&str] = &["/usr/bin/cargo", "/usr/bin/rustc", "/usr/lib/rustlib/src/rust/library"];
+
+/// Returns cargo with a task for another target. If rustup has no standard library for it, Debian's cargo builds that
+/// from Debian's source.
+pub(crate) fn cross(root: &Path, task: &str, target: &str) -> Command {
+    let mut command = if has_std(target) { cargo(root) } else { Command::new(CROSS[0]) };
+    command.current_dir(root).args([task, "--target", target]);
+    if !has_std(target) {
+        command.arg("-Zbuild-std=std,panic_abort").env("RUSTC", CROSS[1]).env("RUSTC_BOOTSTRAP", "1");
+    }
+    command
 }
 
 /// Returns the path of a program in PATH.

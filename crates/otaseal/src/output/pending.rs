@@ -57,7 +57,8 @@ impl Pending {
     /// # Errors
     /// [`OutputError::Exists`] and [`OutputError::NotAFile`], as their names say. [`OutputError::Kept`] for a private
     /// key, unless `overwrite` allows it, and for a ledger. [`OutputError::Io`] if the directory is missing or not
-    /// writable, if links form a circle, or if the old file cannot be read: it may be a key.
+    /// writable, if links form a circle, if the old file cannot be read (it may be a key), or if it is read-only on
+    /// Windows.
     pub fn create(destination: &Path, overwrite: Overwrite, access: Access) -> Result<Self, OutputError> {
         Self::create_in(&Run::default(), destination, overwrite, access)
     }
@@ -71,7 +72,7 @@ impl Pending {
         let target = follow(destination).map_err(|source| failed(destination, source))?;
         match fs::metadata(&target) {
             Ok(found) if !found.is_file() => return Err(OutputError::NotAFile(destination.into())),
-            Ok(found) => check(destination, found.len(), overwrite)?,
+            Ok(found) => check(destination, &found, overwrite)?,
             Err(_) => {}
         }
         Self::open(run, destination, target, overwrite, access)
@@ -107,7 +108,7 @@ impl Pending {
         access: Access,
     ) -> Result<Self, OutputError> {
         match (fs::symlink_metadata(path), fs::metadata(path)) {
-            (_, Ok(found)) if found.is_file() => check(path, found.len(), overwrite)?,
+            (_, Ok(found)) if found.is_file() => check(path, &found, overwrite)?,
             (Ok(found), _) if !found.is_symlink() => return Err(OutputError::NotAFile(path.into())),
             _ => {}
         }
@@ -229,16 +230,23 @@ impl Seek for Pending {
     }
 }
 
-/// Refuses to replace a file, a private key or a ledger, unless `overwrite` allows it.
-fn check(path: &Path, length: u64, overwrite: Overwrite) -> Result<(), OutputError> {
+/// Refuses to replace a file, a private key or a ledger, unless `overwrite` allows it. Refuses a read-only file on Windows.
+fn check(path: &Path, found: &fs::Metadata, overwrite: Overwrite) -> Result<(), OutputError> {
     if overwrite == Overwrite::Refuse {
         return Err(OutputError::Exists(path.into()));
     }
-    match kept(path, length).map_err(|source| failed(path, source))? {
-        None => Ok(()),
-        Some(Kept::PrivateKey(_)) if overwrite == Overwrite::ReplaceKey => Ok(()),
-        Some(found) => Err(OutputError::Kept { path: path.into(), holds: found.describe() }),
+    match kept(path, found.len()).map_err(|source| failed(path, source))? {
+        None => {}
+        Some(Kept::PrivateKey(_)) if overwrite == Overwrite::ReplaceKey => {}
+        Some(found) => return Err(OutputError::Kept { path: path.into(), holds: found.describe() }),
     }
+    // On Unix the directory alone decides. On Windows the owner protects a file by this attribute, and the system may see it
+    // only in the rename, when the signature is in the ledger already. Wine never looks at it.
+    if cfg!(windows) && found.permissions().readonly() {
+        let source = io::Error::new(io::ErrorKind::PermissionDenied, "the file is read-only");
+        return Err(failed(path, source));
+    }
+    Ok(())
 }
 
 /// Refuses a file that `made` does not recognise. Returns the state of a file that it recognises.
