@@ -15,6 +15,7 @@ const TRANSCRIPTS: &[(&str, &[&str])] = &[
     ("arduino", &["g++", "xtensa-lx106-elf-gcc"]),
     ("platformio", &["scons", "gcc"]),
     ("release", &["softhsm2-util", "openssl", "/usr/lib/softhsm/libsofthsm2.so"]),
+    ("rust", &["git", "qemu-system-arm", "arm-none-eabi-ld"]),
 ];
 
 /// From nothing to the first signed file: `pip install` and `otaseal sign` together.
@@ -42,8 +43,10 @@ pub(super) fn check(root: &Path, out: &Path) -> Result<String> {
         step(&format!("the wheel: {name}.sh"), needs, || {
             let home = tempfile::tempdir()?;
             let path = env::var("PATH")?;
-            let path = format!("{}/bin:{path}", place.path().display());
-            transcript(root, name, &mut Command::new("sh"), home.path(), &path, &place.path().join("share"))
+            // Cargo itself, not rustup's: that one needs more than an empty home directory.
+            let path = format!("{}/bin:{}/bin:{path}", place.path().display(), sysroot()?);
+            let place = Place { home: home.path(), path: &path, share: &place.path().join("share") };
+            transcript(root, name, &mut Command::new("sh"), &place)
         })?;
     }
     Ok(report)
@@ -74,7 +77,13 @@ fn debian(root: &Path, out: &Path) -> Result<String> {
     // The transcript's PATH has no directory of administrators.
     let mut shell = Command::new(find("chroot").unwrap_or_else(|| "chroot".into()));
     shell.arg(chroot).arg("sh");
-    transcript(root, "first", &mut shell, Path::new("/home/user"), "/usr/bin:/bin", Path::new("/usr/share"))?;
+    let home = Path::new("/home/user");
+    transcript(
+        root,
+        "first",
+        &mut shell,
+        &Place { home, path: "/usr/bin:/bin", share: Path::new("/usr/share") },
+    )?;
     Ok(format!("{release} of {mirror}"))
 }
 
@@ -120,17 +129,25 @@ fn wheel(place: &Path, out: &Path) -> Result<String> {
     Ok(text)
 }
 
+/// Where a transcript runs.
+struct Place<'a> {
+    home: &'a Path,
+    path: &'a str,
+    share: &'a Path,
+}
+
 /// Runs a script of `tests/install` with a shell, in an empty home directory and with nothing else of this environment.
-fn transcript(
-    root: &Path,
-    name: &str,
-    shell: &mut Command,
-    home: &Path,
-    path: &str,
-    share: &Path,
-) -> Result<String> {
+fn transcript(root: &Path, name: &str, shell: &mut Command, place: &Place<'_>) -> Result<String> {
     let script = fs::read_to_string(root.join("tests/install").join(format!("{name}.sh")))?;
-    shell.env_clear().env("HOME", home).env("PATH", path).env("VERSION", VERSION).env("SHARE", share);
+    shell.env_clear().env("HOME", place.home).env("PATH", place.path);
+    shell.env("VERSION", VERSION).env("SHARE", place.share);
+    if name == "rust" {
+        shell.env("REPOSITORY", root).env("CARGO_HOME", cargo_home()?);
+        // A test builds the same crates of crates.io in the same way and from the same place, so Cargo builds them once
+        // for both.
+        shell.env("CARGO_TARGET_DIR", root.join("target/example-project"));
+        shell.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+    }
     // The shell may run in another root, so it goes to its home by itself.
     let output = shell.args(["-euc", &format!("cd \"$HOME\"\n{script}")]).output()?;
     if output.status.success() {
@@ -139,6 +156,19 @@ fn transcript(
     let said =
         [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
     Err(format!("tests/install/{name}.sh: {}\n{said}", output.status).into())
+}
+
+/// Returns the directory of the compiler that runs, and of its Cargo.
+fn sysroot() -> Result<String> {
+    let output = Command::new("rustc").args(["--print", "sysroot"]).output()?;
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+/// Returns where Cargo keeps what it downloaded.
+fn cargo_home() -> Result<PathBuf> {
+    let given = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cargo"));
+    given.or_else(home).ok_or_else(|| "neither CARGO_HOME nor HOME is set".into())
 }
 
 /// Returns the one file with this ending.
