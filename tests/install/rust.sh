@@ -1,7 +1,13 @@
 # A firmware in Rust: a new workspace takes otaseal from a clone, by git, and the xtask and the code of the README.
-# The clone holds what is committed.
+# The repository for Cargo holds what is committed. It is a new one: CI may have a shallow clone, and Cargo cannot fetch
+# from one.
 git config --global safe.directory '*'
-by_git="git = \"file://$REPOSITORY\""
+mkdir otaseal
+git -C "$REPOSITORY" archive HEAD | tar -x -C otaseal
+git -C otaseal init --quiet
+git -C otaseal add --all --force
+git -C otaseal -c user.name=otaseal -c user.email=otaseal@example.org commit --quiet -m 'What is committed'
+by_git="git = \"file://$PWD/otaseal\""
 
 # Writes the one code block of the README in this language that holds these words.
 block() {
