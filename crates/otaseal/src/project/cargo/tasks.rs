@@ -228,7 +228,7 @@ impl Pubkey {
 /// Writes the public key into every file that the settings name.
 ///
 /// # Errors
-/// [`CargoError::NoEmit`] if they name none, [`EmitError::OutOfDate`] under [`Mode::Check`].
+/// [`CargoError::NoEmit`] if they name none, [`crate::project::emit::EmitError::OutOfDate`] under [`Mode::Check`].
 pub fn pubkey(task: &Pubkey) -> Result<Vec<(PathBuf, Written)>, CargoError> {
     let request = &task.request;
     let project = Project::load_for_keys(request.manifest_path.as_deref(), &request.settings)?;
