@@ -23,10 +23,8 @@ pub struct Pending {
     access: Access,
     /// The only files that this one may replace, and the one of them that was there at the beginning.
     only_over: Option<(Made, Option<Stamp>)>,
-    /// Whether there is an older file.
+    /// Whether there was an older file at the beginning.
     replaces: bool,
-    /// How many bytes were written, if nobody moved the position.
-    written: u64,
 }
 
 /// The disk gets pieces of this many bytes early. Smaller ones are not worth the call.
@@ -70,12 +68,14 @@ impl Pending {
         access: Access,
     ) -> Result<Self, OutputError> {
         let target = follow(destination).map_err(|source| failed(destination, source))?;
-        match fs::metadata(&target) {
-            Ok(found) if !found.is_file() => return Err(OutputError::NotAFile(destination.into())),
-            Ok(found) => check(destination, &found, overwrite)?,
-            Err(_) => {}
+        let old = fs::metadata(&target).ok();
+        match &old {
+            Some(found) if !found.is_file() => return Err(OutputError::NotAFile(destination.into())),
+            Some(found) => check(destination, found, overwrite)?,
+            None => {}
         }
-        Self::open(run, destination, target, overwrite, access)
+        let pending = Self::open(run, destination, target, overwrite, access)?;
+        Ok(Self { replaces: old.is_some(), ..pending })
     }
 
     /// Does the same for an output that replaces only what otaseal made, as `made` recognises it. If somebody puts
@@ -99,20 +99,23 @@ impl Pending {
         Ok(pending)
     }
 
-    /// Does the same as [`Pending::create`] for a file of a directory whose names anybody may have chosen: a symbolic link is replaced itself.
-    /// If it leads to a private key or a ledger, that is an error all the same: its owner put it there.
+    /// Does the same as [`Pending::create`] for a file of a directory whose names anybody may have chosen: a symbolic link
+    /// is replaced itself. If it leads to a private key or a ledger, that is an error all the same: its owner put it
+    /// there.
     pub(crate) fn create_entry(
         run: &Run,
         path: &Path,
         overwrite: Overwrite,
         access: Access,
     ) -> Result<Self, OutputError> {
-        match (fs::symlink_metadata(path), fs::metadata(path)) {
-            (_, Ok(found)) if found.is_file() => check(path, &found, overwrite)?,
+        let old = fs::metadata(path).ok();
+        match (fs::symlink_metadata(path), &old) {
+            (_, Some(found)) if found.is_file() => check(path, found, overwrite)?,
             (Ok(found), _) if !found.is_symlink() => return Err(OutputError::NotAFile(path.into())),
             _ => {}
         }
-        Self::open(run, path, path.into(), overwrite, access)
+        let pending = Self::open(run, path, path.into(), overwrite, access)?;
+        Ok(Self { replaces: old.is_some(), ..pending })
     }
 
     fn open(
@@ -130,8 +133,8 @@ impl Pending {
                 .map(|file| Medium::Dry(file, run.clone())),
         };
         let medium = medium.map_err(|source| failed(destination, source))?;
-        let (destination, replaces) = (destination.into(), target.exists());
-        Ok(Self { medium, destination, target, overwrite, access, only_over: None, replaces, written: 0 })
+        let destination = destination.into();
+        Ok(Self { medium, destination, target, overwrite, access, only_over: None, replaces: false })
     }
 
     /// Returns the path that the file will have.
@@ -207,9 +210,9 @@ impl Write for Pending {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let length = self.medium.file().write(bytes)?;
         if let (true, Medium::Beside(temporary)) = (self.replaces && length >= EARLY, &self.medium) {
-            temporary.begin_to_store(self.written, length);
+            let end = temporary.file().stream_position()?;
+            temporary.begin_to_store(end - length as u64, length);
         }
-        self.written += length as u64;
         Ok(length)
     }
 
