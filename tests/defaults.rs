@@ -3,23 +3,6 @@
 use crate::common::Bench;
 use std::fs;
 
-/// Makes a directory as `otaseal keygen` leaves it, with `image.bin` and a later build of it in `later.bin`.
-fn bench() -> Bench {
-    let bench = Bench::with_keys();
-    fs::create_dir(bench.path("keys")).unwrap();
-    for (from, to) in [("key.pem", "keys/private.pem"), ("public.pem", "keys/public.pem")] {
-        fs::rename(bench.path(from), bench.path(to)).unwrap();
-    }
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let private = fs::Permissions::from_mode(0o600);
-        fs::set_permissions(bench.path("keys/private.pem"), private).unwrap();
-    }
-    bench.write("later.bin", &[b"later".to_vec(), bench.read("image.bin")].concat());
-    bench
-}
-
 fn said(bench: &Bench, command: &str) -> String {
     let output = bench.ok(&command.split_whitespace().collect::<Vec<_>>());
     String::from_utf8(output.stdout).unwrap()
@@ -32,7 +15,7 @@ fn refused(bench: &Bench, code: i32, command: &str) -> String {
 
 #[test]
 fn the_key_and_the_output_follow_from_the_input() {
-    let bench = bench();
+    let bench = Bench::with_keys_in_place();
     for (command, output, key) in [
         ("sign image.bin", Some("image.bin.signed"), Some("keys/private.pem")),
         ("verify image.bin.signed", None, Some("keys/public.pem")),
@@ -78,7 +61,7 @@ fn without_a_key_the_error_says_where_one_was_looked_for() {
 
 #[test]
 fn two_names_are_not_taken_for_input_and_output() {
-    let bench = bench();
+    let bench = Bench::with_keys_in_place();
     let error = refused(&bench, 2, "sign image.bin firmware.signed");
     assert!(error.contains("`otaseal sign image.bin -o firmware.signed`"), "{error}");
     assert!(!bench.path("firmware.signed").exists());
@@ -87,7 +70,7 @@ fn two_names_are_not_taken_for_input_and_output() {
 #[cfg(unix)]
 #[test]
 fn a_stream_gives_no_name() {
-    let bench = bench();
+    let bench = Bench::with_keys_in_place();
     for command in ["sign -", "sign /dev/stdin", "sign /dev/null", "compress -", "strip image.bin"] {
         let error = refused(&bench, 2, command);
         assert!(error.contains("--output"), "{command}: {error}");
@@ -97,7 +80,7 @@ fn a_stream_gives_no_name() {
 /// Every command that writes one file: twice, and over bytes that it did not make.
 #[test]
 fn an_output_is_made_again_and_a_foreign_file_stays() {
-    let bench = bench();
+    let bench = Bench::with_keys_in_place();
     bench.ok(&[
         "sign",
         "image.bin",
@@ -172,7 +155,7 @@ fn an_output_is_made_again_and_a_foreign_file_stays() {
 /// A refusal comes before the signature: there is no line in the ledger without a file.
 #[test]
 fn a_foreign_file_is_refused_before_anything_is_signed() {
-    let bench = bench();
+    let bench = Bench::with_keys_in_place();
     bench.write("image.bin.signed", b"mine");
     refused(&bench, 3, "sign image.bin --ledger ledger");
     assert!(!bench.path("ledger").exists());
@@ -181,7 +164,7 @@ fn a_foreign_file_is_refused_before_anything_is_signed() {
 /// The script that this command replaces writes over any file.
 #[test]
 fn signing_py_replaces_any_file() {
-    let bench = bench();
+    let bench = Bench::with_keys_in_place();
     bench.write("out", b"#define ARDUINO_SIGNING 0\n");
     said(&bench, "signing-py --mode header --publickey keys/public.pem --out out");
     said(&bench, "signing-py --mode sign --privatekey keys/private.pem --bin image.bin --out out");

@@ -9,17 +9,7 @@ use std::time::SystemTime;
 
 /// Makes a directory with two key pairs, images, a package, a ledger, a signed image and a bare signature.
 fn bench() -> Bench {
-    let bench = Bench::with_keys();
-    fs::create_dir(bench.path("keys")).unwrap();
-    for (from, to) in [("key.pem", "keys/private.pem"), ("public.pem", "keys/public.pem")] {
-        fs::copy(bench.path(from), bench.path(to)).unwrap();
-    }
-    #[cfg(unix)]
-    for key in ["key.pem", "keep.pem", "keys/private.pem"] {
-        use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(bench.path(key), fs::Permissions::from_mode(0o600)).unwrap();
-    }
-    bench.write("later.bin", &[b"later".to_vec(), bench.read("image.bin")].concat());
+    let bench = Bench::with_keys_in_place();
     bench.write("foreign", b"mine");
     bench.openssl("dgst -sha256 -sign key.pem -out raw image.bin");
     bench.openssl("dgst -sha256 -sign keep.pem -out raw.other image.bin");

@@ -66,6 +66,23 @@ impl Bench {
         bench
     }
 
+    /// Does the same, puts the first pair into `keys/` as `otaseal keygen` does, and a later build of the image into
+    /// `later.bin`.
+    pub(crate) fn with_keys_in_place() -> Self {
+        let bench = Self::with_keys();
+        fs::create_dir(bench.path("keys")).unwrap();
+        for (from, to) in [("key.pem", "keys/private.pem"), ("public.pem", "keys/public.pem")] {
+            fs::copy(bench.path(from), bench.path(to)).unwrap();
+        }
+        #[cfg(unix)]
+        for key in ["key.pem", "keep.pem", "keys/private.pem"] {
+            use std::os::unix::fs::PermissionsExt;
+            fs::set_permissions(bench.path(key), fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        bench.write("later.bin", &[b"later".to_vec(), bench.read("image.bin")].concat());
+        bench
+    }
+
     /// Makes a directory in memory if the system has a place for it: waiting for a disk takes most of the time.
     #[cfg(target_os = "linux")]
     pub(crate) fn in_memory() -> Self {
