@@ -4,7 +4,7 @@
 //! a heading of the repository.
 
 use crate::tools::{cargo, find, run};
-use crate::{Result, settings};
+use crate::{Result, settings, sources};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -52,7 +52,8 @@ pub(crate) fn build(root: &Path) -> Result<String> {
 ///
 /// Every fault in the pages, with its file and line.
 fn check(root: &Path) -> Result<String> {
-    let pages = pages(root)?;
+    let mut pages = sources::files(root, Path::new(PAGES), "md")?;
+    pages.extend(BESIDE.iter().map(PathBuf::from));
     let mut wrong = Vec::new();
     let contents = fs::read_to_string(root.join(CONTENTS))?;
     let listed: BTreeSet<PathBuf> =
@@ -73,25 +74,6 @@ fn check(root: &Path) -> Result<String> {
         }
     }
     if wrong.is_empty() { Ok(format!("{} pages", pages.len())) } else { Err(wrong.join("\n").into()) }
-}
-
-/// Returns all pages, relative to the workspace, in order.
-fn pages(root: &Path) -> Result<Vec<PathBuf>> {
-    let mut pages: Vec<PathBuf> = BESIDE.iter().map(PathBuf::from).collect();
-    let mut folders = vec![PathBuf::from(PAGES)];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(root.join(&folder))? {
-            let entry = entry?;
-            let path = folder.join(entry.file_name());
-            if entry.file_type()?.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "md") {
-                pages.push(path);
-            }
-        }
-    }
-    pages.sort();
-    Ok(pages)
 }
 
 /// Returns the targets of the links of a page, each with its line. Code has no links.

@@ -1,4 +1,4 @@
-//! Reads the sources of the libraries, for the checks that look at them as text.
+//! Finds and reads the files of the workspace, for the checks that look at them as text.
 
 use crate::Result;
 use std::fs;
@@ -10,26 +10,43 @@ use std::path::{Path, PathBuf};
 ///
 /// A folder or file that cannot be read.
 pub(crate) fn read(root: &Path, folder: &str) -> Result<Vec<(PathBuf, String)>> {
-    let mut found = Vec::new();
-    walk(&root.join(folder), Path::new(""), &mut found)?;
-    Ok(found)
-}
-
-fn walk(root: &Path, folder: &Path, found: &mut Vec<(PathBuf, String)>) -> Result<()> {
-    for entry in fs::read_dir(root.join(folder))? {
-        let path = folder.join(entry?.file_name());
-        let stem = path.file_stem().unwrap_or_default();
-        if ["tests", "testing"].iter().any(|test| stem == *test) {
-            continue;
-        }
-        if root.join(&path).is_dir() {
-            walk(root, &path, found)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+    let root = root.join(folder);
+    let is_test = |path: &Path| {
+        path.iter().any(|part| {
+            ["tests", "testing"].iter().any(|test| Path::new(part).file_stem() == Some(test.as_ref()))
+        })
+    };
+    let mut sources = Vec::new();
+    for path in files(&root, Path::new(""), "rs")? {
+        if !is_test(&path) {
             let text = fs::read_to_string(root.join(&path))?;
-            found.push((path, text));
+            sources.push((path, text));
         }
     }
-    Ok(())
+    Ok(sources)
+}
+
+/// Returns the files below a folder that end so, in order. Their paths begin at `root`, as the folder's does.
+///
+/// # Errors
+///
+/// A folder that cannot be read.
+pub(crate) fn files(root: &Path, folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(root.join(&folder))? {
+            let entry = entry?;
+            let path = folder.join(entry.file_name());
+            if entry.file_type()?.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|found| found == extension) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// Returns a source without the tests at its end.

@@ -210,7 +210,7 @@ fn copy_to(file: &Path, folder: &Path, name: Option<&str>) -> Result<()> {
 }
 
 /// Returns the directory with the sources from crates.io.
-fn cargo_home() -> Result<PathBuf> {
+pub(super) fn cargo_home() -> Result<PathBuf> {
     if let Some(home) = env::var_os("CARGO_HOME") {
         return Ok(home.into());
     }

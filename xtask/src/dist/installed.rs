@@ -1,5 +1,6 @@
 //! Installs the Debian package and the wheel into empty places, and runs the transcripts of `tests/install` there.
 
+use super::build::cargo_home;
 use super::{VERSION, run_command};
 use crate::Result;
 use crate::tools::{find, step};
@@ -162,13 +163,6 @@ fn transcript(root: &Path, name: &str, shell: &mut Command, place: &Place<'_>) -
 fn sysroot() -> Result<String> {
     let output = Command::new("rustc").args(["--print", "sysroot"]).output()?;
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
-}
-
-/// Returns where Cargo keeps what it downloaded.
-fn cargo_home() -> Result<PathBuf> {
-    let given = env::var_os("CARGO_HOME").map(PathBuf::from);
-    let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cargo"));
-    given.or_else(home).ok_or_else(|| "neither CARGO_HOME nor HOME is set".into())
 }
 
 /// Returns the one file with this ending.
