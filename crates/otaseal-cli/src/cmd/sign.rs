@@ -27,8 +27,8 @@ use std::path::{Path, PathBuf};
 /// Sign a firmware image
 ///
 /// otaseal writes the image, its signature (RSA PKCS#1 v1.5 with SHA-256) and the signature's length. The file gets its
-/// name only if the device's code accepts it. otaseal replaces an earlier output in one step, and knows it by its
-/// signature: the key that signs accepts it. To sign a compressed image, compress first.
+/// name only if the device's code accepts it. otaseal replaces an earlier output in one step, and knows it by a
+/// signature of the same key. To sign a compressed image, compress first.
 ///
 /// With --out-dir, one run can sign many images, on all cores. otaseal prints one line for each, in the order of the
 /// images; with --json, one JSON object on each line. The exit code is the worst of all.
