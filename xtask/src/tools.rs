@@ -1,10 +1,14 @@
 //! Finds and runs other programs for the tasks, and skips a check if one is missing.
 
+mod times;
+
 use crate::Result;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use times::Timer;
+pub(crate) use times::table;
 
 /// Runs a program to its end, and shows its output.
 ///
@@ -68,10 +72,14 @@ pub(crate) fn step(name: &str, needs: &[&str], work: impl FnOnce() -> Result<Str
         return Ok(());
     }
     eprintln!("=== {name}");
-    let text = work().map_err(|error| format!("{name}: {error}"))?;
+    let timer = Timer::start(name);
+    let outcome = work();
+    let time = timer.stop();
+    let text = outcome.map_err(|error| format!("{name}: {error}"))?;
     for line in text.lines() {
         eprintln!("    {line}");
     }
+    eprintln!("    {time}");
     Ok(())
 }
 
