@@ -118,9 +118,29 @@ fn the_schemas_describe_what_the_program_writes() {
     bench.write("littlefs.4096.bin", &fs::read(common::input("littlefs.4096.bin")).unwrap());
     let files = "package littlefs.4096.bin --key key.pem --out-dir files --kind filesystem --allow-no-key";
     bench.ok(&files.split_whitespace().collect::<Vec<_>>());
+    bench.ok(&[
+        "package",
+        "esp8266.bin",
+        "--out-dir",
+        "unsigned",
+        "--for",
+        "esp8266@3.1.2/unsigned",
+        "--via",
+        "http",
+    ]);
     let schema = |name: &str| root().join("docs/reference/schemas").join(name).display().to_string();
-    let manifests = ["everything/manifest.json", "devices/manifest.json", "files/manifest.json"];
+    let manifests =
+        ["everything", "devices", "files", "unsigned"].map(|name| format!("{name}/manifest.json"));
+    let manifests: Vec<_> = manifests.iter().map(String::as_str).collect();
     bench.python(VALIDATE, &[&[&*schema("manifest.schema.json")], &manifests[..]].concat());
+    // The manifest of a signed package, without its key.
+    let mut stripped: serde_json::Value =
+        serde_json::from_slice(&bench.read("devices/manifest.json")).unwrap();
+    stripped["key"] = serde_json::Value::Null;
+    bench.write("stripped.json", stripped.to_string().as_bytes());
+    let refused = "import json, jsonschema, sys\nschema, file = (json.load(open(name)) for name in sys.argv[1:])\n\
+                   assert not jsonschema.Draft202012Validator(schema).is_valid(file)";
+    bench.python(refused, &[&*schema("manifest.schema.json"), "stripped.json"]);
     let torn = common::input("ledger.lamp.jsonl").display().to_string();
     bench.python(VALIDATE, &[&schema("ledger.schema.json"), "ledger.jsonl", &torn]);
 }

@@ -144,19 +144,40 @@ impl PolicyArgs {
         key: Option<&SigningKey>,
         input: Option<&Path>,
     ) -> Result<Policy, Failure> {
+        let mut policy = self.policy_of_any_key(settings, input)?;
+        self.expect_public_key_of(settings, key, &mut policy)?;
+        Ok(policy)
+    }
+
+    /// Makes the policy expect the public key of the settings, if `key` is the key of the settings.
+    pub(crate) fn expect_public_key_of(
+        &self,
+        settings: &Settings,
+        key: Option<&SigningKey>,
+        policy: &mut Policy,
+    ) -> Result<(), Failure> {
+        // The public key of the settings belongs to their private key, not to the example key. With a command, it is
+        // the signer's own public key already.
+        let belongs = key.is_some_and(|key| !key.is_example) && settings.signer_cmd.is_none();
+        let configured = settings.public_key.as_deref().filter(|_| belongs && self.expect_public.is_none());
+        let Some(configured) = configured else { return Ok(()) };
+        check_unnamed(configured)?;
+        policy.expect.public_key = Some(Place::from(configured).public_key()?);
+        Ok(())
+    }
+
+    /// Returns the policy before the key is known.
+    pub(crate) fn policy_of_any_key(
+        &self,
+        settings: &Settings,
+        input: Option<&Path>,
+    ) -> Result<Policy, Failure> {
         let mut policy = Policy::default();
         policy.purpose = if self.release { Purpose::Release } else { Purpose::Development };
         policy.content = self.kind;
         policy.continuity.rotate_to = self.rotate_to.iter().map(NamedKey::read).collect::<Result<_, _>>()?;
         policy.continuity.without_key = if self.allow_no_key { WithoutKey::Allow } else { WithoutKey::Judge };
-        // The public key of the settings belongs to their private key, not to the example key. With a command, it is
-        // the signer's own public key already.
-        let belongs = key.is_some_and(|key| !key.is_example) && settings.signer_cmd.is_none();
-        let configured = settings.public_key.as_deref().filter(|_| belongs && self.expect_public.is_none());
-        configured.map_or(Ok(()), check_unnamed)?;
-        let configured = configured.map(Place::from);
-        policy.expect.public_key =
-            self.expect_public.as_ref().or(configured.as_ref()).map(Place::public_key).transpose()?;
+        policy.expect.public_key = self.expect_public.as_ref().map(Place::public_key).transpose()?;
         policy.expect.key_id = self.expect_key_id;
         policy.expect.sha256 = self.expect_sha256;
         policy.expect.flash_mode = settings.expect_flash_mode;

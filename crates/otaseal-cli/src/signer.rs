@@ -9,7 +9,7 @@ use otaseal::format::input;
 use otaseal::key::passphrase::{NoSecrets, Secrets};
 use otaseal::key::uri::{MODULE_VARIABLE, UriError};
 use otaseal::project::advice::{Advice, Speaker};
-use otaseal::project::settings::SigningKey;
+use otaseal::project::settings::{Settings, SigningKey};
 use otaseal::sign::source::{KeyPlace, KeySource, SourceError};
 use otaseal::sign::{Signer, rehearsing};
 use std::path::{Path, PathBuf};
@@ -44,6 +44,12 @@ impl SignerArgs {
         self.passphrase.is_given()
     }
 
+    /// Returns whether the command line names the key that signs, or says how to open it. `given` are the settings of the
+    /// command line. otaseal then opens the key even if nobody needs a signature.
+    pub(crate) fn names_key(&self, given: &Settings) -> bool {
+        given.key.is_some() || given.signer_cmd.is_some() || self.has_secret()
+    }
+
     /// Opens the key, and does not ask the user for a passphrase or a PIN.
     pub(crate) fn open_unasked(&self, key: &SigningKey) -> Result<Box<dyn Signer>, SourceError> {
         let secrets: &dyn Secrets = if self.has_secret() { &self.passphrase } else { &NoSecrets };
@@ -53,6 +59,12 @@ impl SignerArgs {
     pub(crate) fn open(&self, key: &SigningKey) -> Result<Box<dyn Signer>, Failure> {
         open(&key.source, &self.passphrase)
     }
+}
+
+/// Returns whether the private key is in a file, and there is no such file.
+pub(crate) fn is_missing(key: &SigningKey) -> bool {
+    let found = key.source.private_file().map(Path::symlink_metadata);
+    matches!(found, Some(Err(error)) if error.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// Refuses a library that no stream or device can be: the system would wait for it.

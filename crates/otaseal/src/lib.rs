@@ -24,6 +24,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! [`package_unsigned`] needs no key. It makes packages only for devices that check no signature.
+//!
 //! The library never prints and never asks. It returns values and errors, and the caller shows them.
 
 pub mod format;
@@ -40,7 +42,7 @@ pub mod sign;
 mod testing;
 
 pub use otaseal_device as device;
-pub use package::{ArtefactKind, Options, Package, PackageError, PackageReport, package};
+pub use package::{ArtefactKind, Options, Package, PackageError, PackageReport, package, package_unsigned};
 pub use policy::Purpose;
 #[cfg(feature = "cargo")]
 pub use project::cargo;

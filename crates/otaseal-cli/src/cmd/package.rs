@@ -10,14 +10,14 @@ use crate::ledger::Entered;
 use crate::policy::{PolicyArgs, image_warnings, key_warnings};
 use crate::report::{Outcome, Reporter};
 use crate::settings::{BySettings, Chosen, Half, HasSettings, SettingArgs};
-use crate::signer::SignerArgs;
+use crate::signer::{SignerArgs, is_missing};
 use clap::Args;
 use otaseal::format::layers::MAX_IMAGE;
 use otaseal::output::{Inputs, Overwrite, TemporaryDirectory};
 use otaseal::package::evidence::{self, SupportDoubt};
 use otaseal::project::settings::{Command, SigningKey};
 use otaseal::sign::{Scheme, Signer};
-use otaseal::{Options, PackageError, PackageReport, package};
+use otaseal::{Options, PackageError, PackageReport, package, package_unsigned};
 use serde::Serialize;
 use std::fmt;
 use std::io;
@@ -28,6 +28,8 @@ use std::sync::Arc;
 ///
 /// The build is an ELF, which otaseal flattens by load address, or a plain image. otaseal makes and verifies every file
 /// under a temporary name before it names the first one. The same build and key give the same bytes on every machine.
+///
+/// If --for names only devices that check no signature, otaseal makes the unsigned files and looks for no key.
 ///
 /// An otaseal.toml in this directory, or further up in the repository, can hold the options. An option on the command
 /// line wins over it.
@@ -59,7 +61,7 @@ pub(crate) struct Package {
     policy: PolicyArgs,
     #[command(flatten)]
     batch: BatchArgs,
-    /// Replace files of the directory that are not of an earlier package
+    /// Replace files of the directory that are not of an earlier package, and a signed package by one without a key
     #[arg(long, alias = "force", help_heading = "Output", hide_short_help = true)]
     overwrite: bool,
 }
@@ -72,8 +74,9 @@ impl HasSettings for Package {
 #[serde(transparent)]
 pub(crate) struct Packaged {
     report: PackageReport,
+    /// The key that signed, if one did.
     #[serde(skip)]
-    key: KeyInfo,
+    key: Option<KeyInfo>,
     #[serde(skip)]
     entered: Option<Entered>,
     /// Doubts about the promised support.
@@ -86,11 +89,11 @@ pub(crate) struct Packaged {
 
 impl Outcome for Packaged {
     fn key(&self) -> Option<String> {
-        Some(self.key.to_string())
+        self.key.as_ref().map(KeyInfo::to_string)
     }
 
     fn warnings(&self) -> Vec<String> {
-        let own = self.key.warning().into_iter().chain(self.image_warnings());
+        let own = self.key.iter().filter_map(KeyInfo::warning).chain(self.image_warnings());
         own.chain(self.support.iter().map(SupportDoubt::to_string))
             .chain(self.entered.as_ref().and_then(Entered::warning))
             .chain(self.remarks.iter().cloned())
@@ -141,7 +144,10 @@ impl fmt::Display for Packaged {
         if let Some(mode) = manifest.installed.flash_mode {
             writeln!(f, "mode     {mode}")?;
         }
-        writeln!(f, "key id   {}", self.key)?;
+        match &self.key {
+            Some(key) => writeln!(f, "key id   {key}")?,
+            None => writeln!(f, "key id   none: nothing is signed, because the devices check no signature")?,
+        }
         self.report.continuity.fmt(f)?;
         self.entered.iter().try_for_each(|entered| entered.fmt(f))
     }
@@ -150,8 +156,8 @@ impl fmt::Display for Packaged {
 pub(crate) fn run(args: &Package, reporter: &Reporter) -> Result<BySettings<OneOrMany<Packaged>>, Failure> {
     let chosen = args.settings.choose()?;
     if args.firmware.len() > 1 || args.batch.list().is_some() {
-        let many = OneOrMany::Many(many(args, &chosen, reporter)?);
-        return Ok(chosen.report(many).assuming(assumed(&chosen)));
+        let (many, signs) = many(args, &chosen, reporter)?;
+        return Ok(chosen.report(OneOrMany::Many(many)).assuming(assumed(&chosen, signs)));
     }
     let named = args.firmware.first().cloned();
     let Some(firmware) = named.map_or_else(|| chosen.firmware(), |named| Ok(Some(named)))? else {
@@ -160,8 +166,8 @@ pub(crate) fn run(args: &Package, reporter: &Reporter) -> Result<BySettings<OneO
             "give the .elf or .bin that the build made, or set `firmware` in otaseal.toml",
         ));
     };
-    let key = args.signer.key(&chosen)?;
-    let read = inputs(args, &chosen, &key)?;
+    let key = named_key(args, &chosen)?;
+    let read = inputs(args, &chosen, key.as_ref())?;
     check_places(&read.iter().chain([&firmware]).collect::<Vec<_>>(), &[])?;
     let mut piped = None;
     let firmware = match firmware {
@@ -169,31 +175,69 @@ pub(crate) fn run(args: &Package, reporter: &Reporter) -> Result<BySettings<OneO
         Place::Std => piped.insert(Piped::read()?).file(),
     };
     let _progress = reporter.progress("packaging");
-    let signer = args.signer.open(&key)?;
-    let mut options = options(args, &chosen, &key, firmware)?;
-    options.inputs = Inputs::new(read.iter().filter_map(Place::path));
-    let one = OneOrMany::One(Box::new(one(&options, &*signer)?));
-    Ok(chosen.report(one).assuming(assumed(&chosen)))
+    let mut options = options(args, &chosen, firmware)?;
+    let signer = signer(args, &chosen, key, &mut options, &[])?;
+    let one = OneOrMany::One(Box::new(one(&options, signer.as_deref())?));
+    Ok(chosen.report(one).assuming(assumed(&chosen, signer.is_some())))
+}
+
+/// Returns the key that signs, if the command line names it or says how to open it.
+fn named_key(args: &Package, chosen: &Chosen) -> Result<Option<SigningKey>, Failure> {
+    args.signer.names_key(args.settings.given()).then(|| args.signer.key(chosen)).transpose()
+}
+
+/// Opens the key that signs: the one that the command line names, or that of the settings if the package needs a key.
+/// The policy then expects the public key of the settings. No file of the package replaces one of the files that this
+/// command reads, nor one of `builds`.
+fn signer(
+    args: &Package,
+    chosen: &Chosen,
+    named: Option<SigningKey>,
+    options: &mut Options,
+    builds: &[PathBuf],
+) -> Result<Option<Box<dyn Signer>>, Failure> {
+    let (is_named, needs_key) = (named.is_some(), options.needs_key());
+    let key = match named {
+        None if needs_key.is_some() => Some(args.signer.key(chosen)?),
+        named => named,
+    };
+    let read = inputs(args, chosen, key.as_ref())?;
+    options.inputs =
+        Inputs::new(read.iter().filter_map(Place::path).chain(builds.iter().map(PathBuf::as_path)));
+    args.policy.expect_public_key_of(&chosen.settings, key.as_ref(), &mut options.policy)?;
+    let Some(key) = key else { return Ok(None) };
+    let opened = args.signer.open(&key);
+    opened.map(Some).map_err(|failure| match needs_key {
+        // The user named devices, and perhaps thinks that they need no key.
+        Some(why) if !is_named && !options.policy.devices.profiles.is_empty() && is_missing(&key) => {
+            Failure { message: format!("{}; a key must sign, because {why}", failure.message), ..failure }
+        }
+        _ => failure,
+    })
 }
 
 /// Returns the key and the directory, if nobody named them.
-fn assumed(chosen: &Chosen) -> [Option<Assumed>; 2] {
+fn assumed(chosen: &Chosen, signs: bool) -> [Option<Assumed>; 2] {
     let directory = chosen.settings.out_dir.is_none().then(|| chosen.out_dir());
     let directory = directory.map(|path| Assumed::new("--out-dir", &path.as_path().into()));
-    [chosen.assumed_key(Half::Private), directory]
+    [chosen.assumed_key(Half::Private).filter(|_| signs), directory]
 }
 
-fn one(options: &Options, signer: &dyn Signer) -> Result<Packaged, Failure> {
-    let report = package(options, signer)?;
+fn one(options: &Options, signer: Option<&dyn Signer>) -> Result<Packaged, Failure> {
+    let report = match signer {
+        Some(signer) => package(options, signer),
+        None => package_unsigned(options),
+    }?;
     let entered = Entered::of(options.policy.ledger.as_ref(), report.ledger.clone());
     let support = report.support_doubts(options.timestamp);
-    let key = KeyInfo::of(signer.public_key());
-    let remarks = key_warnings(&report.key_findings).into_iter().chain(signer.remarks()).collect();
+    let key = signer.map(|signer| KeyInfo::of(signer.public_key()));
+    let of_signer = signer.into_iter().flat_map(|signer| signer.remarks());
+    let remarks = key_warnings(&report.key_findings).into_iter().chain(of_signer).collect();
     Ok(Packaged { report, key, entered, support, remarks })
 }
 
-/// Packages many builds, each into its own directory: one directory holds one package.
-fn many(args: &Package, chosen: &Chosen, reporter: &Reporter) -> Result<Summary, Failure> {
+/// Packages many builds, each into its own directory: one directory holds one package. Also returns whether a key signs.
+fn many(args: &Package, chosen: &Chosen, reporter: &Reporter) -> Result<(Summary, bool), Failure> {
     if args.settings.given().name.is_some() {
         return Err(Failure::usage(
             "--name is for one firmware",
@@ -201,14 +245,13 @@ fn many(args: &Package, chosen: &Chosen, reporter: &Reporter) -> Result<Summary,
         ));
     }
     args.policy.check_many()?;
-    let key = args.signer.key(chosen)?;
-    let read: Vec<_> = inputs(args, chosen, &key)?.into_iter().chain(args.batch.list().cloned()).collect();
+    let key = named_key(args, chosen)?;
+    let read = inputs(args, chosen, key.as_ref())?;
     check_places(&read.iter().collect::<Vec<_>>(), &[])?;
     let inputs = args.batch.inputs(&args.firmware)?;
-    let mut common = options(args, chosen, &key, PathBuf::new())?;
+    let mut common = options(args, chosen, PathBuf::new())?;
     common.base_name = None;
-    let builds = inputs.iter().map(PathBuf::as_path);
-    common.inputs = Inputs::new(read.iter().filter_map(Place::path).chain(builds));
+    let signer = signer(args, chosen, key, &mut common, &inputs)?;
     let mut each = Vec::with_capacity(inputs.len());
     for input in &inputs {
         let mut options = common.clone();
@@ -217,26 +260,28 @@ fn many(args: &Package, chosen: &Chosen, reporter: &Reporter) -> Result<Summary,
         each.push(options);
     }
     batch::check_outputs(&Inputs::default(), each.iter().map(|options| options.out_dir.as_path()))?;
-    let signer = args.signer.open(&key)?;
-    let work = |index: usize, _: &Path| Ok(chosen.report(one(&each[index], &*signer)?));
+    let work = |index: usize, _: &Path| Ok(chosen.report(one(&each[index], signer.as_deref())?));
     let line = |packaged: &BySettings<Packaged>| {
         let PackageReport { out_dir, manifest, .. } = &packaged.outcome.report;
         let files: Vec<_> = manifest.artefacts.iter().map(|artefact| artefact.file.as_str()).collect();
         format!("packaged {}: {}", out_dir.display(), files.join(", "))
     };
-    batch::run("packaged", &args.batch, args.batch.jobs(1), &inputs, reporter, work, line)
+    let done = batch::run("packaged", &args.batch, args.batch.jobs(1), &inputs, reporter, work, line)?;
+    Ok((done, signer.is_some()))
 }
 
 /// Returns the files that packaging reads besides builds. No file of a package replaces one of them.
-fn inputs(args: &Package, chosen: &Chosen, key: &SigningKey) -> Result<Vec<Place>, Failure> {
-    let named = args.device.running().cloned().into_iter().chain(chosen.sbom()?.filter(Place::is_std));
-    Ok(args.signer.inputs(key).into_iter().chain(args.policy.inputs(chosen)).chain(named).collect())
+fn inputs(args: &Package, chosen: &Chosen, key: Option<&SigningKey>) -> Result<Vec<Place>, Failure> {
+    let named = args.device.running().into_iter().chain(args.batch.list()).cloned();
+    let named = named.chain(chosen.sbom()?.filter(Place::is_std));
+    let of_key = key.into_iter().flat_map(|key| args.signer.inputs(key));
+    Ok(of_key.chain(args.policy.inputs(chosen)).chain(named).collect())
 }
 
-fn options(args: &Package, chosen: &Chosen, key: &SigningKey, firmware: PathBuf) -> Result<Options, Failure> {
+fn options(args: &Package, chosen: &Chosen, firmware: PathBuf) -> Result<Options, Failure> {
     let settings = &chosen.settings;
     let mut options = Options::new(firmware, chosen.out_dir());
-    options.policy = args.policy.policy(settings, Some(key), Some(&options.firmware))?;
+    options.policy = args.policy.policy_of_any_key(settings, Some(&options.firmware))?;
     settings.apply(&mut options);
     options.timestamp = args.timestamp;
     if args.overwrite {

@@ -121,7 +121,7 @@ impl Outcome for Released {
         });
         let ledger = self.ledger.as_ref().and_then(Entered::warning);
         let BundledFirmware { support_until, weakest, .. } = self.bundle.firmware;
-        let support = support_doubts(support_until, weakest, None);
+        let support = support_doubts(support_until, Some(weakest), None);
         let support = support.iter().map(SupportDoubt::to_string);
         one_key.into_iter().chain(support).chain(ledger).chain(self.remarks.iter().cloned()).collect()
     }

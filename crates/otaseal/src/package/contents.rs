@@ -155,7 +155,7 @@ impl Package {
                 input: NamedDigest::new(&*source.file, source.digests.size_bytes, source.digests.sha256),
                 output: NamedDigest::new(&*artefact.file, digests.size_bytes, digests.sha256),
                 signature: artefact.signature?,
-                key_id: self.manifest.key.id,
+                key_id: self.manifest.key.as_ref()?.id,
             })
         };
         self.manifest.artefacts.iter().filter_map(entry).collect()
@@ -233,6 +233,9 @@ fn names(manifest: &Manifest) -> Result<String, PartsError> {
             let what = by_name(shown(&item.encoding), shown(&kind.encoding()));
             return Err(wrong(file, field("encoding"), what));
         }
+        if manifest.key.is_none() {
+            for_unchecking(item).map_err(|what| wrong(file, field("accepted_by"), what))?;
+        }
     }
     let base = first.map(|(base, _)| base).unwrap_or_default();
     match &manifest.sbom {
@@ -240,6 +243,16 @@ fn names(manifest: &Manifest) -> Result<String, PartsError> {
             Err(wrong(&sbom.file, "sbom.file", "the bill of materials of this package has another name"))
         }
         _ => Ok(base.into()),
+    }
+}
+
+/// Checks a file of a package that names no key. Only devices that check no signature can take it, and the package names
+/// them: without this, an attacker could pass the plain files of a signed package off as a package that needs no key.
+fn for_unchecking(item: &Artefact) -> Result<(), String> {
+    match item.accepted_by.iter().find(|profile| profile.verifies()) {
+        Some(profile) => Err(format!("the manifest names no key, and {profile} checks signatures")),
+        None if item.accepted_by.is_empty() => Err("the manifest names no key, and no device".into()),
+        None => Ok(()),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::package::firmware::FirmwareError;
 use crate::package::manifest::ManifestError;
 use crate::policy::PolicyError;
 use crate::profile::Profile;
+use otaseal_device::KeyId;
 use std::path::PathBuf;
 
 /// Why there is no package.
@@ -57,6 +58,16 @@ pub enum PackageError {
         earlier: String,
         /// The name of the firmware to package.
         name: String,
+    },
+    /// The directory has a signed package, and nobody signs the new one.
+    #[error("{} holds a signed package ({file}, by the key {key}), and nobody signs the new one", out_dir.display())]
+    EarlierSigned {
+        /// The directory.
+        out_dir: PathBuf,
+        /// A signed file of the package that is there.
+        file: String,
+        /// The key that signed it, as its manifest says.
+        key: KeyId,
     },
     /// A device of the package accepts none of the artefacts.
     #[error("{profile} accepts none of the artefacts: {}", reasons.join("; "))]

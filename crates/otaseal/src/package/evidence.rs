@@ -105,15 +105,19 @@ impl fmt::Display for SupportDoubt {
     }
 }
 
-/// Judges a last day of support. `weakest` is the size of the smallest key that the devices trust. `now` is in seconds
-/// since 1970; without it, the clock tells the day. Nothing else in otaseal depends on the clock.
-pub fn support_doubts(until: Option<SupportDate>, weakest: KeySize, now: Option<u64>) -> Vec<SupportDoubt> {
+/// Judges a last day of support. `weakest` is the size of the smallest key that the devices trust, if they trust one.
+/// `now` is in seconds since 1970; without it, the clock tells the day. Nothing else in otaseal depends on the clock.
+pub fn support_doubts(
+    until: Option<SupportDate>,
+    weakest: Option<KeySize>,
+    now: Option<u64>,
+) -> Vec<SupportDoubt> {
     let Some(until) = until else { return Vec::new() };
     let now = now.and_then(|seconds| jiff::Timestamp::from_second(i64::try_from(seconds).ok()?).ok());
     let now = now.unwrap_or_else(jiff::Timestamp::now);
     let today = SupportDate(now.to_zoned(jiff::tz::TimeZone::UTC).date());
     let over = (until < today).then_some(SupportDoubt::Over(until));
-    let longer = weakest == KeySize::Rsa2048 && until > RSA_2048_GOOD_THROUGH;
+    let longer = weakest == Some(KeySize::Rsa2048) && until > RSA_2048_GOOD_THROUGH;
     over.into_iter().chain(longer.then_some(SupportDoubt::LongerThanTheKey(until))).collect()
 }
 
@@ -260,7 +264,7 @@ mod tests {
     #[test]
     fn support_is_compared_with_the_key_and_with_the_day() {
         let doubts = |until: &str, bits, now| {
-            let doubts = support_doubts(Some(until.parse().unwrap()), bits, Some(now));
+            let doubts = support_doubts(Some(until.parse().unwrap()), Some(bits), Some(now));
             doubts.iter().map(SupportDoubt::to_string).collect::<Vec<_>>().join("; ")
         };
         // 2026-11-21, and its last second.
@@ -282,7 +286,7 @@ mod tests {
         // A number that is not a time stops nothing.
         assert_eq!(doubts("2199-12-31", KeySize::Rsa3072, u64::MAX), "");
         assert_eq!(doubts("2000-01-01", KeySize::Rsa3072, u64::MAX), "support ended on 2000-01-01 already");
-        assert_eq!(support_doubts(None, KeySize::Rsa2048, None), []);
+        assert_eq!(support_doubts(None, Some(KeySize::Rsa2048), None), []);
     }
 
     #[test]

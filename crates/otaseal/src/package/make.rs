@@ -15,7 +15,7 @@ use crate::policy::continuity::Continuity;
 use crate::policy::guard::ImageFinding;
 use crate::policy::guard::{self, GuardError};
 use crate::policy::lint::Finding;
-use crate::policy::{Candidate, published_keys};
+use crate::policy::{Candidate, PolicyError, published_keys};
 use crate::sign::{Signer, judging_key};
 use std::sync::Arc;
 
@@ -43,19 +43,30 @@ pub struct Made {
 /// # Errors
 /// [`PackageError`] of the checks and of signing.
 pub fn make(firmware: Firmware, options: &Options, signer: &dyn Signer) -> Result<Made, PackageError> {
-    make_for(options, signer, || Ok(firmware), |_, _| Ok(())).map(|(made, ())| made)
+    make_for(options, Some(signer), || Ok(firmware), |_, _| Ok(())).map(|(made, ())| made)
 }
 
-/// Does the same as [`make`]. When every check that needs no signature has passed, `place` gets the start of all file
-/// names, and the firmware's name if it has one.
+/// Does the same as [`make`] for devices that check no signature: nobody signs, and the manifest names no key.
+///
+/// # Errors
+/// Those of [`make`], and [`PolicyError::KeyNeeded`] as [`Options::needs_key`] decides.
+pub fn make_unsigned(firmware: Firmware, options: &Options) -> Result<Made, PackageError> {
+    make_for(options, None, || Ok(firmware), |_, _| Ok(())).map(|(made, ())| made)
+}
+
+/// Does the same as [`make`], or without a signer as [`make_unsigned`]. When every check that needs no signature has
+/// passed, `place` gets the start of all file names, and the firmware's name if it has one.
 pub(super) fn make_for<P>(
     options: &Options,
-    signer: &dyn Signer,
+    signer: Option<&dyn Signer>,
     load: impl FnOnce() -> Result<Firmware, FirmwareError>,
     place: impl FnOnce(&str, Option<&str>) -> Result<P, PackageError>,
 ) -> Result<(Made, P), PackageError> {
-    let key = signer.public_key();
-    let gate = options.policy.open(Some(signer))?;
+    let gate = match (signer, options.needs_key()) {
+        (Some(_), _) => options.policy.open(signer)?,
+        (None, None) => options.policy.open_unsigned()?,
+        (None, Some(why)) => return Err(PolicyError::KeyNeeded(why).into()),
+    };
     let mut kinds = options.artefacts.clone();
     kinds.sort();
     kinds.dedup();
@@ -81,7 +92,8 @@ pub(super) fn make_for<P>(
     let block = options
         .metadata
         .as_ref()
-        .map(|request| metadata::Block::of(firmware.bytes(), &tokens, key.id(), request));
+        .zip(signer)
+        .map(|(labels, by)| metadata::Block::of(firmware.bytes(), &tokens, by.public_key().id(), labels));
     let mut made: Vec<MadeFile> = Vec::new();
     let mut refusals = Vec::new();
     for encoding in [Encoding::Plain, Encoding::Gzip] {
@@ -103,7 +115,8 @@ pub(super) fn make_for<P>(
                 Some(signed) => signed.parts(),
                 None => [payload.bytes(), &[]],
             };
-            let verdicts = options.policy.devices.judge(parts, options.policy.content, judging_key(signer));
+            let verdicts =
+                options.policy.devices.judge(parts, options.policy.content, signer.map(judging_key));
             if !verdicts.nobody_accepts() {
                 let mut hasher = Hasher::default();
                 parts.iter().for_each(|part| hasher.update(part));
@@ -183,11 +196,11 @@ struct MadeFile {
 fn manifest_of(
     firmware: &Firmware,
     tokens: &Tokens,
-    signer: &dyn Signer,
+    signer: Option<&dyn Signer>,
     continuity: &Continuity,
     options: &Options,
 ) -> Manifest {
-    let key = signer.public_key();
+    let key = signer.map(Signer::public_key);
     Manifest {
         schema: manifest::SCHEMA,
         tool: concat!("otaseal ", env!("CARGO_PKG_VERSION")).into(),
@@ -197,8 +210,8 @@ fn manifest_of(
         source: firmware.source().clone(),
         content: options.policy.content,
         installed: Installed::sent_as(firmware.bytes(), options.policy.content),
-        key: manifest::Key { id: key.id(), size: key.size() },
-        example_key: published_keys::published_at(key.id()).is_some(),
+        key: key.map(|key| manifest::Key { id: key.id(), size: key.size() }),
+        example_key: key.is_some_and(|key| published_keys::published_at(key.id()).is_some()),
         carries: Some(continuity.keys().iter().map(|key| key.key_id).collect()),
         timestamp: options.timestamp,
         support_until: options.evidence.support_until,

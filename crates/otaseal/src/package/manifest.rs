@@ -53,8 +53,13 @@ pub struct Manifest {
     pub source: Source,
     /// The contents of the flash after the update.
     pub installed: Installed,
-    /// The key that signed.
-    pub key: Key,
+    /// The key that signed. `None`: nothing is signed, because the devices of the package check no signature. The file
+    /// then says `null`. If the field is missing, the manifest is damaged.
+    ///
+    /// Nothing protects this field: an attacker can take a signed package, remove its signed files and write `null`. So
+    /// refuse `None` if you know the key of the devices.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub key: Option<Key>,
     /// Whether it is a published key: then the signatures prove nothing.
     pub example_key: bool,
     /// Ids of the update keys in the image, in their order there: its devices trust them. `None` in the manifests of

@@ -17,9 +17,10 @@ pub use self::artefact::{ArtefactKind, LeftOut};
 pub use self::contents::{Package, PackageFile, PartsError};
 pub(crate) use self::contents::{same, shown, wrong};
 pub use self::error::{PackageError, Unfinished};
-pub use self::make::{Made, make};
+pub use self::make::{Made, make, make_unsigned};
 pub use self::write::{Destination, WrittenPackage};
 
+use self::earlier::New;
 use self::evidence::{Evidence, SupportDoubt};
 use self::firmware::Firmware;
 use self::manifest::Manifest;
@@ -29,10 +30,10 @@ use crate::format::image::esp8266::FlashMode;
 use crate::format::metadata;
 use crate::ledger::Appended;
 use crate::output::{Inputs, Overwrite};
-use crate::policy::Policy;
 use crate::policy::continuity::Continuity;
 use crate::policy::guard::ImageFinding;
 use crate::policy::lint::Finding;
+use crate::policy::{NeedsKey, Policy};
 use crate::sign::Signer;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -52,7 +53,8 @@ pub struct Options {
     /// Other files that the caller reads, such as the key. No file of the package replaces one of them, nor the build,
     /// the ledger or the bill of materials.
     pub inputs: Inputs,
-    /// Whether to replace a file of the directory that no manifest there lists. The default refuses.
+    /// Whether to replace a file of the directory that no manifest there lists, and a signed package by one without a
+    /// key. The default refuses.
     pub overwrite: Overwrite,
     /// How hard to compress.
     pub effort: Effort,
@@ -67,7 +69,7 @@ pub struct Options {
     /// Support, security and origin of the build, for the manifest. A bill of materials is copied into the package.
     pub evidence: Evidence,
     /// Metadata for the payloads, inside the signed bytes. The plain artefact is not signed and stays as the build made
-    /// it.
+    /// it. If nobody signs the package, it has no metadata.
     pub metadata: Option<metadata::Labels>,
 }
 
@@ -89,6 +91,13 @@ impl Options {
             evidence: Evidence::default(),
             metadata: None,
         }
+    }
+
+    /// Returns why a key must sign the package, or `None` if [`package_unsigned`] can make it: every device that the
+    /// policy names checks no signature, and no signed artefact is asked for.
+    pub fn needs_key(&self) -> Option<NeedsKey> {
+        let asked = self.artefacts.iter().any(|kind| kind.is_signed());
+        self.policy.needs_key().or(asked.then_some(NeedsKey::SignedFile))
     }
 }
 
@@ -122,7 +131,7 @@ impl PackageReport {
     /// Reasons to doubt the support that the manifest promises; `now` as of [`evidence::support_doubts`].
     pub fn support_doubts(&self, now: Option<u64>) -> Vec<SupportDoubt> {
         let trusted = self.continuity.keys().iter().map(|located| located.size).min();
-        let weakest = trusted.unwrap_or(self.manifest.key.size);
+        let weakest = trusted.or_else(|| Some(self.manifest.key.as_ref()?.size));
         evidence::support_doubts(self.manifest.support_until, weakest, now)
     }
 }
@@ -132,6 +141,20 @@ impl PackageReport {
 /// # Errors
 /// [`PackageError`]. Only [`PackageError::Unfinished`] has changed files of the directory; it lists them.
 pub fn package(options: &Options, signer: &dyn Signer) -> Result<PackageReport, PackageError> {
+    package_by(options, Some(signer))
+}
+
+/// Makes a package that nobody signs, for devices that check no signature, and writes it: [`make_unsigned`], then
+/// [`Package::write`].
+///
+/// # Errors
+/// Those of [`package()`], and [`PolicyError::KeyNeeded`](crate::policy::PolicyError::KeyNeeded) as
+/// [`Options::needs_key`] decides.
+pub fn package_unsigned(options: &Options) -> Result<PackageReport, PackageError> {
+    package_by(options, None)
+}
+
+fn package_by(options: &Options, signer: Option<&dyn Signer>) -> Result<PackageReport, PackageError> {
     let load = || Firmware::load_as(&options.firmware, options.max_gap, options.policy.content);
     let ledger = options.policy.ledger.as_ref();
     let mut to = Destination::new(&options.out_dir);
@@ -139,7 +162,9 @@ pub fn package(options: &Options, signer: &dyn Signer) -> Result<PackageReport, 
     (to.overwrite, to.run) = (options.overwrite, options.policy.run.clone());
     (to.sbom, to.inputs) = (options.evidence.sbom.as_deref(), Some(&options.inputs));
     // A directory that cannot take the package is found before anything is signed.
-    let (made, place) = make::make_for(options, signer, load, |base, name| Place::open(to, base, name))?;
+    let (made, place) = make::make_for(options, signer, load, |base, name| {
+        Place::open(to, New { base, name, is_signed: signer.is_some() })
+    })?;
     let Made { package, left_out, continuity, image_findings, key_findings } = made;
     let WrittenPackage { removed, ledger } = place.write(&package)?;
     let (out_dir, manifest) = (options.out_dir.clone(), package.into_manifest());

@@ -23,6 +23,7 @@ use tempfile::TempDir;
 mod board;
 mod earlier;
 mod turns;
+mod unsigned;
 
 const NAME: &[u8] = b"\xbf\x84\xe4\x13\x54blinds\x93\x44\x6b\xa7\x75\0";
 const VERSION: &[u8] = b"\x6a\x3f\x3e\x0e\xe11.2.3\xb0\x30\x48\xd4\x1a\0";

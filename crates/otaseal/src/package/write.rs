@@ -1,6 +1,6 @@
 //! Writes a package into a directory: first under temporary names, then all at once, in place of the earlier package.
 
-use super::earlier::{Earlier, UNFINISHED};
+use super::earlier::{Earlier, New, UNFINISHED};
 use super::{Package, PackageError, Unfinished};
 use crate::ledger::{self, Appended, Ledger};
 use crate::output::{
@@ -27,7 +27,8 @@ pub struct Destination<'a> {
     pub sbom: Option<&'a Path>,
     /// Other files that no file of the package replaces.
     pub inputs: Option<&'a Inputs>,
-    /// Whether to replace a file that no manifest in the directory lists. Such a file is not of an earlier package.
+    /// Whether to replace a file that no manifest in the directory lists. Such a file is not of an earlier package. Also
+    /// whether a package without a key may replace a signed one.
     pub overwrite: Overwrite,
     /// Whether this is a dry run.
     pub run: Run,
@@ -62,7 +63,7 @@ impl Package {
     /// Writes the package into a directory. Several processes and threads may do this at once: they take turns.
     ///
     /// 1. otaseal checks that the package in the directory is an earlier one of the same base name, and not one of a
-    ///    firmware with another name.
+    ///    firmware with another name. A package without a key replaces no signed one, unless `overwrite` says so.
     /// 2. It writes the bytes of every file. A package that does not fit on the disk is not entered. Neither is one whose
     ///    file would replace a file that no manifest lists.
     /// 3. It enters the signatures into the ledger. No file has its name before that.
@@ -81,7 +82,7 @@ impl Package {
     /// # Errors
     /// [`PackageError`]. Only [`PackageError::Unfinished`] has changed files of the directory; it lists them.
     pub fn write(&self, to: &Destination<'_>) -> Result<WrittenPackage, PackageError> {
-        Place::open(to.clone(), self.base(), self.manifest().name.as_deref())?.write(self)
+        Place::open(to.clone(), New::of(self))?.write(self)
     }
 }
 
@@ -93,8 +94,8 @@ pub(super) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    pub(super) fn open(to: Destination<'a>, base: &str, name: Option<&str>) -> Result<Self, PackageError> {
-        Earlier::read(to.out_dir, base, name)?;
+    pub(super) fn open(to: Destination<'a>, new: New<'_>) -> Result<Self, PackageError> {
+        earlier(&to, new)?;
         to.run.make_directory(to.out_dir)?;
         let own = to.build.into_iter().chain(to.sbom).chain(to.ledger.map(Ledger::path));
         Ok(Self { to, own: Inputs::new(own) })
@@ -109,7 +110,7 @@ impl<'a> Place<'a> {
             _ => failed(out_dir, source).into(),
         })?;
         // Another run may have written a package since step 1.
-        let earlier = Earlier::read(out_dir, package.base(), package.manifest().name.as_deref())?;
+        let earlier = earlier(&self.to, New::of(package))?;
         let stale = self.stale(&earlier, package)?;
         let mut files = Vec::new();
         for file in package.files() {
@@ -214,6 +215,26 @@ impl<'a> Place<'a> {
             }
         }
         Ok(stale)
+    }
+}
+
+impl<'a> New<'a> {
+    fn of(package: &'a Package) -> Self {
+        let manifest = package.manifest();
+        Self { base: package.base(), name: manifest.name.as_deref(), is_signed: manifest.key.is_some() }
+    }
+}
+
+/// Reads the earlier package. A package that nobody signed does not replace a signed one, unless the caller wants that:
+/// devices that check signatures would be left without an update.
+fn earlier(to: &Destination<'_>, new: New<'_>) -> Result<Earlier, PackageError> {
+    let earlier = Earlier::read(to.out_dir, new)?;
+    match &earlier.signed {
+        Some((file, key)) if !new.is_signed && to.overwrite == Overwrite::Refuse => {
+            let (out_dir, file, key) = (to.out_dir.into(), file.clone(), *key);
+            Err(PackageError::EarlierSigned { out_dir, file, key })
+        }
+        _ => Ok(earlier),
     }
 }
 

@@ -101,6 +101,11 @@ pub enum Continuity {
         /// Every key found.
         keys: Vec<Located>,
     },
+    /// Nobody signs the image, because its devices check no signature.
+    Unsigned {
+        /// Every key found. Devices that install the image check signatures by these keys from then on.
+        keys: Vec<Located>,
+    },
     /// The image holds no key. It may be no firmware, or the user means it.
     NoKey {
         /// Its kind, with the article.
@@ -112,8 +117,17 @@ impl Continuity {
     /// The keys that were found.
     pub fn keys(&self) -> &[Located] {
         match self {
-            Self::Kept { keys } | Self::Rotates { keys, .. } => keys,
+            Self::Kept { keys } | Self::Rotates { keys, .. } | Self::Unsigned { keys } => keys,
             Self::NoKey { .. } => &[],
+        }
+    }
+
+    /// Returns the verdict on the same image, if nobody signs it.
+    pub(super) fn of_unsigned(self) -> Self {
+        match self {
+            Self::Kept { keys } => Self::Unsigned { keys },
+            Self::NoKey { .. } => Self::Unsigned { keys: Vec::new() },
+            named => named,
         }
     }
 
@@ -338,9 +352,13 @@ pub enum NextKeyError {
 /// Writes lines for a report. An image that keeps its one key needs none.
 impl fmt::Display for Continuity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Self::Rotates { to, .. } = self {
-            let to = to.iter().map(KeyId::to_string).collect::<Vec<_>>().join(", ");
-            writeln!(f, "brings   {to}, which its devices trust from now on")?;
+        let brought: Vec<_> = match self {
+            Self::Rotates { to, .. } => to.iter().map(KeyId::to_string).collect(),
+            Self::Unsigned { keys } => keys.iter().map(|key| key.key_id.to_string()).collect(),
+            Self::Kept { .. } | Self::NoKey { .. } => Vec::new(),
+        };
+        if !brought.is_empty() {
+            writeln!(f, "brings   {}, which its devices trust from now on", brought.join(", "))?;
         }
         match self.keys() {
             [] | [_] => Ok(()),

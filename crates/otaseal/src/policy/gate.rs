@@ -6,7 +6,7 @@
 use super::continuity::{self, Continuity, ContinuityError, Rule, WithoutKey};
 use super::guard::{self, Expected, GuardError, ImageFinding, Permitted};
 use super::lint::{self, Finding};
-use super::{Policy, Purpose};
+use super::{NeedsKey, Policy, Purpose};
 use crate::format::digest::{Sha256Digest, sha256};
 use crate::format::gzip::{self, lint as gzip_lint};
 use crate::format::homie::{self, TokenError, Tokens};
@@ -55,6 +55,9 @@ pub enum PolicyError {
     /// The payload does not hold the image that was judged.
     #[error("the payload holds another image than the one that was judged")]
     OtherPayload,
+    /// There is no key, and one must sign.
+    #[error("a key must sign, because {0}")]
+    KeyNeeded(NeedsKey),
     /// The gate has no signer: it only judges.
     #[error("there is no key to sign with")]
     NoSigner,
@@ -121,6 +124,8 @@ pub struct Gate<'a> {
     signer: Option<&'a dyn Signer>,
     rule: Rule,
     findings: Vec<Finding>,
+    /// Whether the devices of the images check no signature, and nobody signs the images.
+    unsigned: bool,
 }
 
 impl PolicyError {
@@ -147,7 +152,22 @@ impl Policy {
             self.ledger.as_ref().ok_or(PolicyError::NoLedger)?.verify_once()?;
         }
         let rule = self.continuity.clone().for_purpose(self.purpose);
-        Ok(Gate { policy: self, signer, rule, findings })
+        Ok(Gate { policy: self, signer, rule, findings, unsigned: false })
+    }
+
+    /// Opens a gate for images that nobody signs. It judges images, and signs none.
+    ///
+    /// The images need no public key: their devices check no signature, and no image without a key changes that.
+    ///
+    /// # Errors
+    /// [`PolicyError::KeyNeeded`], as [`Policy::needs_key`] decides.
+    pub fn open_unsigned(&self) -> Result<Gate<'_>, PolicyError> {
+        if let Some(why) = self.needs_key() {
+            return Err(PolicyError::KeyNeeded(why));
+        }
+        let rule =
+            Rule { without_key: WithoutKey::Allow, ..self.continuity.clone().for_purpose(self.purpose) };
+        Ok(Gate { policy: self, signer: None, rule, findings: Vec::new(), unsigned: true })
     }
 }
 
@@ -185,7 +205,8 @@ impl<'a> Gate<'a> {
         let continuity = match plain.as_deref() {
             Some(plain) => {
                 let rule = Rule { quick: !every_key, ..self.rule.clone() };
-                Some(continuity::check(plain, content, self.signer, &rule)?)
+                let continuity = continuity::check(plain, content, self.signer, &rule)?;
+                Some(if self.unsigned { continuity.of_unsigned() } else { continuity })
             }
             None => {
                 self.unsearched("a gzip that cannot be inflated")?;
@@ -377,7 +398,7 @@ fn ask_devices(policy: &Policy, outputs: &mut [Output<'_>], key: &PublicKey) -> 
         let mut signed = Vec::new();
         let read = file.rewind().and_then(|()| file.read_to_end(&mut signed)).and_then(|_| file.rewind());
         read.map_err(SignError::Write)?;
-        let verdicts = devices.judge([&signed, &[]], *content, key);
+        let verdicts = devices.judge([&signed, &[]], *content, Some(key));
         if !verdicts.nobody_accepts() {
             accepted = true;
         } else if verdicts.refused.iter().any(|refusal| !matches!(refusal.verdict, Verdict::Refuses { .. })) {

@@ -1,7 +1,8 @@
 //! Decides what may be signed, and by which key.
 //!
 //! A [`Policy`] holds the rules. [`Policy::open`] judges the key and gives a [`Gate`]. The gate judges images: one that
-//! passes gets a [`Permit`], and only a permit signs.
+//! passes gets a [`Permit`], and only a permit signs. [`Policy::needs_key`] decides whether images for the named devices
+//! need a key at all.
 
 pub mod continuity;
 mod gate;
@@ -9,9 +10,11 @@ pub mod guard;
 pub mod lint;
 pub mod published_keys;
 mod purpose;
+mod unsigned;
 
 pub use self::gate::{Candidate, Gate, Permit, PolicyError, SignedOutputs};
 pub use self::purpose::Purpose;
+pub use self::unsigned::NeedsKey;
 
 use self::guard::{Content, Expected};
 use crate::ledger::Ledger;

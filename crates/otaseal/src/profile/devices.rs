@@ -84,15 +84,21 @@ impl Devices {
         }
     }
 
-    /// Judges an artefact, given in its two parts, for every profile.
-    pub(crate) fn judge(&self, parts: [&[u8]; 2], content: Content, key: &PublicKey) -> Verdicts {
+    /// Returns the first kind of device that checks signatures. Without profiles there is none, and nobody knows what
+    /// the devices check.
+    pub fn verifying(&self) -> Option<Profile> {
+        self.profiles.iter().copied().find(Profile::verifies)
+    }
+
+    /// Judges an artefact, given in its two parts, for every profile. `key` is the key in those that have one.
+    pub(crate) fn judge(&self, parts: [&[u8]; 2], content: Content, key: Option<&PublicKey>) -> Verdicts {
         let mut verdicts = Verdicts { accepted: Vec::new(), refused: Vec::new() };
         if self.profiles.is_empty() {
             return verdicts;
         }
         let image = parts.concat();
         for &profile in &self.profiles {
-            let device = Device { content, ..self.device(profile, Some(key)) };
+            let device = Device { content, ..self.device(profile, key) };
             let judgement = profile::judge(&image, &device);
             let verdict = match content {
                 // Whoever gets the artefact may choose the way.

@@ -16,7 +16,6 @@
 use crate::format::input::Input;
 use crate::format::metadata::Labels;
 use crate::package::{ArtefactKind, Options};
-use crate::profile::Profile;
 use crate::profile::devices::Devices;
 use crate::profile::fit::Flash;
 use crate::project::emit::Identifier;
@@ -235,12 +234,13 @@ impl Settings {
         if self.name.is_some() {
             options.base_name.clone_from(&self.name);
         }
+        self.apply_devices(options);
         match (&self.artefacts, &self.devices) {
             (Some(artefacts), _) => options.artefacts.clone_from(artefacts),
             // otaseal tries every kind, and omits an artefact that no device accepts. A signature is of no use to devices
             // that check none, although they take it for a part of the image.
-            (None, Some(devices)) => {
-                let any_verifies = devices.iter().any(Profile::verifies);
+            (None, Some(_)) => {
+                let any_verifies = options.policy.devices.verifying().is_some();
                 let kinds = ArtefactKind::ALL.iter().copied();
                 options.artefacts = kinds.filter(|kind| any_verifies || !kind.is_signed()).collect();
             }
@@ -262,7 +262,6 @@ impl Settings {
         evidence.security = self.security.or(evidence.security);
         evidence.advisory = self.advisory.clone().or(evidence.advisory.take());
         evidence.sbom = self.sbom.clone().or(evidence.sbom.take());
-        self.apply_devices(options);
     }
 
     /// Writes what these settings say of devices into a description. It leaves the rest as it is.

@@ -91,7 +91,7 @@ pub struct BundledFirmware {
 impl From<&Judged> for BundledFirmware {
     fn from(judged: &Judged) -> Self {
         let manifest = judged.package.manifest();
-        Self { key_id: manifest.key.id, weakest: judged.weakest, support_until: manifest.support_until }
+        Self { key_id: judged.key.id, weakest: judged.weakest, support_until: manifest.support_until }
     }
 }
 
@@ -137,6 +137,9 @@ pub enum BundleError {
     /// No artefact of the package is signed.
     #[error("{} has no signed artefact", .0.display())]
     NothingSigned(PathBuf),
+    /// Nobody signed the package: its devices check no signature.
+    #[error("nobody signed the package in {}: its manifest names no key", .0.display())]
+    Unsigned(PathBuf),
     /// Another key signed the package.
     #[error("the package was signed by {found}, the key given is {given}")]
     OtherKey {
@@ -310,8 +313,7 @@ pub fn make(request: BundleRequest<'_>, signer: &dyn Signer) -> Result<Bundle, B
 /// The verdict on every signed artefact, for people.
 fn transcript(judged: &Judged) -> String {
     let tool = concat!("otaseal ", env!("CARGO_PKG_VERSION"));
-    let mut text =
-        format!("{tool}: verdict of the device's code, key id {}\n", judged.package.manifest().key.id);
+    let mut text = format!("{tool}: verdict of the device's code, key id {}\n", judged.key.id);
     for item in &judged.signed {
         let _ = writeln!(
             text,

@@ -31,6 +31,12 @@ pub enum ManifestError {
         /// The schema found.
         found: u32,
     },
+    /// A signed file in a manifest that names no key.
+    #[error("{field}: the file is signed, and the manifest names no key")]
+    SignedByNobody {
+        /// Where it stands in the manifest.
+        field: String,
+    },
     /// A name that could lead out of the directory.
     #[error("{field}: {name:?} is not a file name")]
     Name {
@@ -79,6 +85,9 @@ impl Manifest {
         if manifest.content.is_firmware() && manifest.installed.md5.is_none() {
             return Err(ManifestError::Form("missing field `md5` of `installed`".into()));
         }
+        if manifest.key.is_none() {
+            check_unsigned(&manifest)?;
+        }
         let artefacts = manifest.artefacts.iter().enumerate();
         let names = artefacts.map(|(index, artefact)| (format!("artefacts[{index}].file"), &artefact.file));
         let sbom = manifest.sbom.iter().map(|sbom| ("sbom.file".to_owned(), &sbom.file));
@@ -88,6 +97,17 @@ impl Manifest {
         let Self { tool, name, version, brand, source, .. } = &mut manifest;
         [tool, &mut source.file].into_iter().chain(name).chain(version).chain(brand).for_each(on_one_line);
         Ok(manifest)
+    }
+}
+
+/// Checks a manifest without a key: nothing in it is signed.
+fn check_unsigned(manifest: &Manifest) -> Result<(), ManifestError> {
+    if manifest.example_key {
+        return Err(ManifestError::Form("`example_key` is true, and there is no key".into()));
+    }
+    match manifest.artefacts.iter().position(|artefact| artefact.signature.is_some()) {
+        Some(index) => Err(ManifestError::SignedByNobody { field: format!("artefacts[{index}].signature") }),
+        None => Ok(()),
     }
 }
 

@@ -172,7 +172,7 @@ const DAMAGED: [Edit; 40] = [
     &|said| said["installed"]["md5_by_flash_mode"] = Value::Array(vec![]),
     &|said| said["installed"]["md5_by_flash_mode"] = serde_json::json!({ "fast": "0".repeat(32) }),
     &|said| said["installed"]["md5_by_flash_mode"] = serde_json::json!({ "dio": "0".repeat(31) }),
-    &|said| said["key"] = ().into(),
+    &|said| said["key"] = "none".into(),
     &|said| said["key"]["id"] = "a".repeat(63).into(),
     &|said| said["key"]["id"] = "../x".into(),
     &|said| said["key"]["bits"] = 1024.into(),
@@ -214,6 +214,34 @@ fn a_damaged_manifest_is_refused() {
         assert!(matches!(Manifest::from_json(bytes), Err(ManifestError::Form(_))), "{bytes:?}");
     }
     assert_eq!(Manifest::from_json(&vec![b' '; MAX_MANIFEST + 1]), Err(ManifestError::TooLarge));
+}
+
+/// The field says `null`. A manifest that lost the field is damaged.
+#[test]
+fn a_manifest_without_a_key_lists_no_signed_file() {
+    let mut unsigned = manifest(&Installed::of(b"x"));
+    unsigned["key"] = ().into();
+    let said = ManifestError::SignedByNobody { field: "artefacts[0].signature".into() };
+    assert_eq!(read(&unsigned), Err(said));
+    unsigned["artefacts"][0]["signature"] = ().into();
+    let read_one = read(&unsigned).unwrap();
+    assert_eq!((&read_one.key, read_one.signed_files().next()), (&None, None));
+    assert!(read_one.to_json().contains("\n  \"key\": null,\n"), "{}", read_one.to_json());
+    assert_eq!(Manifest::from_json(read_one.to_json().as_bytes()).unwrap(), read_one);
+    let mut published = unsigned.clone();
+    published["example_key"] = true.into();
+    assert!(matches!(read(&published), Err(ManifestError::Form(_))));
+    let mut signed_later = unsigned.clone();
+    let second = manifest(&Installed::of(b"x"))["artefacts"][0].clone();
+    signed_later["artefacts"].as_array_mut().unwrap().push(second);
+    let said = ManifestError::SignedByNobody { field: "artefacts[1].signature".into() };
+    assert_eq!(read(&signed_later), Err(said));
+    for not_a_key in [serde_json::json!({}), false.into(), 0.into(), "".into(), serde_json::json!([])] {
+        unsigned["key"] = not_a_key;
+        assert!(matches!(read(&unsigned), Err(ManifestError::Form(_))));
+    }
+    unsigned.as_object_mut().unwrap().remove("key");
+    assert!(matches!(read(&unsigned), Err(ManifestError::Form(_))));
 }
 
 #[test]

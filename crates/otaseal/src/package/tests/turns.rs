@@ -48,7 +48,7 @@ fn runs_at_the_same_time_take_turns() {
         bench.build(text);
         let options = Options { artefacts: kinds.to_vec(), ..bench.options() };
         let load = || Firmware::load_as(&options.firmware, options.max_gap, options.policy.content);
-        make_for(&options, &bench.key, load, |_, _| Ok(())).unwrap().0.package
+        make_for(&options, Some(&bench.key), load, |_, _| Ok(())).unwrap().0.package
     };
     let packages = [make(ArtefactKind::ALL, b"first"), make(ArtefactKind::DEFAULT, b"other")];
     let out_dir = bench.path("dist");

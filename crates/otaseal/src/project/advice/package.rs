@@ -5,7 +5,7 @@ use crate::ledger::{Break, LedgerError};
 use crate::output::OutputError;
 use crate::package::PackageError;
 use crate::package::evidence::SbomError;
-use crate::policy::PolicyError;
+use crate::policy::{NeedsKey, PolicyError};
 use crate::release::bundle::BundleError;
 use crate::release::rotate::ReadError;
 use std::io;
@@ -25,6 +25,14 @@ impl Advice for PackageError {
             Self::OtherFirmware { .. } => {
                 "choose another --out-dir; if the firmware has a new name, move the earlier package away first".into()
             }
+            Self::EarlierSigned { .. } => match speaker {
+                Speaker::Program => {
+                    "choose another --out-dir; if the package there is of no use any more, add --overwrite".into()
+                }
+                Speaker::Hook => {
+                    "choose another --out-dir, or move the package there away; its devices may check signatures".into()
+                }
+            },
             Self::NothingFor { .. } => {
                 "ask for other artefacts with --artefacts; `otaseal verify --as` gives advice on one artefact"
                     .into()
@@ -60,9 +68,26 @@ impl Advice for PolicyError {
                                       package`, or name other devices with --for"
                     .into()
             }
+            Self::KeyNeeded(why) => about_need(*why).into(),
             Self::OtherPayload | Self::NoSigner => "report this bug; otaseal signed nothing".into(),
             Self::Sign(error) => error.advice(speaker),
         }
+    }
+}
+
+fn about_need(why: NeedsKey) -> &'static str {
+    match why {
+        NeedsKey::Release => {
+            "give the key, or omit --release: nobody can tell who made a release without a signature"
+        }
+        NeedsKey::Expected => "give the key that you expect; a package without a key proves nothing about it",
+        NeedsKey::AnyDevice => {
+            "give the key, or name devices that check no signature, such as esp8266@3.1.2/unsigned"
+        }
+        NeedsKey::Device(_) => {
+            "give the key, or make a package of its own for the devices that check no signature"
+        }
+        _ => "give the key, or ask for the artefacts plain and gz alone",
     }
 }
 
@@ -86,6 +111,9 @@ impl Advice for BundleError {
             Self::Exists(_) => "choose another name: one directory holds one release",
             Self::Manifest { .. } | Self::NothingSigned(_) => {
                 "give a package directory that `otaseal package` made"
+            }
+            Self::Unsigned(_) => {
+                "a release bundle is the evidence of signatures; package it with a key, for devices that check one"
             }
             Self::OtherKey { .. } => "give the public key of the package's signatures with --firmware-key",
             Self::KeyRefused { refused, .. } => return refused.advice(speaker),

@@ -55,7 +55,10 @@ fn perform(
         Task::Sign(request) => {
             let made = tasks::sign(&request, &mut note)?;
             match request.policy.run.is_dry() {
-                true => planned(&request.policy.run, Some(made.report.manifest.key.id), out),
+                true => {
+                    let key = made.report.manifest.key.as_ref();
+                    planned(&request.policy.run, key.map(|key| key.id), out)
+                }
                 false => signed(&made, out),
             }
         }
@@ -127,7 +130,10 @@ fn signed(signed: &SignedBuild, out: &mut dyn Write) -> io::Result<()> {
     if !tokens.is_empty() {
         writeln!(out, "firmware   {}", tokens.join(" "))?;
     }
-    writeln!(out, "key id     {}", manifest.key.id)?;
+    match &manifest.key {
+        Some(key) => writeln!(out, "key id     {}", key.id)?,
+        None => writeln!(out, "key id     none: nothing is signed, because the devices check no signature")?,
+    }
     writeln!(out, "package    {}", short(out_dir))?;
     for made in &manifest.artefacts {
         let path = out_dir.join(&made.file);
@@ -145,7 +151,7 @@ fn signed(signed: &SignedBuild, out: &mut dyn Write) -> io::Result<()> {
     for removed in &signed.report.removed {
         writeln!(out, "removed    {removed} (of the earlier package)")?;
     }
-    writeln!(out, "verified with {}", short(&signed.verified_with))
+    signed.verified_with.iter().try_for_each(|key| writeln!(out, "verified with {}", short(key)))
 }
 
 fn new_key(made: &NewKey, out: &mut dyn Write) -> io::Result<()> {

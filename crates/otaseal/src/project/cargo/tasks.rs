@@ -2,7 +2,7 @@
 
 use super::CargoError;
 use super::build::{Build, build};
-use super::keys::read_public;
+use super::keys::{Keys, read_public};
 use super::note::Note;
 use super::project::Project;
 use super::sbom;
@@ -12,7 +12,7 @@ use crate::key::PublicKey;
 use crate::key::passphrase::PassphraseSource;
 use crate::output::{Made, Written, has_bytes};
 use crate::package::manifest;
-use crate::package::{ArtefactKind, Options, PackageError, PackageReport, package};
+use crate::package::{ArtefactKind, Options, PackageError, PackageReport, package, package_unsigned};
 use crate::policy::continuity::ContinuityError;
 use crate::policy::lint::Finding;
 use crate::policy::{Policy, PolicyError};
@@ -53,10 +53,11 @@ pub struct SignedBuild {
     pub build: Build,
     /// The package.
     pub report: PackageReport,
-    /// The private key's file or its PKCS#11 URI. If a command signs, the public key's file.
-    pub key: PathBuf,
+    /// The private key's file or its PKCS#11 URI. If a command signs, the public key's file. `None`: nobody signed,
+    /// because the devices check no signature.
+    pub key: Option<PathBuf>,
     /// The file with which [`sign`] verified the signatures: the public key's, if there is one.
-    pub verified_with: PathBuf,
+    pub verified_with: Option<PathBuf>,
     /// Every signed file. All are verified.
     pub verified: Vec<VerifiedFile>,
 }
@@ -77,41 +78,38 @@ pub struct VerifiedFile {
 
 /// Builds the firmware, packages it, and verifies every signed file once more, from the disk.
 ///
+/// If the settings name devices that check no signature, and no others, this looks for no key, unless the request names
+/// one. [`Options::needs_key`] decides.
+///
 /// # Errors
 /// [`CargoError`]. There is then no package, or the earlier one is still there.
 pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<SignedBuild, CargoError> {
     let project = Project::load(request.manifest_path.as_deref(), &request.settings)?;
-    let out_dir = project.out_dir()?;
-    let base_name = project.base_name()?;
-    // Open the key before the build: if it is missing, you see that at once.
-    let mut keys = project.keys(&request.passphrase)?;
-    if request.policy.run.is_dry() {
-        keys.signer = rehearsing(keys.signer).map_err(CargoError::Keygen)?;
-    }
-    let key_id = keys.signer.public_key().id();
-    let mut policy = request.policy.clone();
-    policy.ledger = project.ledger(request.build_id.as_deref()).map(|ledger| ledger.in_run(&policy.run));
-    for finding in policy.open(Some(&*keys.signer))?.findings() {
-        note(match finding.clone() {
-            Finding::Published { at } => {
-                Note::PublishedKey { path: keys.name.clone(), key_id, published_at: at }
-            }
-            finding => Note::Key(finding),
-        });
-    }
-    let build = build(&project, note)?;
-    let mut options = Options::new(build.path(), out_dir);
-    options.base_name = Some(base_name);
+    let mut options = Options::new("", project.out_dir()?);
+    options.base_name = Some(project.base_name()?);
     options.timestamp = request.timestamp;
-    options.policy = policy;
+    options.policy = request.policy.clone();
+    let ledger = project.ledger(request.build_id.as_deref());
+    options.policy.ledger = ledger.map(|ledger| ledger.in_run(&request.policy.run));
     options.inputs = project.inputs(&request.passphrase);
     project.settings.apply(&mut options);
+    // Open the key before the build: if it is missing, you see that at once.
+    let keys = match request.names_key() || options.needs_key().is_some() {
+        true => Some(open_key(&project, request, &options.policy, note)?),
+        false => None,
+    };
+    let build = build(&project, note)?;
+    options.firmware = build.path().into();
     if request.sbom {
         let (path, text) = bill_of_materials(&project, request)?;
         options.evidence.sbom = Some(path);
         options.evidence.sbom_bytes = Some(Arc::new(text.into_bytes()));
     }
-    let report = package(&options, &*keys.signer).map_err(|error| match &build {
+    let report = match &keys {
+        Some(keys) => package(&options, &*keys.signer),
+        None => package_unsigned(&options),
+    };
+    let report = report.map_err(|error| match &build {
         Build::Prebuilt { why, path } if carries_another_key(&error) => {
             CargoError::PrebuiltKey { path: path.clone(), why: why.clone(), source: Box::new(error) }
         }
@@ -125,6 +123,9 @@ pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<SignedBuild
     if let Some(recovered) = report.ledger.as_ref().and_then(|entered| entered.recovered.clone()) {
         note(Note::LedgerRecovered { recovered });
     }
+    let Some(keys) = keys else {
+        return Ok(SignedBuild { build, report, key: None, verified_with: None, verified: Vec::new() });
+    };
     let (public, verified_with) = match keys.public_path {
         Some(path) => (read_public(&path)?, path),
         None => (keys.signer.public_key().clone(), keys.name.clone()),
@@ -135,7 +136,37 @@ pub fn sign(request: &Request, note: &mut dyn FnMut(Note)) -> Result<SignedBuild
     let verified = signed
         .map(|(file, scheme)| verify_file(&report.out_dir.join(file), &public, scheme))
         .collect::<Result<_, _>>()?;
-    Ok(SignedBuild { build, report, key: keys.name, verified_with, verified })
+    Ok(SignedBuild { build, report, key: Some(keys.name), verified_with: Some(verified_with), verified })
+}
+
+impl Request {
+    /// Returns whether the caller names a key, or says how to open one.
+    fn names_key(&self) -> bool {
+        self.settings.key.is_some() || self.settings.signer_cmd.is_some() || self.passphrase.is_some()
+    }
+}
+
+/// Opens the key that signs, and judges it.
+fn open_key(
+    project: &Project,
+    request: &Request,
+    policy: &Policy,
+    note: &mut dyn FnMut(Note),
+) -> Result<Keys, CargoError> {
+    let mut keys = project.keys(&request.passphrase)?;
+    if request.policy.run.is_dry() {
+        keys.signer = rehearsing(keys.signer).map_err(CargoError::Keygen)?;
+    }
+    let key_id = keys.signer.public_key().id();
+    for finding in policy.open(Some(&*keys.signer))?.findings() {
+        note(match finding.clone() {
+            Finding::Published { at } => {
+                Note::PublishedKey { path: keys.name.clone(), key_id, published_at: at }
+            }
+            finding => Note::Key(finding),
+        });
+    }
+    Ok(keys)
 }
 
 /// Whether otaseal refused an image because of the public key in it: another one, or none.
@@ -181,7 +212,6 @@ pub fn verify(task: &Verify) -> Result<Vec<VerifiedFile>, CargoError> {
         return task.images.iter().map(|image| verify_file(image, &key, scheme)).collect();
     }
     let project = Project::load(request.manifest_path.as_deref(), &request.settings)?;
-    let (key, _) = project.public_key()?;
     let (out_dir, base) = (project.out_dir()?, project.base_name()?);
     let made = [
         (ArtefactKind::Signed, Scheme::Pkcs1v15Sha256),
@@ -194,6 +224,7 @@ pub fn verify(task: &Verify) -> Result<Vec<VerifiedFile>, CargoError> {
     if found.is_empty() || !out_dir.join(manifest::FILE_NAME).exists() {
         return Err(CargoError::NothingSigned(out_dir));
     }
+    let (key, _) = project.public_key()?;
     found.iter().map(|(path, scheme)| verify_file(path, &key, *scheme)).collect()
 }
 

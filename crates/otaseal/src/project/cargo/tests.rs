@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 mod command;
 mod keygen;
+mod unsigned;
 
 /// The directory of this crate's workspace.
 fn workspace() -> PathBuf {

@@ -273,8 +273,9 @@ settings! {
     /// ...) and tasmota-esp8266. Add /unsigned to a device that has no key. The version of an ESP32 core is 1.x, 2.x, 3.x or a release such as 3.3.8. For devices of the ESP32 family and for
     /// Tasmota, /unsigned changes nothing: they check no signature that otaseal makes.
     ///
-    /// otaseal makes an artefact only if one of these devices accepts it. Without `artefacts`, it tries all kinds. `sign`
-    /// refuses an image that none of them accepts.
+    /// otaseal makes an artefact only if one of these devices accepts it. Without `artefacts`, it tries all kinds. If
+    /// none of the devices checks a signature, `package` makes no signed artefact and looks for no key. `sign` refuses an
+    /// image that none of them accepts.
     "for" devices: Vec<Profile> as List {
         usual: true,
         value: "DEVICES",

@@ -68,7 +68,8 @@ pub fn check(directory: &Path, key: &PublicKey, keys: Keys<'_>) -> Result<Bundle
     for name in files.keys() {
         load(name, "the index", MAX_FILE)?;
     }
-    let firmware = keys.firmware.or_else(|| (manifest.key.id == key.id()).then_some(key));
+    let own = manifest.key.as_ref().is_some_and(|signer| signer.id == key.id());
+    let firmware = keys.firmware.or_else(|| own.then_some(key));
     let keys = Keys { firmware, ..keys };
     let judged = judge(&path, manifest, &json, keys, |name| load(name, "the manifest", MAX_FILE))?;
     excerpt(&judged, &load(LEDGER, "every release", MAX_FILE)?)?;

@@ -28,8 +28,8 @@ impl<'a> InLedger<'a> {
 
     /// Looks at a line. Returns whether it belongs to this package.
     pub(super) fn see(&mut self, record: &Record) -> bool {
-        let Judged { signed, package, .. } = self.judged;
-        let (key_id, source) = (package.manifest().key.id, &package.manifest().source.digests);
+        let Judged { signed, package, key, .. } = self.judged;
+        let (key_id, source) = (key.id, &package.manifest().source.digests);
         let Some(at) = signed.iter().position(|item| item.sha256 == record.output.sha256) else {
             return false;
         };

@@ -21,7 +21,7 @@ use crate::sign::Scheme;
 use crate::sign::verify::judge_bytes;
 use otaseal_device::KeyId;
 use otaseal_device::layout::trailer_len;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The keys that a bundle is judged with.
 #[derive(Debug, Clone, Copy, Default)]
@@ -57,6 +57,8 @@ impl<'a> Keys<'a> {
 /// A package whose manifest is true.
 pub(super) struct Judged {
     pub(super) package: Package,
+    /// The key that signed it.
+    pub(super) key: manifest::Key,
     pub(super) signed: Vec<JudgedImage>,
     /// Size of the smallest key in the image. An image without keys: of the key that signed.
     pub(super) weakest: KeySize,
@@ -92,7 +94,7 @@ pub(super) fn judge(
     keys: Keys<'_>,
     load: impl FnMut(&str) -> Result<Vec<u8>, BundleError>,
 ) -> Result<Judged, BundleError> {
-    key(&manifest.key, keys.firmware)?;
+    let signer = signer(&manifest, path, keys.firmware)?;
     let package = Package::load(manifest, json, load)?;
     let said = package.manifest();
     let mut artefacts = Vec::new();
@@ -101,12 +103,11 @@ pub(super) fn judge(
         let (Some((_, kind)), [bytes, _]) = (ArtefactKind::of_file(&item.file), file.parts()) else {
             continue;
         };
-        let payload_len = signature(item, index, bytes, keys.firmware, said.key.size)?;
+        let payload_len = signature(item, index, bytes, keys.firmware, signer.size)?;
         artefacts.push(Judging { said: item, kind, bytes, payload_len });
     }
     if said.signed_files().next().is_none() {
-        let package = path.parent().filter(|package| !package.as_os_str().is_empty());
-        return Err(BundleError::NothingSigned(package.unwrap_or(Path::new(".")).into()));
+        return Err(BundleError::NothingSigned(directory_of(path)));
     }
     let plain = plain(&artefacts, &said.installed)?;
     let image = format!("{}{}", package.base(), ArtefactKind::Plain.suffix());
@@ -119,9 +120,9 @@ pub(super) fn judge(
     let known: Vec<_> = keys.firmware.into_iter().chain(keys.next).collect();
     let found = search(&continuity::flash_of(&plain), &known).keys;
     if let Some(said_keys) = &said.carries {
-        carries(&image, said_keys, &found, said.key.id, keys)?;
+        carries(&image, said_keys, &found, signer.id, keys)?;
     }
-    let weakest = found.iter().map(|located| located.size).min().unwrap_or(said.key.size);
+    let weakest = found.iter().map(|located| located.size).min().unwrap_or(signer.size);
     if let Some(firmware) = keys.firmware {
         let mut artefacts = artefacts.iter().enumerate();
         artefacts.try_for_each(|(index, artefact)| accepted(artefact, index, said.content, firmware))?;
@@ -136,15 +137,30 @@ pub(super) fn judge(
         })
     });
     let signed = signed.collect();
-    Ok(Judged { signed, weakest, package })
+    Ok(Judged { signed, weakest, package, key: signer })
 }
 
-fn key(said: &manifest::Key, firmware: Option<&PublicKey>) -> Result<(), BundleError> {
+fn directory_of(manifest: &Path) -> PathBuf {
+    let directory = manifest.parent().filter(|directory| !directory.as_os_str().is_empty());
+    directory.unwrap_or(Path::new(".")).into()
+}
+
+/// Returns the key that the manifest names. A bundle is the evidence of signatures, so a package without any has none:
+/// otherwise an attacker could remove the signed files and the key from a package that devices know as signed.
+fn signer(
+    manifest: &Manifest,
+    path: &Path,
+    firmware: Option<&PublicKey>,
+) -> Result<manifest::Key, BundleError> {
+    let said = manifest.key.clone().ok_or_else(|| BundleError::Unsigned(directory_of(path)))?;
     match firmware {
-        Some(key) if said.id != key.id() => Err(BundleError::OtherKey { found: said.id, given: key.id() }),
-        Some(key) => Ok(same(manifest::FILE_NAME, "key.bits", &said.size, &key.size())?),
-        None => Ok(()),
+        Some(key) if said.id != key.id() => {
+            return Err(BundleError::OtherKey { found: said.id, given: key.id() });
+        }
+        Some(key) => same(manifest::FILE_NAME, "key.bits", &said.size, &key.size())?,
+        None => {}
     }
+    Ok(said)
 }
 
 /// The length of the payload.
@@ -282,12 +298,12 @@ fn accepted(
 ) -> Result<(), PartsError> {
     let said = artefact.said;
     let mut devices = Devices { profiles: said.accepted_by.clone(), ..Devices::default() };
-    let mut refused = devices.judge([artefact.bytes, &[]], content, key).refused;
+    let mut refused = devices.judge([artefact.bytes, &[]], content, Some(key)).refused;
     if content == Content::Filesystem && !refused.is_empty() {
         // The manifest does not say how the core was built.
         devices.profiles = refused.iter().map(|refusal| refusal.profile).collect();
         devices.atomic_fs_update = true;
-        refused = devices.judge([artefact.bytes, &[]], content, key).refused;
+        refused = devices.judge([artefact.bytes, &[]], content, Some(key)).refused;
     }
     match refused.first() {
         Some(refusal) => {

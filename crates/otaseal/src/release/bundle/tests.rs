@@ -13,6 +13,7 @@ use tempfile::TempDir;
 mod foreign;
 mod installed;
 mod lies;
+mod unsigned;
 
 struct Bench {
     dir: TempDir,

@@ -75,11 +75,12 @@ pub fn read(
         return image(path, &beside, &load(&beside, Input::found(&beside))?, old, new);
     }
     let carries = manifest.carries.as_ref().map(|ids| Carries::of(ids.iter().copied(), old, new));
-    let signed_by = match manifest.key.id {
-        _ if manifest.signed_files().next().is_none() => SignedBy::Nobody,
-        id if id == old.id() => SignedBy::Old,
-        id if id == new.id() => SignedBy::New,
-        _ => SignedBy::Other,
+    let signer = manifest.key.as_ref().filter(|_| manifest.signed_files().next().is_some());
+    let signed_by = match signer.map(|key| key.id) {
+        None => SignedBy::Nobody,
+        Some(id) if id == old.id() => SignedBy::Old,
+        Some(id) if id == new.id() => SignedBy::New,
+        Some(_) => SignedBy::Other,
     };
     let firmware = named(manifest.name.as_deref(), manifest.version.as_deref());
     Ok(ShownRelease {
