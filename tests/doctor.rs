@@ -57,6 +57,40 @@ fn what_is_ok_is_said_too() {
     assert_eq!(before, bench.listing(), "it writes nothing");
 }
 
+/// A project whose devices check no signature never makes a key.
+#[test]
+fn no_key_is_missed_where_no_device_checks_a_signature() {
+    let bench = Bench::new();
+    bench.write("image.bin", &firmware(5000));
+    bench.write("otaseal.toml", b"for = [\"arduino-pico/unsigned\"]\n");
+    let text = doctor(&bench, 0, &["image.bin"]);
+    for line in [
+        "ok       key: `otaseal package` needs none: the devices of the settings check no signature\n",
+        "ok       file: image.bin: `otaseal package` takes it\n",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    // A key that the user names, or that a device or an artefact needs, is looked for.
+    doctor(&bench, 1, &["--key", "missing.pem"]);
+    for more in [
+        "for = [\"arduino-pico\"]",
+        "for = [\"arduino-pico/unsigned\", \"esp8266@3.1.2\"]",
+        "for = [\"arduino-pico/unsigned\"]\nartefacts = [\"plain\", \"signed\"]",
+        "for = [\"arduino-pico/unsigned\"]\nlegacy = true",
+        "for = []",
+    ] {
+        bench.write("otaseal.toml", more.as_bytes());
+        let text = doctor(&bench, 1, &[]);
+        assert!(text.contains("mend     key: keys/private.pem could not be read"), "{more}: {text}");
+    }
+    // A key that is there is checked all the same.
+    bench.ok(&["keygen"]);
+    bench.write("otaseal.toml", b"for = [\"arduino-pico/unsigned\"]\n");
+    assert!(doctor(&bench, 0, &[]).contains("ok       key: keys/private.pem: "));
+    bench.run("chmod", &["644", "keys/private.pem"]);
+    doctor(&bench, 1, &[]);
+}
+
 #[test]
 fn faults_of_the_key_are_found() {
     let bench = Bench::new();

@@ -8,8 +8,9 @@ use crate::io::{Place, check_places};
 use crate::policy::PolicyArgs;
 use crate::report::{Outcome, Reporter};
 use crate::settings::{BySettings, Chosen, HasSettings, SettingArgs};
-use crate::signer::SignerArgs;
+use crate::signer::{SignerArgs, is_missing};
 use clap::Args;
+use otaseal::Options;
 use otaseal::format::image;
 use otaseal::format::layers::MAX_IMAGE;
 use otaseal::key::KeyError;
@@ -116,10 +117,15 @@ pub(crate) fn run(args: &Doctor, reporter: &Reporter) -> Result<BySettings<Exami
     };
     let _progress = reporter.progress("checking");
     let key = args.signer.key(&chosen);
+    let signs = args.signer.names_key(args.settings.given()) || needs_key(&chosen);
     let read = key.iter().flat_map(|key| args.signer.inputs(key)).chain(args.file.clone());
     check_places(&read.chain(chosen.input()).collect::<Vec<_>>().iter().collect::<Vec<_>>(), &[])?;
     let signer = match key {
-        Ok(key) => examine_key(args, &chosen, &key, &mut found),
+        Ok(key) if signs || !is_missing(&key) => examine_key(args, &chosen, &key, &mut found),
+        Ok(_) => {
+            found.ok("key", "`otaseal package` needs none: the devices of the settings check no signature");
+            None
+        }
         Err(failure) => {
             found.mend("key", failure);
             None
@@ -128,12 +134,19 @@ pub(crate) fn run(args: &Doctor, reporter: &Reporter) -> Result<BySettings<Exami
     let last = examine_ledger(&chosen, &mut found);
     examine_clock(&last, &mut found);
     if let Some(file) = &args.file {
-        match examine_file(file, &chosen, signer.as_deref()) {
+        match examine_file(file, &chosen, signer.as_deref(), signs) {
             Ok(what) => found.ok("file", what),
             Err(failure) => found.mend("file", failure),
         }
     }
     Ok(chosen.report(found))
+}
+
+/// Returns whether `otaseal package` needs a key with these settings.
+fn needs_key(chosen: &Chosen) -> bool {
+    let mut options = Options::new("", "");
+    chosen.settings.apply(&mut options);
+    options.needs_key().is_some()
 }
 
 /// Checks the key that signs, its token, and what git would do with its file. Returns the key, if it can sign.
@@ -273,8 +286,14 @@ fn examine_clock(last: &str, found: &mut Examined) {
     found.mend("clock", Failure::new(format_args!("it says {now}, but {why}"), help));
 }
 
-/// Judges a build as `otaseal package` does, and a signed image as `otaseal verify` does.
-fn examine_file(file: &Place, chosen: &Chosen, signer: Option<&dyn Signer>) -> Result<String, Failure> {
+/// Judges a build as `otaseal package` does, and a signed image as `otaseal verify` does. `signs` tells whether a key signs
+/// the package.
+fn examine_file(
+    file: &Place,
+    chosen: &Chosen,
+    signer: Option<&dyn Signer>,
+    signs: bool,
+) -> Result<String, Failure> {
     let bytes = file.read(MAX_IMAGE)?;
     if image::trailer(&bytes, bytes.len() as u64).is_some() {
         let key = match signer {
@@ -293,9 +312,9 @@ fn examine_file(file: &Place, chosen: &Chosen, signer: Option<&dyn Signer>) -> R
             Verdict::OtherBuild { reason, .. } => Err(Failure::new(reason, "sign it again")),
         };
     }
-    let key = chosen.signing_key(None).ok();
+    let key = if signs { chosen.signing_key(None).ok() } else { None };
     let policy = PolicyArgs::default().policy(&chosen.settings, key.as_ref(), file.path())?;
-    let gate = policy.open(signer)?;
+    let gate = if signs { policy.open(signer) } else { policy.open_unsigned() }?;
     match judged::build(&file.to_string(), bytes, chosen.settings.max_gap, policy.content, &gate) {
         Judged::Takes { warnings } => {
             let warnings = warnings.iter().map(|warning| format!("; {warning}"));
