@@ -1,7 +1,10 @@
 //! `cargo xtask ci`: runs the tests, and checks the rules that a test cannot check.
 
-use crate::tools::{CROSS, cargo, cross, has_std, run, step};
+mod lanes;
+
+use crate::tools::{CROSS, cargo, cross, has_std, run, step, table};
 use crate::{Result, book, crates_io, dist, flags, fuzz, layers, settings, test, windows};
+use lanes::Lane;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,12 +15,49 @@ const OUTSIDE: &[&str] = &["fixtures/demo-firmware", "crates/otaseal/fuzz", "cra
 /// Largest file in git, in bytes.
 const MAX_FILE: u64 = 200 * 1024;
 
-/// Checks the format, lints, documentation, dependencies, the written invariants and other systems, and runs [`mod@test`].
+/// Runs some steps on the workspace.
+type Steps = fn(&Path) -> Result<()>;
+
+/// What runs beside the other steps, and beside each other. Each lane has its own build directories: two builds in one
+/// directory would wait for each other.
+const LANES: &[(&str, Steps)] = &[("packages", packages), ("systems", systems)];
+
+/// Checks the format, lints, documentation, dependencies, the written invariants and other systems, and runs the tests.
 ///
 /// # Errors
 ///
 /// The first of these that fails.
+#[allow(clippy::print_stderr, reason = "the times of the steps")]
 pub(crate) fn run_all(root: &Path) -> Result<()> {
+    let lanes = LANES.iter().map(|(name, _)| Lane::start(root, name)).collect::<Result<Vec<_>>>()?;
+    workspace(root)?;
+    // Each lane says why it failed, so wait for all.
+    let ended: Vec<_> = lanes.into_iter().map(Lane::finish).collect();
+    ended.into_iter().collect::<Result<Vec<_>>>()?;
+    // Nothing runs beside these two: the fuzz targets take all processors, and tests have time limits.
+    // All targets run at the same time. In two minutes on two cores, each gets fourteen seconds of work.
+    step("every fuzz target runs for two minutes", &["c++"], || fuzz::run(root, 120))?;
+    eprintln!("=== times\n{}", table());
+    test::workspace(root)
+}
+
+/// Runs one of [`LANES`].
+///
+/// # Errors
+///
+/// There is no such lane, or a step fails.
+#[allow(clippy::print_stderr, reason = "the times of the steps")]
+pub(crate) fn run_lane(root: &Path, name: &str) -> Result<()> {
+    let lane =
+        LANES.iter().find(|lane| lane.0 == name).ok_or_else(|| format!("there is no lane `{name}`"))?;
+    lanes::end_with_parent();
+    lane.1(root)?;
+    eprintln!("=== times\n{}", table());
+    Ok(())
+}
+
+/// What Cargo builds in `target/debug`, the steps that build little, and the firmware.
+fn workspace(root: &Path) -> Result<()> {
     step("format", &[], || {
         run(cargo(root).args(["fmt", "--all", "--check"]))?;
         for folder in outside(root) {
@@ -43,8 +83,6 @@ pub(crate) fn run_all(root: &Path) -> Result<()> {
         run(cargo(root).env("RUSTDOCFLAGS", "-D warnings").args(["doc", "--workspace", "--no-deps"]))?;
         Ok(String::new())
     })?;
-    // All targets run at the same time. In two minutes on two cores, each gets fourteen seconds of work.
-    step("every fuzz target runs for two minutes", &["c++"], || fuzz::run(root, 120))?;
     // The program turns AWS-LC on in the tests of the workspace.
     step("the library alone signs the same bytes", &["openssl"], || {
         run(cargo(root).args(["test", "-p", "otaseal", "--locked", "--lib", "sign::"]))?;
@@ -73,15 +111,25 @@ pub(crate) fn run_all(root: &Path) -> Result<()> {
         run(check.arg(".github/workflows/release.yml").current_dir(root))?;
         Ok("checked, not run".into())
     })?;
-    step("what we hand out", &["python3", "git"], || dist::run(root, &[]))?;
-    step("what we hand out, installed", &["python3", "mmdebstrap"], || dist::run(root, &["--check"]))?;
-    other_systems(root)?;
     let compressors = ["gzip", "libdeflate-gzip", "zopfli", "advdef", "dpkg-deb"];
     step("sizes and times of compression as promised and written", &compressors, || {
         run(cargo(root).args(["run", "--release", "--locked", "-p", "xtask", "--", "bench", "compress"]))?;
         Ok(String::new())
     })?;
-    test::run_all(root)
+    step("the tests are built", &[], || test::build(root))?;
+    test::peers(root)
+}
+
+/// What we hand out.
+fn packages(root: &Path) -> Result<()> {
+    step("what we hand out", &["python3", "git"], || dist::run(root, &[]))?;
+    step("what we hand out, installed", &["python3", "mmdebstrap"], || dist::run(root, &["--check"]))
+}
+
+/// Other systems, and the fuzz targets.
+fn systems(root: &Path) -> Result<()> {
+    step("the fuzz targets are built", &["c++"], || fuzz::build(root))?;
+    other_systems(root)
 }
 
 fn outside(root: &Path) -> Vec<PathBuf> {

@@ -42,24 +42,14 @@ const FLAGS: &str = "--cfg fuzzing -Ccodegen-units=1 -Cdebug-assertions -Cpasses
 ///
 /// A target that does not build, or an input that breaks a rule.
 pub(crate) fn run(root: &Path, seconds: u32) -> Result<String> {
-    let host = host()?;
-    let work = root.join("target/fuzz");
-    let mut folders: Vec<&str> = TARGETS.iter().map(|(folder, ..)| *folder).collect();
-    folders.dedup();
-    for folder in folders {
-        let mut cargo = Command::new(env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from));
-        cargo.current_dir(root.join(folder)).env("RUSTFLAGS", FLAGS).env("CARGO_TARGET_DIR", &work);
-        // If the command names a target, Cargo does not apply the flags to build scripts.
-        cargo.args(["build", "--quiet", "--release", "--bins", "--target", &host]);
-        if !cargo.status()?.success() {
-            return Err(format!("the fuzz targets of {folder} do not build").into());
-        }
-    }
+    build(root)?;
+    let work = work(root);
+    let programs = work.join(host()?).join("release");
     let mut running = Vec::new();
     for (_, target, seeds) in TARGETS {
         let corpus = work.join("corpus").join(target);
         fs::create_dir_all(&corpus)?;
-        let child = Command::new(work.join(&host).join("release").join(target))
+        let child = Command::new(programs.join(target))
             .arg(format!("-max_total_time={seconds}"))
             // An input that takes so long is a fault, even if all targets share few cores.
             .args(["-timeout=60", "-rss_limit_mb=1024"])
@@ -83,6 +73,32 @@ pub(crate) fn run(root: &Path, seconds: u32) -> Result<String> {
         }
     }
     if failed.is_empty() { Ok(report.join("\n")) } else { Err(failed.join("\n").into()) }
+}
+
+/// Builds every target.
+///
+/// # Errors
+///
+/// A target that does not build.
+pub(crate) fn build(root: &Path) -> Result<String> {
+    let host = host()?;
+    let work = work(root);
+    let mut folders: Vec<&str> = TARGETS.iter().map(|(folder, ..)| *folder).collect();
+    folders.dedup();
+    for folder in folders {
+        let mut cargo = Command::new(env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from));
+        cargo.current_dir(root.join(folder)).env("RUSTFLAGS", FLAGS).env("CARGO_TARGET_DIR", &work);
+        // If the command names a target, Cargo does not apply the flags to build scripts.
+        cargo.args(["build", "--quiet", "--release", "--bins", "--target", &host]);
+        if !cargo.status()?.success() {
+            return Err(format!("the fuzz targets of {folder} do not build").into());
+        }
+    }
+    Ok(String::new())
+}
+
+fn work(root: &Path) -> PathBuf {
+    root.join("target/fuzz")
 }
 
 /// Returns the compiler's name for this machine.

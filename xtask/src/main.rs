@@ -68,6 +68,7 @@ fn main() -> ExitCode {
         ["bench", names @ ..] => bench::run(root, names),
         ["test"] => test::run_all(root).map(|()| String::new()),
         ["ci"] => ci::run_all(root).map(|()| String::new()),
+        ["ci", "--lane", lane] => ci::run_lane(root, lane).map(|()| String::new()),
         ["dist", arguments @ ..] => dist::run(root, arguments),
         ["crates"] => crates_io::check(root),
         ["fixtures"] => fixtures::run(root, false),
