@@ -40,11 +40,17 @@ pub(crate) fn has_std(target: &str) -> bool {
 /// The programs that [`cross`] takes if rustup has no standard library for a target.
 pub(crate) const CROSS: &[&str] = &["/usr/bin/cargo", "/usr/bin/rustc", "/usr/lib/rustlib/src/rust/library"];
 
+/// Cargo's target directory of [`cross`].
+pub(crate) const ELSEWHERE: &str = "target/elsewhere";
+
 /// Returns cargo with a task for another target. If rustup has no standard library for it, Debian's cargo builds that
 /// from Debian's source.
 pub(crate) fn cross(root: &Path, task: &str, target: &str) -> Command {
     let mut command = if has_std(target) { cargo(root) } else { Command::new(CROSS[0]) };
-    command.current_dir(root).args([task, "--target", target]);
+    // One directory for all of them: they share the build scripts and the macros, which run on this machine.
+    command.current_dir(root).args([task, "--target", target, "--target-dir"]).arg(root.join(ELSEWHERE));
+    // Nobody hands out these programs. The packages with a profile of their own keep their optimisation.
+    command.env("CARGO_PROFILE_DEV_DEBUG", "0").env("CARGO_PROFILE_DEV_OPT_LEVEL", "0");
     if !has_std(target) {
         command.arg("-Zbuild-std=std,panic_abort").env("RUSTC", CROSS[1]).env("RUSTC_BOOTSTRAP", "1");
     }

@@ -7,7 +7,7 @@ mod bench;
 mod cases;
 
 use crate::Result;
-use crate::tools::{cargo, cross, has_std, run};
+use crate::tools::{ELSEWHERE, cargo, cross, has_std, run};
 use bench::{Bench, Programs};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -49,7 +49,7 @@ pub(crate) fn run_all(root: &Path) -> Result<String> {
 
 /// Builds the workspace for Windows, the programs of the tests, and the native program.
 fn build(root: &Path) -> Result<Programs> {
-    let folder = root.join("target/windows");
+    let folder = root.join(ELSEWHERE);
     let mut flags = vec!["-C".to_owned(), format!("linker={GCC}")];
     if !has_std(TARGET) {
         // A standard library from source lacks two objects that every program for this target begins and ends with.
@@ -64,9 +64,8 @@ fn build(root: &Path) -> Result<Programs> {
         flags.splice(0..0, ["-L".to_owned(), objects.display().to_string()]);
     }
     let mut windows = cross(root, "build", TARGET);
-    windows.args(["--workspace", "--bins", "--locked", "--target-dir"]).arg(&folder);
-    // Without line numbers, the programs link in a fraction of the time.
-    windows.env("CARGO_PROFILE_DEV_DEBUG", "0").env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
+    windows.args(["--workspace", "--bins", "--locked"]);
+    windows.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
     run(windows.env_remove("RUSTFLAGS"))?;
     run(cargo(root).args(["build", "--workspace", "--locked", "--bin", "otaseal"]))?;
 
@@ -86,6 +85,6 @@ fn build(root: &Path) -> Result<Programs> {
         otaseal: folder.join("otaseal.exe"),
         hold,
         native: root.join("target/debug/otaseal"),
-        prefix: root.join("target/windows/wine"),
+        prefix: root.join(ELSEWHERE).join("wine"),
     })
 }
