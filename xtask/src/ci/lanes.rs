@@ -61,10 +61,12 @@ impl Drop for Lane {
 }
 
 /// Ends this lane and all its programs when the process that started it ends or drops the [`Lane`].
+#[allow(clippy::print_stderr, reason = "somebody may type the name of the lane, without a terminal")]
 pub(super) fn end_with_parent() {
     std::thread::spawn(|| {
         // Nobody writes to it: it ends when the other side is closed.
         let _ = stdin().read_to_end(&mut Vec::new());
+        eprintln!("error: the standard input ended: nobody waits for this lane");
         if cfg!(unix) {
             let _ = Command::new("kill").args(["--", &format!("-{}", std::process::id())]).status();
         }
