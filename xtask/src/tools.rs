@@ -49,8 +49,9 @@ pub(crate) fn cross(root: &Path, task: &str, target: &str) -> Command {
     let mut command = if has_std(target) { cargo(root) } else { Command::new(CROSS[0]) };
     // One directory for all of them: they share the build scripts and the macros, which run on this machine.
     command.current_dir(root).args([task, "--target", target, "--target-dir"]).arg(root.join(ELSEWHERE));
-    // Nobody hands out these programs. The packages with a profile of their own keep their optimisation.
+    // Nobody hands out these programs. The crates that compute keep the optimisation of the workspace.
     command.env("CARGO_PROFILE_DEV_DEBUG", "0").env("CARGO_PROFILE_DEV_OPT_LEVEL", "0");
+    command.args(["--config", "profile.dev.package.otaseal.opt-level=0"]);
     if !has_std(target) {
         command.arg("-Zbuild-std=std,panic_abort").env("RUSTC", CROSS[1]).env("RUSTC_BOOTSTRAP", "1");
     }
