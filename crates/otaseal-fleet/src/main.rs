@@ -1,0 +1,2 @@
+//! The program `otaseal-fleet`.
+fn main() {}
