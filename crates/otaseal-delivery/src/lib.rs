@@ -24,4 +24,6 @@ pub mod offer;
 pub mod pull;
 pub mod release;
 pub mod sim;
+#[cfg(test)]
+mod testing;
 pub mod text;

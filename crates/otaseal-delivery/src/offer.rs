@@ -1,1 +1,227 @@
-//! TBD offer
+//! Decides what a device is offered: which file of a release, or why none.
+//!
+//! [`choose`] is the one function that decides, for every protocol. It asks [`otaseal::profile::judge`] what the device
+//! would do with each file. Facts that are not known become several possible devices: one without a key and one with the
+//! key that signed, one for each generation of the core. A file is offered only if no possible device comes to harm by it
+//! and at least one takes it. So a signed gzip goes to a device only if it is known to have the key: a device without one
+//! says "OK" to it and destroys its first sector (esp8266/Arduino `bootloaders/eboot/eboot.c`).
+
+mod possible;
+mod refusal;
+mod version;
+
+pub use refusal::{Code, Refusal};
+pub use version::order;
+
+use otaseal::format::image::Content;
+use otaseal::format::layers::Encoding;
+use otaseal::profile::{self, Assumption, Reason, Verdict, Via};
+use serde::Serialize;
+use std::cmp::Ordering;
+
+use crate::device::DeviceFacts;
+use crate::release::{Artefact, Release};
+use possible::Possible;
+
+/// How the file reaches the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// The device pulls it by HTTP.
+    Pull,
+    /// ArduinoOTA.
+    Espota,
+    /// A web form.
+    Form,
+    /// Homie's push over MQTT.
+    HomieMqtt,
+}
+
+impl Way {
+    /// The name that the library has for it. Homie's push has none.
+    fn via(self) -> Option<Via> {
+        match self {
+            Self::Pull => Some(Via::Http),
+            Self::Espota => Some(Via::Espota),
+            Self::Form => Some(Via::Form),
+            Self::HomieMqtt => None,
+        }
+    }
+}
+
+/// What the caller allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Policy {
+    /// How the file reaches the device.
+    pub way: Way,
+    /// What the device asks for.
+    pub content: Content,
+    /// Whether a version that is older than the running one is offered.
+    pub downgrade: bool,
+    /// Whether the image that runs already is offered again.
+    pub reinstall: bool,
+    /// Whether another firmware than the running one is offered.
+    pub other_firmware: bool,
+}
+
+impl Policy {
+    /// Firmware for this way, nothing allowed.
+    pub fn new(way: Way) -> Self {
+        Self { way, content: Content::Firmware, downgrade: false, reinstall: false, other_firmware: false }
+    }
+}
+
+/// The decision.
+#[derive(Debug, Clone)]
+pub enum Decision<'r> {
+    /// The device is offered this file.
+    Offer(Offer<'r>),
+    /// Not at present: the device has the image already, or takes no update now.
+    NotNow(Refusal),
+    /// Not this release to this device.
+    Never(Refusal),
+}
+
+/// A file for a device.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Offer<'r> {
+    /// The file.
+    pub artefact: &'r Artefact,
+    /// Why this file, as a sentence.
+    pub because: String,
+    /// What had to be assumed, as sentences.
+    pub assumed: Vec<String>,
+}
+
+/// Decides what a device is offered of a release.
+///
+/// The work is bounded by the files of the release: each is judged at most once for each possible device.
+pub fn choose<'r>(release: &'r Release, facts: &DeviceFacts, policy: Policy) -> Decision<'r> {
+    match refusal::without_judging(release, facts, policy) {
+        Err(refusal) if matches!(refusal.code, Code::AlreadyRunning | Code::OtaDisabled) => {
+            return Decision::NotNow(refusal);
+        }
+        Err(refusal) => return Decision::Never(refusal),
+        Ok(()) => {}
+    }
+    let possible = match Possible::devices(release, facts, policy) {
+        Ok(possible) => possible,
+        Err(refusal) => return Decision::Never(refusal),
+    };
+    let mut tried: Vec<Tried<'_>> =
+        release.artefacts.iter().map(|artefact| Tried::new(artefact, &possible, policy)).collect();
+    // First the file that most of the possible devices take, then the smallest.
+    tried.sort_by_key(|tried| (tried.refused_by(), tried.blind_gzip, tried.artefact.digests.size_bytes));
+    match tried.iter().find(|tried| tried.is_offered()) {
+        Some(best) => {
+            let mut assumed = possible.assumed.clone();
+            assumed.extend(best.assumed.iter().map(ToString::to_string));
+            assumed.extend(best.only_if());
+            Decision::Offer(Offer { artefact: best.artefact, because: best.because(&tried), assumed })
+        }
+        None => Decision::Never(refusal::of_verdicts(release, facts, &tried)),
+    }
+}
+
+/// Returns whether a device that says this runs the release already: by a digest of what it runs, else by its version.
+pub fn runs(release: &Release, facts: &DeviceFacts) -> bool {
+    refusal::running(release, facts).is_some()
+}
+
+/// A file, and what each possible device does with it.
+pub(crate) struct Tried<'r> {
+    pub(crate) artefact: &'r Artefact,
+    /// Name of the possible device, and its verdict.
+    pub(crate) verdicts: Vec<(String, Verdict)>,
+    assumed: Vec<Assumption>,
+    /// A gzip for a device whose flash is not known: whether its boot loader can unpack it there is not known either.
+    blind_gzip: bool,
+}
+
+impl<'r> Tried<'r> {
+    fn new(artefact: &'r Artefact, possible: &Possible<'_>, policy: Policy) -> Self {
+        let ways: Vec<Via> = policy.way.via().into_iter().collect();
+        let mut tried = Self {
+            artefact,
+            verdicts: Vec::new(),
+            assumed: Vec::new(),
+            blind_gzip: artefact.encoding == Encoding::Gzip
+                && possible.devices.iter().any(|one| one.flash.is_none()),
+        };
+        for device in &possible.devices {
+            let mut device = *device;
+            device.via = (!ways.is_empty()).then_some(ways.as_slice());
+            let judgement = profile::judge(&artefact.bytes, &device);
+            for what in judgement.assumed {
+                if !tried.assumed.contains(&what) {
+                    tried.assumed.push(what);
+                }
+            }
+            let name = match (device.profile.has_key, device.key) {
+                (true, Some(key)) => format!("{} with the key {}", device.profile, key.id()),
+                _ => device.profile.to_string(),
+            };
+            tried.verdicts.push((name, judgement.verdict));
+        }
+        tried
+    }
+
+    fn accepts(verdict: &Verdict) -> bool {
+        // Nobody knows what an ESP32 does with a filesystem image, so nobody speaks against it.
+        matches!(verdict, Verdict::Accepts | Verdict::Unknown { reason: Reason::FileSystemNotJudged })
+    }
+
+    fn is_offered(&self) -> bool {
+        self.verdicts.iter().any(|(_, verdict)| Self::accepts(verdict))
+            && self
+                .verdicts
+                .iter()
+                .all(|(_, verdict)| Self::accepts(verdict) || matches!(verdict, Verdict::Refuses { .. }))
+    }
+
+    /// How many possible devices do not take it.
+    fn refused_by(&self) -> usize {
+        self.verdicts.iter().filter(|(_, verdict)| !Self::accepts(verdict)).count()
+    }
+
+    /// Says which devices are assumed not to be the one.
+    fn only_if(&self) -> Option<String> {
+        let refuse = self.verdicts.iter().filter(|(_, verdict)| !Self::accepts(verdict));
+        let names: Vec<&str> = refuse.map(|(name, _)| name.as_str()).collect();
+        (!names.is_empty())
+            .then(|| format!("that the device is not {}, which refuses this file", names.join(" or ")))
+    }
+
+    fn because(&self, all: &[Self]) -> String {
+        let what = match (self.artefact.encoding, self.artefact.signature) {
+            (Encoding::Plain, None) => "the plain image",
+            (Encoding::Plain, Some(_)) => "the signed plain image",
+            (Encoding::Gzip, None) => "the gzip",
+            (Encoding::Gzip, Some(_)) => "the signed gzip",
+        };
+        let smaller = all.iter().filter(|other| {
+            other.artefact.digests.size_bytes.cmp(&self.artefact.digests.size_bytes) == Ordering::Less
+        });
+        let mut against = Vec::new();
+        for other in smaller {
+            let bad = other.verdicts.iter().find(|(_, verdict)| !Self::accepts(verdict));
+            match bad {
+                Some((name, verdict)) => against.push(format!("{}: {name}: {verdict}", other.artefact.file)),
+                None if other.blind_gzip => {
+                    against
+                        .push(format!("{}: it is not known whether it can be unpacked", other.artefact.file));
+                }
+                None => {}
+            }
+        }
+        match against.as_slice() {
+            [] => format!("it is {what}, the smallest file that the device takes"),
+            some => format!("it is {what}; smaller files are no choice ({})", some.join("; ")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Makes a firmware image for simulated devices, so that nobody needs a build to try a set-up.
 
 use otaseal::device::homie::{NAME_LEFT, NAME_RIGHT, VERSION_LEFT, VERSION_RIGHT};
+use otaseal::key::PublicKey;
 
 /// Describes an image to make.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +22,15 @@ impl Sample<'_> {
     ///
     /// Source of the layout: esp8266/Arduino `tools/elf2bin.py`.
     pub fn esp8266(&self) -> Vec<u8> {
+        self.with(&[])
+    }
+
+    /// Returns the same with a public key in it, as a sketch that checks signatures carries it.
+    pub fn esp8266_with_key(&self, key: &PublicKey) -> Vec<u8> {
+        self.with(key.to_spki_pem().as_bytes())
+    }
+
+    fn with(&self, more: &[u8]) -> Vec<u8> {
         let mut file = part(b"the boot loader.");
         file.resize(0x1000, 0xAA);
         // Two words for the length and the CRC.
@@ -31,6 +41,7 @@ impl Sample<'_> {
         ] {
             program.extend(token);
         }
+        program.extend(more);
         let mut state = self.seed.wrapping_mul(2_654_435_761).wrapping_add(1);
         program.extend((0..self.bytes).map(|_| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

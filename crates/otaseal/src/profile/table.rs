@@ -234,6 +234,11 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// A device with this updater. `has_key` says whether it was built with a public key.
+    pub const fn new(updater: Updater, has_key: bool) -> Self {
+        Self { updater, has_key }
+    }
+
     /// Returns the behaviour of its updater.
     pub fn behaviour(&self) -> Behaviour {
         match self.updater {

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 /// The kind of an image. The updater does not find it in the bytes. If it is told to, it writes a filesystem image in
 /// place of firmware, and the device then starts those bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Content {
     /// The program.

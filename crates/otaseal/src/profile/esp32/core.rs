@@ -37,6 +37,11 @@ const CHIPS: [(&str, u16, u16); 10] = [
 const NEWEST: u16 = 3;
 
 impl Esp32Core {
+    /// A core of this major version on this chip. Which release it is does not matter.
+    pub const fn new(chip: Esp32Chip, major: u16) -> Self {
+        Self { chip, major, release: None }
+    }
+
     /// Reads the two sides of a name. Returns `None` if the first is no chip of the family.
     pub(in crate::profile) fn read(chip: &str, version: Option<&str>) -> Option<Result<Self, &'static str>> {
         let &(_, id, since) = CHIPS.iter().find(|(name, ..)| *name == chip)?;
