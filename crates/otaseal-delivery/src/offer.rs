@@ -6,10 +6,12 @@
 //! and at least one takes it. So a signed gzip goes to a device only if it is known to have the key: a device without one
 //! says "OK" to it and destroys its first sector (esp8266/Arduino `bootloaders/eboot/eboot.c`).
 
+mod memo;
 mod possible;
 mod refusal;
 mod version;
 
+pub use memo::Memo;
 pub use refusal::{Code, Refusal};
 pub use version::order;
 
@@ -21,6 +23,7 @@ use std::cmp::Ordering;
 
 use crate::device::DeviceFacts;
 use crate::release::{Artefact, Release};
+use memo::Found;
 use possible::Possible;
 
 /// How the file reaches the device.
@@ -99,19 +102,62 @@ pub struct Offer<'r> {
 ///
 /// The work is bounded by the files of the release: each is judged at most once for each possible device.
 pub fn choose<'r>(release: &'r Release, facts: &DeviceFacts, policy: Policy) -> Decision<'r> {
+    choose_remembering(release, None, facts, policy, &Memo::default(), true)
+        .unwrap_or_else(|| unreachable!("it may judge"))
+}
+
+/// Does the same as [`choose`], and remembers what it found out for all devices of one kind. `only` is the one file that
+/// counts, if one does. Returns `None` if a file would have to be judged and `may_judge` forbids it: to judge takes a
+/// while.
+pub fn choose_remembering<'r>(
+    release: &'r Release,
+    only: Option<&'r Artefact>,
+    facts: &DeviceFacts,
+    policy: Policy,
+    memo: &Memo,
+    may_judge: bool,
+) -> Option<Decision<'r>> {
     match refusal::without_judging(release, facts, policy) {
         Err(refusal) if matches!(refusal.code, Code::AlreadyRunning | Code::OtaDisabled) => {
-            return Decision::NotNow(refusal);
+            return Some(Decision::NotNow(refusal));
         }
-        Err(refusal) => return Decision::Never(refusal),
+        Err(refusal) => return Some(Decision::Never(refusal)),
         Ok(()) => {}
     }
+    let kind = memo::kind(only, facts, policy);
+    let found = match memo.get(&kind) {
+        Some(found) => found,
+        None if may_judge => {
+            let found = judge(release, only, facts, policy);
+            memo.put(kind, found.clone());
+            found
+        }
+        None => return None,
+    };
+    Some(match found {
+        Found::Offer { file, because, assumed } => {
+            let artefact = release.artefacts.iter().find(|artefact| artefact.file == file)?;
+            Decision::Offer(Offer { artefact, because, assumed })
+        }
+        Found::Never(code, why) => {
+            let facts = match facts.shown() {
+                shown if shown.is_empty() => vec!["nothing is known of the device".into()],
+                shown => shown,
+            };
+            Decision::Never(Refusal { code, facts, why })
+        }
+    })
+}
+
+fn judge(release: &Release, only: Option<&Artefact>, facts: &DeviceFacts, policy: Policy) -> Found {
     let possible = match Possible::devices(release, facts, policy) {
         Ok(possible) => possible,
-        Err(refusal) => return Decision::Never(refusal),
+        Err(refusal) => return Found::Never(refusal.code, refusal.why),
     };
+    let counts = |artefact: &&Artefact| only.is_none_or(|only| only.file == artefact.file);
+    let counting = release.artefacts.iter().filter(counts);
     let mut tried: Vec<Tried<'_>> =
-        release.artefacts.iter().map(|artefact| Tried::new(artefact, &possible, policy)).collect();
+        counting.map(|artefact| Tried::new(artefact, &possible, policy)).collect();
     // First the file that most of the possible devices take, then the smallest.
     tried.sort_by_key(|tried| (tried.refused_by(), tried.blind_gzip, tried.artefact.digests.size_bytes));
     match tried.iter().find(|tried| tried.is_offered()) {
@@ -119,9 +165,12 @@ pub fn choose<'r>(release: &'r Release, facts: &DeviceFacts, policy: Policy) -> 
             let mut assumed = possible.assumed.clone();
             assumed.extend(best.assumed.iter().map(ToString::to_string));
             assumed.extend(best.only_if());
-            Decision::Offer(Offer { artefact: best.artefact, because: best.because(&tried), assumed })
+            Found::Offer { file: best.artefact.file.clone(), because: best.because(&tried), assumed }
         }
-        None => Decision::Never(refusal::of_verdicts(release, facts, &tried)),
+        None => {
+            let (code, why) = refusal::of_verdicts(release, &tried);
+            Found::Never(code, why)
+        }
     }
 }
 

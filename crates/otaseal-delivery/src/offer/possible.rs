@@ -99,7 +99,6 @@ fn updaters(
                 Code::UnknownFamily,
                 "neither the device nor the image says which chip it is for",
             )
-            .with_facts(facts.shown())
             .with_fact(format!("the image {} says no chip", release.base)));
         }
     };
@@ -128,7 +127,7 @@ fn updaters(
                 }
                 (None, Content::Firmware) => {
                     let why = "the device is of the ESP32 family, and the image is for none of its chips";
-                    return Err(Refusal::new(Code::OtherChip, why).with_facts(facts.shown()));
+                    return Err(Refusal::new(Code::OtherChip, why));
                 }
             };
             if policy.content == Content::Firmware {
@@ -164,7 +163,6 @@ fn keys<'a>(release: &'a Release, facts: &'a DeviceFacts) -> Result<Vec<Option<&
                     Code::OtherKey,
                     "no file of the release is signed by a key that the device has",
                 )
-                .with_facts(facts.shown())
                 .with_fact(format!("keys of the device {}", known.join(", "))));
             }
         },
@@ -172,8 +170,10 @@ fn keys<'a>(release: &'a Release, facts: &'a DeviceFacts) -> Result<Vec<Option<&
             // A person who names the kind says whether it has a key.
             (Some(signer), Some(profile)) if profile.value.has_key => vec![Some(signer)],
             (None, Some(profile)) if profile.value.has_key => {
-                return Err(Refusal::new(Code::NotSigned, "the device checks signatures, and no file of the release is signed by a key that we know")
-                    .with_facts(facts.shown()));
+                return Err(Refusal::new(
+                    Code::NotSigned,
+                    "the device checks signatures, and no file of the release is signed by a key that we know",
+                ));
             }
             (_, Some(_)) => vec![None],
             (Some(signer), None) => vec![None, Some(signer)],

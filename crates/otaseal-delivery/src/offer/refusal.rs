@@ -117,11 +117,6 @@ impl Refusal {
         self.facts.push(fact.into());
         self
     }
-
-    pub(super) fn with_facts(mut self, facts: Vec<String>) -> Self {
-        self.facts.extend(facts);
-        self
-    }
 }
 
 /// Refuses for what the facts say of themselves, before any file is looked at.
@@ -259,7 +254,7 @@ fn space(facts: &DeviceFacts) -> Result<(), Refusal> {
 }
 
 /// Refuses for what the possible devices would do: with the code of the mildest verdict.
-pub(super) fn of_verdicts(release: &Release, facts: &DeviceFacts, tried: &[Tried<'_>]) -> Refusal {
+pub(super) fn of_verdicts(release: &Release, tried: &[Tried<'_>]) -> (Code, String) {
     let mut lines = Vec::new();
     let mut mildest: Option<(u8, Code)> = None;
     for one in tried {
@@ -277,11 +272,7 @@ pub(super) fn of_verdicts(release: &Release, facts: &DeviceFacts, tried: &[Tried
             format!("no file of {} suits the device ({})", said(release.title().as_bytes()), lines.join("; "))
         }
     };
-    let refusal = Refusal::new(code, why).with_facts(facts.shown());
-    match refusal.facts.is_empty() {
-        true => refusal.with_fact("nothing is known of the device"),
-        false => refusal,
-    }
+    (code, why)
 }
 
 /// How bad a verdict is, and its code.

@@ -1,0 +1,587 @@
+//! Which firmware a device gets. Never a guess: a rule says it, or the device gets 404.
+//!
+//! 1. a person's list names the device;
+//! 2. the address names one file;
+//! 3. the digest of what runs is that of a release: the newest release of that firmware, for the same board;
+//! 4. Homie 1 says the name of its firmware, and its target;
+//! 5. the address names a firmware: `/ota/NAME` or `/ota/NAME/BOARD`.
+
+mod address;
+mod listed;
+
+pub use address::{Address, FileWanted};
+pub use listed::{Line, Listed, ListedError};
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+use otaseal::format::digest::{Md5Digest, Sha256Digest};
+use otaseal::format::image::Content;
+use serde::Serialize;
+
+use super::answer::{Answer, FileAnswer};
+use super::homie_v1;
+use super::redirect::{Elsewhere, TokenError};
+use super::request::{Mode, Request, Secret};
+use crate::device::{DeviceFacts, DeviceKey, Family, Identity, Known, Origin};
+use crate::offer::{self, Decision, Memo, Policy, Refusal, Way};
+use crate::release::{Artefact, Release};
+use crate::text::said;
+
+/// The releases that a server has, and who gets which.
+#[derive(Debug, Default)]
+pub struct Catalogue {
+    entries: Vec<Entry>,
+    /// Every MD5 that a device may report, of the newest release with it.
+    by_md5: HashMap<Md5Digest, usize>,
+    /// By what an ESP32 reports.
+    by_sha256: HashMap<Sha256Digest, usize>,
+    /// By the name of the firmware, newest first. Filesystem images stand under the start of their file names.
+    by_name: HashMap<String, Vec<usize>>,
+    /// Files that lie at the top of the folder, by their name.
+    by_file: HashMap<String, (usize, usize)>,
+    /// Every file, by what it is.
+    by_digest: HashMap<Sha256Digest, (usize, usize)>,
+    listed: Listed,
+}
+
+/// A release, and where it lies.
+#[derive(Debug)]
+pub struct Entry {
+    /// The release.
+    pub release: Release,
+    /// The name of its folder, below the served one. `None` at the top.
+    pub folder: Option<String>,
+    /// What was found out of it.
+    memo: Memo,
+}
+
+impl Entry {
+    /// A release in this folder.
+    pub fn new(release: Release, folder: Option<String>) -> Self {
+        Self { release, folder, memo: Memo::default() }
+    }
+
+    /// The name under which it is asked for.
+    fn name(&self) -> &str {
+        self.release.firmware.as_deref().unwrap_or(&self.release.base)
+    }
+
+    /// Whether it is for this board: by the image, or by the name of its folder.
+    fn is_for(&self, board: &str) -> bool {
+        let plain = |name: &str| name.replace(['-', '_', ' '], "").to_ascii_lowercase();
+        [&self.release.board, &self.folder].into_iter().flatten().any(|name| plain(name) == plain(board))
+    }
+}
+
+/// What the server demands, and where it sends devices.
+#[derive(Debug, Default)]
+pub struct Settings {
+    /// `user:password` that devices must send.
+    pub credentials: Option<Secret>,
+    /// Where images are fetched.
+    pub elsewhere: Option<Elsewhere>,
+}
+
+/// An answer, and why.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Served {
+    /// The answer.
+    pub answer: Answer,
+    /// Why.
+    pub why: Why,
+    /// The firmware and version that is meant, if one is.
+    pub release: Option<String>,
+    /// The running image, if it is one of ours.
+    pub running: Option<String>,
+}
+
+/// Why an answer is what it is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "why", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Why {
+    /// The device is offered a file.
+    Offered {
+        /// The file.
+        file: String,
+        /// Why this one.
+        because: String,
+        /// What was assumed.
+        assumed: Vec<String>,
+    },
+    /// It asked for a version.
+    Version,
+    /// It asked for the digest of a file.
+    Digest,
+    /// It is not offered the release.
+    Refused(Refusal),
+    /// No rule says which firmware it gets.
+    NoRule,
+    /// There is no release of this name.
+    NoSuchFirmware {
+        /// The name, escaped.
+        name: String,
+    },
+    /// There is no release of this version.
+    NoSuchVersion {
+        /// Firmware and version, escaped.
+        name: String,
+    },
+    /// Several releases could be the newest.
+    Ambiguous {
+        /// Firmware and version, escaped.
+        name: String,
+    },
+    /// The address names a file that is not there.
+    NoSuchFile {
+        /// The name, escaped.
+        name: String,
+    },
+    /// The mode is not known.
+    UnknownMode,
+    /// The credentials are missing or wrong.
+    Credentials,
+    /// The token in the address.
+    Token {
+        /// What is wrong with it.
+        fault: String,
+    },
+}
+
+impl Why {
+    /// A stable code, for logs and counters.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Offered { .. } => "offered",
+            Self::Version => "version",
+            Self::Digest => "digest",
+            Self::Refused(refusal) => refusal.code.as_str(),
+            Self::NoRule => "no-rule",
+            Self::NoSuchFirmware { .. } => "no-such-firmware",
+            Self::NoSuchVersion { .. } => "no-such-version",
+            Self::Ambiguous { .. } => "ambiguous",
+            Self::NoSuchFile { .. } => "no-such-file",
+            Self::UnknownMode => "unknown-mode",
+            Self::Credentials => "credentials",
+            Self::Token { .. } => "token",
+        }
+    }
+}
+
+impl std::fmt::Display for Why {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Offered { file, because, .. } => write!(f, "is offered {file}: {because}"),
+            Self::Version => f.write_str("asked for the version"),
+            Self::Digest => f.write_str("asked for a digest"),
+            Self::Refused(refusal) => refusal.fmt(f),
+            Self::NoRule => f.write_str("no rule says which firmware this device gets"),
+            Self::NoSuchFirmware { name } => write!(f, "there is no release of {name}"),
+            Self::NoSuchVersion { name } => write!(f, "there is no release {name}"),
+            Self::Ambiguous { name } => write!(f, "there is more than one newest release of {name}"),
+            Self::NoSuchFile { name } => write!(f, "there is no file {name}"),
+            Self::UnknownMode => f.write_str("the mode is none that this server knows"),
+            Self::Credentials => f.write_str("the user name or the password is missing or wrong"),
+            Self::Token { fault } => f.write_str(fault),
+        }
+    }
+}
+
+/// What a rule says.
+struct Target {
+    entry: usize,
+    /// This file alone.
+    artefact: Option<usize>,
+    policy: Policy,
+    /// The board that the address names.
+    board: Option<String>,
+    /// The kind of device that the list names.
+    line: Option<Line>,
+}
+
+/// A decision that takes no time, or one that has to judge files.
+pub enum Quick {
+    /// The answer.
+    Done(Box<Served>),
+    /// Call [`Catalogue::answer`] where it may take a while.
+    MustJudge,
+}
+
+impl Catalogue {
+    /// Puts the releases in order.
+    pub fn new(entries: Vec<Entry>, listed: Listed) -> Self {
+        let mut made = Self { entries, listed, ..Self::default() };
+        for index in 0..made.entries.len() {
+            let name = made.entries[index].name().to_owned();
+            made.by_name.entry(name).or_default().push(index);
+        }
+        for indices in made.by_name.values_mut() {
+            let entries = &made.entries;
+            // A stable order even where versions have none.
+            indices.sort_by(|one, other| newer(&entries[*one].release, &entries[*other].release).reverse());
+        }
+        for (index, entry) in made.entries.iter().enumerate() {
+            for md5 in entry.release.running_md5s() {
+                made.by_md5.entry(md5).or_insert(index);
+            }
+            if let Some(sha256) = entry.release.esp32_sha256 {
+                made.by_sha256.entry(sha256).or_insert(index);
+            }
+            for (number, artefact) in entry.release.artefacts.iter().enumerate() {
+                made.by_digest.entry(artefact.digests.sha256).or_insert((index, number));
+                if entry.folder.is_none() {
+                    made.by_file.entry(artefact.file.clone()).or_insert((index, number));
+                }
+            }
+        }
+        made
+    }
+
+    /// The releases.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Answers without judging any file, if the answer needs none: that is nearly every poll.
+    pub fn quick(&self, request: &Request, settings: &Settings, now: u64) -> Quick {
+        match self.serve(request, settings, now, false) {
+            Some(served) => Quick::Done(Box::new(served)),
+            None => Quick::MustJudge,
+        }
+    }
+
+    /// Answers a request. `now` is in seconds since 1970. The first device of a kind may take a tenth of a second of
+    /// computing.
+    pub fn answer(&self, request: &Request, settings: &Settings, now: u64) -> Served {
+        self.serve(request, settings, now, true).unwrap_or_else(|| unreachable!("it may judge"))
+    }
+
+    fn serve(&self, request: &Request, settings: &Settings, now: u64, may_judge: bool) -> Option<Served> {
+        let running = self.running(&request.facts);
+        let served = |answer, why, release: Option<usize>| {
+            let title = |index: usize| self.entries[index].release.title();
+            Some(Served { answer, why, release: release.map(title), running: running.map(title) })
+        };
+        if !authorised(request, settings) {
+            return served(Answer::Unauthorized, Why::Credentials, None);
+        }
+        let address = Address::parse(&request.path);
+        if let Address::Content(digest) = address {
+            return self.by_token(request, settings, digest, now);
+        }
+        if let Address::Digest(FileWanted { name, .. }, of) = &address {
+            let found = self
+                .by_file
+                .get(*name)
+                .map(|(entry, number)| &self.entries[*entry].release.artefacts[*number]);
+            return match found {
+                Some(artefact) => served(Answer::Digest(of.text(&artefact.digests)), Why::Digest, None),
+                None => served(Answer::NotFound, Why::NoSuchFile { name: said(name.as_bytes()) }, None),
+            };
+        }
+        let Some(mode) = request.mode else { return served(Answer::NotFound, Why::UnknownMode, None) };
+        let target = match self.target(request, &address, running, mode) {
+            Ok(target) => target,
+            Err(why) => return served(Answer::NotFound, why, None),
+        };
+        let entry = &self.entries[target.entry];
+        if mode == Mode::Version {
+            // Homie 1 and this mode exclude each other. 304 would be an error to the device.
+            return match &entry.release.version {
+                Some(version) => served(Answer::Version(version.clone()), Why::Version, Some(target.entry)),
+                None => served(
+                    Answer::NotFound,
+                    Why::NoSuchVersion { name: said(entry.name().as_bytes()) },
+                    Some(target.entry),
+                ),
+            };
+        }
+        let facts = self.learn(&request.facts, running, &target);
+        let only = target.artefact.map(|number| &entry.release.artefacts[number]);
+        let decision = offer::choose_remembering(
+            &entry.release,
+            only,
+            &facts,
+            target.policy,
+            &entry.memo,
+            may_judge,
+        )?;
+        let family = facts.family.as_ref().map_or(Family::Esp8266, |family| family.value);
+        match decision {
+            Decision::Offer(offer) => {
+                let why = Why::Offered {
+                    file: offer.artefact.file.clone(),
+                    because: offer.because,
+                    assumed: offer.assumed,
+                };
+                let answer = match &settings.elsewhere {
+                    Some(elsewhere) => {
+                        let device = facts.identity().map(|id: Identity| id.to_string()).unwrap_or_default();
+                        Answer::Elsewhere(elsewhere.of(&device, offer.artefact.digests.sha256, now))
+                    }
+                    None => file(offer.artefact, &entry.release, family),
+                };
+                served(answer, why, Some(target.entry))
+            }
+            Decision::NotNow(refusal) | Decision::Never(refusal) => {
+                // Tasmota takes 304 for success, and starts again.
+                let answer = if request.tasmota { Answer::NotFound } else { Answer::NotModified };
+                served(answer, Why::Refused(refusal), Some(target.entry))
+            }
+        }
+    }
+
+    /// The release that the device runs.
+    fn running(&self, facts: &DeviceFacts) -> Option<usize> {
+        let by_md5 = facts.md5.as_ref().and_then(|md5| self.by_md5.get(&md5.value));
+        by_md5.or_else(|| facts.sha256.as_ref().and_then(|sha256| self.by_sha256.get(&sha256.value))).copied()
+    }
+
+    /// Follows a redirect of ours. The device says nothing of itself any more.
+    fn by_token(
+        &self,
+        request: &Request,
+        settings: &Settings,
+        digest: Sha256Digest,
+        now: u64,
+    ) -> Option<Served> {
+        let served = |answer, why| Some(Served { answer, why, release: None, running: None });
+        let text =
+            request.query.as_deref().and_then(|query| query.strip_prefix("token=")).unwrap_or_default();
+        let token = match &settings.elsewhere {
+            Some(elsewhere) => elsewhere.check(text, now),
+            None => Err(TokenError::Forged),
+        };
+        match token {
+            Ok(token) if token.file == digest => match self.by_digest.get(&digest) {
+                Some(&(entry, number)) => {
+                    let (release, family) = (&self.entries[entry].release, request.facts.family.as_ref());
+                    let artefact = &release.artefacts[number];
+                    let because = "a redirect of this server names it".to_owned();
+                    let why = Why::Offered { file: artefact.file.clone(), because, assumed: Vec::new() };
+                    served(
+                        file(artefact, release, family.map_or(Family::Esp8266, |family| family.value)),
+                        why,
+                    )
+                }
+                None => served(Answer::NotFound, Why::NoSuchFile { name: digest.to_string() }),
+            },
+            Ok(_) => served(Answer::Forbidden, Why::Token { fault: TokenError::Forged.to_string() }),
+            Err(fault) => served(Answer::Forbidden, Why::Token { fault: fault.to_string() }),
+        }
+    }
+
+    fn target(
+        &self,
+        request: &Request,
+        address: &Address<'_>,
+        running: Option<usize>,
+        mode: Mode,
+    ) -> Result<Target, Why> {
+        let content = if mode == Mode::Spiffs { Content::Filesystem } else { Content::Firmware };
+        let mut policy = Policy::new(Way::Pull);
+        policy.content = content;
+        let board = match address {
+            Address::Firmware { board, .. } => board.map(str::to_owned),
+            _ => None,
+        };
+        let target =
+            |entry, policy| Target { entry, artefact: None, policy, board: board.clone(), line: None };
+        if let Some(line) = self.listed.find(&request.facts) {
+            let name = match content {
+                Content::Filesystem => line.filesystem.as_ref().unwrap_or(&line.firmware),
+                _ => &line.firmware,
+            };
+            let board = line.board.as_deref().or(board.as_deref());
+            let pinned = line.version.as_deref().filter(|_| content == Content::Firmware);
+            let entry = self.newest(name, content, pinned, board, request)?;
+            // A person moves this device there, whatever it runs.
+            policy.other_firmware = true;
+            policy.downgrade = pinned.is_some();
+            return Ok(Target { line: Some(line.clone()), ..target(entry, policy) });
+        }
+        if let Address::File(FileWanted { name, .. }) = address {
+            if let Some(&(entry, number)) = self.by_file.get(*name) {
+                policy.other_firmware = true;
+                policy.downgrade = true;
+                policy.content = self.entries[entry].release.content;
+                if policy.content != content {
+                    return Err(Why::NoSuchFile { name: said(name.as_bytes()) });
+                }
+                return Ok(Target { artefact: Some(number), ..target(entry, policy) });
+            }
+            if running.is_none() && request.homie.is_none() {
+                return Err(Why::NoSuchFile { name: said(name.as_bytes()) });
+            }
+        }
+        if let Some(running) = running {
+            let release = &self.entries[running];
+            let own = release.release.board.as_deref().or(release.folder.as_deref());
+            let board = board.as_deref().or(own.filter(|_| self.has_boards(release.name())));
+            return Ok(target(self.newest(release.name(), content, None, board, request)?, policy));
+        }
+        if let Some(homie) = &request.homie {
+            if let Some(wanted) = &homie.target {
+                policy.downgrade = true;
+                policy.other_firmware = true;
+                let entry = self.of_target(wanted, &homie.firmware)?;
+                return Ok(target(entry, policy));
+            }
+            return Ok(target(
+                self.newest(&homie.firmware, content, None, board.as_deref(), request)?,
+                policy,
+            ));
+        }
+        match address {
+            Address::Firmware { name, .. } => {
+                Ok(target(self.newest(name, content, None, board.as_deref(), request)?, policy))
+            }
+            _ => Err(Why::NoRule),
+        }
+    }
+
+    /// Whether a firmware has releases in more than one folder: then the folders are those of boards.
+    fn has_boards(&self, name: &str) -> bool {
+        let folders = self.by_name.get(name).into_iter().flatten().map(|index| &self.entries[*index].folder);
+        let mut folders: Vec<_> = folders.collect();
+        folders.dedup();
+        folders.len() > 1
+    }
+
+    /// The newest release of a name, or the one of a version.
+    fn newest(
+        &self,
+        name: &str,
+        content: Content,
+        version: Option<&str>,
+        board: Option<&str>,
+        request: &Request,
+    ) -> Result<usize, Why> {
+        let shown = || said(name.as_bytes());
+        let of_content = |index: &&usize| self.entries[**index].release.content == content;
+        let all: Vec<usize> =
+            self.by_name.get(name).into_iter().flatten().filter(of_content).copied().collect();
+        if all.is_empty() {
+            return Err(Why::NoSuchFirmware { name: shown() });
+        }
+        let family = request.facts.family.as_ref().map(|family| family.value);
+        let suits = |index: &usize| {
+            let entry = &self.entries[*index];
+            let chip = entry.release.family.is_none() || family.is_none() || entry.release.family == family;
+            chip && board.is_none_or(|board| entry.is_for(board))
+        };
+        let mut found: Vec<usize> = all.iter().copied().filter(suits).collect();
+        if found.is_empty() {
+            // The one refusal of the offer says what does not suit. A board that nobody builds for is a wrong address.
+            found = match board {
+                Some(board) => {
+                    let name = format!("{} for {}", shown(), said(board.as_bytes()));
+                    return Err(Why::NoSuchFirmware { name });
+                }
+                None => all,
+            };
+        }
+        if let Some(version) = version {
+            found.retain(|index| self.entries[*index].release.version.as_deref() == Some(version));
+            if found.is_empty() {
+                return Err(Why::NoSuchVersion { name: format!("{} {}", shown(), said(version.as_bytes())) });
+            }
+        }
+        let first = found[0];
+        let release = &self.entries[first].release;
+        let equal = |other: &&usize| {
+            let other = &self.entries[**other].release;
+            newer(release, other) == Ordering::Equal && other.installed.sha256 != release.installed.sha256
+        };
+        match found[1..].iter().find(equal) {
+            Some(_) => Err(Why::Ambiguous { name: said(release.title().as_bytes()) }),
+            None => Ok(first),
+        }
+    }
+
+    /// The release that the target of Homie 1 names.
+    fn of_target(&self, target: &str, running: &str) -> Result<usize, Why> {
+        let named = |entry: &Entry| {
+            let version = entry.release.version.as_deref().unwrap_or_default();
+            homie_v1::names(target, running, entry.name(), version)
+        };
+        let mut found = (0..self.entries.len()).filter(|index| named(&self.entries[*index]));
+        let name = || said(format!("{running} -> {target}").as_bytes());
+        let first = found.next().ok_or_else(|| Why::NoSuchVersion { name: name() })?;
+        let of = |index: usize| self.entries[index].release.installed.sha256;
+        // The short hash of homie-ota can be that of two names.
+        match found.find(|other| of(*other) != of(first)) {
+            Some(_) => Err(Why::Ambiguous { name: name() }),
+            None => Ok(first),
+        }
+    }
+
+    /// Adds what follows from the image that runs, and what a person says.
+    fn learn(&self, facts: &DeviceFacts, running: Option<usize>, target: &Target) -> DeviceFacts {
+        let mut facts = facts.clone();
+        let origin = Origin::RunningImage;
+        if let Some(entry) = running.map(|index| &self.entries[index]) {
+            let release = &entry.release;
+            let md5 = facts.md5.as_ref().map(|md5| md5.value);
+            let text = |value: &Option<String>| value.clone().map(|value| Known::new(value, origin));
+            facts.firmware = text(&release.firmware).or(facts.firmware);
+            facts.version = text(&release.version).or(facts.version);
+            facts.board = facts.board.or(text(&release.board));
+            let by_mode = release.installed.md5_by_flash_mode.iter();
+            let mode = by_mode.filter(|(_, of_mode)| Some(**of_mode) == md5).map(|(mode, _)| *mode).next();
+            facts.flash_mode = mode.map(|mode| Known::new(mode, origin)).or(facts.flash_mode);
+            if matches!(facts.key, DeviceKey::Unknown) {
+                facts.key = match release.carries.as_slice() {
+                    [] => DeviceKey::None(origin),
+                    keys => DeviceKey::Holds(keys.to_vec(), origin),
+                };
+            }
+        }
+        let person = Origin::Person;
+        let by_address =
+            |board: &String| Known::new(board.clone(), Origin::Inferred("the address that it asks"));
+        facts.board = facts.board.or(target.board.as_ref().map(by_address));
+        if let Some(line) = &target.line {
+            if let Some(profile) = line.profile {
+                facts.profile = Some(Known::new(profile, person));
+                if !profile.has_key {
+                    facts.key = DeviceKey::None(person);
+                }
+            }
+            facts.board = line.board.clone().map(|board| Known::new(board, person)).or(facts.board);
+        }
+        facts
+    }
+}
+
+fn file(artefact: &Artefact, release: &Release, family: Family) -> Answer {
+    let version = release.version.as_deref();
+    Answer::File(FileAnswer::new(artefact.bytes.clone(), artefact.digests, &artefact.file, version, family))
+}
+
+/// Orders releases of one firmware: by version, else by the time of the package.
+fn newer(one: &Release, other: &Release) -> Ordering {
+    let by_version = match (&one.version, &other.version) {
+        (Some(one), Some(other)) => offer::order(one, other),
+        _ => None,
+    };
+    by_version.unwrap_or(Ordering::Equal).then_with(|| one.timestamp.cmp(&other.timestamp))
+}
+
+/// Compares digests, whose comparison tells nothing about the secret.
+fn authorised(request: &Request, settings: &Settings) -> bool {
+    use base64ct::{Base64, Encoding};
+    use sha2::{Digest, Sha256};
+    let Some(Secret(wanted)) = &settings.credentials else { return true };
+    let given = request.authorization.as_ref().and_then(|Secret(value)| {
+        let value = std::str::from_utf8(value).ok()?;
+        let (scheme, value) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("basic").then(|| Base64::decode_vec(value.trim()).ok()).flatten()
+    });
+    given.is_some_and(|given| Sha256::digest(given) == Sha256::digest(wanted))
+}
+
+#[cfg(test)]
+mod tests;

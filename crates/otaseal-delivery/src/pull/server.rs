@@ -1,0 +1,239 @@
+//! The port to which devices come: HTTP/1, one request for each connection.
+//!
+//! One thread runs each port. It answers nearly every poll from tables. What takes longer than a table, judging a file
+//! for a new kind of device, goes to another thread.
+//!
+//! Nobody can hold the port: the request must come within a few seconds, a new connection ends the oldest one that has not
+//! asked yet, a reader that takes nothing is cut off, and there are at most so many downloads at a time. A device beyond
+//! that gets 304 and comes back.
+
+mod connection;
+mod stream;
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, LocalSet};
+use tokio_rustls::TlsAcceptor;
+
+use super::catalogue::{Catalogue, Settings, Why};
+use crate::device::DeviceFacts;
+use crate::evidence::Evidence;
+use connection::Connection;
+
+/// Limits of a port.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Within this time a client must have sent its whole request. A device waits 8 s for an answer
+    /// (`ESP8266httpUpdate`, `_httpClientTimeout`).
+    pub request: Duration,
+    /// A reader that takes no byte for this long is cut off. A device that erases its flash takes none for a few seconds,
+    /// and gives up itself after 65 to 73 s.
+    pub stall: Duration,
+    /// The slowest reader that is served, in bytes a second. Nobody is cut off before five minutes.
+    pub slowest: u64,
+    /// Connections that have not sent their request yet.
+    pub waiting: usize,
+    /// Downloads at a time.
+    pub downloads: usize,
+    /// Largest request in bytes, without a body. Real ones have about 460.
+    pub request_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request: Duration::from_secs(10),
+            stall: Duration::from_secs(90),
+            slowest: 5_000,
+            waiting: 1_024,
+            downloads: 4_096,
+            request_bytes: 16 * 1024,
+        }
+    }
+}
+
+/// What all ports of a server share.
+#[derive(Debug)]
+pub struct Shared {
+    catalogue: RwLock<Arc<Catalogue>>,
+    /// What the server demands.
+    pub settings: Settings,
+    /// Its limits.
+    pub limits: Limits,
+}
+
+impl Shared {
+    /// Serves this catalogue.
+    pub fn new(catalogue: Catalogue, settings: Settings, limits: Limits) -> Self {
+        Self { catalogue: RwLock::new(Arc::new(catalogue)), settings, limits }
+    }
+
+    /// The catalogue of this moment.
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        Arc::clone(&self.catalogue.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Serves another catalogue from now on. Downloads that run go on.
+    pub fn replace(&self, catalogue: Catalogue) {
+        *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(catalogue);
+    }
+}
+
+/// What happened to one connection.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Record {
+    /// The address of the client.
+    pub peer: SocketAddr,
+    /// What it asked for, escaped: method, address, and fields that make no sense.
+    pub asked: String,
+    /// What the device says of itself. `None` if it was no updater.
+    pub facts: Option<DeviceFacts>,
+    /// The status that it got. `None` if there was no request.
+    pub status: Option<u16>,
+    /// Why.
+    pub why: Result<Why, String>,
+    /// The release that is meant.
+    pub release: Option<String>,
+    /// The release that it runs.
+    pub running: Option<String>,
+    /// Fields that make no sense.
+    pub odd: Vec<String>,
+    /// Bytes that were handed to the network, with the header.
+    pub sent: u64,
+    /// How far the image came. `None` if there was no image.
+    pub evidence: Option<Evidence>,
+}
+
+/// Serves one port until the future is dropped. `tell` hears of every connection when it ends, and must not block.
+///
+/// Must run on a thread of its own, with a current-thread runtime: see [`run`].
+///
+/// # Errors
+/// The listener's, if it cannot accept any more.
+pub async fn serve(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    tls: Option<TlsAcceptor>,
+    tell: Rc<dyn Fn(Record)>,
+) -> io::Result<()> {
+    LocalSet::new().run_until(accept(listener, shared, tls, tell)).await
+}
+
+/// Serves one port on this thread, until the listener fails.
+///
+/// # Errors
+/// The system's, if there is no runtime or the listener fails.
+pub fn run(
+    listener: std::net::TcpListener,
+    shared: Arc<Shared>,
+    tls: Option<TlsAcceptor>,
+    tell: Rc<dyn Fn(Record)>,
+) -> io::Result<()> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(2).build()?;
+    runtime.block_on(async {
+        listener.set_nonblocking(true)?;
+        serve(TcpListener::from_std(listener)?, shared, tls, tell).await
+    })
+}
+
+/// Opens a port with a long queue: devices that start together poll together.
+///
+/// # Errors
+/// The system's.
+pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    use socket2::{Domain, Protocol, Socket, Type};
+    /// Connections that the system keeps until they are accepted.
+    const QUEUE: i32 = 4096;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(QUEUE)?;
+    Ok(socket.into())
+}
+
+/// A connection that has not asked yet.
+struct Waiting {
+    asked: Rc<Cell<bool>>,
+    task: JoinHandle<()>,
+}
+
+async fn accept(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    tls: Option<TlsAcceptor>,
+    tell: Rc<dyn Fn(Record)>,
+) -> io::Result<()> {
+    let waiting: RefCell<VecDeque<Waiting>> = RefCell::new(VecDeque::new());
+    let downloads = Rc::new(Cell::new(0));
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) if is_passing(&error) => {
+                // Out of descriptors: the connections that wait longest must go.
+                end_oldest(&mut waiting.borrow_mut(), shared.limits.waiting / 2);
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let asked = Rc::new(Cell::new(false));
+        let connection = Connection {
+            shared: Arc::clone(&shared),
+            tls: tls.clone(),
+            peer,
+            asked: Rc::clone(&asked),
+            downloads: Rc::clone(&downloads),
+            tell: Rc::clone(&tell),
+        };
+        let task = tokio::task::spawn_local(connection.run(stream));
+        let mut waiting = waiting.borrow_mut();
+        waiting.push_back(Waiting { asked, task });
+        end_oldest(&mut waiting, shared.limits.waiting);
+    }
+}
+
+/// Ends the oldest connections that have not asked, until at most `most` are left.
+fn end_oldest(waiting: &mut VecDeque<Waiting>, most: usize) {
+    let is_over = |one: &Waiting| one.asked.get() || one.task.is_finished();
+    while waiting.front().is_some_and(is_over) {
+        waiting.pop_front();
+    }
+    if waiting.len() <= most {
+        return;
+    }
+    waiting.retain(|one| !is_over(one));
+    while waiting.len() > most {
+        if let Some(oldest) = waiting.pop_front() {
+            oldest.task.abort();
+        }
+    }
+}
+
+/// Whether a listener goes on after an error of one connection.
+fn is_passing(error: &io::Error) -> bool {
+    // ENFILE and EMFILE have no kind of their own.
+    matches!(error.raw_os_error(), Some(23 | 24))
+        || matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::Interrupted
+                | io::ErrorKind::WouldBlock
+                | io::ErrorKind::OutOfMemory
+        )
+}
+
+#[cfg(test)]
+mod tests;
