@@ -27,3 +27,4 @@ pub mod sim;
 #[cfg(test)]
 mod testing;
 pub mod text;
+pub mod updater;

@@ -5,4 +5,6 @@
 //! bugs of real devices are flags with names.
 
 pub mod board;
+pub mod espota;
 pub mod image;
+pub mod running;
