@@ -20,6 +20,7 @@ use otaseal::format::layers::Encoding;
 use otaseal::profile::{self, Assumption, Reason, Verdict, Via};
 use serde::Serialize;
 use std::cmp::Ordering;
+use std::io;
 
 use crate::device::DeviceFacts;
 use crate::release::{Artefact, Release};
@@ -127,11 +128,15 @@ pub fn choose_remembering<'r>(
     let kind = memo::kind(only, facts, policy);
     let found = match memo.get(&kind) {
         Some(found) => found,
-        None if may_judge => {
-            let found = judge(release, only, facts, policy);
-            memo.put(kind, found.clone());
-            found
-        }
+        None if may_judge => match judge(release, only, facts, policy) {
+            Ok(found) => {
+                memo.put(kind, found.clone());
+                found
+            }
+            Err(error) => {
+                Found::Never(Code::CannotRead, format!("a file of the release cannot be read: {error}"))
+            }
+        },
         None => return None,
     };
     Some(match found {
@@ -149,18 +154,23 @@ pub fn choose_remembering<'r>(
     })
 }
 
-fn judge(release: &Release, only: Option<&Artefact>, facts: &DeviceFacts, policy: Policy) -> Found {
+fn judge(
+    release: &Release,
+    only: Option<&Artefact>,
+    facts: &DeviceFacts,
+    policy: Policy,
+) -> io::Result<Found> {
     let possible = match Possible::devices(release, facts, policy) {
         Ok(possible) => possible,
-        Err(refusal) => return Found::Never(refusal.code, refusal.why),
+        Err(refusal) => return Ok(Found::Never(refusal.code, refusal.why)),
     };
     let counts = |artefact: &&Artefact| only.is_none_or(|only| only.file == artefact.file);
     let counting = release.artefacts.iter().filter(counts);
     let mut tried: Vec<Tried<'_>> =
-        counting.map(|artefact| Tried::new(artefact, &possible, policy)).collect();
+        counting.map(|artefact| Tried::new(artefact, &possible, policy)).collect::<io::Result<_>>()?;
     // First the file that most of the possible devices take, then the smallest.
     tried.sort_by_key(|tried| (tried.refused_by(), tried.blind_gzip, tried.artefact.digests.size_bytes));
-    match tried.iter().find(|tried| tried.is_offered()) {
+    Ok(match tried.iter().find(|tried| tried.is_offered()) {
         Some(best) => {
             let mut assumed = possible.assumed.clone();
             assumed.extend(best.assumed.iter().map(ToString::to_string));
@@ -171,7 +181,7 @@ fn judge(release: &Release, only: Option<&Artefact>, facts: &DeviceFacts, policy
             let (code, why) = refusal::of_verdicts(release, &tried);
             Found::Never(code, why)
         }
-    }
+    })
 }
 
 /// Returns whether a device that says this runs the release already: by a digest of what it runs, else by its version.
@@ -190,7 +200,8 @@ pub(crate) struct Tried<'r> {
 }
 
 impl<'r> Tried<'r> {
-    fn new(artefact: &'r Artefact, possible: &Possible<'_>, policy: Policy) -> Self {
+    fn new(artefact: &'r Artefact, possible: &Possible<'_>, policy: Policy) -> io::Result<Self> {
+        let bytes = artefact.contents.load()?;
         let ways: Vec<Via> = policy.way.via().into_iter().collect();
         let mut tried = Self {
             artefact,
@@ -202,7 +213,7 @@ impl<'r> Tried<'r> {
         for device in &possible.devices {
             let mut device = *device;
             device.via = (!ways.is_empty()).then_some(ways.as_slice());
-            let judgement = profile::judge(&artefact.bytes, &device);
+            let judgement = profile::judge(&bytes, &device);
             for what in judgement.assumed {
                 if !tried.assumed.contains(&what) {
                     tried.assumed.push(what);
@@ -214,7 +225,7 @@ impl<'r> Tried<'r> {
             };
             tried.verdicts.push((name, judgement.verdict));
         }
-        tried
+        Ok(tried)
     }
 
     fn accepts(verdict: &Verdict) -> bool {

@@ -4,6 +4,8 @@
 //! write a manifest. So with a key, a signed file must verify, and each unsigned file must hold the image of a signed one.
 
 use std::fmt;
+use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use otaseal::device::{KeyId, layout};
@@ -77,7 +79,7 @@ pub struct Release {
 }
 
 /// One file of a release.
-#[derive(Clone, PartialEq, Eq, Serialize)]
+#[derive(Clone, Serialize)]
 #[non_exhaustive]
 pub struct Artefact {
     /// Its name, without directories.
@@ -94,12 +96,54 @@ pub struct Artefact {
     pub accepted_by: Vec<Profile>,
     /// The file.
     #[serde(skip)]
-    pub bytes: Bytes,
+    pub contents: Contents,
 }
 
 impl fmt::Debug for Artefact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Artefact({}, {} bytes)", self.file, self.bytes.len())
+        write!(f, "Artefact({}, {} bytes)", self.file, self.digests.size_bytes)
+    }
+}
+
+/// The bytes of a file: in memory, or where they are stored.
+#[derive(Clone)]
+pub enum Contents {
+    /// In memory.
+    Held(Bytes),
+    /// Elsewhere.
+    Stored(Arc<dyn Stored>),
+}
+
+/// Where bytes are stored. They were verified once: [`Stored::load`] must give these bytes and no others.
+pub trait Stored: Send + Sync {
+    /// The bytes, if they are in memory.
+    fn held(&self) -> Option<Bytes>;
+
+    /// The bytes. This may take as long as a disk does.
+    ///
+    /// # Errors
+    /// The system's, or [`io::ErrorKind::InvalidData`] if they are no longer the same bytes.
+    fn load(&self) -> io::Result<Bytes>;
+}
+
+impl Contents {
+    /// The bytes, if they are in memory.
+    pub fn held(&self) -> Option<Bytes> {
+        match self {
+            Self::Held(bytes) => Some(bytes.clone()),
+            Self::Stored(stored) => stored.held(),
+        }
+    }
+
+    /// The bytes.
+    ///
+    /// # Errors
+    /// Those of [`Stored::load`].
+    pub fn load(&self) -> io::Result<Bytes> {
+        match self {
+            Self::Held(bytes) => Ok(bytes.clone()),
+            Self::Stored(stored) => stored.load(),
+        }
     }
 }
 
@@ -178,20 +222,21 @@ impl Release {
     /// [`ReleaseError`]: the first fault.
     pub fn of_package(package: &Package, trust: &Trust) -> Result<Self, ReleaseError> {
         let manifest = package.manifest();
-        let mut artefacts = Vec::new();
+        let mut files = Vec::new();
         for item in &manifest.artefacts {
             let found = package.files().iter().find(|file| file.name() == item.file);
             let Some(bytes) = found.map(|file| Bytes::from(file.bytes().into_owned())) else { continue };
-            artefacts.push(Artefact {
+            let artefact = Artefact {
                 file: item.file.clone(),
                 encoding: item.encoding,
                 signature: item.signature,
                 digests: item.digests,
                 accepted_by: item.accepted_by.clone(),
-                bytes,
-            });
+                contents: Contents::Held(bytes.clone()),
+            };
+            files.push((artefact, bytes));
         }
-        let release = Self::verified(package.base().to_owned(), manifest.content, artefacts, trust)?;
+        let release = Self::verified(package.base().to_owned(), manifest.content, files, trust)?;
         Ok(Self { timestamp: manifest.timestamp, ..release })
     }
 
@@ -207,19 +252,15 @@ impl Release {
             true => Encoding::Gzip,
             false => Encoding::Plain,
         };
-        let artefact = |file: String, signature, bytes: Bytes| Artefact {
-            file,
-            encoding,
-            signature,
-            digests: Digests::of(&bytes),
-            accepted_by: Vec::new(),
-            bytes,
+        let artefact = |file: String, signature, bytes: Bytes| {
+            let (digests, contents) = (Digests::of(&bytes), Contents::Held(bytes.clone()));
+            (Artefact { file, encoding, signature, digests, accepted_by: Vec::new(), contents }, bytes)
         };
         let schemes = [Scheme::Pkcs1v15Sha256, Scheme::Legacy];
         let good = |scheme: &Scheme| {
             trust.keys().iter().any(|key| verify::judge_bytes(&bytes, key, *scheme).is_ok())
         };
-        let artefacts = match (signature, schemes.into_iter().find(good)) {
+        let files = match (signature, schemes.into_iter().find(good)) {
             (None, _) => vec![artefact(name.to_owned(), None, bytes.clone())],
             // It cannot be verified here, but the device that gets it may.
             (Some(_), None) => vec![artefact(name.to_owned(), Some(schemes[0]), bytes.clone())],
@@ -231,26 +272,26 @@ impl Release {
             }
         };
         let base = name.split('.').next().unwrap_or(name).to_owned();
-        Self::verified(base, content, artefacts, trust)
+        Self::verified(base, content, files, trust)
     }
 
     fn verified(
         base: String,
         content: Content,
-        artefacts: Vec<Artefact>,
+        files: Vec<(Artefact, Bytes)>,
         trust: &Trust,
     ) -> Result<Self, ReleaseError> {
         let expected: Vec<KeyId> = trust.keys().iter().map(PublicKey::id).collect();
-        let mut signed: Option<(&Artefact, &PublicKey)> = None;
-        for artefact in &artefacts {
-            if artefact.bytes.len() > MAX_FILE {
+        let mut signed: Option<(&(Artefact, Bytes), &PublicKey)> = None;
+        for file in &files {
+            let (artefact, bytes) = file;
+            if bytes.len() > MAX_FILE {
                 return Err(ReleaseError::TooLarge { file: artefact.file.clone() });
             }
             let Some(scheme) = artefact.signature else { continue };
-            let by =
-                trust.keys().iter().find(|key| verify::judge_bytes(&artefact.bytes, key, scheme).is_ok());
+            let by = trust.keys().iter().find(|key| verify::judge_bytes(bytes, key, scheme).is_ok());
             match (by, trust) {
-                (Some(key), _) => signed = signed.or(Some((artefact, key))),
+                (Some(key), _) => signed = signed.or(Some((file, key))),
                 (None, Trust::Unsigned(_)) => {}
                 (None, Trust::Keys(_)) => {
                     return Err(ReleaseError::BadSignature { file: artefact.file.clone(), expected });
@@ -260,16 +301,17 @@ impl Release {
         if signed.is_none() && matches!(trust, Trust::Keys(_)) {
             return Err(ReleaseError::NotSigned { expected });
         }
-        let Some(chief) = signed.map(|(artefact, _)| artefact).or(artefacts.first()) else {
+        let Some(chief) = signed.map(|(file, _)| file).or(files.first()) else {
             return Err(ReleaseError::NotSigned { expected });
         };
         let plain = unpacked(chief)?;
-        for other in artefacts.iter().filter(|other| other.file != chief.file) {
+        let chief = &chief.0;
+        for other in files.iter().filter(|(other, _)| other.file != chief.file) {
             // A label behind a signed image is a part of the payload, and no part of the image.
             let (is, of) = (unpacked(other)?, otaseal::format::metadata::without_tail(&plain));
             if otaseal::format::metadata::without_tail(&is) != of {
                 return Err(ReleaseError::OtherImage {
-                    file: other.file.clone(),
+                    file: other.0.file.clone(),
                     signed: chief.file.clone(),
                 });
             }
@@ -303,7 +345,7 @@ impl Release {
             esp32_sha256: esp32(&kind).and_then(|image| image.hash),
             esp32_chip: esp32(&kind).map(|image| image.header.chip),
             timestamp: None,
-            artefacts,
+            artefacts: files.into_iter().map(|(artefact, _)| artefact).collect(),
         })
     }
 
@@ -332,14 +374,12 @@ impl Release {
 }
 
 /// The plain image of a file, without believing it.
-fn unpacked(artefact: &Artefact) -> Result<Vec<u8>, ReleaseError> {
+fn unpacked((artefact, bytes): &(Artefact, Bytes)) -> Result<Vec<u8>, ReleaseError> {
     let length = match artefact.signature {
-        Some(_) => {
-            image::trailer_of(&artefact.bytes).map_or(0, |found| layout::trailer_len(found.signature_len))
-        }
+        Some(_) => image::trailer_of(bytes).map_or(0, |found| layout::trailer_len(found.signature_len)),
         None => 0,
     };
-    let payload = &artefact.bytes[..artefact.bytes.len() - length];
+    let payload = &bytes[..bytes.len() - length];
     if artefact.encoding == Encoding::Plain {
         return Ok(payload.to_vec());
     }

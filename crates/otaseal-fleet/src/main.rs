@@ -1,2 +1,37 @@
-//! The program `otaseal-fleet`.
-fn main() {}
+//! The program `otaseal-fleet`: it brings firmware to devices, and proves that it runs there. It cannot sign.
+//!
+//! Exit codes: 0 done; 1 otaseal or the device refused; 2 wrong usage; 3 it could not be done, or cannot be known.
+
+mod args;
+mod cmd;
+mod error;
+mod folder;
+mod package;
+mod report;
+mod secret;
+
+use crate::args::{Cli, Command};
+use crate::error::{Exit, Failure};
+use clap::Parser;
+use otaseal::key::material;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    report::install_panic_hook();
+    if let Err(error) = material::check_command_line(std::env::args_os().skip(1)) {
+        let help = "give the name of a file instead, or of a variable";
+        return report::failure(&Failure { exit: Exit::Usage, ..Failure::new(error, help) }, false);
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return report::usage(&error),
+    };
+    let reporter = report::Reporter { json: cli.global.json, quiet: cli.global.quiet };
+    let done = match &cli.command {
+        Command::Serve(args) => cmd::serve::run(args, reporter),
+    };
+    match done {
+        Ok(exit) => exit.into(),
+        Err(failure) => report::failure(&failure, reporter.json),
+    }
+}

@@ -98,6 +98,8 @@ codes! {
     Bricks = "bricks",
     /// The device would refuse it for another reason.
     DeviceRefuses = "device-refuses",
+    /// A file of the release cannot be read.
+    CannotRead = "cannot-read",
     /// A fact is missing without which nothing can be said.
     CannotJudge = "cannot-judge",
 }

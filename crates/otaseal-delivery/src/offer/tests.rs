@@ -330,7 +330,7 @@ proptest! {
                 device.flash_mode = tells_mode.then_some(mode);
                 let ways: Vec<Via> = way.via().into_iter().collect();
                 device.via = (!ways.is_empty()).then_some(ways.as_slice());
-                let verdict = profile::judge(&offer.artefact.bytes, &device).verdict;
+                let verdict = profile::judge(&offer.artefact.contents.load().unwrap(), &device).verdict;
                 // If it did not tell all, it may refuse; it never comes to harm.
                 let told = tells_core && (tells_key || has_key);
                 let harmless = matches!(verdict, Verdict::Accepts) || (!told && matches!(verdict, Verdict::Refuses { .. }));

@@ -139,6 +139,13 @@ pub enum Why {
         /// The name, escaped.
         name: String,
     },
+    /// The file cannot be read.
+    Unreadable {
+        /// The file.
+        file: String,
+        /// Why.
+        fault: String,
+    },
     /// The mode is not known.
     UnknownMode,
     /// The credentials are missing or wrong.
@@ -163,6 +170,7 @@ impl Why {
             Self::NoSuchVersion { .. } => "no-such-version",
             Self::Ambiguous { .. } => "ambiguous",
             Self::NoSuchFile { .. } => "no-such-file",
+            Self::Unreadable { .. } => "unreadable",
             Self::UnknownMode => "unknown-mode",
             Self::Credentials => "credentials",
             Self::Token { .. } => "token",
@@ -182,6 +190,7 @@ impl std::fmt::Display for Why {
             Self::NoSuchVersion { name } => write!(f, "there is no release {name}"),
             Self::Ambiguous { name } => write!(f, "there is more than one newest release of {name}"),
             Self::NoSuchFile { name } => write!(f, "there is no file {name}"),
+            Self::Unreadable { file, fault } => write!(f, "{file} cannot be read: {fault}"),
             Self::UnknownMode => f.write_str("the mode is none that this server knows"),
             Self::Credentials => f.write_str("the user name or the password is missing or wrong"),
             Self::Token { fault } => f.write_str(fault),
@@ -269,7 +278,7 @@ impl Catalogue {
         }
         let address = Address::parse(&request.path);
         if let Address::Content(digest) = address {
-            return self.by_token(request, settings, digest, now);
+            return self.by_token(request, settings, digest, now, may_judge);
         }
         if let Address::Digest(FileWanted { name, .. }, of) = &address {
             let found = self
@@ -300,14 +309,8 @@ impl Catalogue {
         }
         let facts = self.learn(&request.facts, running, &target);
         let only = target.artefact.map(|number| &entry.release.artefacts[number]);
-        let decision = offer::choose_remembering(
-            &entry.release,
-            only,
-            &facts,
-            target.policy,
-            &entry.memo,
-            may_judge,
-        )?;
+        let decision =
+            offer::choose_remembering(&entry.release, only, &facts, target.policy, &entry.memo, may_judge)?;
         let family = facts.family.as_ref().map_or(Family::Esp8266, |family| family.value);
         match decision {
             Decision::Offer(offer) => {
@@ -321,7 +324,10 @@ impl Catalogue {
                         let device = facts.identity().map(|id: Identity| id.to_string()).unwrap_or_default();
                         Answer::Elsewhere(elsewhere.of(&device, offer.artefact.digests.sha256, now))
                     }
-                    None => file(offer.artefact, &entry.release, family),
+                    None => match file(offer.artefact, &entry.release, family, may_judge)? {
+                        Ok(answer) => answer,
+                        Err(why) => return served(Answer::NotFound, why, Some(target.entry)),
+                    },
                 };
                 served(answer, why, Some(target.entry))
             }
@@ -346,6 +352,7 @@ impl Catalogue {
         settings: &Settings,
         digest: Sha256Digest,
         now: u64,
+        may_judge: bool,
     ) -> Option<Served> {
         let served = |answer, why| Some(Served { answer, why, release: None, running: None });
         let text =
@@ -361,10 +368,11 @@ impl Catalogue {
                     let artefact = &release.artefacts[number];
                     let because = "a redirect of this server names it".to_owned();
                     let why = Why::Offered { file: artefact.file.clone(), because, assumed: Vec::new() };
-                    served(
-                        file(artefact, release, family.map_or(Family::Esp8266, |family| family.value)),
-                        why,
-                    )
+                    let family = family.map_or(Family::Esp8266, |family| family.value);
+                    match file(artefact, release, family, may_judge)? {
+                        Ok(answer) => served(answer, why),
+                        Err(why) => served(Answer::NotFound, why),
+                    }
                 }
                 None => served(Answer::NotFound, Why::NoSuchFile { name: digest.to_string() }),
             },
@@ -417,10 +425,17 @@ impl Catalogue {
             }
         }
         if let Some(running) = running {
-            let release = &self.entries[running];
-            let own = release.release.board.as_deref().or(release.folder.as_deref());
-            let board = board.as_deref().or(own.filter(|_| self.has_boards(release.name())));
-            return Ok(target(self.newest(release.name(), content, None, board, request)?, policy));
+            let of = &self.entries[running];
+            let found = match self.newest(of.name(), content, None, board.as_deref(), request) {
+                // One build for each board: the one that runs says which.
+                Err(Why::Ambiguous { name }) => {
+                    let own = of.release.board.as_deref().or(of.folder.as_deref());
+                    let own = own.ok_or(Why::Ambiguous { name })?;
+                    self.newest(of.name(), content, None, Some(own), request)
+                }
+                found => found,
+            };
+            return Ok(target(found?, policy));
         }
         if let Some(homie) = &request.homie {
             if let Some(wanted) = &homie.target {
@@ -440,14 +455,6 @@ impl Catalogue {
             }
             _ => Err(Why::NoRule),
         }
-    }
-
-    /// Whether a firmware has releases in more than one folder: then the folders are those of boards.
-    fn has_boards(&self, name: &str) -> bool {
-        let folders = self.by_name.get(name).into_iter().flatten().map(|index| &self.entries[*index].folder);
-        let mut folders: Vec<_> = folders.collect();
-        folders.dedup();
-        folders.len() > 1
     }
 
     /// The newest release of a name, or the one of a version.
@@ -556,9 +563,26 @@ impl Catalogue {
     }
 }
 
-fn file(artefact: &Artefact, release: &Release, family: Family) -> Answer {
+/// The answer with a file. `None`: it would have to be read from a disk, and `may_read` forbids it.
+fn file(
+    artefact: &Artefact,
+    release: &Release,
+    family: Family,
+    may_read: bool,
+) -> Option<Result<Answer, Why>> {
     let version = release.version.as_deref();
-    Answer::File(FileAnswer::new(artefact.bytes.clone(), artefact.digests, &artefact.file, version, family))
+    let bytes = match artefact.contents.held() {
+        Some(bytes) => Ok(bytes),
+        None if may_read => artefact.contents.load(),
+        None => return None,
+    };
+    let answer =
+        |bytes| Answer::File(FileAnswer::new(bytes, artefact.digests, &artefact.file, version, family));
+    Some(
+        bytes
+            .map(answer)
+            .map_err(|error| Why::Unreadable { file: artefact.file.clone(), fault: error.to_string() }),
+    )
 }
 
 /// Orders releases of one firmware: by version, else by the time of the package.

@@ -162,6 +162,23 @@ pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
+/// Asks the system for as many open files as it allows: each connection is one. Returns how many there are, if the system
+/// says it.
+#[cfg(unix)]
+pub fn more_descriptors() -> Option<u64> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.unwrap_or(1 << 20).min(1 << 20);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum });
+    getrlimit(Resource::Nofile).current
+}
+
+/// This system has no such limit.
+#[cfg(not(unix))]
+pub fn more_descriptors() -> Option<u64> {
+    None
+}
+
 /// A connection that has not asked yet.
 struct Waiting {
     asked: Rc<Cell<bool>>,

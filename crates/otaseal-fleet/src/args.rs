@@ -1,0 +1,36 @@
+//! Declares the command line. Each command declares its own arguments, in its own file.
+
+use crate::cmd;
+use clap::{Args, Parser, Subcommand};
+
+/// Bring firmware to ESP8266, ESP32, RP2040 and Homie devices, and prove that it runs there.
+///
+/// This program never signs and loads no key that signs firmware: the program otaseal makes the packages, and it has no
+/// network code.
+#[derive(Debug, Parser)]
+#[command(name = "otaseal-fleet", version, propagate_version = false, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Print JSON instead of text: one object for each line
+    ///
+    /// An error is a JSON object on standard error.
+    #[arg(long, global = true, help_heading = "General")]
+    pub(crate) json: bool,
+    /// Print only errors and results
+    #[arg(short, long, global = true, help_heading = "General")]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the packages of a folder to devices that pull by HTTP.
+    Serve(cmd::serve::ServeArgs),
+}
