@@ -140,12 +140,12 @@ fn the_address_names_a_firmware() {
 fn the_simple_updater_gets_the_file_that_it_names() {
     let served = answer(&request("/arduino.bin", &[]));
     assert_eq!(file(&served), ("arduino.bin", Some("7.0.0")));
-    // Also a device that runs something else, and an older image.
+    // Also a device that says another version.
+    assert_eq!(file(&answer(&request("/arduino.bin", &[("x-esp8266-version", "9.0")]))).0, "arduino.bin");
+    // What it runs checks signatures, and nobody signed this file.
     let running = md5(&named("lamp", "1.1.0"));
-    assert_eq!(
-        file(&answer(&request("/arduino.bin", &[("x-esp8266-sketch-md5", &running)]))).0,
-        "arduino.bin"
-    );
+    let served = answer(&request("/arduino.bin", &[("x-esp8266-sketch-md5", &running)]));
+    assert_eq!((served.answer.status(), served.why.code()), (304, "not-signed"));
     let same = md5(&named("demo", "7.0.0"));
     assert_eq!(answer(&request("/arduino.bin", &[("x-esp8266-sketch-md5", &same)])).answer.status(), 304);
     // Files of packages in folders have no address of their own.
