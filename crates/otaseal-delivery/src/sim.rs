@@ -6,5 +6,6 @@
 
 pub mod board;
 pub mod espota;
+pub mod form;
 pub mod image;
 pub mod running;
