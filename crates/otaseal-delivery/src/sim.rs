@@ -7,5 +7,6 @@
 pub mod board;
 pub mod espota;
 pub mod form;
+pub mod homie;
 pub mod image;
 pub mod running;

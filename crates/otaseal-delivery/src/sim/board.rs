@@ -1,5 +1,7 @@
 //! The board of a simulated device: what runs, what is staged, and what happens at the next start.
 
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
 use otaseal::format::digest::Md5Digest;
 use otaseal::format::homie::{self, Tokens};
 use otaseal::format::image::Content;
@@ -28,7 +30,7 @@ pub struct Board {
     pub filesystem: Option<FileSystemArea>,
     /// Size of its flash chip in bytes.
     pub chip_bytes: u32,
-    running: Vec<u8>,
+    running: Arc<[u8]>,
     written_filesystem: Option<Vec<u8>>,
     next: Next,
     starts: u32,
@@ -70,7 +72,7 @@ impl Board {
             fs_start: 0x10_0000,
             filesystem: None,
             chip_bytes: 4 << 20,
-            running: Vec::new(),
+            running: Arc::from([]),
             written_filesystem: None,
             next: Next::Same,
             starts: 0,
@@ -165,6 +167,13 @@ impl Board {
         self.next != Next::Dies
     }
 
+    /// Loses its power before the boot loader copies. The boot loader's command is gone, so the old firmware runs.
+    ///
+    /// Source: esp8266/Arduino `bootloaders/eboot/eboot.c`: the command is in the RTC's memory.
+    pub fn loses_power(&mut self) {
+        self.next = Next::Same;
+    }
+
     /// The updater writes the device's own flash mode into a plain image, and leaves a gzip alone.
     fn patched(&self, plain: &[u8], file: &[u8]) -> Vec<u8> {
         let mut image = plain.to_vec();
@@ -180,8 +189,21 @@ impl Board {
     /// What stands behind the image in the file is in the flash, but the device does not count it.
     fn run(&mut self, plain: &[u8]) {
         let counted = usize::try_from(Installed::of(plain).size_bytes).unwrap_or(plain.len());
-        self.running = plain[..counted.min(plain.len())].to_vec();
+        self.running = shared(&plain[..counted.min(plain.len())]);
     }
+}
+
+/// Returns the bytes of an image. A thousand boards that run the same image keep it once.
+fn shared(image: &[u8]) -> Arc<[u8]> {
+    static IMAGES: Mutex<Vec<Weak<[u8]>>> = Mutex::new(Vec::new());
+    let mut images = IMAGES.lock().unwrap_or_else(PoisonError::into_inner);
+    images.retain(|known| known.strong_count() > 0);
+    if let Some(known) = images.iter().filter_map(Weak::upgrade).find(|known| **known == *image) {
+        return known;
+    }
+    let new: Arc<[u8]> = Arc::from(image);
+    images.push(Arc::downgrade(&new));
+    new
 }
 
 /// The file without its signature.

@@ -1,0 +1,7 @@
+//! Homie over a real mosquitto: the host and simulated devices.
+
+mod broker;
+mod connection;
+mod peers;
+mod push;
+mod rig;
