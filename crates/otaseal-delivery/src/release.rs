@@ -66,7 +66,7 @@ pub struct Release {
     pub board: Option<String>,
     /// Update keys that the image carries: a device that runs it trusts these.
     pub carries: Vec<PublicKey>,
-    /// The key that signed. `None` if nothing is signed by a key that we know.
+    /// The key that signed: a trusted one, or one that the image carries. `None` if it is another, or nothing is signed.
     pub signer: Option<PublicKey>,
     /// The digest that an ESP32 image ends with. A device of that family reports it of what it runs.
     pub esp32_sha256: Option<Sha256Digest>,
@@ -332,6 +332,16 @@ impl Release {
             true => continuity::quick_search(image, &trust.keys().iter().collect::<Vec<_>>()).keys,
             false => Vec::new(),
         };
+        let carries: Vec<PublicKey> = carries.into_iter().map(|located| located.key).collect();
+        // Nobody vouches for the keys in the image. But a device that has one of them takes the files that it signed.
+        let own = || {
+            let signed = files.iter().filter_map(|(artefact, bytes)| Some((bytes, artefact.signature?)));
+            let by = |key: &&PublicKey| {
+                signed.clone().any(|(bytes, scheme)| verify::judge_bytes(bytes, key, scheme).is_ok())
+            };
+            carries.iter().find(by).cloned()
+        };
+        let signer = signed.map(|(_, key)| key.clone()).or_else(own);
         Ok(Self {
             base,
             firmware: tokens.name.map(|name| name.value.as_str().to_owned()),
@@ -340,8 +350,8 @@ impl Release {
             installed: Installed::of(image),
             family: family(&kind).filter(|_| is_firmware),
             board: board(&kind),
-            carries: carries.into_iter().map(|located| located.key).collect(),
-            signer: signed.map(|(_, key)| key.clone()),
+            carries,
+            signer,
             esp32_sha256: esp32(&kind).and_then(|image| image.hash),
             esp32_chip: esp32(&kind).map(|image| image.header.chip),
             timestamp: None,

@@ -31,6 +31,9 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Bring a package or a file to a device.
+    #[command(subcommand)]
+    Push(cmd::push::Push),
     /// Serve the packages of a folder to devices that pull by HTTP.
     Serve(cmd::serve::ServeArgs),
 }

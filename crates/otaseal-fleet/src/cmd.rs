@@ -1,5 +1,6 @@
 //! The commands: one file for each.
 
+pub(crate) mod push;
 pub(crate) mod serve;
 
 /// Waits until the user or the system wants an end.

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
     };
     let reporter = report::Reporter { json: cli.global.json, quiet: cli.global.quiet };
     let done = match &cli.command {
+        Command::Push(push) => cmd::push::run(push, reporter),
         Command::Serve(args) => cmd::serve::run(args, reporter),
     };
     match done {
