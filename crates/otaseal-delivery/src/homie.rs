@@ -14,16 +14,17 @@
 //! looks who is there, and [`v1`] triggers Homie 1.
 
 pub mod checksum;
-// pub mod config;
-// pub mod configure;
+pub mod config;
+pub mod configure;
 pub mod controller;
-// pub mod discover;
+pub mod discover;
 mod driver;
 pub mod facts;
 mod plan;
 pub mod status;
 pub mod topic;
-// pub mod v1;
+pub mod v1;
+mod watch;
 
 pub use checksum::topic_md5;
 pub use driver::{Job, Pushes, Request, push, push_many};

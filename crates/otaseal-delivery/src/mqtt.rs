@@ -102,6 +102,8 @@ pub struct Options {
     pub client_id: Option<String>,
     /// Bytes of the largest message that the broker may send.
     pub max_incoming: u32,
+    /// Bytes of a message that are kept. The rest is dropped at once, so that many large messages need little memory.
+    pub max_kept: usize,
     /// The limit of a connection attempt: [`CONNECT_TIMEOUT`].
     pub connect_timeout: Duration,
     /// Only this version. `None` tries MQTT 5 first.
@@ -116,6 +118,7 @@ impl Options {
             trust: Trust::System,
             client_id: None,
             max_incoming: MAX_INCOMING,
+            max_kept: MAX_INCOMING as usize,
             connect_timeout: CONNECT_TIMEOUT,
             only: None,
         }
@@ -144,8 +147,10 @@ pub enum Happening {
     Message {
         /// Its topic: a stranger's text.
         topic: String,
-        /// Its bytes.
+        /// Its bytes, or the first [`Options::max_kept`] of them.
         payload: Bytes,
+        /// How many bytes it has.
+        bytes: usize,
         /// Whether the broker kept it from earlier. It is no sign of life.
         retained: bool,
     },

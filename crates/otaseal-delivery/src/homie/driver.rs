@@ -201,7 +201,7 @@ impl Run {
         tell: &mut dyn FnMut(&DeviceId, Event),
     ) {
         match happening {
-            Happening::Message { topic, payload, retained } => {
+            Happening::Message { topic, payload, retained, .. } => {
                 if let Some((id, attribute)) = base.split(&topic)
                     && let Some(&index) = self.by_id.get(&id)
                 {

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::wire::{Fault, Loop, Sender, Turn};
@@ -105,10 +106,10 @@ pub(super) async fn run(
             Ok(Turn::Message { topic, payload, retained }) => {
                 // A broker must send UTF-8 (OASIS MQTT 3.1.1, 4.7.3). The connection proved to work: the pause starts anew.
                 backoff = FIRST_BACKOFF;
-                String::from_utf8(topic.to_vec()).ok().map(|topic| Happening::Message {
-                    topic,
-                    payload,
-                    retained,
+                String::from_utf8(topic.to_vec()).ok().map(|topic| {
+                    let bytes = payload.len();
+                    let payload = kept(payload, options.max_kept);
+                    Happening::Message { topic, payload, bytes, retained }
                 })
             }
             Ok(Turn::Out { packet_id }) => locked(&shared).out(packet_id),
@@ -141,5 +142,13 @@ pub(super) async fn run(
         {
             return;
         }
+    }
+}
+
+/// A slice would keep the whole buffer alive.
+fn kept(payload: Bytes, most: usize) -> Bytes {
+    match payload.get(..most) {
+        Some(first) if payload.len() > most => Bytes::copy_from_slice(first),
+        _ => payload,
     }
 }

@@ -63,7 +63,7 @@ async fn messages_go_and_come_in_both_versions() {
             while !(sent && came) {
                 match until(&mut session, |_| true).await {
                     Happening::Sent { ticket: found } => sent = found == ticket,
-                    Happening::Message { topic, payload, retained } => {
+                    Happening::Message { topic, payload, retained, .. } => {
                         came = topic == "t/x" && payload == "hello" && !retained;
                     }
                     other => panic!("{other:?}"),

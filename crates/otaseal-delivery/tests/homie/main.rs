@@ -1,6 +1,7 @@
 //! Homie over a real mosquitto: the host and simulated devices.
 
 mod broker;
+mod commands;
 mod connection;
 mod peers;
 mod push;
