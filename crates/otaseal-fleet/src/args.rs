@@ -34,6 +34,15 @@ pub(crate) enum Command {
     /// Bring a package or a file to a device.
     #[command(subcommand)]
     Push(cmd::push::Push),
+    /// Show which devices there are.
+    Discover(cmd::discover::DiscoverArgs),
+    /// Read or change the configuration of a device.
+    #[command(subcommand)]
+    Config(cmd::homie::Config),
+    /// Erase the configuration of a Homie device.
+    Reset(cmd::homie::ResetArgs),
+    /// Clear what a broker remembers of a Homie device.
+    Forget(cmd::homie::ForgetArgs),
     /// Serve the packages of a folder to devices that pull by HTTP.
     Serve(cmd::serve::ServeArgs),
 }

@@ -1,5 +1,7 @@
 //! The commands: one file for each.
 
+pub(crate) mod discover;
+pub(crate) mod homie;
 pub(crate) mod push;
 pub(crate) mod serve;
 

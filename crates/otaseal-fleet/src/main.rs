@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 otaseal or the device refused; 2 wrong usage; 3 it could not be done, or cannot be known.
 
 mod args;
+mod broker;
 mod cmd;
 mod error;
 mod folder;
@@ -29,6 +30,10 @@ fn main() -> ExitCode {
     let reporter = report::Reporter { json: cli.global.json, quiet: cli.global.quiet };
     let done = match &cli.command {
         Command::Push(push) => cmd::push::run(push, reporter),
+        Command::Discover(args) => cmd::discover::run(args, reporter),
+        Command::Config(config) => cmd::homie::config(config, reporter),
+        Command::Reset(args) => cmd::homie::reset(args, reporter),
+        Command::Forget(args) => cmd::homie::forget(args, reporter),
         Command::Serve(args) => cmd::serve::run(args, reporter),
     };
     match done {

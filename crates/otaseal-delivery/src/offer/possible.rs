@@ -41,9 +41,6 @@ impl<'a> Possible<'a> {
                 devices.push(device(profile, *key, facts, policy));
             }
         }
-        if devices.iter().all(|one| one.flash.is_none()) && policy.way != Way::Pull {
-            assumed.push("that the file fits into the flash".into());
-        }
         Ok(Self { devices, assumed })
     }
 }

@@ -2,6 +2,7 @@
 
 mod espota;
 mod form;
+mod homie;
 mod shown;
 
 use crate::error::{Exit, Failure};
@@ -22,6 +23,8 @@ pub(crate) use shown::{Plan, Progress};
 pub(crate) enum Push {
     /// Push to ArduinoOTA, over the local network.
     Espota(espota::EspotaArgs),
+    /// Push to a Homie device, over MQTT.
+    Homie(homie::HomieArgs),
     /// Push to the web form of a device.
     Form(form::FormArgs),
 }
@@ -79,6 +82,7 @@ impl Until {
 pub(crate) fn run(push: &Push, reporter: Reporter) -> Result<Exit, Failure> {
     match push {
         Push::Espota(args) => espota::run(args, reporter),
+        Push::Homie(args) => homie::run(args, reporter),
         Push::Form(args) => form::run(args, reporter),
     }
 }
