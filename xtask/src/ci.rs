@@ -10,7 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Packages outside the workspace: another target, or another way to build.
-const OUTSIDE: &[&str] = &["fixtures/demo-firmware", "crates/otaseal/fuzz", "crates/otaseal-device/fuzz"];
+const OUTSIDE: &[&str] = &[
+    "fixtures/demo-firmware",
+    "crates/otaseal/fuzz",
+    "crates/otaseal-delivery/fuzz",
+    "crates/otaseal-device/fuzz",
+];
 
 /// Largest file in git, in bytes.
 const MAX_FILE: u64 = 200 * 1024;

@@ -30,6 +30,8 @@ const TARGETS: &[(&str, &str, &[&str])] = &[
     ("crates/otaseal/fuzz", "release", &["tests/cmd/in/release", "tests/cmd/in/rotation"]),
     ("crates/otaseal/fuzz", "continuity", &["keys.example", "tests/cmd/in/keys"]),
     ("crates/otaseal/fuzz", "signature", &["tests/cmd/in/signatures"]),
+    ("crates/otaseal-delivery/fuzz", "espota", &["crates/otaseal-delivery/fuzz/seeds/espota"]),
+    ("crates/otaseal-delivery/fuzz", "form", &["crates/otaseal-delivery/fuzz/seeds/form"]),
 ];
 
 const FLAGS: &str = "--cfg fuzzing -Ccodegen-units=1 -Cdebug-assertions -Cpasses=sancov-module \
