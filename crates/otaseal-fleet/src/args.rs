@@ -43,6 +43,9 @@ pub(crate) enum Command {
     Reset(cmd::homie::ResetArgs),
     /// Clear what a broker remembers of a Homie device.
     Forget(cmd::homie::ForgetArgs),
+    /// Simulate devices, to try a set-up without a board.
+    #[command(subcommand)]
+    Simulate(cmd::simulate::Simulate),
     /// Serve the packages of a folder to devices that pull by HTTP.
     Serve(cmd::serve::ServeArgs),
 }

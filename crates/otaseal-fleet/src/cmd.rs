@@ -4,6 +4,7 @@ pub(crate) mod discover;
 pub(crate) mod homie;
 pub(crate) mod push;
 pub(crate) mod serve;
+pub(crate) mod simulate;
 
 /// Waits until the user or the system wants an end.
 pub(crate) async fn interrupted() {

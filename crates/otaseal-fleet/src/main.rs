@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Command::Config(config) => cmd::homie::config(config, reporter),
         Command::Reset(args) => cmd::homie::reset(args, reporter),
         Command::Forget(args) => cmd::homie::forget(args, reporter),
+        Command::Simulate(simulate) => cmd::simulate::run(simulate, reporter),
         Command::Serve(args) => cmd::serve::run(args, reporter),
     };
     match done {
