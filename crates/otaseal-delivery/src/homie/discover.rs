@@ -45,7 +45,7 @@ pub struct Seen {
 pub struct Trap {
     /// The device.
     pub device: DeviceId,
-    /// The topic.
+    /// The topic. Its last level is a stranger's text.
     pub topic: String,
     /// What it is.
     pub kind: Kind,
@@ -149,8 +149,10 @@ impl Found {
         }
         let seen = self.devices.entry(device).or_default();
         seen.facts.take(attribute, payload);
-        let gone = seen.facts.state.is_some_and(|state| state.gone());
-        if !retained && !(gone && matches!(attribute, Attribute::State | Attribute::Online)) {
+        // The broker says in its name that it is gone.
+        let says_gone = matches!(attribute, Attribute::State | Attribute::Online)
+            && seen.facts.state.is_some_and(|state| state.gone());
+        if !retained && !says_gone {
             seen.alive = true;
         }
     }
