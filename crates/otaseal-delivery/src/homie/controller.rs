@@ -68,6 +68,7 @@ enum Phase {
     Waiting,
     /// Sends, or the device receives.
     Sending {
+        since: Duration,
         /// Last status, or the publish.
         sign: Duration,
         /// Whether the device answered to this attempt.
@@ -298,7 +299,7 @@ impl Controller {
             return;
         }
         self.attempts += 1;
-        self.phase = Phase::Sending { sign: now, accepted: false, doubt: None };
+        self.phase = Phase::Sending { since: now, sign: now, accepted: false, doubt: None };
         self.effects.push(Effect::Publish);
     }
 
@@ -339,8 +340,10 @@ impl Controller {
                 self.interrupted("the device connected again", false, now);
             }
             Phase::Sending { sign, accepted, .. } if now >= sign + self.waits.stall => {
-                self.effects.push(Effect::GiveTurn);
                 self.end(words::stalled(accepted, self.alive, self.waits.stall, self.reached));
+            }
+            Phase::Sending { since, .. } if now >= since + self.waits.transfer => {
+                self.end(words::endless(self.waits.transfer, self.reached));
             }
             Phase::Returning { since, back } => self.returning(since, back, now),
             _ => {}
@@ -370,7 +373,11 @@ impl Controller {
 
     fn look_longer(&mut self, since: Duration, now: Duration) {
         if now >= since + self.waits.ready {
-            self.end(words::not_ready(&self.facts, self.needs_live, self.waits.ready, self.reached));
+            let end = match self.watching {
+                Some(_) => words::not_ready(&self.facts, self.needs_live, self.waits.ready, self.reached),
+                None => words::no_broker(self.waits.ready, self.reached),
+            };
+            self.end(end);
         }
     }
 

@@ -214,4 +214,15 @@ mod tests {
         facts.take(Attribute::Uptime, "9".repeat(40).as_bytes());
         assert_eq!(facts, Facts::default());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_topic_and_payload_is_a_fact_or_nothing(topic in ".*", payload in proptest::collection::vec(0..=255u8, 0..200)) {
+            let mut facts = Facts::default();
+            if let Some((id, attribute)) = crate::homie::Base::default().split(&format!("homie/{topic}")) {
+                facts.take(attribute, &payload);
+                proptest::prop_assert!(id.to_string().bytes().all(|byte| byte.is_ascii_graphic()));
+            }
+        }
+    }
 }

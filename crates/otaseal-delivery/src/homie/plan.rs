@@ -28,6 +28,8 @@ pub struct Waits {
     pub life: Duration,
     /// For the next status of a transfer. Devices write flash at 20 kB/s and more.
     pub stall: Duration,
+    /// For the whole transfer, whatever the device says meanwhile. 3 MB at 5 kB/s, over the worst Wi-Fi, take ten minutes.
+    pub transfer: Duration,
     /// For the device to come back as the new image. It restarts only when its sketch is idle.
     pub restart: Duration,
 }
@@ -38,6 +40,7 @@ impl Default for Waits {
             ready: Duration::from_secs(60),
             life: Duration::from_secs(5),
             stall: Duration::from_secs(120),
+            transfer: Duration::from_secs(900),
             restart: Duration::from_secs(300),
         }
     }

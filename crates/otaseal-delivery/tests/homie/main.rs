@@ -3,6 +3,7 @@
 mod broker;
 mod commands;
 mod connection;
+mod hostile;
 mod peers;
 mod push;
 mod rig;

@@ -49,6 +49,7 @@ pub(crate) fn waits() -> Waits {
         ready: Duration::from_secs(8),
         life: Duration::from_secs(2),
         stall: Duration::from_secs(4),
+        transfer: Duration::from_secs(25),
         restart: Duration::from_secs(10),
     }
 }

@@ -1,3 +1,4 @@
+mod properties;
 mod statuses;
 
 use bytes::Bytes;
@@ -257,6 +258,27 @@ fn homie_2_0_is_ready_when_it_is_online() {
     push.message("$implementation/ota/enabled", "true", false);
     push.message("$fw/checksum", OLD, false);
     assert!(push.message("$online", "true", false).contains(&Effect::WantTurn));
+}
+
+#[test]
+fn a_device_that_reports_for_ever_ends_after_15_minutes() {
+    let mut push = Push::sending(Evidence::Running);
+    for _ in 0..14 {
+        push.wait(60);
+        push.status("206 1/400000");
+    }
+    assert!(!push.ended());
+    push.wait(60);
+    assert!(push.failed().contains("after 15 min"));
+    assert_eq!(push.turns_held(1), 0);
+}
+
+#[test]
+fn a_broker_that_stays_away_is_said_so() {
+    let mut push = Push::sending(Evidence::Running);
+    push.step(Input::Down);
+    push.wait(60);
+    assert!(push.failed().contains("no connection to the broker"));
 }
 
 #[test]

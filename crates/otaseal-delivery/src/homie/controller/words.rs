@@ -80,6 +80,23 @@ pub(super) fn stalled(accepted: bool, alive: bool, stall: Duration, evidence: Ev
     End::Failed { evidence, why, advice: advice.into() }
 }
 
+pub(super) fn endless(transfer: Duration, evidence: Evidence) -> End {
+    let minutes = transfer.as_secs() / 60;
+    End::Failed {
+        evidence,
+        why: format!("the device still received after {minutes} min"),
+        advice: "Its Wi-Fi is too slow, or somebody else pushes to it too.".into(),
+    }
+}
+
+pub(super) fn no_broker(waited: Duration, evidence: Evidence) -> End {
+    End::Failed {
+        evidence,
+        why: format!("there was no connection to the broker for {} s", waited.as_secs()),
+        advice: "Look at the broker, and push again.".into(),
+    }
+}
+
 pub(super) fn came_back_old(facts: &Facts) -> End {
     let runs = match (&facts.firmware_version, facts.checksum) {
         (Some(version), Some(checksum)) => {
