@@ -127,10 +127,12 @@ impl Answer {
         }
     }
 
-    /// Makes the response of it. hyper adds `Content-Length` and `Connection: close`.
+    /// Makes the response of it. hyper adds `Content-Length`.
     pub fn into_response(self) -> Response<Full<Bytes>> {
         let status = self.code();
         let mut fields = HeaderMap::with_capacity(6);
+        // hyper says it to HTTP/1.1 alone.
+        fields.insert(hyper::header::CONNECTION, HeaderValue::from_static("close"));
         let body = match self {
             Self::File(file) => {
                 fields.insert(
@@ -241,7 +243,7 @@ mod tests {
         assert!(!response.headers().contains_key("x-version"));
         assert_eq!(response.headers().get_all("x-md5").iter().count(), 1);
         let version = Answer::Version("1\r\nx: y".into()).into_response();
-        assert!(version.headers().is_empty());
+        assert!(!version.headers().contains_key("x-version"));
     }
 
     #[test]

@@ -273,10 +273,11 @@ impl Catalogue {
             let title = |index: usize| self.entries[index].release.title();
             Some(Served { answer, why, release: release.map(title), running: running.map(title) })
         };
-        if !authorised(request, settings) {
+        let address = Address::parse(&request.path);
+        // The client that fetches a digest sends no credentials: see `Request::parse`.
+        if !matches!(address, Address::Digest(..)) && !authorised(request, settings) {
             return served(Answer::Unauthorized, Why::Credentials, None);
         }
-        let address = Address::parse(&request.path);
         if let Address::Content(digest) = address {
             return self.by_token(request, settings, digest, now, may_judge);
         }

@@ -85,6 +85,10 @@ const CLIENTS: [(Family, &str, &str); 3] = [
     (Family::Rp2040, "x-pico-", "Pico-HTTP-Update"),
 ];
 
+/// The User-Agent of arduino-esp32 where its updater fetches the digest of a file beforehand. It says nothing else
+/// (`HTTPUpdateChecksum.cpp`, `HTTPClient.h`).
+const ESP32_DIGESTS: &[u8] = b"ESP32HTTPClient";
+
 impl Request {
     /// Reads a request from its method, its address and its header fields.
     ///
@@ -99,16 +103,18 @@ impl Request {
         for (name, value) in fields {
             reader.field(name, value);
         }
-        let Some(family) = reader.by_field.or(reader.by_agent) else {
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query.to_owned())),
+            None => (target, None),
+        };
+        let digest = [".md5", ".sha256"].iter().any(|ending| path.ends_with(ending));
+        let by_digest = (digest && reader.agent == ESP32_DIGESTS).then_some(Family::Esp32);
+        let Some(family) = reader.by_field.or(reader.by_agent).or(by_digest) else {
             return Err(NotAnUpdater::Agent { agent: said(&reader.agent) });
         };
         if method != "GET" {
             return Err(NotAnUpdater::Method { method: said(method.as_bytes()) });
         }
-        let (path, query) = match target.split_once('?') {
-            Some((path, query)) => (path, Some(query.to_owned())),
-            None => (target, None),
-        };
         Ok(reader.finish(family, path.to_owned(), query))
     }
 }

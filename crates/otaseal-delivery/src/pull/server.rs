@@ -37,12 +37,19 @@ pub struct Limits {
     /// A reader that takes no byte for this long is cut off. A device that erases its flash takes none for a few seconds,
     /// and gives up itself after 65 to 73 s.
     pub stall: Duration,
-    /// The slowest reader that is served, in bytes a second. Nobody is cut off before five minutes.
+    /// The slowest reader that is served, in bytes a second.
     pub slowest: u64,
+    /// Nobody is too slow before this time is over.
+    pub grace: Duration,
+    /// After the last byte, the device gets this long to close. Its updater checks a signature before.
+    pub close: Duration,
     /// Connections that have not sent their request yet.
     pub waiting: usize,
     /// Downloads at a time.
     pub downloads: usize,
+    /// Devices at a time for which a file has to be judged or read first. A client can claim any numbers, and each new
+    /// one takes a tenth of a second of computing.
+    pub judging: usize,
     /// Largest request in bytes, without a body. Real ones have about 460.
     pub request_bytes: usize,
 }
@@ -53,8 +60,11 @@ impl Default for Limits {
             request: Duration::from_secs(10),
             stall: Duration::from_secs(90),
             slowest: 5_000,
+            grace: Duration::from_secs(300),
+            close: Duration::from_secs(20),
             waiting: 1_024,
             downloads: 4_096,
+            judging: 64,
             request_bytes: 16 * 1024,
         }
     }
@@ -113,7 +123,7 @@ pub struct Record {
     pub evidence: Option<Evidence>,
 }
 
-/// Serves one port until the future is dropped. `tell` hears of every connection when it ends, and must not block.
+/// Serves one port, which [`listen`] opened, until the future is dropped. `tell` hears of every connection when it ends, and must not block.
 ///
 /// Must run on a thread of its own, with a current-thread runtime: see [`run`].
 ///
@@ -157,6 +167,7 @@ pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
+    unsent(&socket);
     socket.bind(&address.into())?;
     socket.listen(QUEUE)?;
     Ok(socket.into())
@@ -179,6 +190,13 @@ pub fn more_descriptors() -> Option<u64> {
     None
 }
 
+/// What runs at present on one port.
+#[derive(Debug, Default)]
+struct Load {
+    downloads: Cell<usize>,
+    judging: Cell<usize>,
+}
+
 /// A connection that has not asked yet.
 struct Waiting {
     asked: Rc<Cell<bool>>,
@@ -192,7 +210,7 @@ async fn accept(
     tell: Rc<dyn Fn(Record)>,
 ) -> io::Result<()> {
     let waiting: RefCell<VecDeque<Waiting>> = RefCell::new(VecDeque::new());
-    let downloads = Rc::new(Cell::new(0));
+    let load = Rc::new(Load::default());
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -210,7 +228,7 @@ async fn accept(
             tls: tls.clone(),
             peer,
             asked: Rc::clone(&asked),
-            downloads: Rc::clone(&downloads),
+            load: Rc::clone(&load),
             tell: Rc::clone(&tell),
         };
         let task = tokio::task::spawn_local(connection.run(stream));
@@ -218,6 +236,18 @@ async fn accept(
         waiting.push_back(Waiting { asked, task });
         end_oldest(&mut waiting, shared.limits.waiting);
     }
+}
+
+/// Bounds what the system keeps of an image that it has not sent yet. Connections inherit it. Without a bound, Linux keeps
+/// up to 4 MiB for each slow reader, and "handed to the network" says nothing of what the device has.
+fn unsent(socket: &socket2::Socket) {
+    /// Bytes. Fewer would cost a fast reader its speed.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    const UNSENT: u32 = 32 * 1024;
+    // The answer is one write, and its last bytes should leave at once.
+    let _ = socket.set_tcp_nodelay(true);
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = socket.set_tcp_notsent_lowat(UNSENT);
 }
 
 /// Ends the oldest connections that have not asked, until at most `most` are left.

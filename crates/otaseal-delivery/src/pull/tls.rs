@@ -1,8 +1,9 @@
 //! TLS for devices with small buffers.
 //!
 //! BearSSL on the ESP8266 has a buffer of 16 KiB unless the sketch cuts it, down to 512 bytes. A longer record ends the
-//! connection, and rustls does not negotiate the length (RFC 6066 4). So the server caps every record it sends. The cap
-//! of rustls counts the five bytes of the record's header.
+//! connection, and rustls does not negotiate the length (RFC 6066 4). So the server caps what every record carries. The
+//! cap of rustls counts the five bytes of the record's header, and not what encryption adds: BearSSL has 325 bytes more
+//! for that (esp8266/Arduino `WiFiClientSecureBearSSL.cpp`, `MAX_IN_OVERHEAD`).
 //!
 //! These clients speak TLS 1.0 to 1.2, never 1.3, and take ECDSA faster than RSA. A session that they resume saves them a
 //! second of computing.
@@ -16,7 +17,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::ServerSessionMemoryCache;
 use sha1::Digest;
 
-/// Most bytes of a TLS record to a device, its header included, unless the caller says otherwise.
+/// Most bytes that a TLS record to a device carries, its header included, unless the caller says otherwise: the smallest
+/// buffer that a sketch can set.
 pub const RECORD_BYTES: usize = 512;
 
 /// Sessions that are kept for clients that come back.

@@ -2,7 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
+use std::error::Error;
 use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper::{Request as HttpRequest, Response};
@@ -21,15 +23,16 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::stream::Counted;
-use super::{Record, Shared};
+use super::{Load, Record, Shared};
 use crate::evidence::Evidence;
 use crate::pull::answer::Answer;
 use crate::pull::catalogue::{Quick, Served, Why};
 use crate::pull::request::{NotAnUpdater, Request};
 use crate::text::said;
 
-/// After the last byte, the device gets this long to close.
-const CLOSE: Duration = Duration::from_secs(20);
+/// A client that still talks when it has its answer gets this long to read it, and is read so far. A connection that is
+/// closed with unread bytes is reset, and a reset can overtake the answer.
+const LINGER: (Duration, usize) = (Duration::from_secs(1), 256 * 1024);
 
 /// Most header fields of a request. Real ones have about fifteen; a sketch may add some.
 const FIELDS: usize = 64;
@@ -39,16 +42,25 @@ pub(super) struct Connection {
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) peer: SocketAddr,
     pub(super) asked: Rc<Cell<bool>>,
-    pub(super) downloads: Rc<Cell<usize>>,
+    pub(super) load: Rc<Load>,
     pub(super) tell: Rc<dyn Fn(Record)>,
 }
 
 /// A place among the downloads. It is free again when this is dropped.
-struct Place(Rc<Cell<usize>>);
+struct Place(Rc<Load>);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.set(self.0.get().saturating_sub(1));
+        self.0.downloads.set(self.0.downloads.get().saturating_sub(1));
+    }
+}
+
+/// A place among those for which a file is judged.
+struct Judging<'a>(&'a Load);
+
+impl Drop for Judging<'_> {
+    fn drop(&mut self) {
+        self.0.judging.set(self.0.judging.get().saturating_sub(1));
     }
 }
 
@@ -59,12 +71,12 @@ struct Asked {
     /// Length of the image that is sent.
     image: Option<u64>,
     place: Option<Place>,
+    /// The client sends a body, which nobody reads.
+    body: bool,
 }
 
 impl Connection {
     pub(super) async fn run(self, stream: TcpStream) {
-        // The answer is one write, and the first bytes of an image should leave at once.
-        let _ = stream.set_nodelay(true);
         match self.tls.clone() {
             None => self.speak(stream).await,
             Some(tls) => match timeout(self.shared.limits.request, tls.accept(stream)).await {
@@ -95,7 +107,7 @@ impl Connection {
     async fn speak<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S) {
         let limits = &self.shared.limits;
         let written = Rc::new(Cell::new(0));
-        let stream = Counted::new(stream, Rc::clone(&written), limits.stall);
+        let stream = Counted::new(stream, Rc::clone(&written), limits);
         let asked: Rc<RefCell<Asked>> = Rc::default();
         let mut builder = Builder::new();
         builder
@@ -107,17 +119,13 @@ impl Connection {
             .header_read_timeout(limits.request);
         let service = service_fn(|request| Box::pin(self.answer(request, Rc::clone(&asked))));
         let mut connection = builder.serve_connection(TokioIo::new(stream), service);
-        let longest = self.longest();
-        let spoken = timeout(longest, poll_fn(|context| connection.poll_without_shutdown(context))).await;
-        let mut stream = connection.into_parts().io.into_inner();
+        let spoken = poll_fn(|context| connection.poll_without_shutdown(context)).await;
+        let parts = connection.into_parts();
+        let mut stream = parts.io.into_inner();
         let state = std::mem::take(&mut *asked.borrow_mut());
-        let error = match spoken {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(hyper_says(&error)),
-            Err(_) => Some("it reads too slowly".to_owned()),
-        };
+        let error = spoken.err().map(|error| hyper_says(&error));
         let Some(mut record) = state.record else {
-            let _ = timeout(Duration::from_secs(1), stream.shutdown()).await;
+            linger(&mut stream).await;
             // Somebody who opens a connection and closes it is no client.
             if let Some(error) = error {
                 self.tell_nothing(error);
@@ -125,23 +133,21 @@ impl Connection {
             return;
         };
         record.sent = written.get();
-        if let Some(image) = state.image {
+        if state.image.is_some() {
             record.evidence = Some(match &error {
-                None => evidence(&mut stream).await,
-                Some(_) if written.get() > image => Evidence::HandedOver,
+                None => evidence(&mut stream, limits.close).await,
                 Some(_) => Evidence::Contact,
             });
+        } else if state.body || !parts.read_buf.is_empty() {
+            linger(&mut stream).await;
         } else {
-            let _ = timeout(Duration::from_secs(1), stream.shutdown()).await;
+            let _ = timeout(LINGER.0, stream.shutdown()).await;
+        }
+        if let (Some(error), Ok(_)) = (error, &record.why) {
+            record.odd.push(error);
         }
         drop(state.place);
         (self.tell)(record);
-    }
-
-    /// No connection lasts longer than the largest image for the slowest reader.
-    fn longest(&self) -> Duration {
-        let bytes = crate::release::MAX_FILE as u64;
-        Duration::from_secs((bytes / self.shared.limits.slowest.max(1)).max(300))
     }
 
     async fn answer(
@@ -154,6 +160,7 @@ impl Connection {
         let fields = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
         let method = request.method().as_str();
         let parsed = Request::parse(method, target, fields);
+        asked.borrow_mut().body = !request.body().is_end_stream();
         let shown = said(format!("{method} {target}").as_bytes());
         let mut record = Record {
             peer: self.peer,
@@ -176,10 +183,18 @@ impl Connection {
                 }
             }
             Ok(request) => {
-                let Served { answer, why, release, running } = self.served(&request).await;
-                let (answer, why) = self.place(answer, why, &request, &asked);
-                record.why = why;
-                (record.release, record.running) = (release, running);
+                let answer = match self.served(&request).await {
+                    Some(Served { answer, why, release, running }) => {
+                        let (answer, why) = self.place(answer, why, &request, &asked);
+                        record.why = why;
+                        (record.release, record.running) = (release, running);
+                        answer
+                    }
+                    None => {
+                        record.why = Err("as many new kinds of devices ask as are looked at".into());
+                        later(&request)
+                    }
+                };
                 record.odd = request.odd;
                 record.facts = Some(request.facts);
                 answer
@@ -190,15 +205,22 @@ impl Connection {
         Ok(answer.into_response())
     }
 
-    async fn served(&self, request: &Request) -> Served {
+    /// Returns nothing if too many others have to be judged first.
+    async fn served(&self, request: &Request) -> Option<Served> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let catalogue = self.shared.catalogue();
         if let Quick::Done(served) = catalogue.quick(request, &self.shared.settings, now) {
-            return *served;
+            return Some(*served);
         }
+        let judging = &self.load.judging;
+        if judging.get() >= self.shared.limits.judging {
+            return None;
+        }
+        judging.set(judging.get() + 1);
+        let _place = Judging(&self.load);
         let (shared, request) = (Arc::clone(&self.shared), request.clone());
         let judged = tokio::task::spawn_blocking(move || catalogue.answer(&request, &shared.settings, now));
-        judged.await.unwrap_or_else(|_| unreachable!("judging does not panic"))
+        Some(judged.await.unwrap_or_else(|_| unreachable!("judging does not panic")))
     }
 
     /// Takes a place among the downloads, if there is one. Otherwise the device comes back at its next poll.
@@ -210,20 +232,25 @@ impl Connection {
         asked: &Rc<RefCell<Asked>>,
     ) -> (Answer, Result<Why, String>) {
         let Answer::File(file) = &answer else { return (answer, Ok(why)) };
-        if self.downloads.get() >= self.shared.limits.downloads {
-            let answer = if request.tasmota { Answer::NotFound } else { Answer::NotModified };
-            return (answer, Err("there are as many downloads as allowed".into()));
+        let downloads = &self.load.downloads;
+        if downloads.get() >= self.shared.limits.downloads {
+            return (later(request), Err("there are as many downloads as allowed".into()));
         }
-        self.downloads.set(self.downloads.get() + 1);
+        downloads.set(downloads.get() + 1);
         let mut asked = asked.borrow_mut();
         asked.image = Some(file.digests.size_bytes);
-        asked.place = Some(Place(Rc::clone(&self.downloads)));
+        asked.place = Some(Place(Rc::clone(&self.load)));
         (answer, Ok(why))
     }
 }
 
+/// The answer with which a device comes back at its next poll. Tasmota takes 304 for success, and starts again.
+fn later(request: &Request) -> Answer {
+    if request.tasmota { Answer::NotFound } else { Answer::NotModified }
+}
+
 /// Waits for the device to close. One that closes after the last byte took it; one that resets the connection did not.
-async fn evidence<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> Evidence {
+async fn evidence<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, close: Duration) -> Evidence {
     let closes = async {
         stream.shutdown().await.ok()?;
         let mut rest = [0; 256];
@@ -231,20 +258,42 @@ async fn evidence<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> Evidence
         for _ in 0..16 {
             match stream.read(&mut rest).await {
                 Ok(0) => return Some(()),
+                // A device that restarts closes its TCP connection without the last word of TLS.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Some(()),
                 Ok(_) => {}
                 Err(_) => return None,
             }
         }
         None
     };
-    match timeout(CLOSE, closes).await {
+    match timeout(close, closes).await {
         Ok(Some(())) => Evidence::Sent,
         _ => Evidence::HandedOver,
     }
 }
 
+/// Closes towards a client that may still talk, without a reset.
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
+    let (longest, most) = LINGER;
+    let drain = async {
+        stream.shutdown().await.ok()?;
+        let mut rest = [0; 4096];
+        let mut read = 0;
+        while read < most {
+            match stream.read(&mut rest).await.ok()? {
+                0 => return None,
+                bytes => read += bytes,
+            }
+        }
+        None::<()>
+    };
+    let _ = timeout(longest, drain).await;
+}
+
 fn hyper_says(error: &hyper::Error) -> String {
+    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
     let what = match error {
+        _ if source.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) => "it reads too slowly",
         error if error.is_timeout() => "its request did not come in time",
         error if error.is_parse_too_large() => "its request is too large",
         error if error.is_parse() => "its request is not HTTP/1",

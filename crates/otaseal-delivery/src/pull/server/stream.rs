@@ -1,4 +1,4 @@
-//! A stream that counts what it hands over, and ends if the other side takes nothing.
+//! A stream that counts what it hands over, and ends if the other side takes nothing or hardly anything.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -11,18 +11,32 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::Limits;
+
 /// A stream to a client.
 pub(super) struct Counted<S> {
     inner: S,
     written: Rc<Cell<u64>>,
     stall: Duration,
+    slowest: u64,
+    grace: Duration,
+    /// When the other side had to be waited for first.
+    began: Option<Instant>,
     /// Runs while the other side takes nothing.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Counted<S> {
-    pub(super) fn new(inner: S, written: Rc<Cell<u64>>, stall: Duration) -> Self {
-        Self { inner, written, stall, timer: None }
+    pub(super) fn new(inner: S, written: Rc<Cell<u64>>, limits: &Limits) -> Self {
+        let Limits { stall, slowest, grace, .. } = *limits;
+        Self { inner, written, stall, slowest, grace, began: None, timer: None }
+    }
+
+    /// Whether the other side took fewer bytes than the slowest reader that is served. A reader that takes one byte now
+    /// and then never stalls, and would keep its place among the downloads for ever.
+    fn is_too_slow(&mut self, now: Instant) -> bool {
+        let lasts = now.duration_since(*self.began.get_or_insert(now));
+        lasts > self.grace && self.written.get() < self.slowest.saturating_mul(lasts.as_secs())
     }
 
     fn watched(
@@ -39,7 +53,11 @@ impl<S> Counted<S> {
                 Poll::Ready(result)
             }
             Poll::Pending => {
-                let until = Instant::now() + self.stall;
+                let now = Instant::now();
+                if self.is_too_slow(now) {
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+                let until = now + self.stall;
                 let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
                 timer.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
             }
