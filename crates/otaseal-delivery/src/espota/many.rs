@@ -42,11 +42,13 @@ pub enum News {
 
 /// Pushes to many devices at once. Returns the ends, in the order of the jobs.
 ///
-/// `tell` hears the number of the job and what happened. Jobs that share a range of local ports should be no more at once
-/// than the range has ports. Dropping the future ends all pushes, as it does for [`push`].
+/// `tell` hears the number of the job and what happened. Where the local ports are fixed, no more devices are updated at
+/// once than the smallest range has ports. Dropping the future ends all pushes, as it does for [`push`].
 pub async fn push_all(jobs: Vec<Job>, pace: Pace, tell: &mut dyn FnMut(usize, News)) -> Vec<End> {
     let mut ends: Vec<Option<End>> = vec![None; jobs.len()];
-    let all = Rc::new(Semaphore::new(pace.at_once.get()));
+    let ranges = jobs.iter().filter_map(|job| job.request.local.ports.clone());
+    let at_once = ranges.map(|ports| ports.len().max(1)).fold(pace.at_once.get(), usize::min);
+    let all = Rc::new(Semaphore::new(at_once));
     let mut sites: HashMap<String, Rc<Semaphore>> = HashMap::new();
     let (sender, mut receiver) = mpsc::unbounded_channel();
     let local = LocalSet::new();

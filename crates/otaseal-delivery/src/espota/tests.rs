@@ -1,6 +1,5 @@
 //! Pushes to simulated devices over the loop-back network.
 
-use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use super::*;
@@ -12,6 +11,7 @@ use crate::sim::running::Running;
 use otaseal::profile::fit::FileSystemArea;
 
 mod hostile;
+mod many;
 mod speed;
 
 const HERE: &str = "127.0.0.1:0";
@@ -306,78 +306,5 @@ fn the_device_comes_to_the_first_free_port_of_the_range() {
         wanted.local.ports = Some(port..=port.saturating_add(50));
         wanted.local.address = Some("127.0.0.1".parse().unwrap());
         assert_taken(&push(wanted, &mut |_| {}).await);
-    });
-}
-
-#[test]
-fn two_hundred_devices_are_updated_at_once() {
-    run(async {
-        let mut devices = Vec::new();
-        for _ in 0..200 {
-            devices.push(start(settings(), HERE.parse().unwrap()).await.unwrap());
-        }
-        let image = image();
-        let jobs = devices.iter().map(|device| Job {
-            request: Request { times: Times::default(), ..request(device, image.clone()) },
-            site: "house".into(),
-        });
-        let pace =
-            Pace { at_once: NonZeroUsize::new(200).unwrap(), per_site: NonZeroUsize::new(200).unwrap() };
-        let mut running: i32 = 0;
-        let mut most = 0;
-        let ends = push_all(jobs.collect(), pace, &mut |_, news| {
-            running += match news {
-                News::Begins => 1,
-                News::Event(_) => 0,
-                News::Ended(_) => -1,
-            };
-            most = most.max(running);
-        })
-        .await;
-        assert_eq!(ends.len(), 200);
-        ends.iter().for_each(assert_taken);
-        assert_eq!(most, 200);
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        for device in devices {
-            let report = device.stop().await;
-            assert!(report.board.running() == sample("2.0.0", 100_000), "a device runs something else");
-        }
-    });
-}
-
-#[test]
-fn a_site_is_paced_and_holds_up_no_other_one() {
-    run(async {
-        let mut jobs = Vec::new();
-        let mut devices = Vec::new();
-        for number in 0..12 {
-            let mut settings = settings();
-            if number == 0 {
-                settings.flags.fault = Some(Fault::Deaf);
-            }
-            let device = start(settings, HERE.parse().unwrap()).await.unwrap();
-            let site = if number < 6 { "barn" } else { "house" };
-            jobs.push(Job { request: request(&device, image()), site: site.into() });
-            devices.push(device);
-        }
-        let pace = Pace { at_once: NonZeroUsize::new(3).unwrap(), per_site: NonZeroUsize::new(2).unwrap() };
-        let (mut of_site, mut order) = ([0, 0], Vec::new());
-        let ends = push_all(jobs, pace, &mut |number, news| {
-            let site = &mut of_site[number / 6];
-            match news {
-                News::Begins => *site += 1,
-                News::Event(_) => {}
-                News::Ended(_) => {
-                    *site -= 1;
-                    order.push(number);
-                }
-            }
-            assert!(*site <= 2);
-            assert!(of_site.iter().sum::<i32>() <= 3);
-        })
-        .await;
-        assert!(matches!(ends[0], End::Failed { .. }));
-        ends[1..].iter().for_each(assert_taken);
-        assert_eq!(order.len(), 12);
     });
 }
