@@ -3,7 +3,7 @@
 mod lanes;
 
 use crate::tools::{CROSS, cargo, cross, has_std, run, step, table};
-use crate::{Result, book, crates_io, dist, flags, fuzz, layers, settings, test, windows};
+use crate::{Result, book, boundary, crates_io, dist, flags, fuzz, layers, settings, test, windows};
 use lanes::Lane;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -100,6 +100,7 @@ fn workspace(root: &Path) -> Result<()> {
         Ok("advisories are not looked up here: `cargo deny check advisories` needs the network".into())
     })?;
     step("the device crate's dependencies", &[], || device_dependencies(root))?;
+    step("who signs has no network, who has a network cannot sign", &[], || boundary::check(root))?;
     step("the rooms of the host library are in layers", &[], || layers::check(root))?;
     step("the crates are ready for crates.io", &[], || crates_io::check(root))?;
     step("the tables of docs/reference/settings.md", &[], || settings::run(root, true))?;
@@ -202,7 +203,9 @@ fn source(root: &Path) -> Result<String> {
 fn in_text(file: &Path, text: &str) -> Vec<String> {
     let is_rust = file.extension().is_some_and(|extension| extension == "rs");
     let library = is_rust
-        && (file.starts_with("crates/otaseal/src") || file.starts_with("crates/otaseal-device/src"))
+        && ["crates/otaseal/src", "crates/otaseal-device/src", "crates/otaseal-delivery/src"]
+            .iter()
+            .any(|library| file.starts_with(library))
         // A test that is skipped says so.
         && !file.ends_with("tests.rs")
         && !file.ends_with("testing.rs");

@@ -8,7 +8,8 @@ use std::path::Path;
 use toml::{Table, Value};
 
 /// The crates that we publish, each after those it depends on.
-const PUBLISHED: [&str; 3] = ["otaseal-device", "otaseal", "otaseal-cli"];
+const PUBLISHED: [&str; 5] =
+    ["otaseal-device", "otaseal", "otaseal-cli", "otaseal-delivery", "otaseal-fleet"];
 
 /// What crates.io shows or demands. Cargo leaves out a field whose file is missing.
 const FIELDS: [&str; 9] = [

@@ -7,7 +7,8 @@ use std::fs;
 use std::path::Path;
 
 /// The crates with this rule.
-const LIBRARIES: &[&str] = &["crates/otaseal/src", "crates/otaseal-device/src"];
+const LIBRARIES: &[&str] =
+    &["crates/otaseal/src", "crates/otaseal-device/src", "crates/otaseal-delivery/src"];
 
 /// The room that may name flags.
 const EXEMPT: &str = "crates/otaseal/src/project";

@@ -1,6 +1,7 @@
 //! The tasks of the workspace. `cargo xtask --help` lists them.
 mod bench;
 mod book;
+mod boundary;
 mod ci;
 mod crates_io;
 mod device;
