@@ -58,7 +58,8 @@ pub(crate) fn keys(paths: &[PathBuf]) -> Result<Vec<PublicKey>, Failure> {
 pub(crate) fn release(path: &Path, content: Content, trust: &Trust) -> Result<Release, Failure> {
     let shown = material::shown(path);
     let wrong = |error: String| {
-        Failure::refused(format!("{shown}: {error}"), "make the package again, with `otaseal package`")
+        let help = "name a folder that `otaseal package` made, or a firmware image";
+        Failure::refused(format!("{shown}: {error}"), help)
     };
     if path.is_dir() {
         let package = package(path).map_err(wrong)?;

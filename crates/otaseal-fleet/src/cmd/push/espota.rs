@@ -93,10 +93,11 @@ pub(crate) fn run(args: &EspotaArgs, reporter: Reporter) -> Result<Exit, Failure
             ));
         }
     };
+    let named = host.map(|host| named(host)).transpose()?;
     let release = args.push.release(path.as_ref())?;
     let password = args.password.read("the device")?.map(|password| Password::new(password.to_string()));
-    let targets = match (host, &args.from_list, args.discover) {
-        (Some(host), ..) => vec![named(host)?],
+    let targets = match (named, &args.from_list, args.discover) {
+        (Some(target), ..) => vec![target],
         (None, Some(list), _) => listed(list)?,
         (None, None, seconds) => discovered(seconds.unwrap_or(5), reporter)?,
     };

@@ -132,6 +132,8 @@ impl Progress {
             Event::Retries { why, after } => {
                 self.line(format!("{device}: {why}; tries again in {:.1} s", after.as_secs_f64()));
             }
+            // The line before says it.
+            Event::Reached { evidence: Evidence::Contact } => {}
             Event::Reached { evidence } => self.line(format!("{device}: {evidence}")),
             _ => {}
         }

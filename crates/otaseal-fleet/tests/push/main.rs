@@ -1,0 +1,8 @@
+//! Runs `otaseal-fleet push` against simulated devices, from a package to the proof.
+
+#![allow(clippy::print_stderr, reason = "a skipped test must not look like a passed one")]
+
+mod homie;
+mod local;
+mod setup;
+mod usage;
