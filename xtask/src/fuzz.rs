@@ -32,6 +32,8 @@ const TARGETS: &[(&str, &str, &[&str])] = &[
     ("crates/otaseal/fuzz", "signature", &["tests/cmd/in/signatures"]),
     ("crates/otaseal-delivery/fuzz", "espota", &["crates/otaseal-delivery/fuzz/seeds/espota"]),
     ("crates/otaseal-delivery/fuzz", "form", &["crates/otaseal-delivery/fuzz/seeds/form"]),
+    ("crates/otaseal-delivery/fuzz", "homie", &["crates/otaseal-delivery/fuzz/seeds/homie"]),
+    ("crates/otaseal-delivery/fuzz", "homie_config", &["crates/otaseal-delivery/fuzz/seeds/homie_config"]),
 ];
 
 const FLAGS: &str = "--cfg fuzzing -Ccodegen-units=1 -Cdebug-assertions -Cpasses=sancov-module \
