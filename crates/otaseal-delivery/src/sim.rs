@@ -8,5 +8,6 @@ pub mod board;
 pub mod espota;
 pub mod form;
 pub mod homie;
+pub mod http;
 pub mod image;
 pub mod running;

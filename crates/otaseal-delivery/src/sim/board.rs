@@ -119,7 +119,10 @@ impl Board {
     /// Gives a whole file to the updater. `via` is how it came; Homie's push has no name there.
     pub fn receive(&mut self, file: &[u8], via: Option<Via>, content: Content) -> Answer {
         match self.judge(file, via, content) {
-            Verdict::Accepts | Verdict::LastUpdate { .. } if content == Content::Filesystem => {
+            // A filesystem that the firmware cannot mount is written too, and the firmware starts.
+            Verdict::Accepts | Verdict::LastUpdate { .. } | Verdict::InstallsButWillNotBoot { .. }
+                if content == Content::Filesystem =>
+            {
                 self.written_filesystem = Some(payload(file).to_vec());
                 Answer::Took
             }

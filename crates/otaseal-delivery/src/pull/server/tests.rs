@@ -14,6 +14,7 @@ use otaseal::format::digest::Md5Digest;
 use tokio::sync::oneshot;
 
 mod answers;
+mod devices;
 mod hostile;
 mod slow;
 mod tls;
