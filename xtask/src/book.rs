@@ -23,9 +23,11 @@ const BESIDE: &[&str] = &["README.md", "CHANGELOG.md"];
 ///
 /// A test that fails to run.
 pub(crate) fn update(root: &Path) -> Result<String> {
-    for (package, tests, name) in
-        [("otaseal-cli", "cli", "reference::the_page"), ("xtask", "errors", "the_catalogue")]
-    {
+    for (package, tests, name) in [
+        ("otaseal-cli", "cli", "reference::the_page"),
+        ("otaseal-fleet", "reference", "the_page"),
+        ("xtask", "errors", "the_catalogue"),
+    ] {
         let mut test = cargo(root);
         test.args(["test", "--quiet", "--package", package, "--test", tests, name]);
         run(test.env("OTASEAL_UPDATE_REFERENCE", "1"))?;

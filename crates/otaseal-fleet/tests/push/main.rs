@@ -4,5 +4,6 @@
 
 mod homie;
 mod local;
+mod readme;
 mod setup;
 mod usage;

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 #[command(after_help = "\
 Examples:
   otaseal-fleet push form http://192.168.1.50/update dist
-  otaseal-fleet push form http://kitchen.local/update firmware.bin --user admin --password-env OTA_PASSWORD
+  otaseal-fleet push form http://kitchen.local/update firmware.bin --user admin --ask-password
   otaseal-fleet push form http://192.168.1.60/u2 tasmota.bin.gz")]
 pub(crate) struct FormArgs {
     /// The address of the form
