@@ -120,6 +120,11 @@ async fn agree(
     let mut datagram = [0; MAX_DATAGRAM];
     let mut told_contact = false;
     loop {
+        if talk.had_contact() && !told_contact {
+            told_contact = true;
+            tell(Event::Contact { with: device.to_string() });
+            tell(Event::Reached { evidence: Evidence::Contact });
+        }
         for effect in effects.drain(..) {
             match effect {
                 // If nobody listens, the next receive or send says so. A lost datagram is a silence.
@@ -129,11 +134,6 @@ async fn agree(
                 Effect::Tell(event) => tell(event),
                 Effect::End(end) => return Err(end),
             }
-        }
-        if talk.had_contact() && !told_contact {
-            told_contact = true;
-            tell(Event::Contact { with: device.to_string() });
-            tell(Event::Reached { evidence: Evidence::Contact });
         }
         effects = tokio::select! {
             accepted = listener.accept() => match accepted {
