@@ -17,15 +17,17 @@ fuzz_target!(|data: &[u8]| {
     assert!(patch.to_json().len() < FILE_BYTES);
     let Ok(next) = config.with(&patch) else { return };
     // A change that was made changes nothing more.
-    assert!(next.with(&patch).expect("it was accepted before") == next);
+    let again = next.with(&patch).expect("it was accepted before");
+    assert!(next.differences(&again).is_empty());
     for change in config.differences(&next) {
         for text in [Some(change.path), change.before, change.after].into_iter().flatten() {
             assert!(!text.chars().any(char::is_control));
         }
     }
-    let again = Config::read(&next.shown()).map(|config| config.shown());
     // What is shown is cut only where it is long, and escaped only where it is odd.
-    if next.shown().is_ascii() && !next.shown().contains(['…', '\\']) {
-        assert_eq!(again.as_deref(), Some(next.shown().as_str()));
+    let text = next.shown();
+    if text.is_ascii() && !text.contains(['\\', '*']) && text.lines().all(|line| line.len() < 200) {
+        let again = Config::read(&text).expect("it is JSON");
+        assert!(next.differences(&again).is_empty());
     }
 });

@@ -163,9 +163,22 @@ impl Config {
         let change = |path: &String| {
             let (old, new) = (find(&before, path), find(&after, path));
             let show = |value: Option<Value>| value.map(|value| value_shown(path, &value));
-            (old != new).then(|| Change { path: said(path.as_bytes()), before: show(old), after: show(new) })
+            let is_same = match (&old, &new) {
+                (Some(old), Some(new)) => same(old, new),
+                (old, new) => old == new,
+            };
+            (!is_same).then(|| Change { path: said(path.as_bytes()), before: show(old), after: show(new) })
         };
         paths.into_iter().filter_map(change).collect()
+    }
+}
+
+/// Whether two values are the same to the device. It prints numbers with nine digits at most (ArduinoJson 6,
+/// `Numbers/FloatParts.hpp`).
+fn same(one: &Value, other: &Value) -> bool {
+    match (one.as_f64(), other.as_f64()) {
+        (Some(one), Some(other)) => (one - other).abs() <= 1e-8 * one.abs().max(other.abs()),
+        _ => one == other,
     }
 }
 

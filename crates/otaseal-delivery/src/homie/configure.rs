@@ -132,7 +132,7 @@ async fn change(
     let before = known(watch, waits.life).await?;
     let wanted = before.with(patch)?;
     let unseen = patch.secrets();
-    if wanted == before && unseen.is_empty() {
+    if before.differences(&wanted).is_empty() && unseen.is_empty() {
         return Ok(Changed { changes: Vec::new(), unseen, missing: Vec::new() });
     }
     ready(watch, waits, tell).await?;
