@@ -10,7 +10,7 @@ mod address;
 mod listed;
 
 pub use address::{Address, FileWanted};
-pub use listed::{Line, Listed, ListedError};
+pub use listed::{Line, Listed, ListedError, MAX_LIST};
 
 use std::cmp::Ordering;
 use std::collections::HashMap;

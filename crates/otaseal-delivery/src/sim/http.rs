@@ -102,7 +102,7 @@ pub enum HomieForm {
     V1_3,
 }
 
-/// How a device behaves. [`Flags::of`] has what the real ones do.
+/// How a device behaves.
 #[derive(Debug, Clone)]
 pub struct Flags {
     /// An update that begins while another one runs fails with 15, and ends the other one. Cores after 3.1.2 do this. On

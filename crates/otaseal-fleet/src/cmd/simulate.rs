@@ -12,13 +12,16 @@ use otaseal::profile::Profile;
 use otaseal_delivery::release::MAX_FILE;
 use otaseal_delivery::sim::board::Board;
 use otaseal_delivery::sim::image::Sample;
-use otaseal_delivery::sim::{espota, form, homie};
+use otaseal_delivery::sim::{espota, form, homie, http};
 use otaseal_delivery::text::said;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Simulate {
+    /// Devices that pull by HTTP.
+    Http(HttpArgs),
     /// Devices with ArduinoOTA.
     Espota(EspotaArgs),
     /// Devices with a web form.
@@ -113,6 +116,7 @@ enum HomieRelease {
 
 pub(crate) fn run(simulate: &Simulate, reporter: Reporter) -> Result<Exit, Failure> {
     match simulate {
+        Simulate::Http(args) => run_http(args, reporter),
         Simulate::Espota(args) => run_espota(args, reporter),
         Simulate::Form(args) => run_form(args, reporter),
         Simulate::Homie(args) => run_homie(args, reporter),
@@ -200,6 +204,68 @@ fn ended(
         format!("{name}: received {received} bytes, {starts}, runs {}{error}", said(runs.as_bytes())),
         &object,
     )
+}
+
+fn run_http(args: &HttpArgs, reporter: Reporter) -> Result<Exit, Failure> {
+    let board = args.board.board()?;
+    let text = format!("simulates {} devices that poll {}{}", args.board.count, args.url.host, args.url.path);
+    let object = serde_json::json!({ "simulates": "HTTP", "count": args.board.count, "path": args.url.path });
+    reporter.result(text, &object)?;
+    let devices = (0..args.board.count).map(|number| {
+        let mut device = http::Device::new(board.clone(), &args.url.host, &args.url.path);
+        let [high, low] = number.wrapping_add(1).to_be_bytes();
+        device.mac = [0x5C, 0xCF, 0x7F, 0, high, low];
+        device
+    });
+    let work = async {
+        let mut tasks = tokio::task::JoinSet::new();
+        for mut device in devices {
+            let (every, polls) = (Duration::from_secs(args.every), args.polls);
+            tasks.spawn_local(async move {
+                let mut polled = 0;
+                while polls.is_none_or(|most| polled < most) {
+                    if polled > 0 {
+                        tokio::time::sleep(every).await;
+                    }
+                    polled += 1;
+                    let outcome = device.poll(http::Mode::Sketch).await;
+                    told(reporter, &device, &outcome);
+                    if outcome == http::Outcome::Dead {
+                        return;
+                    }
+                }
+            });
+        }
+        while tasks.join_next().await.is_some() {}
+    };
+    match until_done(tokio::task::LocalSet::new().run_until(work))? {
+        Some(()) if args.polls.is_none() => {
+            Err(Failure::new("every simulated device is dead", "start them again"))
+        }
+        _ => Ok(Exit::Done),
+    }
+}
+
+/// Says what came of one poll.
+fn told(reporter: Reporter, device: &http::Device, outcome: &http::Outcome) {
+    let name = device.mac.map(|byte| format!("{byte:02X}")).join(":");
+    let tokens = device.board.tokens();
+    let version = tokens.version.map(|version| version.value.as_str().to_owned());
+    let runs = version.clone().unwrap_or_else(|| device.board.sketch_md5().to_string());
+    let (word, text) = match outcome {
+        http::Outcome::Updated => ("updated", format!("updated, runs {runs}")),
+        http::Outcome::NoUpdates => ("no-updates", format!("no update, runs {runs}")),
+        http::Outcome::Version(version) => {
+            ("version", format!("the server has {}", said(version.as_bytes())))
+        }
+        http::Outcome::Failed(code) => ("failed", format!("failed: error {code}, runs {runs}")),
+        http::Outcome::Dead => ("dead", "dead".to_owned()),
+    };
+    let code = if let http::Outcome::Failed(code) = outcome { Some(*code) } else { None };
+    let object = serde_json::json!({
+        "device": name, "outcome": word, "code": code, "version": version, "md5": device.board.sketch_md5(),
+    });
+    let _ = reporter.result(format!("{name}: {}", said(text.as_bytes())), &object);
 }
 
 fn run_espota(args: &EspotaArgs, reporter: Reporter) -> Result<Exit, Failure> {
