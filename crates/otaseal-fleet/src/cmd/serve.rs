@@ -100,6 +100,10 @@ pub(crate) fn run(args: &ServeArgs, reporter: Reporter) -> Result<Exit, Failure>
             "name the folder with the packages: `otaseal package --out-dir` makes one",
         ));
     }
+    // Before anything is printed or read: nothing that the user or the folder does from here on is missed.
+    let (to_main, from_watcher) = mpsc::channel();
+    ctrl_c(to_main.clone())?;
+    let _watcher = watch(args, to_main.clone())?;
     let cache = Arc::new(Cache::new(CACHE));
     let read = || folder::read(&args.directory, &trust, &cache);
     let found = read().map_err(|why| Failure::new(why, "mend the file, and start again"))?;
@@ -119,17 +123,8 @@ pub(crate) fn run(args: &ServeArgs, reporter: Reporter) -> Result<Exit, Failure>
     }
     let _ = otaseal_delivery::pull::server::more_descriptors();
     let shared = Arc::new(Shared::new(found.catalogue, settings, limits));
-    let (to_main, from_watcher) = mpsc::channel();
-    let mut watcher = notify::recommended_watcher({
-        let to_main = to_main.clone();
-        move |_event| {
-            let _ = to_main.send(Event::Changed);
-        }
-    })
-    .map_err(|error| no_watch(args, &error))?;
-    watcher.watch(&args.directory, RecursiveMode::Recursive).map_err(|error| no_watch(args, &error))?;
     let port = {
-        let (shared, log, to_main) = (Arc::clone(&shared), log.clone(), to_main.clone());
+        let (shared, log) = (Arc::clone(&shared), log.clone());
         let acceptor = tls.as_ref().map(|tls| TlsAcceptor::from(Arc::clone(&tls.config)));
         move || {
             let ended = server::run(listener, shared, acceptor, Rc::new(move |record| log.record(&record)));
@@ -140,7 +135,6 @@ pub(crate) fn run(args: &ServeArgs, reporter: Reporter) -> Result<Exit, Failure>
         .name("port".into())
         .spawn(port)
         .map_err(|error| Failure::new(format!("no thread for the port: {error}"), "free some memory"))?;
-    ctrl_c(to_main)?;
     loop {
         match from_watcher.recv() {
             Ok(Event::Changed) => {
@@ -190,20 +184,53 @@ fn over(event: Event, log: &Log) -> Result<Exit, Failure> {
     }
 }
 
-/// Tells the main thread when the user wants an end.
+/// Tells the main thread when the user wants an end. Returns when it listens for that.
 fn ctrl_c(to_main: mpsc::Sender<Event>) -> Result<(), Failure> {
+    let (ready, is_ready) = mpsc::channel::<()>();
     let wait = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         if let Ok(runtime) = runtime {
-            runtime.block_on(crate::cmd::interrupted());
+            runtime.block_on(async {
+                let listens = async {
+                    drop(ready);
+                    std::future::pending().await
+                };
+                tokio::select! {
+                    biased;
+                    () = crate::cmd::interrupted() => {}
+                    () = listens => {}
+                }
+            });
             let _ = to_main.send(Event::Stop);
         }
     };
     std::thread::Builder::new()
         .name("signals".into())
         .spawn(wait)
-        .map(|_| ())
-        .map_err(|error| Failure::new(format!("no thread for signals: {error}"), "free some memory"))
+        .map_err(|error| Failure::new(format!("no thread for signals: {error}"), "free some memory"))?;
+    // The other end is dropped when it listens.
+    let _ = is_ready.recv();
+    Ok(())
+}
+
+/// Tells the main thread when something in the folder changes.
+fn watch(args: &ServeArgs, to_main: mpsc::Sender<Event>) -> Result<impl Watcher + use<>, Failure> {
+    use notify::EventKind;
+    use notify::event::{AccessKind, AccessMode};
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // The server itself opens and reads the files: that is no change.
+        let reads = event.is_ok_and(|event| match event.kind {
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
+            EventKind::Access(_) => true,
+            _ => false,
+        });
+        if !reads {
+            let _ = to_main.send(Event::Changed);
+        }
+    })
+    .map_err(|error| no_watch(args, &error))?;
+    watcher.watch(&args.directory, RecursiveMode::Recursive).map_err(|error| no_watch(args, &error))?;
+    Ok(watcher)
 }
 
 fn no_watch(args: &ServeArgs, error: &notify::Error) -> Failure {

@@ -53,6 +53,44 @@ pub(crate) struct BoardArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+The devices poll until you end them, as a sketch does.
+
+Examples:
+  otaseal-fleet simulate http http://127.0.0.1:8080/ota/lamp
+  otaseal-fleet simulate http http://127.0.0.1:8080/ota/lamp --count 100 --every 60")]
+pub(crate) struct HttpArgs {
+    /// The address that they ask
+    #[arg(value_name = "URL", value_parser = http_url)]
+    url: HttpUrl,
+    #[command(flatten)]
+    board: BoardArgs,
+    /// Seconds between two polls of a device
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, help_heading = "Devices")]
+    every: u64,
+    /// Polls of each device, then the program ends [default: until you end it]
+    #[arg(long, value_name = "NUMBER", help_heading = "Devices")]
+    polls: Option<u32>,
+}
+
+/// Host and path of an address.
+#[derive(Debug, Clone)]
+struct HttpUrl {
+    host: String,
+    path: String,
+}
+
+fn http_url(text: &str) -> Result<HttpUrl, String> {
+    let rest = text.strip_prefix("http://").ok_or("expected an address such as http://HOST:8080/ota/NAME")?;
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    otaseal_delivery::mdns::split(host).map_err(|error| error.to_string())?;
+    if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("the path has blanks or other characters".into());
+    }
+    Ok(HttpUrl { host: host.to_owned(), path: format!("/{path}") })
+}
+
+#[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  otaseal-fleet simulate espota --port 8266\n  otaseal-fleet push espota 127.0.0.1 dist"
 )]
@@ -211,7 +249,7 @@ fn run_http(args: &HttpArgs, reporter: Reporter) -> Result<Exit, Failure> {
     let text = format!("simulates {} devices that poll {}{}", args.board.count, args.url.host, args.url.path);
     let object = serde_json::json!({ "simulates": "HTTP", "count": args.board.count, "path": args.url.path });
     reporter.result(text, &object)?;
-    let devices = (0..args.board.count).map(|number| {
+    let devices = (0..args.board.count).map(|number: u16| {
         let mut device = http::Device::new(board.clone(), &args.url.host, &args.url.path);
         let [high, low] = number.wrapping_add(1).to_be_bytes();
         device.mac = [0x5C, 0xCF, 0x7F, 0, high, low];

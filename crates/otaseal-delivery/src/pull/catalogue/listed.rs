@@ -15,7 +15,7 @@ use crate::device::{DeviceFacts, Mac};
 use crate::text::said;
 
 /// Largest list that is read, in bytes: enough for 100,000 devices.
-pub(super) const MAX_LIST: usize = 16 << 20;
+pub const MAX_LIST: usize = 16 << 20;
 
 /// The list.
 #[derive(Debug, Clone, Default)]
