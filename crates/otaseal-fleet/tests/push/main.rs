@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stderr, reason = "a skipped test must not look like a passed one")]
 
+mod guide;
 mod homie;
 mod local;
 mod readme;
