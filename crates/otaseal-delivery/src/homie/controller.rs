@@ -386,9 +386,12 @@ impl Controller {
         self.facts.state.is_some_and(State::listens) && (self.ready_live || !self.needs_live)
     }
 
-    /// The rest of what the broker kept comes right behind. Where nothing is live, a device that is there may show itself.
+    /// Whether the facts can be used. A device that connects now has told all before `ready`. What the broker kept comes in any
+    /// order, and a device that is there may show itself in the midst of it.
     fn has_settled(&self, now: Duration) -> bool {
-        self.ready_live || self.alive || self.remembered.is_some_and(|at| now >= at + self.waits.life)
+        self.ready_live
+            || (self.alive && self.facts.checksum.is_some())
+            || self.remembered.is_some_and(|at| now >= at + self.waits.life)
     }
 
     /// Whether the device says that it runs the image.
@@ -398,11 +401,9 @@ impl Controller {
         {
             return true;
         }
-        let version = self.facts.firmware_version.as_ref();
-        self.attempts > 0
-            && version.is_some()
-            && version == self.image.version.as_ref()
-            && version != self.version_before.as_ref()
+        // Without the version from before, an old version would pass for a new one.
+        let (before, now) = (self.version_before.as_ref(), self.facts.firmware_version.as_ref());
+        before.is_some() && now.is_some() && now == self.image.version.as_ref() && now != before
     }
 
     fn returning(&mut self, since: Duration, back: bool, now: Duration) {

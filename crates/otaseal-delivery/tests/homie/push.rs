@@ -3,9 +3,17 @@
 use std::time::Duration;
 
 use otaseal::format::digest::Md5Digest;
+use otaseal::format::image::esp8266::FlashMode;
+use otaseal::key::PrivateKey;
+use otaseal::package::firmware::Firmware;
+use otaseal::package::{ArtefactKind, Options, make};
 use otaseal_delivery::evidence::{By, End, Event, Evidence};
-use otaseal_delivery::homie::{Job, Pushes, push_many};
-use otaseal_delivery::sim::homie::{Gone, Release};
+use otaseal_delivery::homie::checksum::{Core, Verifies};
+use otaseal_delivery::homie::{Job, Pushes, push_many, topic_md5};
+use otaseal_delivery::release::{Release, Trust};
+use otaseal_delivery::sim::board::Board;
+use otaseal_delivery::sim::homie::{self as sim, Device, Gone};
+use otaseal_delivery::sim::image::Sample;
 
 use crate::broker::Broker;
 use crate::rig::{device, image, image_of, plain, pushed, request, run, running, says, waits};
@@ -15,7 +23,9 @@ const UNSIGNED: &str = "homie-mqtt@3.1.2/unsigned";
 #[tokio::test]
 async fn a_plain_image_runs_on_every_release() {
     let Some(broker) = Broker::start() else { return };
-    for (id, release) in [("two", Release::V2), ("three", Release::V3), ("develop", Release::Develop)] {
+    for (id, release) in
+        [("two", sim::Release::V2), ("three", sim::Release::V3), ("develop", sim::Release::Develop)]
+    {
         let mut device = device(id, UNSIGNED);
         device.release = release;
         let task = run(device, &broker);
@@ -251,4 +261,57 @@ async fn many_devices_are_updated_over_one_connection() {
     assert!(matches!(&ends[41].1, End::Refused { code, .. } if code == "device-twice"));
     assert!((1..=4).contains(&most), "{most}");
     tasks.iter().for_each(|task| task.abort());
+}
+
+/// A package with this image signed, as the device's owner has it.
+fn signed(image: &[u8], key: &PrivateKey) -> Vec<u8> {
+    let firmware = Firmware::from_bytes("lamp.bin", image.to_vec(), 0).unwrap();
+    let mut options = Options::new("lamp.bin", "unused");
+    options.artefacts = vec![ArtefactKind::Signed];
+    let release = Release::of_package(
+        &make(firmware, &options, key).unwrap().package,
+        &Trust::Keys(vec![key.public().clone()]),
+    );
+    release.unwrap().artefacts[0].contents.load().unwrap().to_vec()
+}
+
+#[tokio::test]
+async fn a_signed_image_is_running_and_the_second_push_is_a_304() {
+    let Some(broker) = Broker::start() else { return };
+    let key = concat!(env!("CARGO_MANIFEST_DIR"), "/../../keys.example/private.pem");
+    let key = PrivateKey::from_bytes(&std::fs::read(key).unwrap()).unwrap();
+    let sample =
+        |version| Sample { name: "lamp", version, bytes: 50_000, seed: 5 }.esp8266_with_key(key.public());
+    let mut board = Board::new("homie-mqtt@3.1.2".parse().unwrap(), &sample("1.0.0"));
+    board.key = Some(key.public().clone());
+    let mut verifies = Device::new("verifies", board);
+    // So that only the device's 304 can tell the second time.
+    verifies.quirks.no_checksum = true;
+    verifies.quirks.stats_secs = 1;
+    let task = run(verifies, &broker);
+    let plain = sample("2.0.0");
+    let file = signed(&plain, &key);
+    let running_md5 = Md5Digest::of(&plain);
+    let md5 = topic_md5(Md5Digest::of(&file), running_md5, Verifies::Yes, Core::Unknown);
+    assert_eq!(md5, running_md5);
+    let image = image_of(file, &plain, Some(md5));
+    let (end, events) = pushed(request(&broker, "verifies", image.clone())).await;
+    assert_eq!(end, running(), "{events:?}");
+    let (end, events) = pushed(request(&broker, "verifies", image)).await;
+    assert_eq!((end, says(&events)), (End::AlreadyRunning, vec!["304"]));
+    task.abort();
+}
+
+#[tokio::test]
+async fn a_device_in_another_flash_mode_is_proven_too() {
+    let Some(broker) = Broker::start() else { return };
+    let mut dout = device("dout", UNSIGNED);
+    dout.board.flash_mode = FlashMode::Dout;
+    let task = run(dout, &broker);
+    let mut image = image(30_000);
+    image.version = None;
+    let (end, events) = pushed(request(&broker, "dout", image.clone())).await;
+    assert_eq!(end, running(), "{events:?}");
+    assert_eq!(pushed(request(&broker, "dout", image)).await.0, End::AlreadyRunning);
+    task.abort();
 }

@@ -372,6 +372,29 @@ fn a_device_that_came_back_with_the_old_image_is_not_a_success() {
 }
 
 #[test]
+fn a_version_that_was_not_known_before_proves_nothing() {
+    let mut push = Push::new();
+    push.message("$implementation/ota/enabled", "true", false);
+    push.message("$state", "ready", false);
+    push.step(Input::Turn);
+    push.status("202");
+    // It ran this version all the time.
+    push.message("$fw/version", "2.0.0", true);
+    push.message("$state", "ready", true);
+    assert!(!push.ended());
+}
+
+#[test]
+fn a_sign_of_life_amid_what_the_broker_kept_does_not_start_the_push() {
+    let mut push = Push::new();
+    push.kept(&[("$state", "ready"), ("$implementation/ota/enabled", "true")]);
+    let effects = push.message("$implementation/ota/status", "206 1/2", false);
+    assert!(!effects.contains(&Effect::WantTurn));
+    push.kept(&[("$fw/checksum", NEW)]);
+    assert_eq!(push.end(), &End::AlreadyRunning);
+}
+
+#[test]
 fn a_reconnect_without_a_restart_is_waited_out() {
     let mut push = Push::sending(Evidence::Running);
     push.status("202");

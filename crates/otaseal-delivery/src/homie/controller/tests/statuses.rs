@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn accepted_202_and_then_200_without_any_206_is_taken() {
+fn status_202_and_then_200_without_any_206_is_taken() {
     let mut push = Push::sending(Evidence::Taken);
     push.status("202");
     push.status("200");
@@ -11,7 +11,7 @@ fn accepted_202_and_then_200_without_any_206_is_taken() {
 }
 
 #[test]
-fn the_last_206_is_sent() {
+fn status_206_of_all_bytes_is_sent() {
     let mut push = Push::sending(Evidence::Sent);
     push.status("202");
     push.status("206 399999/400000");
@@ -22,7 +22,7 @@ fn the_last_206_is_sent() {
 }
 
 #[test]
-fn a_206_of_more_than_was_sent_is_only_shown() {
+fn status_206_of_more_than_was_sent_is_only_shown() {
     let mut push = Push::sending(Evidence::Sent);
     for text in ["206 400001/400000", "206 999999999999/999999999999", "206 1/0"] {
         let effects = push.status(text);
@@ -32,7 +32,7 @@ fn a_206_of_more_than_was_sent_is_only_shown() {
 }
 
 #[test]
-fn an_upper_case_304_ends_as_already_running() {
+fn status_304_is_a_device_that_runs_the_image() {
     let mut push = Push::sending(Evidence::Running);
     push.status("304");
     assert_eq!(push.end(), &End::AlreadyRunning);
