@@ -46,6 +46,8 @@ pub enum Release {
 pub struct Quirks {
     /// It restarts so long after the `200`: the sketch is busy until then.
     pub busy: Duration,
+    /// It stops reading for so long after each segment of an image: it erases flash.
+    pub segment_pause: Duration,
     /// It loses its connection in the middle of so many transfers, one after the other.
     pub cuts: u32,
     /// It loses its power before the boot loader copies, so many times: the old image runs again.
@@ -66,6 +68,7 @@ impl Default for Quirks {
     fn default() -> Self {
         Self {
             busy: Duration::ZERO,
+            segment_pause: Duration::ZERO,
             cuts: 0,
             power_cuts: 0,
             base64_phase: true,

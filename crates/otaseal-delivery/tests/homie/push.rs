@@ -78,22 +78,43 @@ async fn a_device_that_flaps_for_ever_is_given_up() {
     task.abort();
 }
 
-#[tokio::test]
-async fn a_broker_restart_in_mid_push_is_survived() {
-    let Some(mut broker) = Broker::start() else { return };
-    let mut slow = device("slow", UNSIGNED);
-    // The restart falls between the 200 and the device's restart, or before: both must end well.
-    slow.quirks.busy = Duration::from_secs(2);
-    let task = run(slow, &broker);
-    let mut request = request(&broker, "slow", image(400_000));
+/// Pushes while the broker restarts after so long.
+async fn through_a_restart(device: Device, after: Duration) -> Vec<Event> {
+    let Some(mut broker) = Broker::start() else { return Vec::new() };
+    let id = device.id.clone();
+    let task = run(device, &broker);
+    let mut request = request(&broker, &id, image(400_000));
     request.waits.ready = Duration::from_secs(20);
     let restart = async {
-        tokio::time::sleep(Duration::from_millis(2300)).await;
+        tokio::time::sleep(after).await;
         broker.restart();
     };
     let ((end, events), ()) = tokio::join!(pushed(request), restart);
     assert_eq!(end, running(), "{events:?}");
     task.abort();
+    events
+}
+
+#[tokio::test]
+async fn a_broker_restart_in_mid_push_sends_the_image_again() {
+    let mut slow = device("slow", UNSIGNED);
+    // 277 segments: more than four seconds.
+    slow.quirks.segment_pause = Duration::from_millis(15);
+    let events = through_a_restart(slow, Duration::from_millis(2500)).await;
+    if !events.is_empty() {
+        let again = says(&events).iter().filter(|text| **text == "202").count();
+        assert_eq!(again, 2, "{events:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_broker_restart_before_the_devices_restart_sends_nothing_again() {
+    let mut busy = device("busy", UNSIGNED);
+    busy.quirks.busy = Duration::from_secs(2);
+    let events = through_a_restart(busy, Duration::from_millis(2300)).await;
+    if !events.is_empty() {
+        assert_eq!(says(&events), ["202", "200"]);
+    }
 }
 
 #[tokio::test]

@@ -195,6 +195,7 @@ impl Brain {
         }
         match device.board.receive(&bytes, None, Content::Firmware) {
             Answer::Took => {
+                self.ongoing = false;
                 self.status(device, "200");
                 Next::Restarts
             }
@@ -203,6 +204,11 @@ impl Brain {
                 Next::Stays
             }
         }
+    }
+
+    /// Whether it receives an image now.
+    pub(super) fn receives(&self) -> bool {
+        matches!(self.update, Update::Receives { .. })
     }
 
     fn fails(&mut self, device: &Device, status: &str) {

@@ -10,9 +10,9 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use super::Device;
 use super::brain::{self, Brain, Next, Said};
 use super::wire::{self, Came, Parser};
+use super::{Device, Release};
 use crate::mqtt::{Address, Trust};
 
 /// Bytes of a TCP segment on Ethernet. The device sees a payload in such chunks.
@@ -147,6 +147,9 @@ impl Session {
                     for packet_id in acknowledge {
                         stream.write_all(&wire::acknowledge(packet_id)).await?;
                     }
+                    if brain.receives() && !device.quirks.segment_pause.is_zero() {
+                        sleep(device.quirks.segment_pause).await;
+                    }
                     match next {
                         Next::Drops => return Ok(Next::Drops),
                         Next::Stays => {}
@@ -157,7 +160,7 @@ impl Session {
                     stream.write_all(&wire::ping()).await?;
                     ping_at = Instant::now() + ping;
                 }
-                () = sleep_until(stats_at), if !(brain.ongoing && device.quirks.stuck_ongoing) => {
+                () = sleep_until(stats_at), if !is_stuck(device, brain) => {
                     stats_at = Instant::now() + stats;
                     let uptime = self.started.elapsed().as_secs().to_string().into_bytes();
                     let topic = device.topic("$stats/uptime");
@@ -189,6 +192,11 @@ impl Session {
         self.connected = code == Some(0);
         if self.connected { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
     }
+}
+
+/// On the branch develop `$stats` stop during an update, and after a lost connection they do not begin again.
+fn is_stuck(device: &Device, brain: &Brain) -> bool {
+    brain.ongoing && device.quirks.stuck_ongoing && device.release == Release::Develop
 }
 
 /// Gives a segment to the firmware. Returns what follows, and the messages to acknowledge.
