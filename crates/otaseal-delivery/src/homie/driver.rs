@@ -16,7 +16,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// Most transfers at the same time, whatever is asked for. A broker keeps a copy of the image for each.
 const MOST_AT_ONCE: usize = 128;
 /// Pushes under way for each transfer under way: the others look for their device, or wait for its restart.
-const UNDER_WAY: usize = 4;
+const UNDER_WAY: usize = 16;
 /// Devices whose retained messages may be under way. Each has about 25, and mosquitto drops what exceeds 1000
 /// (`max_queued_messages`).
 const SETTLING: usize = 20;
