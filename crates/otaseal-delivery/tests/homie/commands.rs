@@ -87,7 +87,9 @@ async fn commands_to_nobody_say_so() {
     let Some(broker) = Broker::start() else { return };
     let error = configure::get(place(&broker, "nobody")).await.unwrap_err();
     assert!(matches!(&error, CommandError::NotThere(why) if why.contains("no such device")), "{error}");
-    let error = configure::reset(place(&broker, "nobody"), &mut |_| {}).await.unwrap_err();
+    let mut nobody = place(&broker, "nobody");
+    nobody.waits.ready = Duration::from_secs(2);
+    let error = configure::reset(nobody, &mut |_| {}).await.unwrap_err();
     assert!(matches!(error, CommandError::NotThere(_)), "{error}");
 }
 
