@@ -76,11 +76,17 @@ async fn all(rounds: u32, bytes: u32) -> Result<(), Box<dyn Error>> {
         copies.push(copy(device, &image).await?);
         pushes.push(ours(device, &image).await?);
     }
-    let (tool, copy, push) = (median(tools), median(copies), median(pushes));
-    println!("{} bytes to one device, medians of {rounds}", image.bytes().len());
-    println!("as the tools do  {tool:?}");
-    println!("plain copy       {copy:?}");
-    println!("push             {push:?}, {:.2} of a plain copy", push.as_secs_f64() / copy.as_secs_f64());
+    let least = |times: &[Duration]| times.iter().min().copied().unwrap_or_default();
+    let best = [least(&tools), least(&copies), least(&pushes)];
+    let medians = [median(tools), median(copies), median(pushes)];
+    println!("{} bytes to one device, {rounds} times", image.bytes().len());
+    for (what, times) in [("medians", medians), ("best", best)] {
+        let [tool, copy, push] = times;
+        let ratio = push.as_secs_f64() / copy.as_secs_f64();
+        println!(
+            "{what}: as the tools do {tool:?}, plain copy {copy:?}, push {push:?}: {ratio:.2} of a plain copy"
+        );
+    }
     let many = NonZeroUsize::MIN.saturating_add(MANY - 1);
     let jobs = devices
         .iter()

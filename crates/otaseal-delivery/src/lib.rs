@@ -21,6 +21,7 @@ pub mod homie;
 pub mod mdns;
 pub mod mqtt;
 pub mod offer;
+mod patience;
 pub mod pull;
 pub mod release;
 pub mod sim;

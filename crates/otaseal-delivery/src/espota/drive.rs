@@ -4,22 +4,15 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use socket2::SockRef;
-use tokio::io::Interest;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::reply::{Heard, Listener, MAX_DATAGRAM};
 use super::talk::{Effect, Input, Talk};
 use super::{Local, MAX_BYTES, Request, Times, ends};
 use crate::evidence::{End, Event, Evidence};
-
-/// Bytes that the system may hold of an image before they are on their way. So what is told as progress is not far from
-/// what the device has.
-const SEND_BUFFER: usize = 64 * 1024;
-
-/// Bytes handed to the system at once.
-const BLOCK: usize = 64 * 1024;
+use crate::patience::{BLOCK, Patience, keep_close};
 
 /// How long the rest of a sentence of the device may take.
 const REST_OF_WORDS: Duration = Duration::from_secs(2);
@@ -159,48 +152,51 @@ async fn agree(
 
 /// Sends the image as fast as the device takes it, and listens meanwhile. TCP itself paces it: a device whose flash is busy
 /// closes its window. So no block waits for the number that answers it.
-async fn transfer(stream: TcpStream, image: &[u8], times: &Times, tell: &mut dyn FnMut(Event)) -> End {
-    let _ = stream.set_nodelay(true);
-    let _ = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER);
+async fn transfer(mut stream: TcpStream, image: &[u8], times: &Times, tell: &mut dyn FnMut(Event)) -> End {
+    keep_close(&stream);
     let of = image.len() as u64;
     let whole = GRACE + Duration::from_secs(of / u64::from(times.slowest.max(1)));
     let last_moment = Instant::now() + whole;
     let mut transfer = Transfer { listener: Listener::default(), sent: 0, told: 0, of, can_send: true };
-    let mut deadline = Instant::now() + times.stall;
+    let mut patience = Patience::until(Instant::now() + times.stall);
+    let (mut input, mut output) = stream.split();
     let mut buffer = [0; 4096];
     tell(Event::Progress { sent: 0, of });
     loop {
         let is_sending = transfer.can_send && transfer.sent < of;
-        let interest = if is_sending { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-        let Ok(Ok(ready)) = timeout_at(deadline.min(last_moment), stream.ready(interest)).await else {
-            return transfer.fell_silent(Instant::now() >= last_moment);
+        let from = transfer.sent as usize;
+        let block = &image[from..image.len().min(from + BLOCK)];
+        let done = tokio::select! {
+            read = input.read(&mut buffer) => Done::Read(read),
+            written = output.write(block), if is_sending => Done::Wrote(written),
+            () = patience.ends() => return transfer.fell_silent(Instant::now() >= last_moment),
         };
-        if ready.is_readable() || ready.is_read_closed() {
-            match stream.try_read(&mut buffer) {
-                Ok(0) => return transfer.closed(),
-                Ok(length) => match transfer.hear(&buffer[..length], tell) {
-                    Some(end) => return end,
-                    None if transfer.listener.ended().is_some() => deadline = Instant::now() + REST_OF_WORDS,
-                    None => deadline = Instant::now() + transfer.patience(times),
-                },
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return transfer.closed(),
-            }
+        let now = Instant::now();
+        if now >= last_moment {
+            return transfer.fell_silent(true);
         }
-        if is_sending && ready.is_writable() {
-            let from = transfer.sent as usize;
-            match stream.try_write(&image[from..image.len().min(from + BLOCK)]) {
-                Ok(length) => {
-                    transfer.sent += length as u64;
-                    transfer.tell_progress(tell);
-                    deadline = Instant::now() + transfer.patience(times);
+        match done {
+            Done::Read(Ok(0) | Err(_)) => return transfer.closed(),
+            Done::Read(Ok(length)) => {
+                if let Some(end) = transfer.hear(&buffer[..length], tell) {
+                    return end;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // The device may have said why before it closed.
-                Err(_) => transfer.can_send = false,
             }
+            Done::Wrote(Ok(length)) => {
+                transfer.sent += length as u64;
+                transfer.tell_progress(tell);
+            }
+            // The device may have said why before it closed.
+            Done::Wrote(Err(_)) => transfer.can_send = false,
         }
+        patience.set(now + transfer.patience(times));
     }
+}
+
+/// What was ready first.
+enum Done {
+    Read(io::Result<usize>),
+    Wrote(io::Result<usize>),
 }
 
 /// A transfer that runs.
@@ -218,7 +214,11 @@ impl Transfer {
     }
 
     fn patience(&self, times: &Times) -> Duration {
-        if self.sent == self.of { times.result } else { times.stall }
+        match self.listener.has_words() {
+            true => REST_OF_WORDS,
+            false if self.sent == self.of => times.result,
+            false => times.stall,
+        }
     }
 
     fn hear(&mut self, bytes: &[u8], tell: &mut dyn FnMut(Event)) -> Option<End> {

@@ -108,10 +108,14 @@ impl Listener {
         }
     }
 
+    /// Whether the device began to say something.
+    pub fn has_words(&self) -> bool {
+        !self.words.trim_ascii().is_empty()
+    }
+
     /// Returns what the device said in full, after it closed the connection or fell silent.
     pub fn ended(&self) -> Option<Vec<u8>> {
-        let words = self.words.trim_ascii();
-        (!words.is_empty()).then(|| words.to_vec())
+        self.has_words().then(|| self.words.trim_ascii().to_vec())
     }
 }
 

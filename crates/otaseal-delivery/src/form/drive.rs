@@ -4,19 +4,15 @@ use std::io;
 use std::time::Duration;
 
 use otaseal::format::image::Content;
-use socket2::SockRef;
-use tokio::io::Interest;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use super::answer::{MAX_ANSWER, Meaning, meaning, status};
 use super::body::{ask, envelope, hides_its_end};
 use super::{Form, Request, Times, ends};
 use crate::evidence::{End, Event, Evidence};
-
-/// Bytes that the system may hold before they are on their way. So what is told as progress is not far from what the device
-/// has.
-const SEND_BUFFER: usize = 64 * 1024;
+use crate::patience::{BLOCK, Patience, keep_close};
 
 /// Time of a push beside its bytes.
 const GRACE: Duration = Duration::from_secs(120);
@@ -53,7 +49,7 @@ async fn run(request: &Request, tell: &mut dyn FnMut(Event)) -> Result<End, End>
     let stream = connect(request).await?;
     tell(Event::Contact { with: request.address.to_string() });
     tell(Event::Reached { evidence: Evidence::Contact });
-    let mut exchange = Exchange::new(&stream, &request.times, request.image.len());
+    let mut exchange = Exchange::new(stream, &request.times, request.image.len());
     let parts = [&envelope.before[..], &request.image, &envelope.after];
     let answer = exchange.run(&parts, tell, |bytes, closed| match meaning(request.form, bytes, closed) {
         Meaning::More => None,
@@ -68,7 +64,7 @@ async fn run(request: &Request, tell: &mut dyn FnMut(Event)) -> Result<End, End>
 async fn open_page(request: &Request, tell: &mut dyn FnMut(Event)) -> Result<(), End> {
     tell(Event::Waits { what: "the page with the form" });
     let stream = connect(request).await?;
-    let mut exchange = Exchange::new(&stream, &request.times, 0);
+    let mut exchange = Exchange::new(stream, &request.times, 0);
     match exchange.run(&[&ask(request, "/up")], &mut |_| {}, status).await {
         Ok(200) => Ok(()),
         Ok(0) | Err(_) => Err(ends::no_page()),
@@ -126,7 +122,7 @@ fn conclude(
 
 /// One request and its answer.
 struct Exchange<'a> {
-    stream: &'a TcpStream,
+    stream: TcpStream,
     times: &'a Times,
     last_moment: Instant,
     answer: Vec<u8>,
@@ -134,7 +130,7 @@ struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    fn new(stream: &'a TcpStream, times: &'a Times, bytes: usize) -> Self {
+    fn new(stream: TcpStream, times: &'a Times, bytes: usize) -> Self {
         let whole = GRACE + Duration::from_secs(bytes as u64 / u64::from(times.slowest.max(1)));
         Self { stream, times, last_moment: Instant::now() + whole, answer: Vec::new(), is_sent: false }
     }
@@ -151,52 +147,50 @@ impl<'a> Exchange<'a> {
         tell: &mut dyn FnMut(Event),
         read: impl Fn(&[u8], bool) -> Option<T>,
     ) -> Result<T, Lost> {
-        let _ = self.stream.set_nodelay(true);
-        let _ = SockRef::from(self.stream).set_send_buffer_size(SEND_BUFFER);
+        keep_close(&self.stream);
+        let (mut input, mut output) = self.stream.split();
+        let mut patience = Patience::until(Instant::now() + self.times.stall);
         let mut sending = Sending { parts, part: 0, at: 0, told: 0, can_send: true };
-        loop {
-            let is_sending = sending.can_send && sending.part < parts.len();
-            let interest =
-                if is_sending { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-            let patience = if is_sending { self.times.stall } else { self.times.answer };
-            let deadline = self.last_moment.min(Instant::now() + patience);
-            let Ok(Ok(ready)) = timeout_at(deadline, self.stream.ready(interest)).await else {
-                return Err(Lost::Silent);
-            };
-            if ready.is_readable() || ready.is_read_closed() {
-                let closed = self.read();
-                if let Some(found) = read(&self.answer, closed).filter(|_| !self.answer.is_empty()) {
-                    return Ok(found);
-                }
-                if closed {
-                    return Err(Lost::Closed);
-                }
-            }
-            if is_sending && ready.is_writable() {
-                sending.send(self.stream, tell);
-                if sending.part == parts.len() && !self.is_sent {
-                    self.is_sent = true;
-                    tell(Event::Reached { evidence: Evidence::HandedOver });
-                    tell(Event::Waits { what: "the answer of the device" });
-                }
-            }
-        }
-    }
-
-    /// Reads what is there. Returns whether nothing more comes, or too much came.
-    fn read(&mut self) -> bool {
         let mut buffer = [0; 4096];
         loop {
-            match self.stream.try_read(&mut buffer) {
-                Ok(0) => return true,
-                Ok(length) => self.answer.extend(&buffer[..length]),
-                Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
+            let is_sending = sending.can_send && !sending.is_over();
+            let done = tokio::select! {
+                read = input.read(&mut buffer) => Done::Read(read.unwrap_or(0)),
+                written = output.write(sending.next()), if is_sending => Done::Wrote(written),
+                () = patience.ends() => return Err(Lost::Silent),
+            };
+            match done {
+                Done::Read(length) => {
+                    self.answer.extend(&buffer[..length]);
+                    let closed = length == 0 || self.answer.len() >= MAX_ANSWER;
+                    if let Some(found) = read(&self.answer, closed).filter(|_| !self.answer.is_empty()) {
+                        return Ok(found);
+                    }
+                    if closed {
+                        return Err(Lost::Closed);
+                    }
+                }
+                Done::Wrote(Ok(length)) => {
+                    sending.wrote(length, tell);
+                    if sending.is_over() {
+                        self.is_sent = true;
+                        tell(Event::Reached { evidence: Evidence::HandedOver });
+                        tell(Event::Waits { what: "the device to answer" });
+                    }
+                }
+                // The device may have answered before it closed.
+                Done::Wrote(Err(_)) => sending.can_send = false,
             }
-            if self.answer.len() >= MAX_ANSWER {
-                return true;
-            }
+            let wait = if sending.is_over() { self.times.answer } else { self.times.stall };
+            patience.set(self.last_moment.min(Instant::now() + wait));
         }
     }
+}
+
+/// What was ready first.
+enum Done {
+    Read(usize),
+    Wrote(io::Result<usize>),
 }
 
 /// What is sent, and how far.
@@ -209,20 +203,23 @@ struct Sending<'p> {
 }
 
 impl Sending<'_> {
-    fn send(&mut self, stream: &TcpStream, tell: &mut dyn FnMut(Event)) {
-        let part = self.parts[self.part];
-        match stream.try_write(&part[self.at..]) {
-            Ok(length) => self.at += length,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-            // The device may have answered before it closed.
-            Err(_) => self.can_send = false,
-        }
+    fn is_over(&self) -> bool {
+        self.part == self.parts.len()
+    }
+
+    fn next(&self) -> &[u8] {
+        self.parts.get(self.part).map_or(&[], |part| &part[self.at..part.len().min(self.at + BLOCK)])
+    }
+
+    fn wrote(&mut self, length: usize, tell: &mut dyn FnMut(Event)) {
+        self.at += length;
+        let of = self.parts[self.part].len();
         let is_image = self.part == 1;
-        if is_image && (self.at == part.len() || self.at - self.told >= part.len() / 100) {
+        if is_image && (self.at == of || self.at - self.told >= of / 100) {
             self.told = self.at;
-            tell(Event::Progress { sent: self.at as u64, of: part.len() as u64 });
+            tell(Event::Progress { sent: self.at as u64, of: of as u64 });
         }
-        if self.at == part.len() {
+        if self.at == of {
             self.part += 1;
             self.at = 0;
         }
