@@ -19,6 +19,11 @@ use crate::evidence::{By, End, Event, Evidence};
 /// Most times that one image is sent to one device. A device that never keeps its connection ends here.
 pub const MAX_ATTEMPTS: u32 = 5;
 
+/// Most words of a device that are told. A real one has five. More are a flood.
+const MAX_WORDS: u32 = 1000;
+/// Most reports of progress in one attempt. A real device reports every segment of 1460 bytes at most.
+const MAX_REPORTS: u64 = 1000;
+
 /// What happened.
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'m> {
@@ -104,9 +109,11 @@ pub struct Controller {
     attempts: u32,
     again_after_error: bool,
     reached: Evidence,
-    /// The device said that it took the image.
-    taken: bool,
-    /// When it did.
+    /// How many words of the device were told.
+    words: u32,
+    /// Bytes of the last report of progress in this attempt.
+    reported: u64,
+    /// When the device said that it took the image.
     taken_at: Duration,
     effects: Vec<Effect>,
 }
@@ -130,7 +137,8 @@ impl Controller {
             attempts: 0,
             again_after_error: false,
             reached: Evidence::Nothing,
-            taken: false,
+            words: 0,
+            reported: 0,
             taken_at: Duration::ZERO,
             effects: Vec::new(),
         }
@@ -244,10 +252,7 @@ impl Controller {
                     // A device cannot have more than was sent.
                     return self.says(&format!("206 {done}/{total}"));
                 }
-                self.tell(Event::Progress { sent: done, of: total });
-                if done == total {
-                    self.reach(Evidence::Sent);
-                }
+                self.report(done, total);
             }
             Status::Taken if *accepted => self.taken(now),
             // Without a 202 it may be the end of somebody else's push.
@@ -258,20 +263,29 @@ impl Controller {
             }
             Status::Refused { says, again: true, .. } if !self.again_after_error => {
                 self.again_after_error = true;
-                self.tell(Event::Says { text: says });
+                self.says(&says);
                 self.interrupted("the updater was busy with an earlier failure", false, now);
             }
             Status::Refused { says, code, why, .. } => {
-                self.tell(Event::Says { text: says.clone() });
+                self.says(&says);
                 self.end(End::Refused { by: By::Device, code, says, why: why.into() });
             }
-            Status::Unknown(text) => self.tell(Event::Says { text }),
+            Status::Unknown(text) => self.says(&text),
+        }
+    }
+
+    fn report(&mut self, done: u64, total: u64) {
+        if done > self.reported && (done == total || done >= self.reported + total / MAX_REPORTS) {
+            self.reported = done;
+            self.tell(Event::Progress { sent: done, of: total });
+        }
+        if done == total {
+            self.reach(Evidence::Sent);
         }
     }
 
     fn taken(&mut self, now: Duration) {
         self.says("200");
-        self.taken = true;
         self.taken_at = now;
         self.reach(Evidence::Sent);
         self.reach(Evidence::Taken);
@@ -299,6 +313,7 @@ impl Controller {
             return;
         }
         self.attempts += 1;
+        self.reported = 0;
         self.phase = Phase::Sending { since: now, sign: now, accepted: false, doubt: None };
         self.effects.push(Effect::Publish);
     }
@@ -436,7 +451,10 @@ impl Controller {
     }
 
     fn says(&mut self, text: &str) {
-        self.tell(Event::Says { text: text.to_owned() });
+        self.words += 1;
+        if self.words <= MAX_WORDS {
+            self.tell(Event::Says { text: text.to_owned() });
+        }
     }
 
     fn tell(&mut self, event: Event) {

@@ -81,9 +81,9 @@ fn explained(text: &str) -> Option<(&'static str, bool)> {
              push again.",
         ),
         "400 BAD_CHECKSUM" => plain(
-            "The device computed another MD5 than the one in the topic, or the topic has no MD5. The transfer was damaged, \
-             or the device is of a core before 3.0.0 without a key and got a signed image under the MD5 of the unsigned \
-             one.",
+            "The device computed another MD5 than the one in the topic: the transfer was damaged, or its core is older \
+             than 3.0.0, has no key, and got a signed image under the MD5 of the unsigned one. An ESP32 says the same \
+             of an image that is none for it.",
         ),
         "400 BAD_FIRMWARE" => plain(
             "The device takes a plain or signed ESP8266 image here. It refuses gzip and everything else by the first byte, \

@@ -133,3 +133,18 @@ fn an_unknown_status_is_shown_escaped_and_counts_as_a_sign() {
     push.wait(119);
     assert!(!push.ended());
 }
+
+#[test]
+fn a_flood_of_statuses_is_told_in_part() {
+    let mut push = Push::sending(Evidence::Running);
+    push.status("202");
+    for number in 0..20_000 {
+        push.status("what?");
+        push.status(&format!("206 {number}/400000"));
+        push.status("206 1/400000");
+    }
+    assert!(push.seen.len() < 1200, "{}", push.seen.len());
+    push.status("200");
+    push.connects(NEW, "2.0.0");
+    assert_eq!(push.end().evidence(), Evidence::Running);
+}
