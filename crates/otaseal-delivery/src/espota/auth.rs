@@ -99,7 +99,7 @@ pub(crate) fn response(password: &Password, nonce: &Nonce, cnonce: &str, kept: K
     match nonce.scheme() {
         Scheme::Md5 => {
             let hash = Zeroizing::new(hex(&Md5::digest(password)));
-            hex(&Md5::digest(format!("{}:{}:{cnonce}", *hash, nonce.0)))
+            hex(&Md5::digest(joined(&hash, nonce, cnonce).as_bytes()))
         }
         Scheme::Sha256 => {
             let hash = Zeroizing::new(match kept {
@@ -109,14 +109,24 @@ pub(crate) fn response(password: &Password, nonce: &Nonce, cnonce: &str, kept: K
             let mut key = Zeroizing::new([0; 32]);
             let salt = format!("{}:{cnonce}", nonce.0);
             pbkdf2::pbkdf2_hmac::<Sha256>(hash.as_bytes(), salt.as_bytes(), ROUNDS, &mut *key);
-            hex(&Sha256::digest(format!("{}:{}:{cnonce}", *Zeroizing::new(hex(&*key)), nonce.0)))
+            hex(&Sha256::digest(joined(&Zeroizing::new(hex(&*key)), nonce, cnonce).as_bytes()))
         }
     }
 }
 
+/// What the response is the hash of. Who knows it can answer every nonce, so it is wiped.
+fn joined(secret: &str, nonce: &Nonce, cnonce: &str) -> Zeroizing<String> {
+    // It is as long as it gets from the beginning: a text that grows leaves copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(secret.len() + nonce.0.len() + cnonce.len() + 2));
+    for part in [secret, ":", &nonce.0, ":", cnonce] {
+        text.push_str(part);
+    }
+    text
+}
+
 /// Lower-case digits: the device compares text.
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })

@@ -62,31 +62,25 @@ async fn ours(device: SocketAddr, image: &Image) -> Duration {
     began.unwrap().elapsed()
 }
 
-fn median(times: &mut [Duration]) -> Duration {
-    times.sort();
-    times[times.len() / 2]
-}
-
-#[allow(clippy::print_stderr)]
+/// A push is faster than the tools, which wait for the number after each block. Other tests run beside this one, so the
+/// best of several rounds counts. `examples/espota_speed.rs` measures a build for release.
 #[test]
 fn a_push_is_as_fast_as_the_device_takes_its_bytes() {
     run(async {
         let mut settings = settings();
         settings.flags.ok_after = Duration::ZERO;
         let image = Image::new(sample("2.0.0", 400_000).into());
-        let (mut tools, mut copies, mut pushes) =
-            ([Duration::ZERO; 11], [Duration::ZERO; 11], [Duration::ZERO; 11]);
-        for round in 0..11 {
+        let mut best = [Duration::MAX; 3];
+        for _ in 0..15 {
             let device = start(settings.clone(), HERE.parse().unwrap()).await.unwrap();
-            tools[round] = tool(device.address(), &image).await;
+            best[0] = best[0].min(tool(device.address(), &image).await);
             let device = start(settings.clone(), HERE.parse().unwrap()).await.unwrap();
-            copies[round] = copy(device.address(), &image).await;
+            best[1] = best[1].min(copy(device.address(), &image).await);
             let device = start(settings.clone(), HERE.parse().unwrap()).await.unwrap();
-            pushes[round] = ours(device.address(), &image).await;
+            best[2] = best[2].min(ours(device.address(), &image).await);
         }
-        let (tool, copy, push) = (median(&mut tools), median(&mut copies), median(&mut pushes));
-        eprintln!("as the tools do {tool:?}, plain copy {copy:?}, push {push:?}");
-        // This build is not optimised, and other tests run beside it. docs/benchmarks.md has the numbers of a release.
-        assert!(push <= copy.mul_f64(1.5), "{push:?} {copy:?}");
+        let [tool, copy, push] = best;
+        assert!(push < tool, "push {push:?}, as the tools do {tool:?}");
+        assert!(push <= 2 * copy, "push {push:?}, plain copy {copy:?}");
     });
 }

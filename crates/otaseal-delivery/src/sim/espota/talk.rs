@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Kept, Settings};
 
-/// `INT_BUFFER_SIZE` less one: digits of a number that are read.
+/// Most digits of a number: `data[16]` of `parseInt`, with its end.
 const MAX_DIGITS: usize = 15;
 
 /// What a host announced.
@@ -136,7 +136,7 @@ fn number(rest: &mut &[u8]) -> u64 {
         *rest = after;
     }
     let mut value = 0;
-    for _ in 0..MAX_DIGITS {
+    for _ in 0..=MAX_DIGITS {
         match rest {
             [digit @ b'0'..=b'9', after @ ..] => {
                 value = value * 10 + u64::from(digit - b'0');
