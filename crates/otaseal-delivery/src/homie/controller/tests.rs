@@ -4,6 +4,7 @@ mod statuses;
 use bytes::Bytes;
 
 use super::*;
+use crate::evidence::By;
 
 const OLD: &str = "00000000000000000000000000000001";
 const NEW: &str = "00000000000000000000000000000002";

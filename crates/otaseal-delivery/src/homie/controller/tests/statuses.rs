@@ -118,6 +118,17 @@ fn a_retained_status_is_the_outcome_of_an_earlier_push() {
 }
 
 #[test]
+fn a_206_of_another_size_is_somebody_elses() {
+    let mut push = Push::sending(Evidence::Taken);
+    push.status("206 5/10");
+    push.status("200");
+    assert!(!push.ended());
+    push.status("206 5/400000");
+    push.status("200");
+    assert_eq!(push.end().evidence(), Evidence::Taken);
+}
+
+#[test]
 fn a_200_without_a_202_is_somebody_elses() {
     let mut push = Push::sending(Evidence::Taken);
     push.status("200");
