@@ -8,6 +8,7 @@ mod corpus;
 mod device;
 mod encrypted;
 mod memory;
+mod serve;
 mod speed;
 mod token;
 
@@ -19,8 +20,19 @@ use std::{env, fs};
 use tempfile::TempDir;
 
 /// Every benchmark, in the order in which all of them run.
-pub(crate) const ALL: &[&str] =
-    &["sign", "verify", "keygen", "encrypted", "batch", "pkcs11", "device", "compress", "memory", "gigabyte"];
+pub(crate) const ALL: &[&str] = &[
+    "sign",
+    "verify",
+    "keygen",
+    "encrypted",
+    "batch",
+    "pkcs11",
+    "device",
+    "compress",
+    "memory",
+    "gigabyte",
+    "serve",
+];
 
 /// Runs the named benchmarks, or all.
 ///
@@ -32,20 +44,21 @@ pub(crate) fn run(root: &Path, names: &[&str]) -> Result<String> {
     if let Some(unknown) = names.iter().find(|name| !ALL.contains(name)) {
         return Err(format!("there is no benchmark `{unknown}`: {}", ALL.join(", ")).into());
     }
-    if cfg!(debug_assertions) {
+    if cfg!(debug_assertions) && names != ["serve"] {
         // Some benchmarks call the library in this process, so it must be the library as it is shipped.
         let release = ["run", "--release", "--locked", "--package", "xtask", "--", "bench"];
         return run_command(cargo(root).args(release).args(names)).map(|()| String::new());
     }
-    // The compressors are compared in this process: that benchmark needs no program of ours.
-    let others = names.iter().any(|&name| name != "compress");
+    // The compressors are compared in this process, and the server is another program.
+    let others = names.iter().any(|&name| !["compress", "serve"].contains(&name));
     let bench = others.then(|| Bench::new(root)).transpose()?;
     let mut report = vec![machine()];
     let mut missed = Vec::new();
     for &name in names {
         let (text, promise) = match &bench {
-            Some(bench) if name != "compress" => one(root, bench, name)?,
-            _ => corpus::run(root)?,
+            _ if name == "compress" => corpus::run(root)?,
+            Some(bench) if name != "serve" => one(root, bench, name)?,
+            _ => serve::run(root)?,
         };
         report.push(format!("## {name}\n\n{text}"));
         missed.extend(promise.err());

@@ -308,10 +308,20 @@ impl Catalogue {
                 ),
             };
         }
-        let facts = self.learn(&request.facts, running, &target);
         let only = target.artefact.map(|number| &entry.release.artefacts[number]);
-        let decision =
-            offer::choose_remembering(&entry.release, only, &facts, target.policy, &entry.memo, may_judge)?;
+        // Tasmota takes 304 for success, and starts again.
+        let nothing = || if request.tasmota { Answer::NotFound } else { Answer::NotModified };
+        let choose = |facts, may_judge| {
+            offer::choose_remembering(&entry.release, only, facts, target.policy, &entry.memo, may_judge)
+        };
+        // Nearly every poll: it runs what it would get. Nothing has to be learnt to see this.
+        if running == Some(target.entry)
+            && let Some(Decision::NotNow(refusal)) = choose(&request.facts, false)
+        {
+            return served(nothing(), Why::Refused(refusal), Some(target.entry));
+        }
+        let facts = self.learn(&request.facts, running, &target);
+        let decision = choose(&facts, may_judge)?;
         let family = facts.family.as_ref().map_or(Family::Esp8266, |family| family.value);
         match decision {
             Decision::Offer(offer) => {
@@ -333,9 +343,7 @@ impl Catalogue {
                 served(answer, why, Some(target.entry))
             }
             Decision::NotNow(refusal) | Decision::Never(refusal) => {
-                // Tasmota takes 304 for success, and starts again.
-                let answer = if request.tasmota { Answer::NotFound } else { Answer::NotModified };
-                served(answer, Why::Refused(refusal), Some(target.entry))
+                served(nothing(), Why::Refused(refusal), Some(target.entry))
             }
         }
     }
@@ -468,10 +476,9 @@ impl Catalogue {
         request: &Request,
     ) -> Result<usize, Why> {
         let shown = || said(name.as_bytes());
-        let of_content = |index: &&usize| self.entries[**index].release.content == content;
-        let all: Vec<usize> =
-            self.by_name.get(name).into_iter().flatten().filter(of_content).copied().collect();
-        if all.is_empty() {
+        let of_content = |index: &usize| self.entries[*index].release.content == content;
+        let all = || self.by_name.get(name).into_iter().flatten().copied().filter(of_content);
+        if all().next().is_none() {
             return Err(Why::NoSuchFirmware { name: shown() });
         }
         let family = request.facts.family.as_ref().map(|family| family.value);
@@ -480,7 +487,7 @@ impl Catalogue {
             let chip = entry.release.family.is_none() || family.is_none() || entry.release.family == family;
             chip && board.is_none_or(|board| entry.is_for(board))
         };
-        let mut found: Vec<usize> = all.iter().copied().filter(suits).collect();
+        let mut found: Vec<usize> = all().filter(suits).collect();
         if found.is_empty() {
             // The one refusal of the offer says what does not suit. A board that nobody builds for is a wrong address.
             found = match board {
@@ -488,7 +495,7 @@ impl Catalogue {
                     let name = format!("{} for {}", shown(), said(board.as_bytes()));
                     return Err(Why::NoSuchFirmware { name });
                 }
-                None => all,
+                None => all().collect(),
             };
         }
         if let Some(version) = version {

@@ -3,6 +3,7 @@
 //! One parser for the three families. Header fields that are not known do not matter. A known one that makes no sense is
 //! left out and reported: the device gets the answer that fits the rest.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use otaseal::format::digest::{Md5Digest, Sha256Digest};
@@ -135,8 +136,12 @@ struct Reader {
 
 impl Reader {
     fn field(&mut self, name: &str, value: &[u8]) {
-        let name = name.to_ascii_lowercase();
-        match name.as_str() {
+        // hyper gives names in lower case.
+        let name = match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            true => Cow::Owned(name.to_ascii_lowercase()),
+            false => Cow::Borrowed(name),
+        };
+        match &*name {
             "user-agent" => {
                 self.agent = value[..value.len().min(MAX_VALUE)].to_vec();
                 let is = |agent: &str| value.eq_ignore_ascii_case(agent.as_bytes());

@@ -19,6 +19,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, LocalSet};
 use tokio_rustls::TlsAcceptor;
 
@@ -26,6 +27,9 @@ use super::catalogue::{Catalogue, Settings, Why};
 use crate::device::DeviceFacts;
 use crate::evidence::Evidence;
 use connection::Connection;
+
+/// Threads of each port on which files are judged.
+const JUDGES: usize = 2;
 
 /// Limits of a port.
 #[derive(Debug, Clone)]
@@ -47,8 +51,8 @@ pub struct Limits {
     pub waiting: usize,
     /// Downloads at a time.
     pub downloads: usize,
-    /// Devices at a time for which a file has to be judged or read first. A client can claim any numbers, and each new
-    /// one takes a tenth of a second of computing.
+    /// Devices at a time that wait until a file was judged or read. A client can claim any numbers, and each new kind of
+    /// device takes a tenth of a second of computing; devices of one kind wait for the first of them.
     pub judging: usize,
     /// Largest request in bytes, without a body. Real ones have about 460.
     pub request_bytes: usize,
@@ -64,7 +68,7 @@ impl Default for Limits {
             close: Duration::from_secs(20),
             waiting: 1_024,
             downloads: 4_096,
-            judging: 64,
+            judging: 4_096,
             request_bytes: 16 * 1024,
         }
     }
@@ -149,7 +153,7 @@ pub fn run(
     tell: Rc<dyn Fn(Record)>,
 ) -> io::Result<()> {
     let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(2).build()?;
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(JUDGES).build()?;
     runtime.block_on(async {
         listener.set_nonblocking(true)?;
         serve(TcpListener::from_std(listener)?, shared, tls, tell).await
@@ -191,10 +195,12 @@ pub fn more_descriptors() -> Option<u64> {
 }
 
 /// What runs at present on one port.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Load {
     downloads: Cell<usize>,
     judging: Cell<usize>,
+    /// So many files are judged at a time.
+    turns: Semaphore,
 }
 
 /// A connection that has not asked yet.
@@ -210,7 +216,8 @@ async fn accept(
     tell: Rc<dyn Fn(Record)>,
 ) -> io::Result<()> {
     let waiting: RefCell<VecDeque<Waiting>> = RefCell::new(VecDeque::new());
-    let load = Rc::new(Load::default());
+    let load = Load { downloads: Cell::new(0), judging: Cell::new(0), turns: Semaphore::new(JUDGES) };
+    let load = Rc::new(load);
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,

@@ -34,6 +34,9 @@ use crate::text::said;
 /// closed with unread bytes is reset, and a reset can overtake the answer.
 const LINGER: (Duration, usize) = (Duration::from_secs(1), 256 * 1024);
 
+/// So long a device waits until it is its turn to be judged. It waits 8 s for an answer (`_httpClientTimeout`).
+const TURN: Duration = Duration::from_secs(5);
+
 /// Most header fields of a request. Real ones have about fifteen; a sketch may add some.
 const FIELDS: usize = 64;
 
@@ -79,8 +82,9 @@ impl Connection {
     pub(super) async fn run(self, stream: TcpStream) {
         match self.tls.clone() {
             None => self.speak(stream).await,
-            Some(tls) => match timeout(self.shared.limits.request, tls.accept(stream)).await {
-                Ok(Ok(stream)) => self.speak(stream).await,
+            Some(tls) => match timeout(self.shared.limits.request, Box::pin(tls.accept(stream))).await {
+                // In a box: a plain connection need not be as large as one with TLS.
+                Ok(Ok(stream)) => Box::pin(self.speak(stream)).await,
                 Ok(Err(error)) => {
                     self.tell_nothing(format!("no TLS session: {}", said(error.to_string().as_bytes())))
                 }
@@ -218,6 +222,12 @@ impl Connection {
         }
         judging.set(judging.get() + 1);
         let _place = Judging(&self.load);
+        let turn = timeout(TURN, self.load.turns.acquire()).await;
+        let Ok(Ok(_turn)) = turn else { return None };
+        // Another device of this kind may have been judged meanwhile.
+        if let Quick::Done(served) = catalogue.quick(request, &self.shared.settings, now) {
+            return Some(*served);
+        }
         let (shared, request) = (Arc::clone(&self.shared), request.clone());
         let judged = tokio::task::spawn_blocking(move || catalogue.answer(&request, &shared.settings, now));
         Some(judged.await.unwrap_or_else(|_| unreachable!("judging does not panic")))

@@ -28,7 +28,7 @@ struct Inner {
 #[derive(Default)]
 struct State {
     /// How often each reason came up.
-    counts: BTreeMap<String, u64>,
+    counts: BTreeMap<&'static str, u64>,
     /// Whether the advice of the first request that no rule fits was given.
     advised: bool,
 }
@@ -108,14 +108,14 @@ impl Log {
     /// Counts and prints one connection.
     pub(super) fn record(&self, record: &Record) {
         let inner = &self.0;
-        let (code, why) = match &record.why {
-            Ok(why) => (why.code(), why.to_string()),
-            Err(why) if record.status.is_none() => ("broken", why.clone()),
-            Err(why) if record.status == Some(403) => ("no-updater", why.clone()),
-            Err(why) => ("other", why.clone()),
+        let code = match &record.why {
+            Ok(why) => why.code(),
+            Err(_) if record.status.is_none() => "broken",
+            Err(_) if record.status == Some(403) => "no-updater",
+            Err(_) => "other",
         };
         let mut state = inner.state.lock().unwrap_or_else(PoisonError::into_inner);
-        *state.counts.entry(code.to_owned()).or_default() += 1;
+        *state.counts.entry(code).or_default() += 1;
         let up_to_date =
             matches!(&record.why, Ok(Why::Refused(refusal)) if refusal.code == Code::AlreadyRunning);
         let advise = matches!(&record.why, Ok(Why::NoRule | Why::NoSuchFirmware { .. })) && !state.advised;
@@ -124,6 +124,10 @@ impl Log {
         if (up_to_date || inner.reporter.quiet) && !inner.verbose {
             return;
         }
+        let why = match &record.why {
+            Ok(why) => why.to_string(),
+            Err(why) => why.clone(),
+        };
         let device =
             record.facts.as_ref().and_then(|facts| facts.identity()).map(|identity| identity.to_string());
         let line = Line {

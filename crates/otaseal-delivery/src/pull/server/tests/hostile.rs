@@ -191,3 +191,22 @@ fn new_kinds_of_devices_are_not_looked_at_without_bound() {
     );
     a_device_is_served(&port);
 }
+
+#[test]
+fn many_devices_of_a_new_kind_are_all_served() {
+    let port = port();
+    let began = Instant::now();
+    let all: Vec<TcpStream> = (0..300)
+        .map(|_| {
+            let mut stream = port.connect();
+            stream.write_all(ESP8266.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    for mut stream in all {
+        let mut raw = Vec::new();
+        stream.read_to_end(&mut raw).unwrap();
+        assert_eq!(Reply::parse(&raw).status(), 200);
+    }
+    assert!(began.elapsed() < PATIENCE);
+}
