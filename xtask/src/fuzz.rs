@@ -34,6 +34,7 @@ const TARGETS: &[(&str, &str, &[&str])] = &[
     ("crates/otaseal-delivery/fuzz", "form", &["crates/otaseal-delivery/fuzz/seeds/form"]),
     ("crates/otaseal-delivery/fuzz", "homie", &["crates/otaseal-delivery/fuzz/seeds/homie"]),
     ("crates/otaseal-delivery/fuzz", "homie_config", &["crates/otaseal-delivery/fuzz/seeds/homie_config"]),
+    ("crates/otaseal-delivery/fuzz", "pull", &["crates/otaseal-delivery/fuzz/seeds/pull"]),
 ];
 
 const FLAGS: &str = "--cfg fuzzing -Ccodegen-units=1 -Cdebug-assertions -Cpasses=sancov-module \
