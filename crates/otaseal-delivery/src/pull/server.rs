@@ -10,7 +10,7 @@
 mod connection;
 mod stream;
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
@@ -215,7 +215,10 @@ async fn accept(
     tls: Option<TlsAcceptor>,
     tell: Rc<dyn Fn(Record)>,
 ) -> io::Result<()> {
-    let waiting: RefCell<VecDeque<Waiting>> = RefCell::new(VecDeque::new());
+    /// So often those that wait get a chance to ask before one of them is ended: devices that come together have asked
+    /// already, and only nobody has read it yet.
+    const CHANCES: u32 = 3;
+    let mut waiting: VecDeque<Waiting> = VecDeque::new();
     let load = Load { downloads: Cell::new(0), judging: Cell::new(0), turns: Semaphore::new(JUDGES) };
     let load = Rc::new(load);
     loop {
@@ -223,7 +226,7 @@ async fn accept(
             Ok(accepted) => accepted,
             Err(error) if is_passing(&error) => {
                 // Out of descriptors: the connections that wait longest must go.
-                end_oldest(&mut waiting.borrow_mut(), shared.limits.waiting / 2);
+                end_oldest(&mut waiting, shared.limits.waiting / 2);
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 continue;
             }
@@ -239,8 +242,13 @@ async fn accept(
             tell: Rc::clone(&tell),
         };
         let task = tokio::task::spawn_local(connection.run(stream));
-        let mut waiting = waiting.borrow_mut();
         waiting.push_back(Waiting { asked, task });
+        for _ in 0..CHANCES {
+            if too_many(&mut waiting, shared.limits.waiting) == 0 {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
         end_oldest(&mut waiting, shared.limits.waiting);
     }
 }
@@ -257,20 +265,23 @@ fn unsent(socket: &socket2::Socket) {
     let _ = socket.set_tcp_notsent_lowat(UNSENT);
 }
 
-/// Ends the oldest connections that have not asked, until at most `most` are left.
-fn end_oldest(waiting: &mut VecDeque<Waiting>, most: usize) {
+/// Forgets the connections that have asked. Returns how many too many are left.
+fn too_many(waiting: &mut VecDeque<Waiting>, most: usize) -> usize {
     let is_over = |one: &Waiting| one.asked.get() || one.task.is_finished();
     while waiting.front().is_some_and(is_over) {
         waiting.pop_front();
     }
-    if waiting.len() <= most {
-        return;
+    if waiting.len() > most {
+        waiting.retain(|one| !is_over(one));
     }
-    waiting.retain(|one| !is_over(one));
-    while waiting.len() > most {
-        if let Some(oldest) = waiting.pop_front() {
-            oldest.task.abort();
-        }
+    waiting.len().saturating_sub(most)
+}
+
+/// Ends the oldest connections that have not asked, until at most `most` are left.
+fn end_oldest(waiting: &mut VecDeque<Waiting>, most: usize) {
+    let many = too_many(waiting, most);
+    for oldest in waiting.drain(..many) {
+        oldest.task.abort();
     }
 }
 

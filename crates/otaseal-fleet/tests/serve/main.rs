@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr, reason = "a skipped test must not look like a passed one")]
 
 mod folder;
+mod guide;
 mod log;
 mod port;
 mod server;
