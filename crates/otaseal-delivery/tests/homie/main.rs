@@ -1,4 +1,5 @@
 //! Homie over a real mosquitto: the host and simulated devices.
+#![cfg(unix)]
 
 mod broker;
 mod commands;
