@@ -8,25 +8,25 @@
 
 mod address;
 mod listed;
+mod rules;
+mod why;
 
 pub use address::{Address, FileWanted};
 pub use listed::{Line, Listed, ListedError, MAX_LIST};
+pub use why::Why;
 
-use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use otaseal::format::digest::{Md5Digest, Sha256Digest};
-use otaseal::format::image::Content;
-use serde::Serialize;
 
 use super::answer::{Answer, FileAnswer};
-use super::homie_v1;
 use super::redirect::{Elsewhere, TokenError};
 use super::request::{Mode, Request, Secret};
 use crate::device::{DeviceFacts, DeviceKey, Family, Identity, Known, Origin};
-use crate::offer::{self, Decision, Memo, Policy, Refusal, Way};
+use crate::offer::{self, Decision, Memo};
 use crate::release::{Artefact, Release};
 use crate::text::said;
+use rules::{Target, newer};
 
 /// The releases that a server has, and who gets which.
 #[derive(Debug, Default)]
@@ -95,119 +95,6 @@ pub struct Served {
     pub release: Option<String>,
     /// The running image, if it is one of ours.
     pub running: Option<String>,
-}
-
-/// Why an answer is what it is.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "why", rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Why {
-    /// The device is offered a file.
-    Offered {
-        /// The file.
-        file: String,
-        /// Why this one.
-        because: String,
-        /// What was assumed.
-        assumed: Vec<String>,
-    },
-    /// It asked for a version.
-    Version,
-    /// It asked for the digest of a file.
-    Digest,
-    /// It is not offered the release.
-    Refused(Refusal),
-    /// No rule says which firmware it gets.
-    NoRule,
-    /// There is no release of this name.
-    NoSuchFirmware {
-        /// The name, escaped.
-        name: String,
-    },
-    /// There is no release of this version.
-    NoSuchVersion {
-        /// Firmware and version, escaped.
-        name: String,
-    },
-    /// Several releases could be the newest.
-    Ambiguous {
-        /// Firmware and version, escaped.
-        name: String,
-    },
-    /// The address names a file that is not there.
-    NoSuchFile {
-        /// The name, escaped.
-        name: String,
-    },
-    /// The file cannot be read.
-    Unreadable {
-        /// The file.
-        file: String,
-        /// Why.
-        fault: String,
-    },
-    /// The mode is not known.
-    UnknownMode,
-    /// The credentials are missing or wrong.
-    Credentials,
-    /// The token in the address.
-    Token {
-        /// What is wrong with it.
-        fault: String,
-    },
-}
-
-impl Why {
-    /// A stable code, for logs and counters.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Offered { .. } => "offered",
-            Self::Version => "version",
-            Self::Digest => "digest",
-            Self::Refused(refusal) => refusal.code.as_str(),
-            Self::NoRule => "no-rule",
-            Self::NoSuchFirmware { .. } => "no-such-firmware",
-            Self::NoSuchVersion { .. } => "no-such-version",
-            Self::Ambiguous { .. } => "ambiguous",
-            Self::NoSuchFile { .. } => "no-such-file",
-            Self::Unreadable { .. } => "unreadable",
-            Self::UnknownMode => "unknown-mode",
-            Self::Credentials => "credentials",
-            Self::Token { .. } => "token",
-        }
-    }
-}
-
-impl std::fmt::Display for Why {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Offered { file, because, .. } => write!(f, "is offered {file}: {because}"),
-            Self::Version => f.write_str("asked for the version"),
-            Self::Digest => f.write_str("asked for a digest"),
-            Self::Refused(refusal) => refusal.fmt(f),
-            Self::NoRule => f.write_str("no rule says which firmware this device gets"),
-            Self::NoSuchFirmware { name } => write!(f, "there is no release of {name}"),
-            Self::NoSuchVersion { name } => write!(f, "there is no release {name}"),
-            Self::Ambiguous { name } => write!(f, "there is more than one newest release of {name}"),
-            Self::NoSuchFile { name } => write!(f, "there is no file {name}"),
-            Self::Unreadable { file, fault } => write!(f, "{file} cannot be read: {fault}"),
-            Self::UnknownMode => f.write_str("the mode is none that this server knows"),
-            Self::Credentials => f.write_str("the user name or the password is missing or wrong"),
-            Self::Token { fault } => f.write_str(fault),
-        }
-    }
-}
-
-/// What a rule says.
-struct Target {
-    entry: usize,
-    /// This file alone.
-    artefact: Option<usize>,
-    policy: Policy,
-    /// The board that the address names.
-    board: Option<String>,
-    /// The kind of device that the list names.
-    line: Option<Line>,
 }
 
 /// A decision that takes no time, or one that has to judge files.
@@ -390,149 +277,6 @@ impl Catalogue {
         }
     }
 
-    fn target(
-        &self,
-        request: &Request,
-        address: &Address<'_>,
-        running: Option<usize>,
-        mode: Mode,
-    ) -> Result<Target, Why> {
-        let content = if mode == Mode::Spiffs { Content::Filesystem } else { Content::Firmware };
-        let mut policy = Policy::new(Way::Pull);
-        policy.content = content;
-        let board = match address {
-            Address::Firmware { board, .. } => board.map(str::to_owned),
-            _ => None,
-        };
-        let target =
-            |entry, policy| Target { entry, artefact: None, policy, board: board.clone(), line: None };
-        if let Some(line) = self.listed.find(&request.facts) {
-            let name = match content {
-                Content::Filesystem => line.filesystem.as_ref().unwrap_or(&line.firmware),
-                _ => &line.firmware,
-            };
-            let board = line.board.as_deref().or(board.as_deref());
-            let pinned = line.version.as_deref().filter(|_| content == Content::Firmware);
-            let entry = self.newest(name, content, pinned, board, request)?;
-            // A person moves this device there, whatever it runs.
-            policy.other_firmware = true;
-            policy.downgrade = pinned.is_some();
-            return Ok(Target { line: Some(line.clone()), ..target(entry, policy) });
-        }
-        if let Address::File(FileWanted { name, .. }) = address {
-            if let Some(&(entry, number)) = self.by_file.get(*name) {
-                policy.other_firmware = true;
-                policy.downgrade = true;
-                policy.content = self.entries[entry].release.content;
-                if policy.content != content {
-                    return Err(Why::NoSuchFile { name: said(name.as_bytes()) });
-                }
-                return Ok(Target { artefact: Some(number), ..target(entry, policy) });
-            }
-            if running.is_none() && request.homie.is_none() {
-                return Err(Why::NoSuchFile { name: said(name.as_bytes()) });
-            }
-        }
-        if let Some(running) = running {
-            let of = &self.entries[running];
-            let found = match self.newest(of.name(), content, None, board.as_deref(), request) {
-                // One build for each board: the one that runs says which.
-                Err(Why::Ambiguous { name }) => {
-                    let own = of.release.board.as_deref().or(of.folder.as_deref());
-                    let own = own.ok_or(Why::Ambiguous { name })?;
-                    self.newest(of.name(), content, None, Some(own), request)
-                }
-                found => found,
-            };
-            return Ok(target(found?, policy));
-        }
-        if let Some(homie) = &request.homie {
-            if let Some(wanted) = &homie.target {
-                policy.downgrade = true;
-                policy.other_firmware = true;
-                let entry = self.of_target(wanted, &homie.firmware)?;
-                return Ok(target(entry, policy));
-            }
-            return Ok(target(
-                self.newest(&homie.firmware, content, None, board.as_deref(), request)?,
-                policy,
-            ));
-        }
-        match address {
-            Address::Firmware { name, .. } => {
-                Ok(target(self.newest(name, content, None, board.as_deref(), request)?, policy))
-            }
-            _ => Err(Why::NoRule),
-        }
-    }
-
-    /// The newest release of a name, or the one of a version.
-    fn newest(
-        &self,
-        name: &str,
-        content: Content,
-        version: Option<&str>,
-        board: Option<&str>,
-        request: &Request,
-    ) -> Result<usize, Why> {
-        let shown = || said(name.as_bytes());
-        let of_content = |index: &usize| self.entries[*index].release.content == content;
-        let all = || self.by_name.get(name).into_iter().flatten().copied().filter(of_content);
-        if all().next().is_none() {
-            return Err(Why::NoSuchFirmware { name: shown() });
-        }
-        let family = request.facts.family.as_ref().map(|family| family.value);
-        let suits = |index: &usize| {
-            let entry = &self.entries[*index];
-            let chip = entry.release.family.is_none() || family.is_none() || entry.release.family == family;
-            chip && board.is_none_or(|board| entry.is_for(board))
-        };
-        let mut found: Vec<usize> = all().filter(suits).collect();
-        if found.is_empty() {
-            // The one refusal of the offer says what does not suit. A board that nobody builds for is a wrong address.
-            found = match board {
-                Some(board) => {
-                    let name = format!("{} for {}", shown(), said(board.as_bytes()));
-                    return Err(Why::NoSuchFirmware { name });
-                }
-                None => all().collect(),
-            };
-        }
-        if let Some(version) = version {
-            found.retain(|index| self.entries[*index].release.version.as_deref() == Some(version));
-            if found.is_empty() {
-                return Err(Why::NoSuchVersion { name: format!("{} {}", shown(), said(version.as_bytes())) });
-            }
-        }
-        let first = found[0];
-        let release = &self.entries[first].release;
-        let equal = |other: &&usize| {
-            let other = &self.entries[**other].release;
-            newer(release, other) == Ordering::Equal && other.installed.sha256 != release.installed.sha256
-        };
-        match found[1..].iter().find(equal) {
-            Some(_) => Err(Why::Ambiguous { name: said(release.title().as_bytes()) }),
-            None => Ok(first),
-        }
-    }
-
-    /// The release that the target of Homie 1 names.
-    fn of_target(&self, target: &str, running: &str) -> Result<usize, Why> {
-        let named = |entry: &Entry| {
-            let version = entry.release.version.as_deref().unwrap_or_default();
-            homie_v1::names(target, running, entry.name(), version)
-        };
-        let mut found = (0..self.entries.len()).filter(|index| named(&self.entries[*index]));
-        let name = || said(format!("{running} -> {target}").as_bytes());
-        let first = found.next().ok_or_else(|| Why::NoSuchVersion { name: name() })?;
-        let of = |index: usize| self.entries[index].release.installed.sha256;
-        // The short hash of homie-ota can be that of two names.
-        match found.find(|other| of(*other) != of(first)) {
-            Some(_) => Err(Why::Ambiguous { name: name() }),
-            None => Ok(first),
-        }
-    }
-
     /// Adds what follows from the image that runs, and what a person says.
     fn learn(&self, facts: &DeviceFacts, running: Option<usize>, target: &Target) -> DeviceFacts {
         let mut facts = facts.clone();
@@ -591,15 +335,6 @@ fn file(
             .map(answer)
             .map_err(|error| Why::Unreadable { file: artefact.file.clone(), fault: error.to_string() }),
     )
-}
-
-/// Orders releases of one firmware: by version, else by the time of the package.
-fn newer(one: &Release, other: &Release) -> Ordering {
-    let by_version = match (&one.version, &other.version) {
-        (Some(one), Some(other)) => offer::order(one, other),
-        _ => None,
-    };
-    by_version.unwrap_or(Ordering::Equal).then_with(|| one.timestamp.cmp(&other.timestamp))
 }
 
 /// Compares digests, whose comparison tells nothing about the secret.

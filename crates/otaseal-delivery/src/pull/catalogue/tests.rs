@@ -1,10 +1,12 @@
 use super::*;
+use crate::pull::homie_v1;
 use crate::pull::redirect::TokenKey;
 use crate::release::{Contents, Stored, Trust};
 use crate::sim::image::Sample;
 use crate::testing::{package, public, release};
 use bytes::Bytes;
 use otaseal::format::digest::Md5Digest;
+use otaseal::format::image::Content;
 use std::io;
 use std::sync::Arc;
 use zeroize::Zeroizing;
