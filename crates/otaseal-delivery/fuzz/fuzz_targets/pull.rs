@@ -12,7 +12,7 @@ const MAX_SHOWN: usize = 4 * 1024;
 fuzz_target!(|data: &[u8]| {
     let mut lines = data.split(|byte| *byte == b'\n');
     let first = String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();
-    let (method, target) = first.split_once(' ').unwrap_or(("GET", &first));
+    let (method, target) = first.split_once(' ').unwrap_or(("GET", first.as_str()));
     let fields: Vec<(String, &[u8])> = lines
         .filter_map(|line| {
             let at = line.iter().position(|byte| *byte == b':')?;
