@@ -5,8 +5,8 @@ use clap::{Args, Parser, Subcommand};
 
 /// Bring firmware to ESP8266, ESP32, RP2040 and Homie devices, and prove that it runs there.
 ///
-/// This program never signs and loads no key that signs firmware: the program otaseal makes the packages, and it has no
-/// network code.
+/// This program never signs, and loads no key that signs firmware. The packages come from the program otaseal, which has
+/// no network code.
 #[derive(Debug, Parser)]
 #[command(name = "otaseal-fleet", version, propagate_version = false, max_term_width = 100)]
 pub(crate) struct Cli {
