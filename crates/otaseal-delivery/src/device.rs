@@ -83,6 +83,12 @@ impl fmt::Display for Family {
     }
 }
 
+/// Whether two names are of one board. The tools write the same name with dashes, underscores and in any case.
+pub fn is_same_board(one: &str, other: &str) -> bool {
+    let plain = |name: &str| name.replace(['-', '_', ' '], "").to_ascii_lowercase();
+    plain(one) == plain(other)
+}
+
 /// A MAC address.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mac(pub [u8; 6]);

@@ -118,16 +118,21 @@ impl Reader<'_> {
         if !ENDINGS.iter().any(|ending| name.len() > ending.len() && name.ends_with(ending)) {
             return;
         }
-        let of = |content| {
-            let bytes = package::read(path, MAX_FILE).map_err(|error| error.to_string())?;
-            Release::of_file(name, bytes.into(), content, self.trust).map_err(|error| error.to_string())
+        let bytes = match package::read(path, MAX_FILE) {
+            Ok(bytes) => Bytes::from(bytes),
+            Err(error) => return self.refuse(path, error.to_string()),
         };
-        match of(Content::Firmware) {
+        let of = |content| {
+            Release::of_file(name, bytes.clone(), content, self.trust).map_err(|error| error.to_string())
+        };
+        let found = match of(Content::Firmware) {
+            // If it is no good filesystem either, its fault as firmware is told.
+            Err(why) if is_filesystem(&bytes) => of(Content::Filesystem).map_err(|_| why),
+            found => found,
+        };
+        match found {
             Ok(release) => self.add(release, self.folder, None),
-            Err(why) => match of(Content::Filesystem) {
-                Ok(release) if is_filesystem(path) => self.add(release, self.folder, None),
-                _ => self.refuse(path, why),
-            },
+            Err(why) => self.refuse(path, why),
         }
     }
 
@@ -150,11 +155,10 @@ impl Reader<'_> {
     }
 }
 
-/// Whether a file is a filesystem image, by its bytes.
-fn is_filesystem(path: &Path) -> bool {
+/// Whether these bytes are a filesystem image.
+fn is_filesystem(bytes: &[u8]) -> bool {
     use otaseal::format::image::{Kind, identify};
-    let bytes = package::read(path, MAX_FILE).unwrap_or_default();
-    matches!(identify(&bytes), Kind::LittleFs(_) | Kind::Spiffs(_))
+    matches!(identify(bytes), Kind::LittleFs(_) | Kind::Spiffs(_))
 }
 
 /// A file that was verified once.

@@ -7,7 +7,6 @@ use std::fmt;
 
 use bytes::Bytes;
 use serde::Serialize;
-use sha1::{Digest, Sha1};
 use tokio::time::Instant;
 
 use super::configure::Place;
@@ -16,10 +15,11 @@ use super::facts::State;
 use super::topic::Attribute;
 use super::watch::{Over, Saw, Watch};
 use crate::evidence::{By, End, Event, Evidence};
+use crate::pull::homie_v1;
 use crate::text::said;
 
 /// Bytes of the longest payload on which a device of 1.3 to 1.5 acts. It ignores a longer one.
-pub const MAX_PAYLOAD: usize = 16;
+pub const MAX_PAYLOAD: usize = homie_v1::MAX_TARGET;
 
 /// The form of the payload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -71,12 +71,7 @@ pub fn payload(version: &str, form: &Form) -> Result<String, BadPayload> {
     let text = match form {
         Form::Version => version.to_owned(),
         Form::Hash { name } => {
-            let Some(room) = (MAX_PAYLOAD - 1).checked_sub(version.len()).filter(|room| *room > 0) else {
-                return Err(BadPayload::NoRoom { version: shown() });
-            };
-            let hash: String =
-                Sha1::digest(name.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("{}@{version}", &hash[..room])
+            homie_v1::hashed(name, version).ok_or_else(|| BadPayload::NoRoom { version: shown() })?
         }
     };
     match text.len() {

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use super::{Policy, Tried, version};
-use crate::device::{DeviceFacts, Family};
+use crate::device::{DeviceFacts, Family, is_same_board};
 use crate::release::Release;
 use crate::text::said;
 
@@ -165,19 +165,18 @@ fn chip(release: &Release, facts: &DeviceFacts) -> Result<(), Refusal> {
         )
         .with_fact(format!("family {} ({})", device.value, device.from)));
     }
-    if let (Some(device), Some(image)) = (&facts.board, &release.board) {
-        let plain = |name: &str| name.replace(['-', '_', ' '], "").to_ascii_lowercase();
-        if plain(&device.value) != plain(image) {
-            return Err(Refusal::new(
-                Code::OtherBoard,
-                format!(
-                    "the image is for the board {}, and the device is a {}",
-                    said(image.as_bytes()),
-                    said(device.value.as_bytes())
-                ),
-            )
-            .with_fact(format!("board {} ({})", said(device.value.as_bytes()), device.from)));
-        }
+    if let (Some(device), Some(image)) = (&facts.board, &release.board)
+        && !is_same_board(&device.value, image)
+    {
+        return Err(Refusal::new(
+            Code::OtherBoard,
+            format!(
+                "the image is for the board {}, and the device is a {}",
+                said(image.as_bytes()),
+                said(device.value.as_bytes())
+            ),
+        )
+        .with_fact(format!("board {} ({})", said(device.value.as_bytes()), device.from)));
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ use otaseal::format::digest::{Md5Digest, Sha256Digest};
 use super::answer::{Answer, FileAnswer};
 use super::redirect::{Elsewhere, TokenError};
 use super::request::{Mode, Request, Secret};
-use crate::device::{DeviceFacts, DeviceKey, Family, Identity, Known, Origin};
+use crate::device::{DeviceFacts, DeviceKey, Family, Identity, Known, Origin, is_same_board};
 use crate::offer::{self, Decision, Memo};
 use crate::release::{Artefact, Release};
 use crate::text::said;
@@ -69,8 +69,7 @@ impl Entry {
 
     /// Whether it is for this board: by the image, or by the name of its folder.
     fn is_for(&self, board: &str) -> bool {
-        let plain = |name: &str| name.replace(['-', '_', ' '], "").to_ascii_lowercase();
-        [&self.release.board, &self.folder].into_iter().flatten().any(|name| plain(name) == plain(board))
+        [&self.release.board, &self.folder].into_iter().flatten().any(|name| is_same_board(name, board))
     }
 }
 

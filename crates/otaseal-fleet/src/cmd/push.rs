@@ -8,11 +8,13 @@ mod shown;
 use crate::error::{Exit, Failure};
 use crate::package;
 use crate::report::Reporter;
+use bytes::Bytes;
 use clap::{Args, Subcommand, ValueEnum};
 use otaseal::format::image::Content;
 use otaseal::profile::Profile;
 use otaseal_delivery::device::{DeviceFacts, DeviceKey, Known, Origin};
 use otaseal_delivery::evidence::{End, Evidence};
+use otaseal_delivery::mdns::MdnsError;
 use otaseal_delivery::offer::{self, Decision, Offer, Policy, Way};
 use otaseal_delivery::release::{Release, Trust};
 use std::path::PathBuf;
@@ -135,6 +137,22 @@ impl PushArgs {
     }
 }
 
+/// The bytes of the file that was chosen.
+pub(crate) fn bytes(offer: &Offer<'_>) -> Result<Bytes, Failure> {
+    let file = &offer.artefact.file;
+    let load = offer.artefact.contents.load();
+    load.map_err(|error| Failure::new(format!("{file}: {error}"), "make the package again"))
+}
+
+/// The end of a push to a device that has no address.
+pub(crate) fn not_found(error: &MdnsError) -> End {
+    End::Failed {
+        evidence: Evidence::Nothing,
+        why: error.to_string(),
+        advice: "look whether the device is switched on and in this network, or give its address".to_owned(),
+    }
+}
+
 /// The exit code of an end: 0 only if what was asked for is known.
 pub(crate) fn exit(end: &End, wanted: Evidence) -> Exit {
     match end {
@@ -147,11 +165,7 @@ pub(crate) fn exit(end: &End, wanted: Evidence) -> Exit {
 
 /// Runs a push on this thread. `None` if the user ended it.
 pub(crate) fn until_done<T>(work: impl Future<Output = T>) -> Result<Option<T>, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(format!("no event loop: {error}"), "free some memory"))?;
-    Ok(runtime.block_on(async {
+    Ok(crate::cmd::runtime()?.block_on(async {
         tokio::select! {
             done = work => Some(done),
             () = crate::cmd::interrupted() => None,

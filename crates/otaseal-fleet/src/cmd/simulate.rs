@@ -2,6 +2,7 @@
 
 use crate::broker::BrokerArgs;
 use crate::cmd::push::until_done;
+use crate::cmd::runtime;
 use crate::error::{Exit, Failure};
 use crate::package;
 use crate::report::Reporter;
@@ -309,7 +310,7 @@ fn told(reporter: Reporter, device: &http::Device, outcome: &http::Outcome) {
 fn run_espota(args: &EspotaArgs, reporter: Reporter) -> Result<Exit, Failure> {
     let board = args.board.board()?;
     let password = args.password.read("the devices")?.map(|password| password.to_string());
-    until_stopped(async {
+    runtime()?.block_on(async {
         let mut devices = Vec::new();
         for index in 0..args.board.count {
             let address = address(args.listen, args.port, index)?;
@@ -343,7 +344,7 @@ fn run_form(args: &FormArgs, reporter: Reporter) -> Result<Exit, Failure> {
             ));
         }
     };
-    until_stopped(async {
+    runtime()?.block_on(async {
         let mut devices = Vec::new();
         for index in 0..args.board.count {
             let address = address(args.listen, args.port, index)?;
@@ -392,13 +393,4 @@ fn run_homie(args: &HomieArgs, reporter: Reporter) -> Result<Exit, Failure> {
         None => Ok(Exit::Done),
         Some(()) => Err(Failure::new("every simulated device is dead or was reset", "start them again")),
     }
-}
-
-/// Runs devices on a runtime of their own until the user ends them.
-fn until_stopped(devices: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(format!("no event loop: {error}"), "free some memory"))?;
-    runtime.block_on(devices)
 }

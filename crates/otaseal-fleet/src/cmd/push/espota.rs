@@ -168,13 +168,8 @@ fn prepare(
         _ => PORT_ESP8266,
     });
     let plan = Plan::new(format!("{}:{port}", target.host), "espota", release, &offer, args.push.dry_run);
-    match args.push.dry_run || reporter.json {
-        true => reporter.result(&plan, &plan)?,
-        false => reporter.note(&plan),
-    }
-    let bytes = offer.artefact.contents.load().map_err(|error| {
-        Failure::new(format!("{}: {error}", offer.artefact.file), "make the package again")
-    })?;
+    plan.say(reporter)?;
+    let bytes = super::bytes(&offer)?;
     Ok(Ok(Ready {
         shown: target.shown,
         host: target.host,
@@ -205,13 +200,7 @@ fn send(
                     numbers.push(number);
                 }
                 Err(error) => {
-                    let advice =
-                        "look whether the device is switched on and in this network, or give its address";
-                    ends[number] = Some(End::Failed {
-                        evidence: Evidence::Nothing,
-                        why: error.to_string(),
-                        advice: advice.to_owned(),
-                    });
+                    ends[number] = Some(super::not_found(&error));
                 }
             }
         }

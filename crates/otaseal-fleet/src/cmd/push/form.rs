@@ -8,7 +8,7 @@ use clap::Args;
 use otaseal::profile::{Profile, Updater};
 use otaseal_delivery::device::{DeviceFacts, Known, Origin};
 use otaseal_delivery::espota::Password;
-use otaseal_delivery::evidence::{End, Evidence};
+use otaseal_delivery::evidence::Evidence;
 use otaseal_delivery::form::{self, Form, Login, Request, Url};
 use otaseal_delivery::mdns::{self, RESOLVE};
 use otaseal_delivery::offer::Way;
@@ -70,27 +70,16 @@ pub(crate) fn run(args: &FormArgs, reporter: Reporter) -> Result<Exit, Failure> 
         Err(end) => return progress.end(&end, wanted),
     };
     let plan = Plan::new(shown, "form", &release, &offer, args.push.dry_run);
-    match args.push.dry_run || reporter.json {
-        true => reporter.result(&plan, &plan)?,
-        false => reporter.note(&plan),
-    }
+    plan.say(reporter)?;
     if args.push.dry_run {
         return Ok(Exit::Done);
     }
-    let bytes = offer.artefact.contents.load().map_err(|error| {
-        Failure::new(format!("{}: {error}", offer.artefact.file), "make the package again")
-    })?;
+    let bytes = super::bytes(&offer)?;
     let work = async {
         let address = match mdns::address(&url.host, url.port, RESOLVE).await {
             Ok(address) => address,
             Err(error) => {
-                let advice =
-                    "look whether the device is switched on and in this network, or give its address";
-                return End::Failed {
-                    evidence: Evidence::Nothing,
-                    why: error.to_string(),
-                    advice: advice.to_owned(),
-                };
+                return super::not_found(&error);
             }
         };
         let mut request = Request::new(url, address, bytes);

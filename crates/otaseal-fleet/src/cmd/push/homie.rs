@@ -90,10 +90,7 @@ pub(crate) fn run(args: &HomieArgs, reporter: Reporter) -> Result<Exit, Failure>
         &offer,
         args.push.dry_run,
     );
-    match args.push.dry_run || reporter.json {
-        true => reporter.result(&plan, &plan)?,
-        false => reporter.note(&plan),
-    }
+    plan.say(reporter)?;
     if args.push.dry_run {
         return Ok(Exit::Done);
     }
@@ -112,9 +109,7 @@ pub(crate) fn run(args: &HomieArgs, reporter: Reporter) -> Result<Exit, Failure>
 }
 
 fn image(release: &Release, offer: &Offer<'_>, facts: &DeviceFacts) -> Result<Image, Failure> {
-    let bytes = offer.artefact.contents.load().map_err(|error| {
-        Failure::new(format!("{}: {error}", offer.artefact.file), "make the package again")
-    })?;
+    let bytes = super::bytes(offer)?;
     let file = offer.artefact.digests.md5;
     let running = release.installed.md5.unwrap_or(file);
     let (verifies, core) = match (&facts.profile, &facts.family) {

@@ -54,6 +54,17 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Says it: as a result, if nothing comes after it or a program reads it.
+    pub(crate) fn say(&self, reporter: Reporter) -> Result<(), Failure> {
+        if self.dry_run || reporter.json {
+            return reporter.result(self, self);
+        }
+        reporter.note(self);
+        Ok(())
+    }
+}
+
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = if self.dry_run { "would send" } else { "sends" };
