@@ -15,7 +15,10 @@ fuzz_target!(|data: &[u8]| {
             let written = uri.to_string();
             assert!(!written.contains(|c: char| c.is_control() || c.is_whitespace()), "{written:?}");
             // The name of a token may hold these words. An attribute has its name at the start.
-            assert!(!written.split([':', ';', '?', '&']).any(|part| part.starts_with("pin-value")), "{written:?}");
+            assert!(
+                !written.split([':', ';', '?', '&']).any(|part| part.starts_with("pin-value")),
+                "{written:?}"
+            );
             assert_eq!(written.parse::<Pkcs11Uri>().as_ref(), Ok(&uri), "{written:?}");
         }
         Err(error) => {
