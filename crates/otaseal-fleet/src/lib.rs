@@ -1,0 +1,8 @@
+//! The rooms of the program `otaseal-fleet`: which device runs what, and who gets which release.
+//!
+//! The program is the product. This library exists so that tests, simulations and fuzz targets run the same functions. Its
+//! interface follows the program, and may change with each version.
+
+pub mod filter;
+pub mod rollout;
+pub mod store;

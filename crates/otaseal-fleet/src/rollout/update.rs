@@ -1,0 +1,571 @@
+//! The update of one device: its states, and how it moves between them.
+//!
+//! [`Update::step`] is a function of the state, the event and the time. The server, the simulation and the tests run it.
+//!
+//! ```text
+//! held ─► queued ─► sending ─► served ─► confirmed ─► settled
+//!            ▲          │         │  ▲        │
+//!            │          │         │  │        └─► attention (reverted)
+//!            └─ retry ◄─┴─────────┤  │
+//!                 │               ├──┴─ installed (the device said so)
+//!                 └─► attention   ├─► silent ─► confirmed, retry, attention
+//!                                 └─► unverifiable
+//! ```
+//!
+//! Bytes that were served are no update. Only a device that comes back as the new image is confirmed. A device that does
+//! not come back is silent, and counts as failed until it does. Every state that waits has a deadline.
+
+use otaseal_delivery::evidence::Evidence;
+use serde::Serialize;
+
+use super::interval::Interval;
+use super::loads::Loads;
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+/// The slowest reader that is expected, in bytes a second.
+const SLOWEST: u64 = 5_000;
+
+/// A device that said it took the update has this long to start it: it may wait until it is idle.
+const INSTALL: u64 = DAY;
+
+/// A confirmed device is settled after this long.
+const SOAK: u64 = HOUR;
+
+/// A silent device is given up after this long.
+const GIVE_UP: u64 = 30 * DAY;
+
+/// A device that takes fewer bytes than this before it closes has refused the image by its head.
+pub const HEAD: u64 = 8 * 1024;
+
+/// So many times a device may come back as the old image.
+const NOT_APPLIED: u8 = 3;
+/// So many times it may refuse. It judges the same bytes in the same way.
+const REFUSED: u8 = 2;
+/// So many times the network may fail.
+const NETWORK: u8 = 6;
+
+/// Where the update of a device stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[repr(u8)]
+pub enum State {
+    /// It may not begin yet.
+    Held = 0,
+    /// It may begin when the device comes, or can be reached.
+    Queued = 1,
+    /// The image is on its way.
+    Sending = 2,
+    /// The image was sent. Nothing is proved.
+    Served = 3,
+    /// The device says that it took the image.
+    Installed = 4,
+    /// The device came back as the new image.
+    Confirmed = 5,
+    /// It failed, and is tried again later.
+    Retry = 6,
+    /// The device did not come back in time.
+    Silent = 7,
+    /// A person must look.
+    Attention = 8,
+    /// The device still runs the new image after a while.
+    Settled = 9,
+    /// The device does not get this release.
+    Skipped = 10,
+    /// The image was sent, and this device can never prove more.
+    Unverifiable = 11,
+    /// The rollout ended before the device came.
+    Expired = 12,
+    /// A person ended it.
+    Cancelled = 13,
+    /// Another release took its place.
+    Superseded = 14,
+}
+
+impl State {
+    /// All of them.
+    pub const ALL: [Self; 15] = [
+        Self::Held,
+        Self::Queued,
+        Self::Sending,
+        Self::Served,
+        Self::Installed,
+        Self::Confirmed,
+        Self::Retry,
+        Self::Silent,
+        Self::Attention,
+        Self::Settled,
+        Self::Skipped,
+        Self::Unverifiable,
+        Self::Expired,
+        Self::Cancelled,
+        Self::Superseded,
+    ];
+
+    /// The stable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Queued => "queued",
+            Self::Sending => "sending",
+            Self::Served => "served",
+            Self::Installed => "installed",
+            Self::Confirmed => "confirmed",
+            Self::Retry => "retry",
+            Self::Silent => "silent",
+            Self::Attention => "attention",
+            Self::Settled => "settled",
+            Self::Skipped => "skipped",
+            Self::Unverifiable => "unverifiable",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+            Self::Superseded => "superseded",
+        }
+    }
+
+    /// The state with this name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+
+    /// Whether nothing more is expected.
+    pub fn is_final(self) -> bool {
+        matches!(
+            self,
+            Self::Settled
+                | Self::Skipped
+                | Self::Unverifiable
+                | Self::Expired
+                | Self::Cancelled
+                | Self::Superseded
+        )
+    }
+
+    /// Whether the device has, or may have, an image of which nothing is proved yet.
+    pub fn is_unproven(self) -> bool {
+        matches!(self, Self::Sending | Self::Served | Self::Installed)
+    }
+
+    /// What the gates count it as.
+    pub fn verdict(self, why: Why) -> Option<Verdict> {
+        match (self, why) {
+            (Self::Confirmed | Self::Settled, _) => Some(Verdict::Confirmed),
+            (Self::Silent, _) => Some(Verdict::Silent),
+            (Self::Attention, _) => Some(Verdict::Failed),
+            // The image was whole on the device, and it does not run.
+            (Self::Retry, Why::NotApplied | Why::Refused | Why::RefusedEarly) => Some(Verdict::Failed),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What the gates count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It runs the release.
+    Confirmed,
+    /// It does not.
+    Failed,
+    /// It was not heard of since.
+    Silent,
+}
+
+/// Why a state was entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[repr(u8)]
+pub enum Why {
+    /// The state says all.
+    #[default]
+    Plain = 0,
+    /// A later stage of the rollout has the device.
+    Stage = 1,
+    /// The connection was cut, or nothing moved.
+    Network = 2,
+    /// The device closed after a few bytes.
+    RefusedEarly = 3,
+    /// The device said that it does not take the image.
+    Refused = 4,
+    /// The device came back as the image that it had before.
+    NotApplied = 5,
+    /// The device came back as an image that is neither the old nor the new one.
+    ThirdIdentity = 6,
+    /// The device went back to the old image after it ran the new one.
+    Reverted = 7,
+    /// The device got the image too often.
+    Loop = 8,
+    /// The device says that the image is for another board.
+    WrongBoard = 9,
+    /// The device says that the signature is not one it trusts.
+    WrongSignature = 10,
+    /// The device said that it took the image, and never started it.
+    NeverStarted = 11,
+    /// The device was not heard of for a month.
+    Lost = 12,
+    /// The device runs the release already.
+    AlreadyRunning = 13,
+    /// The release is not for this device. The history has the code.
+    NotForIt = 14,
+    /// A person asked for another try.
+    Again = 15,
+    /// The device proved it after its deadline.
+    Late = 16,
+    /// It was tried too often. The history has what failed.
+    TooOften = 17,
+}
+
+impl Why {
+    const ALL: [Self; 18] = [
+        Self::Plain,
+        Self::Stage,
+        Self::Network,
+        Self::RefusedEarly,
+        Self::Refused,
+        Self::NotApplied,
+        Self::ThirdIdentity,
+        Self::Reverted,
+        Self::Loop,
+        Self::WrongBoard,
+        Self::WrongSignature,
+        Self::NeverStarted,
+        Self::Lost,
+        Self::AlreadyRunning,
+        Self::NotForIt,
+        Self::Again,
+        Self::Late,
+        Self::TooOften,
+    ];
+
+    /// The stable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Stage => "later-stage",
+            Self::Network => "network",
+            Self::RefusedEarly => "refused-early",
+            Self::Refused => "refused",
+            Self::NotApplied => "not-applied",
+            Self::ThirdIdentity => "third-identity",
+            Self::Reverted => "reverted",
+            Self::Loop => "loop",
+            Self::WrongBoard => "wrong-board",
+            Self::WrongSignature => "wrong-signature",
+            Self::NeverStarted => "never-started",
+            Self::Lost => "lost",
+            Self::AlreadyRunning => "already-running",
+            Self::NotForIt => "not-for-it",
+            Self::Again => "again",
+            Self::Late => "late",
+            Self::TooOften => "too-often",
+        }
+    }
+
+    /// The reason with this name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|why| why.name() == name)
+    }
+
+    /// Whether one device with it stops the whole rollout.
+    pub fn stops_all(self) -> bool {
+        matches!(self, Self::WrongBoard | Self::WrongSignature | Self::ThirdIdentity)
+    }
+}
+
+/// What a contact says of the image that the device runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// The image of this update.
+    New,
+    /// The image that ran before.
+    Old,
+    /// Another image.
+    Third,
+    /// The device says nothing that tells images apart.
+    Nothing,
+}
+
+/// How a transfer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transfer {
+    /// Every byte was handed over, or reached the device: E2 or E3.
+    Whole(Evidence),
+    /// It ended early. The device had at most so many bytes.
+    Cut(u64),
+}
+
+/// What a device says of an image that it got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Said {
+    /// It took the image: E4.
+    Took,
+    /// It refused the image.
+    Refused,
+    /// It refused the image, because it is for another board.
+    WrongBoard,
+    /// It refused the image, because the signature is not one it trusts.
+    WrongSignature,
+}
+
+/// What happens to an update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// The stage of the device is open.
+    Open,
+    /// The device was there.
+    Contact(Seen),
+    /// The transfer begins.
+    Offer,
+    /// The transfer ended.
+    Transfer(Transfer),
+    /// The device gave its verdict.
+    Said(Said),
+    /// Time has passed.
+    Clock,
+    /// The release is not for this device, or it runs already.
+    Skip(Why),
+    /// A person wants another try.
+    Again,
+    /// A person ended it, or the rollout.
+    Cancel,
+    /// The rollout ends.
+    Expire,
+    /// Another release is assigned.
+    Supersede,
+}
+
+/// What a step needs to know of the device and of the release.
+#[derive(Debug, Clone, Copy)]
+pub struct Circumstances<'a> {
+    /// How often the device comes.
+    pub interval: &'a Interval,
+    /// Size of the image in bytes.
+    pub bytes: u64,
+    /// A number that differs between devices, to spread their next tries.
+    pub spread: u8,
+    /// Seconds since 1970.
+    pub now: u64,
+}
+
+/// How often each kind of failure happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tries {
+    /// The device came back as the old image.
+    pub not_applied: u8,
+    /// The device refused.
+    pub refused: u8,
+    /// The network failed.
+    pub network: u8,
+}
+
+/// The update of one device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Update {
+    /// Where it stands.
+    pub state: State,
+    /// Why.
+    pub why: Why,
+    /// Since when, in seconds since 1970.
+    pub since: u64,
+    /// When [`Event::Clock`] moves it on, in seconds since 1970. `None` if it does not.
+    pub deadline: Option<u64>,
+    /// What failed so far.
+    pub tries: Tries,
+    /// Contacts as the new image.
+    pub proofs: u8,
+    /// How many transfers began.
+    pub attempt: u16,
+    /// What the device was sent.
+    pub loads: Loads,
+}
+
+impl Update {
+    /// A new one. `open` says whether the device may be offered the release at once.
+    pub fn new(open: bool, now: u64) -> Self {
+        Self {
+            state: if open { State::Queued } else { State::Held },
+            why: if open { Why::Plain } else { Why::Stage },
+            since: now,
+            deadline: None,
+            tries: Tries::default(),
+            proofs: 0,
+            attempt: 0,
+            loads: Loads::default(),
+        }
+    }
+
+    /// What the gates count it as.
+    pub fn verdict(&self) -> Option<Verdict> {
+        self.state.verdict(self.why)
+    }
+
+    /// Whether another release may take its place. Nobody knows what a device has that was sent an image a moment ago.
+    pub fn may_be_superseded(&self) -> bool {
+        !self.state.is_unproven()
+    }
+
+    /// Returns the update after the event, or `None` if the event does not change it.
+    pub fn step(&self, event: Event, about: Circumstances<'_>) -> Option<Self> {
+        let mut next = *self;
+        match (self.state, event) {
+            // What people and the rollout decide.
+            (State::Held, Event::Open) => next.enter(State::Queued, Why::Plain, None, about),
+            (
+                State::Held | State::Queued | State::Retry | State::Silent | State::Attention,
+                Event::Cancel,
+            ) => next.enter(State::Cancelled, Why::Plain, None, about),
+            (
+                State::Held | State::Queued | State::Retry | State::Silent | State::Attention,
+                Event::Supersede,
+            ) => next.enter(State::Superseded, Why::Plain, None, about),
+            (State::Held | State::Queued | State::Retry, Event::Expire) => {
+                next.enter(State::Expired, Why::Plain, None, about);
+            }
+            (State::Attention | State::Skipped | State::Unverifiable | State::Silent, Event::Again) => {
+                next.tries = Tries::default();
+                next.loads = Loads::default();
+                next.enter(State::Queued, Why::Again, None, about);
+            }
+            (State::Held | State::Queued | State::Retry, Event::Skip(why)) => {
+                next.enter(State::Skipped, why, None, about);
+            }
+
+            // The transfer.
+            (State::Queued, Event::Offer) => {
+                next.attempt = next.attempt.saturating_add(1);
+                let budget = (about.bytes / SLOWEST).max(5 * MINUTE);
+                next.enter(State::Sending, Why::Plain, Some(budget), about);
+            }
+            (State::Sending, Event::Transfer(Transfer::Whole(_))) => {
+                next.loads.add(about.bytes, true, about.now);
+                next.enter(State::Served, Why::Plain, Some(about.interval.proof()), about);
+            }
+            (State::Sending, Event::Transfer(Transfer::Cut(bytes))) => {
+                next.loads.add(bytes, false, about.now);
+                next.fail(if bytes < HEAD { Why::RefusedEarly } else { Why::Network }, about);
+            }
+            (State::Sending, Event::Clock) => {
+                next.loads.add(about.bytes, false, about.now);
+                next.fail(Why::Network, about);
+            }
+            (State::Sending | State::Served, Event::Said(said)) => next.hear(said, about),
+
+            // The proof. It counts whenever it comes.
+            (State::Held | State::Queued, Event::Contact(Seen::New)) if self.attempt == 0 => {
+                next.enter(State::Skipped, Why::AlreadyRunning, None, about);
+            }
+            (State::Held | State::Queued, Event::Contact(Seen::Third)) if self.attempt > 0 => {
+                next.enter(State::Attention, Why::ThirdIdentity, None, about);
+            }
+            (State::Sending | State::Served | State::Installed, Event::Contact(Seen::New)) => {
+                next.confirm(Why::Plain, about);
+            }
+            (
+                State::Held | State::Queued | State::Retry | State::Silent | State::Unverifiable,
+                Event::Contact(Seen::New),
+            ) => {
+                next.confirm(Why::Late, about);
+            }
+            // A device that goes to and fro needs a person.
+            (State::Attention, Event::Contact(Seen::New)) if self.why != Why::Reverted => {
+                next.confirm(Why::Late, about);
+            }
+            (State::Confirmed, Event::Contact(Seen::New)) => {
+                next.proofs = next.proofs.saturating_add(1);
+                if next.proofs >= 2 && about.now >= self.since + SOAK {
+                    next.enter(State::Settled, self.why, None, about);
+                } else if next.proofs > 2 {
+                    // Nothing changes until the time is over.
+                    return None;
+                }
+            }
+
+            // What speaks against it.
+            (
+                State::Sending | State::Served | State::Installed | State::Retry | State::Silent,
+                Event::Contact(Seen::Third),
+            ) => next.enter(State::Attention, Why::ThirdIdentity, None, about),
+            // The device started again while it got the image.
+            (State::Sending, Event::Contact(Seen::Old)) => next.fail(Why::Network, about),
+            (State::Served | State::Silent, Event::Contact(Seen::Old)) => next.fail(Why::NotApplied, about),
+            (State::Confirmed | State::Settled, Event::Contact(Seen::Old)) => {
+                next.enter(State::Attention, Why::Reverted, None, about);
+            }
+            (State::Confirmed, Event::Contact(Seen::Third)) => {
+                next.enter(State::Attention, Why::ThirdIdentity, None, about);
+            }
+            (State::Served | State::Silent, Event::Contact(Seen::Nothing)) => {
+                next.enter(State::Unverifiable, Why::Plain, None, about);
+            }
+
+            // Deadlines.
+            (State::Served | State::Confirmed, Event::Clock) => {
+                next.enter(State::Silent, Why::Plain, Some(GIVE_UP), about);
+            }
+            (State::Installed, Event::Clock) => next.enter(State::Attention, Why::NeverStarted, None, about),
+            (State::Silent, Event::Clock) => next.enter(State::Attention, Why::Lost, None, about),
+            (State::Retry, Event::Clock) => next.enter(State::Queued, self.why, None, about),
+            _ => return None,
+        }
+        match event {
+            Event::Clock if self.deadline.is_none_or(|deadline| about.now < deadline) => None,
+            _ => Some(next),
+        }
+    }
+
+    fn enter(&mut self, state: State, why: Why, within: Option<u64>, about: Circumstances<'_>) {
+        self.state = state;
+        self.why = why;
+        self.since = about.now;
+        self.deadline = within.map(|seconds| about.now + seconds);
+    }
+
+    fn confirm(&mut self, why: Why, about: Circumstances<'_>) {
+        self.proofs = 1;
+        // It must come once more, after the soak.
+        let within = (SOAK + about.interval.proof()).max(2 * SOAK);
+        self.enter(State::Confirmed, why, Some(within), about);
+    }
+
+    fn hear(&mut self, said: Said, about: Circumstances<'_>) {
+        if self.state == State::Sending {
+            self.loads.add(about.bytes, said == Said::Took, about.now);
+        }
+        match said {
+            Said::Took => self.enter(State::Installed, Why::Plain, Some(INSTALL), about),
+            Said::Refused => self.fail(Why::Refused, about),
+            Said::WrongBoard => self.enter(State::Attention, Why::WrongBoard, None, about),
+            Said::WrongSignature => self.enter(State::Attention, Why::WrongSignature, None, about),
+        }
+    }
+
+    /// Plans the next try, or asks for a person.
+    fn fail(&mut self, why: Why, about: Circumstances<'_>) {
+        let (count, limit) = match why {
+            Why::NotApplied => (&mut self.tries.not_applied, NOT_APPLIED),
+            Why::Refused | Why::RefusedEarly => (&mut self.tries.refused, REFUSED),
+            _ => (&mut self.tries.network, NETWORK),
+        };
+        *count = count.saturating_add(1);
+        let (count, over) = (*count, *count >= limit);
+        if over {
+            // A device that came back as the old image each time keeps that reason: people look for it.
+            let why = if why == Why::Network { Why::TooOften } else { why };
+            self.enter(State::Attention, why, None, about);
+        } else if self.loads.is_loop(about.bytes, about.now) {
+            self.enter(State::Attention, Why::Loop, None, about);
+        } else {
+            self.enter(State::Retry, why, Some(about.interval.backoff(count, about.spread)), about);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
