@@ -3,6 +3,9 @@
 //! The program is the product. This library exists so that tests, simulations and fuzz targets run the same functions. Its
 //! interface follows the program, and may change with each version.
 
+pub mod engine;
 pub mod filter;
 pub mod rollout;
 pub mod store;
+#[cfg(test)]
+mod testing;

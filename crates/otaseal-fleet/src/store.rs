@@ -62,11 +62,17 @@ pub struct Loaded {
 pub enum Write {
     /// A device and its tags.
     Device(Box<DeviceRow>),
+    /// What a device says of itself: its family, identity, firmware, version, digests, sizes, SDK and core, the release
+    /// that it runs, and when it was last seen. Every other column of the row stays.
+    Said(Box<DeviceRow>),
+    /// The release that a device runs: it was uploaded later.
+    Runs(DeviceId, ReleaseId),
     /// A device that is gone. Its events stay.
     DeleteDevice(DeviceId),
     /// When devices were last heard of.
     LastSeen(Vec<LastSeen>),
-    /// The update of a device. A device has at most one that is not final: this one.
+    /// An update of a device. The key of the row is the device, the rollout and the release. The one that was written last
+    /// is the update that the device has now; those of earlier rollouts stay as they ended.
     Update(UpdateRow),
     /// An event of a device.
     Event(EventRow),
@@ -94,7 +100,7 @@ pub trait Store: Send {
     /// [`StoreError`].
     fn load(&mut self) -> Result<Loaded, StoreError>;
 
-    /// Reads every device with its last update, in the order of ids.
+    /// Reads every device with the update that was written last, in the order of ids.
     ///
     /// # Errors
     /// [`StoreError`].
