@@ -12,14 +12,14 @@ pub mod known;
 mod newcomers;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use otaseal_delivery::device::DeviceFacts;
 use otaseal_delivery::evidence::Evidence;
 use otaseal_delivery::offer::{Decision, Policy, Refusal, Way};
 
-use crate::rollout::brake::{self, Brake};
+use crate::rollout::brake::{self, Brake, Cohort};
 use crate::rollout::machine::{self, Effect};
 use crate::rollout::update::{Circumstances, Event, Said, Seen, State, Transfer, Why};
 use crate::store::Write;
@@ -41,6 +41,12 @@ struct Active {
     minute: (u64, u32),
     /// Devices that it gets when their present update has ended, with their first stage.
     later: HashMap<DeviceId, u8>,
+    /// Devices that were served and have not come back, with the time and the number of the transfer, oldest first.
+    served: VecDeque<(u64, DeviceId, u16)>,
+    /// When the last transfers ended, oldest first: of these devices, the good ones are known before the bad ones.
+    young: VecDeque<u64>,
+    /// All others.
+    cohort: Cohort,
     dirty: bool,
 }
 
@@ -232,7 +238,11 @@ impl Engine {
             let minute = if now < active.minute.0 + 60 { active.minute.1 } else { 0 };
             let unproven = u32::try_from(counts.unproven()).unwrap_or(u32::MAX);
             let site = self.devices.site(device.site);
-            brake::may_offer(&plan.limits, state.window, unproven, site, minute).map_err(Nothing::Brake)?;
+            if state.waits_for(plan, counts, active.cohort) {
+                return Err(Nothing::Brake(Brake::Overdue));
+            }
+            let window = state.window.within(active.cohort);
+            brake::may_offer(&plan.limits, window, unproven, site, minute).map_err(Nothing::Brake)?;
             policy.downgrade = plan.downgrade;
             policy.other_firmware = plan.other_firmware;
         }
@@ -331,7 +341,27 @@ impl Engine {
         for id in running {
             self.tell_rollout(id, &machine::Event::Clock, now);
             self.assign_late(id, now);
+            self.count_cohort(id, now);
         }
+    }
+
+    /// Counts the devices of a rollout that should have come back by now, and those that did.
+    fn count_cohort(&mut self, id: RolloutId, now: u64) {
+        let Self { rollouts, devices, .. } = self;
+        let Some(active) = rollouts.get_mut(&id) else { return };
+        let waits = |id: DeviceId, attempt: u16| {
+            let update = devices.get(id).and_then(|device| device.assigned).map(|assigned| assigned.update);
+            update.is_some_and(|update| update.state == State::Served && update.attempt == attempt)
+        };
+        // The brakes bound how many wait. All others leave the queue here.
+        active.served.retain(|(_, id, attempt)| waits(*id, *attempt));
+        let Some(after) = active.row.state.comeback.overdue_after() else { return };
+        while active.young.front().is_some_and(|at| at + after < now) {
+            active.young.pop_front();
+        }
+        let overdue = active.served.iter().take_while(|(at, ..)| at + after < now).count() as u64;
+        let confirmed = active.row.counts.verdicts().confirmed;
+        active.cohort = Cohort { overdue, confirmed: confirmed.saturating_sub(active.young.len() as u64) };
     }
 
     /// Follows what a known device says.
@@ -435,9 +465,22 @@ impl Engine {
         active.dirty = true;
         let counts = &mut active.row.counts;
         if let Some(before) = same {
-            counts.remove(before.update.state, before.update.why);
+            counts.remove(&before.update);
         }
-        counts.add(update.state, update.why);
+        counts.add(&update);
+        match update.state {
+            State::Served => {
+                active.served.push_back((now, id, update.attempt));
+                active.young.push_back(now);
+            }
+            State::Confirmed => {
+                let before = same.map(|before| before.update);
+                if let Some(before) = before.filter(|before| before.state == State::Served) {
+                    active.row.state.comeback.learn(now.saturating_sub(before.since));
+                }
+            }
+            _ => {}
+        }
         let event = machine::Event::Moved {
             before: same.and_then(|before| before.update.verdict()),
             after: update.verdict(),

@@ -6,6 +6,7 @@
 pub mod engine;
 pub mod filter;
 pub mod rollout;
+pub mod simulation;
 pub mod store;
 #[cfg(test)]
 mod testing;

@@ -1,7 +1,7 @@
 //! What people and the start of the service tell the engine.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use otaseal_delivery::release::Release;
@@ -10,6 +10,7 @@ use super::devices::{Assigned, Device};
 use super::key::{Key, Running};
 use super::known::Known;
 use super::{Active, Engine};
+use crate::rollout::brake::Cohort;
 use crate::rollout::interval::Interval;
 use crate::rollout::machine::{Counts, Event as RolloutEvent, Phase, Rollout, Stop};
 use crate::rollout::plan::{self, Plan, PlanError};
@@ -139,7 +140,15 @@ impl Engine {
 
     /// Takes a rollout out of the store, at the start.
     pub fn load_rollout(&mut self, row: RolloutRow) {
-        let active = Active { row, minute: (0, 0), later: HashMap::new(), dirty: false };
+        let active = Active {
+            row,
+            minute: (0, 0),
+            later: HashMap::new(),
+            served: VecDeque::new(),
+            young: VecDeque::new(),
+            cohort: Cohort::default(),
+            dirty: false,
+        };
         self.rollouts.insert(active.row.id, active);
     }
 

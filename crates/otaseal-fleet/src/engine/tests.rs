@@ -110,7 +110,7 @@ impl Bench {
         let mut counts = crate::rollout::machine::Counts::default();
         for (_, device) in self.engine.devices().iter() {
             if let Some(assigned) = device.assigned.filter(|assigned| assigned.rollout == Some(ROLLOUT)) {
-                counts.add(assigned.update.state, assigned.update.why);
+                counts.add(&assigned.update);
             }
         }
         assert_eq!(self.counts(), counts);
@@ -189,6 +189,7 @@ fn a_site_gets_two_at_a_time() {
     bench.rollout(fast());
     for number in [0, 4, 1, 5] {
         bench.update(number).unwrap();
+        bench.later(120);
     }
     let first: Vec<_> = [2, 3].map(|number| bench.fetch(number).is_ok()).to_vec();
     assert_eq!(first, [true, true]);

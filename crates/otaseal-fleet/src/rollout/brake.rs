@@ -23,6 +23,14 @@ impl Default for Window {
 }
 
 impl Window {
+    /// The window that counts: at most two for each device that had time to fail and did not, and the first two. Good
+    /// devices are back within seconds and bad ones are not, so a window that only follows the good ones would have grown
+    /// over the whole fleet before the first bad one is missed.
+    pub fn within(self, cohort: Cohort) -> Self {
+        let most = 2 * cohort.confirmed + u64::from(FIRST);
+        Self(self.0.min(u32::try_from(most).unwrap_or(u32::MAX)))
+    }
+
     /// Follows a verdict.
     pub fn hear(&mut self, verdict: Verdict) {
         self.0 = match verdict {
@@ -30,6 +38,48 @@ impl Window {
             Verdict::Failed | Verdict::Silent => (self.0 / 2).max(1),
         };
     }
+}
+
+/// How long the devices of a rollout take to come back after the transfer: the mean, and the mean deviation from it, as TCP
+/// estimates a round trip (RFC 6298). A device that is later than that is overdue, hours before its deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Comeback {
+    /// Eight times the mean, in seconds. Zero: nobody came back yet.
+    mean: u64,
+    /// Four times the deviation, in seconds.
+    deviation: u64,
+}
+
+impl Comeback {
+    /// Nobody is overdue before this, in seconds.
+    const LEAST: u64 = 60;
+
+    /// A device came back after so many seconds.
+    pub fn learn(&mut self, seconds: u64) {
+        // A device that was given up says nothing of the others.
+        let seconds = seconds.clamp(1, 7 * 86_400);
+        if self.mean == 0 {
+            (self.mean, self.deviation) = (8 * seconds, 2 * seconds);
+            return;
+        }
+        let off = seconds.abs_diff(self.mean / 8);
+        self.deviation = self.deviation - self.deviation / 4 + off;
+        self.mean = (self.mean - self.mean / 8 + seconds).max(1);
+    }
+
+    /// Seconds after which a device is overdue. `None` while nobody came back: then the window holds.
+    pub fn overdue_after(&self) -> Option<u64> {
+        (self.mean != 0).then(|| (self.mean / 8 + self.deviation).max(Self::LEAST))
+    }
+}
+
+/// The devices that were served so long ago that they should be back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cohort {
+    /// They are not.
+    pub overdue: u64,
+    /// They are, as the new image.
+    pub confirmed: u64,
 }
 
 /// Limits that a person sets.
@@ -69,6 +119,8 @@ pub struct Site {
 pub enum Brake {
     /// So many devices are unproven as the window allows.
     Window,
+    /// Devices are later than the others were. If they have failed, the release is bad.
+    Overdue,
     /// The limit of unproven devices.
     Unproven,
     /// The transfers of its site.
@@ -84,6 +136,7 @@ impl Brake {
     pub fn sentence(self) -> &'static str {
         match self {
             Self::Window => "other devices must come back as the new image first",
+            Self::Overdue => "devices that got the image should have come back by now",
             Self::Unproven => "so many devices are unproven as the rollout allows",
             Self::Site => "other devices of its site are being updated",
             Self::SitePercent => "too large a share of its site is unproven",
@@ -141,6 +194,32 @@ mod tests {
         assert_eq!(after(Verdict::Silent), 2);
         assert_eq!(after(Verdict::Failed), 1);
         assert_eq!(after(Verdict::Failed), 1, "one device may always be tried");
+    }
+
+    #[test]
+    fn the_window_waits_until_bad_devices_would_be_known() {
+        let cohort = |confirmed| Cohort { overdue: 0, confirmed };
+        assert_eq!(Window(500).within(cohort(0)), Window(2));
+        assert_eq!(Window(500).within(cohort(10)), Window(22));
+        assert_eq!(Window(5).within(cohort(10)), Window(5));
+    }
+
+    #[test]
+    fn a_device_is_overdue_when_it_is_later_than_the_others() {
+        let mut comeback = Comeback::default();
+        assert_eq!(comeback.overdue_after(), None);
+        (0..50).for_each(|_| comeback.learn(30));
+        assert_eq!(comeback.overdue_after(), Some(60), "seconds say nothing");
+        let mut comeback = Comeback::default();
+        (0..50).for_each(|number| comeback.learn(600 + number % 60));
+        let after = comeback.overdue_after().unwrap();
+        assert!((660..900).contains(&after), "{after}");
+        let mut comeback = Comeback::default();
+        (0..50).for_each(|number| comeback.learn(if number % 2 == 0 { 30 } else { 7_200 }));
+        let after = comeback.overdue_after().unwrap();
+        assert!(after > 7_200, "half of them sleep for two hours: {after}");
+        comeback.learn(u64::MAX);
+        assert!(comeback.overdue_after().is_some());
     }
 
     #[test]

@@ -7,10 +7,10 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::brake::Window;
+use super::brake::{Cohort, Comeback, Window};
 use super::gate::{self, Judgement, Rate, Verdicts};
 use super::plan::Plan;
-use super::update::{State, Verdict, Why};
+use super::update::{State, Update, Verdict, Why};
 
 /// A gate of a rollout that follows newcomers looks at so many verdicts.
 const SLIDING: usize = 200;
@@ -137,18 +137,18 @@ pub struct Counts {
 
 impl Counts {
     /// Counts a device in.
-    pub fn add(&mut self, state: State, why: Why) {
-        self.by_state[state as usize] += 1;
-        if let Some(verdict) = state.verdict(why) {
+    pub fn add(&mut self, update: &Update) {
+        self.by_state[update.state as usize] += 1;
+        if let Some(verdict) = update.verdict() {
             self.verdicts[verdict as usize] += 1;
         }
     }
 
     /// Counts a device out.
-    pub fn remove(&mut self, state: State, why: Why) {
-        let slot = &mut self.by_state[state as usize];
+    pub fn remove(&mut self, update: &Update) {
+        let slot = &mut self.by_state[update.state as usize];
         *slot = slot.saturating_sub(1);
-        if let Some(verdict) = state.verdict(why) {
+        if let Some(verdict) = update.verdict() {
             let slot = &mut self.verdicts[verdict as usize];
             *slot = slot.saturating_sub(1);
         }
@@ -241,6 +241,8 @@ pub struct Rollout {
     pub silent_in_a_row: u32,
     /// Silent devices of the first of several stages.
     pub silent_canaries: u64,
+    /// How long devices take to come back.
+    pub comeback: Comeback,
     /// Bad verdicts that a person has seen: a resumed rollout is judged by what comes after.
     pub forgiven: (u64, u64),
     /// The last verdicts while it follows. `true` is a bad one.
@@ -259,6 +261,7 @@ impl Rollout {
             window: Window::default(),
             silent_in_a_row: 0,
             silent_canaries: 0,
+            comeback: Comeback::default(),
             forgiven: (0, 0),
             last: VecDeque::new(),
         }
@@ -269,6 +272,16 @@ impl Rollout {
         self.paused.is_none()
             && self.phase.offers()
             && plan.hours.as_ref().is_none_or(|hours| hours.allow(now))
+    }
+
+    /// Whether the rollout waits because devices are later than the others were. If they have failed, its gate would pause
+    /// it, so it goes on only when they are back.
+    pub fn waits_for(&self, plan: &Plan, counts: &Counts, cohort: Cohort) -> bool {
+        let counted = self.counted(counts);
+        // Devices that were served a moment ago and are back count on neither side: those that fail are not known yet.
+        let confirmed = counted.confirmed.min(cohort.confirmed);
+        let as_if = Verdicts { confirmed, silent: counted.silent + cohort.overdue, ..counted };
+        cohort.overdue > 0 && matches!(gate::judge(as_if, plan.tolerated), Judgement::Pause { .. })
     }
 
     /// What the gate says at present.

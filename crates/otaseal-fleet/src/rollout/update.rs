@@ -147,18 +147,6 @@ impl State {
     pub fn is_unproven(self) -> bool {
         matches!(self, Self::Sending | Self::Served | Self::Installed)
     }
-
-    /// What the gates count it as.
-    pub fn verdict(self, why: Why) -> Option<Verdict> {
-        match (self, why) {
-            (Self::Confirmed | Self::Settled, _) => Some(Verdict::Confirmed),
-            (Self::Silent, _) => Some(Verdict::Silent),
-            (Self::Attention, _) => Some(Verdict::Failed),
-            // The image was whole on the device, and it does not run.
-            (Self::Retry, Why::NotApplied | Why::Refused | Why::RefusedEarly) => Some(Verdict::Failed),
-            _ => None,
-        }
-    }
 }
 
 impl std::fmt::Display for State {
@@ -402,8 +390,24 @@ impl Update {
     }
 
     /// What the gates count it as.
+    ///
+    /// A device that failed counts as failed until it is confirmed, also while it is tried again. A transfer that the
+    /// network cut says nothing of the image.
     pub fn verdict(&self) -> Option<Verdict> {
-        self.state.verdict(self.why)
+        match self.state {
+            State::Confirmed | State::Settled => Some(Verdict::Confirmed),
+            State::Silent => Some(Verdict::Silent),
+            State::Attention => Some(Verdict::Failed),
+            State::Retry | State::Queued | State::Sending | State::Served | State::Installed => {
+                (self.tries.not_applied > 0 || self.tries.refused > 0).then_some(Verdict::Failed)
+            }
+            State::Held
+            | State::Skipped
+            | State::Unverifiable
+            | State::Expired
+            | State::Cancelled
+            | State::Superseded => None,
+        }
     }
 
     /// Whether another release may take its place. Nobody knows what a device has that was sent an image a moment ago.

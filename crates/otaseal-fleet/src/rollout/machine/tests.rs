@@ -11,6 +11,12 @@ fn stage(percent: u8) -> Stage {
     Stage { percent, ..Stage::default() }
 }
 
+fn update((state, why): (State, Why)) -> Update {
+    let mut update = Update { state, why, ..Update::new(true, 0) };
+    update.tries.not_applied = u8::from(why == Why::NotApplied);
+    update
+}
+
 /// A rollout that runs, with what the engine would keep.
 struct Bench {
     plan: Plan,
@@ -31,15 +37,16 @@ impl Bench {
     }
 
     fn queue(&mut self, many: u64) {
-        (0..many).for_each(|_| self.counts.add(State::Queued, Why::Plain));
+        (0..many).for_each(|_| self.counts.add(&update((State::Queued, Why::Plain))));
     }
 
     /// Moves a device from one state to another.
     fn moves(&mut self, from: (State, Why), to: (State, Why)) {
         let canary = self.plan.stages.len() > 1 && self.rollout.stage == 0;
-        self.counts.remove(from.0, from.1);
-        self.counts.add(to.0, to.1);
-        let (before, after) = (from.0.verdict(from.1), to.0.verdict(to.1));
+        let (from, after) = (update(from), update(to));
+        self.counts.remove(&from);
+        self.counts.add(&after);
+        let (before, after) = (from.verdict(), after.verdict());
         self.tell(Event::Moved { before, after, why: to.1, canary });
     }
 
@@ -155,6 +162,24 @@ fn silence_stops_it_before_any_rate_does() {
         bench.silent(1);
     }
     assert_eq!(bench.rollout.paused, None);
+}
+
+#[test]
+fn it_waits_for_devices_that_are_overdue() {
+    let mut bench = Bench::new(plan(vec![stage(100)]));
+    bench.queue(100);
+    bench.confirm(17);
+    let waits = |bench: &Bench, overdue| {
+        bench.rollout.waits_for(&bench.plan, &bench.counts, Cohort { overdue, confirmed: 17 })
+    };
+    assert!(!waits(&bench, 0) && !waits(&bench, 2) && waits(&bench, 3));
+    assert_eq!(bench.rollout.paused, None, "they may only be late");
+    bench.fail(2);
+    assert!(waits(&bench, 1));
+    // A hundred quick ones do not hide them.
+    bench.queue(200);
+    bench.confirm(200);
+    assert!(waits(&bench, 1));
 }
 
 #[test]

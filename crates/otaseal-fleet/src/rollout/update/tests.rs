@@ -137,6 +137,7 @@ fn failures_are_tried_again_and_end_at_a_person() {
             );
             update = run(update, &again(failure, 2 * DAY));
             assert_eq!(update.state, State::Queued);
+            assert_eq!(update.verdict(), failed.verdict(), "a device that is tried again has failed so far");
         }
         let update = run(update, failure);
         assert_eq!((update.state, update.why, update.deadline), (State::Attention, end, None));
