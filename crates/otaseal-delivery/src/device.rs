@@ -85,8 +85,12 @@ impl fmt::Display for Family {
 
 /// Whether two names are of one board. The tools write the same name with dashes, underscores and in any case.
 pub fn is_same_board(one: &str, other: &str) -> bool {
-    let plain = |name: &str| name.replace(['-', '_', ' '], "").to_ascii_lowercase();
-    plain(one) == plain(other)
+    plain_board(one) == plain_board(other)
+}
+
+/// Returns the name of a board in the one form that all its spellings share.
+pub fn plain_board(name: &str) -> String {
+    name.replace(['-', '_', ' '], "").to_ascii_lowercase()
 }
 
 /// A MAC address.

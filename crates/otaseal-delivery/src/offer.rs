@@ -13,7 +13,7 @@ mod version;
 
 pub use memo::Memo;
 pub use refusal::{Code, Refusal};
-pub use version::order;
+pub use version::{order, order_key};
 
 use otaseal::format::image::Content;
 use otaseal::format::layers::Encoding;

@@ -24,6 +24,56 @@ pub fn order(one: &str, other: &str) -> Option<Ordering> {
     })
 }
 
+/// Returns bytes that compare as [`order`] compares the versions. An index of a database orders versions by them.
+///
+/// Returns `None` if the text is no version with an order. The bytes begin with at most 8.
+pub fn order_key(version: &str) -> Option<Vec<u8>> {
+    let version = Parsed::of(version)?;
+    let mut key = Vec::new();
+    let number = |key: &mut Vec<u8>, number: u64| {
+        let bytes = number.to_be_bytes();
+        let used = &bytes[number.leading_zeros() as usize / 8..];
+        key.push(used.len() as u8);
+        key.extend_from_slice(used);
+    };
+    for at in 0..MAX_NUMBERS {
+        number(&mut key, version.numbers.get(at).copied().unwrap_or(0));
+    }
+    let Some(before) = version.before else {
+        key.push(RELEASED);
+        return Some(key);
+    };
+    for part in before.split('.') {
+        match part.parse() {
+            Ok(part) => {
+                key.push(NUMBER);
+                number(&mut key, part);
+            }
+            Err(_) => {
+                key.push(WORD);
+                for byte in part.bytes() {
+                    key.push(byte);
+                    // A zero inside a word must not look like its end.
+                    key.extend((byte == 0).then_some(0xFF));
+                }
+                key.extend([0, 0]);
+            }
+        }
+    }
+    key.push(END);
+    Some(key)
+}
+
+/// What begins a part after `-` in a key, in the order in which the parts compare.
+const END: u8 = 0;
+const NUMBER: u8 = 1;
+const WORD: u8 = 2;
+/// No part after `-` at all: a version without one is the later version.
+const RELEASED: u8 = 3;
+
+/// More numbers than any version has.
+const MAX_NUMBERS: usize = 8;
+
 struct Parsed<'a> {
     numbers: Vec<u64>,
     before: Option<&'a str>,
@@ -31,8 +81,6 @@ struct Parsed<'a> {
 
 impl<'a> Parsed<'a> {
     fn of(text: &'a str) -> Option<Self> {
-        /// More numbers than any version has.
-        const MAX_NUMBERS: usize = 8;
         let text = text.strip_prefix(['v', 'V']).unwrap_or(text);
         let text = text.split_once('+').map_or(text, |(version, _)| version);
         let (numbers, before) = match text.split_once('-') {
@@ -99,6 +147,55 @@ mod tests {
         for (one, other) in [("1", "1.0.0"), ("v1.2.3", "1.2.3"), ("1.2.3+a", "1.2.3+b")] {
             assert_eq!(order(one, other), Some(Ordering::Equal), "{one} {other}");
         }
+    }
+
+    #[test]
+    fn keys_compare_as_the_versions_do() {
+        let texts = [
+            "0",
+            "0.0.1",
+            "0.9",
+            "v1",
+            "1.0.0",
+            "1.0.0-alpha",
+            "1.0.0-alpha.1",
+            "1.0.0-alpha.beta",
+            "1.0.0-alpha.",
+            "1.0-a\0",
+            "1.0-a\0.b",
+            "1.0-a",
+            "1.0-a\x01",
+            "1.0-ab",
+            "1.0.0-1",
+            "1.0.0-255",
+            "1.0.0-256",
+            "1.0.0-007",
+            "1.0.0-18446744073709551616",
+            "1.0.0+b",
+            "1.2",
+            "1.10.0+build.7",
+            "1.255",
+            "1.256",
+            "1.65536",
+            "1.18446744073709551615",
+            "2",
+            "1.0.0.0.0.0.0.1",
+            "1.0.0.0.0.0.0.0",
+            "",
+            "abc",
+            "1.x",
+            "1-",
+            "1.2.3.4.5.6.7.8.9",
+            "1.0-é",
+            "1.0-\u{10FFFF}",
+        ];
+        for one in texts {
+            for other in texts {
+                let keys = order_key(one).zip(order_key(other)).map(|(one, other)| one.cmp(&other));
+                assert_eq!(keys, order(one, other), "{one:?} {other:?}");
+            }
+        }
+        assert!(order_key("1.2.3").unwrap()[0] <= 8);
     }
 
     #[test]
