@@ -117,12 +117,6 @@ pub trait Store: Send {
     /// # Errors
     /// [`StoreError`].
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError>;
-
-    /// Writes a consistent copy of the data into a new file.
-    ///
-    /// # Errors
-    /// [`StoreError`], or the file exists.
-    fn backup(&mut self, to: &std::path::Path) -> Result<(), StoreError>;
 }
 
 /// A part of a list: rows after a key, at most so many.
@@ -137,31 +131,38 @@ pub struct Page<K> {
 /// Rows of the largest page.
 pub const MAX_PAGE: u32 = 1_000;
 
-/// Answers questions. It never waits for the writer.
+/// Answers questions. It never waits for the writer, and the writer never waits for it.
+///
+/// A filter asks for times that are relative to `now`, in seconds since 1970.
 pub trait Reader: Send {
     /// Devices that the filter holds for, by id.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn devices(&mut self, filter: &Filter, page: Page<DeviceId>) -> Result<Vec<DeviceRow>, StoreError>;
+    fn devices(
+        &mut self,
+        filter: &Filter,
+        page: Page<DeviceId>,
+        now: u64,
+    ) -> Result<Vec<DeviceRow>, StoreError>;
 
     /// Ids of all devices that the filter holds for, in order. For rollouts and bulk edits.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn device_ids(&mut self, filter: &Filter) -> Result<Vec<DeviceId>, StoreError>;
+    fn device_ids(&mut self, filter: &Filter, now: u64) -> Result<Vec<DeviceId>, StoreError>;
 
     /// How many devices the filter holds for.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn count(&mut self, filter: &Filter) -> Result<u64, StoreError>;
+    fn count(&mut self, filter: &Filter, now: u64) -> Result<u64, StoreError>;
 
     /// Whether the filter holds for this device.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn holds(&mut self, filter: &Filter, device: DeviceId) -> Result<bool, StoreError>;
+    fn holds(&mut self, filter: &Filter, device: DeviceId, now: u64) -> Result<bool, StoreError>;
 
     /// One device.
     ///
@@ -201,4 +202,10 @@ pub trait Reader: Send {
     /// # Errors
     /// [`StoreError`].
     fn audit(&mut self, page: Page<u64>) -> Result<Vec<AuditRow>, StoreError>;
+
+    /// Writes a consistent copy of the data into a new file, while others write.
+    ///
+    /// # Errors
+    /// [`StoreError`], or the file exists.
+    fn backup(&mut self, to: &std::path::Path) -> Result<(), StoreError>;
 }
