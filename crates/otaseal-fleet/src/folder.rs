@@ -10,17 +10,18 @@
 
 use crate::package;
 use bytes::Bytes;
-use otaseal::format::digest::{Sha256Digest, sha256};
 use otaseal::format::image::Content;
 use otaseal::key::material;
 use otaseal::package::manifest::FILE_NAME;
 use otaseal_delivery::pull::catalogue::{Catalogue, Entry, Listed};
-use otaseal_delivery::release::{Contents, MAX_FILE, Release, Stored, Trust};
-use std::collections::{HashMap, HashSet};
+use otaseal_delivery::release::{Contents, MAX_FILE, Release, Trust};
+pub(crate) use otaseal_fleet::objects::Cache;
+use otaseal_fleet::objects::VerifiedFile;
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// The list of devices.
 pub(crate) const DEVICES: &str = "devices.toml";
@@ -143,7 +144,7 @@ impl Reader<'_> {
             self.found.insert(path.clone());
             // The payload of a signed bare file has no file of its own.
             if path.is_file() {
-                let file = File { path, sha256: artefact.digests.sha256, cache: Arc::clone(self.cache) };
+                let file = VerifiedFile::new(path, artefact.digests.sha256, Arc::clone(self.cache));
                 artefact.contents = Contents::Stored(Arc::new(file));
             }
         }
@@ -159,77 +160,4 @@ impl Reader<'_> {
 fn is_filesystem(bytes: &[u8]) -> bool {
     use otaseal::format::image::{Kind, identify};
     matches!(identify(bytes), Kind::LittleFs(_) | Kind::Spiffs(_))
-}
-
-/// A file that was verified once.
-struct File {
-    path: PathBuf,
-    sha256: Sha256Digest,
-    cache: Arc<Cache>,
-}
-
-impl Stored for File {
-    fn held(&self) -> Option<Bytes> {
-        self.cache.get(&self.sha256)
-    }
-
-    fn load(&self) -> io::Result<Bytes> {
-        if let Some(bytes) = self.held() {
-            return Ok(bytes);
-        }
-        let bytes = Bytes::from(package::read(&self.path, MAX_FILE)?);
-        if sha256(&bytes) != self.sha256 {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the file has changed since it was verified",
-            ));
-        }
-        self.cache.put(self.sha256, bytes.clone());
-        Ok(bytes)
-    }
-}
-
-/// Images in memory, up to a number of bytes. The one that was not asked for longest goes first.
-pub(crate) struct Cache {
-    most: usize,
-    inner: Mutex<Inner>,
-}
-
-#[derive(Default)]
-struct Inner {
-    held: HashMap<Sha256Digest, (Bytes, u64)>,
-    bytes: usize,
-    turn: u64,
-}
-
-impl Cache {
-    pub(crate) fn new(most: usize) -> Self {
-        Self { most, inner: Mutex::default() }
-    }
-
-    fn get(&self, sha256: &Sha256Digest) -> Option<Bytes> {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.turn += 1;
-        let turn = inner.turn;
-        inner.held.get_mut(sha256).map(|(bytes, last)| {
-            *last = turn;
-            bytes.clone()
-        })
-    }
-
-    fn put(&self, sha256: Sha256Digest, bytes: Bytes) {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if bytes.len() > self.most || inner.held.contains_key(&sha256) {
-            return;
-        }
-        while inner.bytes + bytes.len() > self.most {
-            let oldest = inner.held.iter().min_by_key(|(_, (_, last))| *last).map(|(key, _)| *key);
-            let Some((gone, _)) = oldest.and_then(|key| inner.held.remove(&key)) else { break };
-            inner.bytes -= gone.len();
-        }
-        inner.turn += 1;
-        let turn = inner.turn;
-        inner.bytes += bytes.len();
-        inner.held.insert(sha256, (bytes, turn));
-    }
 }
