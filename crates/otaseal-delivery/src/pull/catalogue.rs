@@ -94,6 +94,15 @@ pub struct Served {
     pub release: Option<String>,
     /// The running image, if it is one of ours.
     pub running: Option<String>,
+    /// A number by which the record of the connection is found again.
+    pub ticket: Option<u64>,
+}
+
+impl Served {
+    /// An answer for this reason.
+    pub fn new(answer: Answer, why: Why) -> Self {
+        Self { answer, why, release: None, running: None, ticket: None }
+    }
 }
 
 /// A decision that takes no time, or one that has to judge files.
@@ -157,7 +166,8 @@ impl Catalogue {
         let running = self.running(&request.facts);
         let served = |answer, why, release: Option<usize>| {
             let title = |index: usize| self.entries[index].release.title();
-            Some(Served { answer, why, release: release.map(title), running: running.map(title) })
+            let (release, running) = (release.map(title), running.map(title));
+            Some(Served { release, running, ..Served::new(answer, why) })
         };
         let address = Address::parse(&request.path);
         // The client that fetches a digest sends no credentials: see `Request::parse`.
@@ -249,7 +259,7 @@ impl Catalogue {
         now: u64,
         may_judge: bool,
     ) -> Option<Served> {
-        let served = |answer, why| Some(Served { answer, why, release: None, running: None });
+        let served = |answer, why| Some(Served::new(answer, why));
         let text =
             request.query.as_deref().and_then(|query| query.strip_prefix("token=")).unwrap_or_default();
         let token = match &settings.elsewhere {

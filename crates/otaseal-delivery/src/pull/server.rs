@@ -23,7 +23,8 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, LocalSet};
 use tokio_rustls::TlsAcceptor;
 
-use super::catalogue::{Catalogue, Settings, Why};
+use super::catalogue::{Catalogue, Quick, Served, Settings, Why};
+use super::request::Request;
 use crate::device::DeviceFacts;
 use crate::evidence::Evidence;
 use connection::Connection;
@@ -101,6 +102,35 @@ impl Shared {
     }
 }
 
+/// Decides what a port answers.
+pub trait Answers: Send + Sync {
+    /// The limits of the port.
+    fn limits(&self) -> &Limits;
+
+    /// Answers without waiting for anything, if it can: that is nearly every poll. `now` is in seconds since 1970.
+    fn quick(&self, request: &Request, peer: SocketAddr, now: u64) -> Option<Served>;
+
+    /// Answers where it may take a while. It is called on another thread, after [`Answers::quick`] gave nothing.
+    fn slow(&self, request: &Request, peer: SocketAddr, now: u64) -> Served;
+}
+
+impl Answers for Shared {
+    fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    fn quick(&self, request: &Request, _: SocketAddr, now: u64) -> Option<Served> {
+        match self.catalogue().quick(request, &self.settings, now) {
+            Quick::Done(served) => Some(*served),
+            Quick::MustJudge => None,
+        }
+    }
+
+    fn slow(&self, request: &Request, _: SocketAddr, now: u64) -> Served {
+        self.catalogue().answer(request, &self.settings, now)
+    }
+}
+
 /// What happened to one connection.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -125,6 +155,8 @@ pub struct Record {
     pub sent: u64,
     /// How far the image came. `None` if there was no image.
     pub evidence: Option<Evidence>,
+    /// The number that [`Served::ticket`] gave this answer.
+    pub ticket: Option<u64>,
 }
 
 /// Serves one port, which [`listen`] opened, until the future is dropped. `tell` hears of every connection when it ends, and must not block.
@@ -135,7 +167,7 @@ pub struct Record {
 /// The listener's, if it cannot accept any more.
 pub async fn serve(
     listener: TcpListener,
-    shared: Arc<Shared>,
+    shared: Arc<dyn Answers>,
     tls: Option<TlsAcceptor>,
     tell: Rc<dyn Fn(Record)>,
 ) -> io::Result<()> {
@@ -148,7 +180,7 @@ pub async fn serve(
 /// The system's, if there is no runtime or the listener fails.
 pub fn run(
     listener: std::net::TcpListener,
-    shared: Arc<Shared>,
+    shared: Arc<dyn Answers>,
     tls: Option<TlsAcceptor>,
     tell: Rc<dyn Fn(Record)>,
 ) -> io::Result<()> {
@@ -211,7 +243,7 @@ struct Waiting {
 
 async fn accept(
     listener: TcpListener,
-    shared: Arc<Shared>,
+    shared: Arc<dyn Answers>,
     tls: Option<TlsAcceptor>,
     tell: Rc<dyn Fn(Record)>,
 ) -> io::Result<()> {
@@ -226,7 +258,7 @@ async fn accept(
             Ok(accepted) => accepted,
             Err(error) if is_passing(&error) => {
                 // Out of descriptors: the connections that wait longest must go.
-                end_oldest(&mut waiting, shared.limits.waiting / 2);
+                end_oldest(&mut waiting, shared.limits().waiting / 2);
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 continue;
             }
@@ -244,12 +276,12 @@ async fn accept(
         let task = tokio::task::spawn_local(connection.run(stream));
         waiting.push_back(Waiting { asked, task });
         for _ in 0..CHANCES {
-            if too_many(&mut waiting, shared.limits.waiting) == 0 {
+            if too_many(&mut waiting, shared.limits().waiting) == 0 {
                 break;
             }
             tokio::task::yield_now().await;
         }
-        end_oldest(&mut waiting, shared.limits.waiting);
+        end_oldest(&mut waiting, shared.limits().waiting);
     }
 }
 

@@ -55,6 +55,13 @@ pub enum Why {
     },
     /// The mode is not known.
     UnknownMode,
+    /// A service with an inventory decided it.
+    Fleet {
+        /// A stable code.
+        code: &'static str,
+        /// The reason as a sentence.
+        text: String,
+    },
     /// The credentials are missing or wrong.
     Credentials,
     /// The token in the address.
@@ -79,6 +86,7 @@ impl Why {
             Self::NoSuchFile { .. } => "no-such-file",
             Self::Unreadable { .. } => "unreadable",
             Self::UnknownMode => "unknown-mode",
+            Self::Fleet { code, .. } => code,
             Self::Credentials => "credentials",
             Self::Token { .. } => "token",
         }
@@ -99,6 +107,7 @@ impl std::fmt::Display for Why {
             Self::NoSuchFile { name } => write!(f, "there is no file {name}"),
             Self::Unreadable { file, fault } => write!(f, "{file} cannot be read: {fault}"),
             Self::UnknownMode => f.write_str("the mode is none that this server knows"),
+            Self::Fleet { text, .. } => f.write_str(text),
             Self::Credentials => f.write_str("the user name or the password is missing or wrong"),
             Self::Token { fault } => f.write_str(fault),
         }

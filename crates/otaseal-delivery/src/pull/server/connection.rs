@@ -23,10 +23,10 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::stream::Counted;
-use super::{Load, Record, Shared};
+use super::{Answers, Load, Record};
 use crate::evidence::Evidence;
 use crate::pull::answer::Answer;
-use crate::pull::catalogue::{Quick, Served, Why};
+use crate::pull::catalogue::{Served, Why};
 use crate::pull::request::{NotAnUpdater, Request};
 use crate::text::said;
 
@@ -41,7 +41,7 @@ const TURN: Duration = Duration::from_secs(5);
 const FIELDS: usize = 64;
 
 pub(super) struct Connection {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<dyn Answers>,
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) peer: SocketAddr,
     pub(super) asked: Rc<Cell<bool>>,
@@ -82,7 +82,7 @@ impl Connection {
     pub(super) async fn run(self, stream: TcpStream) {
         match self.tls.clone() {
             None => self.speak(stream).await,
-            Some(tls) => match timeout(self.shared.limits.request, Box::pin(tls.accept(stream))).await {
+            Some(tls) => match timeout(self.shared.limits().request, Box::pin(tls.accept(stream))).await {
                 // In a box: a plain connection need not be as large as one with TLS.
                 Ok(Ok(stream)) => Box::pin(self.speak(stream)).await,
                 Ok(Err(error)) => {
@@ -105,11 +105,12 @@ impl Connection {
             odd: Vec::new(),
             sent: 0,
             evidence: None,
+            ticket: None,
         });
     }
 
     async fn speak<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S) {
-        let limits = &self.shared.limits;
+        let limits = self.shared.limits();
         let written = Rc::new(Cell::new(0));
         let stream = Counted::new(stream, Rc::clone(&written), limits);
         let asked: Rc<RefCell<Asked>> = Rc::default();
@@ -177,6 +178,7 @@ impl Connection {
             odd: Vec::new(),
             sent: 0,
             evidence: None,
+            ticket: None,
         };
         let answer = match parsed {
             Err(fault) => {
@@ -188,10 +190,10 @@ impl Connection {
             }
             Ok(request) => {
                 let answer = match self.served(&request).await {
-                    Some(Served { answer, why, release, running }) => {
+                    Some(Served { answer, why, release, running, ticket }) => {
                         let (answer, why) = self.place(answer, why, &request, &asked);
                         record.why = why;
-                        (record.release, record.running) = (release, running);
+                        (record.release, record.running, record.ticket) = (release, running, ticket);
                         answer
                     }
                     None => {
@@ -212,12 +214,11 @@ impl Connection {
     /// Returns nothing if too many others have to be judged first.
     async fn served(&self, request: &Request) -> Option<Served> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let catalogue = self.shared.catalogue();
-        if let Quick::Done(served) = catalogue.quick(request, &self.shared.settings, now) {
-            return Some(*served);
+        if let Some(served) = self.shared.quick(request, self.peer, now) {
+            return Some(served);
         }
         let judging = &self.load.judging;
-        if judging.get() >= self.shared.limits.judging {
+        if judging.get() >= self.shared.limits().judging {
             return None;
         }
         judging.set(judging.get() + 1);
@@ -225,11 +226,11 @@ impl Connection {
         let turn = timeout(TURN, self.load.turns.acquire()).await;
         let Ok(Ok(_turn)) = turn else { return None };
         // Another device of this kind may have been judged meanwhile.
-        if let Quick::Done(served) = catalogue.quick(request, &self.shared.settings, now) {
-            return Some(*served);
+        if let Some(served) = self.shared.quick(request, self.peer, now) {
+            return Some(served);
         }
-        let (shared, request) = (Arc::clone(&self.shared), request.clone());
-        let judged = tokio::task::spawn_blocking(move || catalogue.answer(&request, &shared.settings, now));
+        let (shared, request, peer) = (Arc::clone(&self.shared), request.clone(), self.peer);
+        let judged = tokio::task::spawn_blocking(move || shared.slow(&request, peer, now));
         Some(judged.await.unwrap_or_else(|_| unreachable!("judging does not panic")))
     }
 
@@ -243,7 +244,7 @@ impl Connection {
     ) -> (Answer, Result<Why, String>) {
         let Answer::File(file) = &answer else { return (answer, Ok(why)) };
         let downloads = &self.load.downloads;
-        if downloads.get() >= self.shared.limits.downloads {
+        if downloads.get() >= self.shared.limits().downloads {
             return (later(request), Err("there are as many downloads as allowed".into()));
         }
         downloads.set(downloads.get() + 1);
