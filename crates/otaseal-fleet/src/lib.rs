@@ -7,6 +7,7 @@ pub mod engine;
 pub mod filter;
 pub mod objects;
 pub mod rollout;
+pub mod service;
 pub mod simulation;
 pub mod store;
 #[cfg(test)]

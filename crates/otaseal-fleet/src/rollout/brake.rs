@@ -23,11 +23,11 @@ impl Default for Window {
 }
 
 impl Window {
-    /// The window that counts: at most two for each device that had time to fail and did not, and the first two. Good
+    /// The window that counts: at most one for each device that had time to fail and did not, and the first two. Good
     /// devices are back within seconds and bad ones are not, so a window that only follows the good ones would have grown
     /// over the whole fleet before the first bad one is missed.
     pub fn within(self, cohort: Cohort) -> Self {
-        let most = 2 * cohort.confirmed + u64::from(FIRST);
+        let most = cohort.confirmed + u64::from(FIRST);
         Self(self.0.min(u32::try_from(most).unwrap_or(u32::MAX)))
     }
 
@@ -200,7 +200,7 @@ mod tests {
     fn the_window_waits_until_bad_devices_would_be_known() {
         let cohort = |confirmed| Cohort { overdue: 0, confirmed };
         assert_eq!(Window(500).within(cohort(0)), Window(2));
-        assert_eq!(Window(500).within(cohort(10)), Window(22));
+        assert_eq!(Window(500).within(cohort(10)), Window(12));
         assert_eq!(Window(5).within(cohort(10)), Window(5));
     }
 

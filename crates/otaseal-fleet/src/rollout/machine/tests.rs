@@ -4,7 +4,7 @@ use super::*;
 const HOUR: u64 = 3_600;
 
 fn plan(stages: Vec<Stage>) -> Plan {
-    Plan { stages, ..Plan::default() }
+    Plan { stages, tolerated: Rate(500), ..Plan::default() }
 }
 
 fn stage(percent: u8) -> Stage {
