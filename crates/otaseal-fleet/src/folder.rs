@@ -10,11 +10,11 @@
 
 use crate::package;
 use bytes::Bytes;
-use otaseal::format::image::Content;
 use otaseal::key::material;
 use otaseal::package::manifest::FILE_NAME;
 use otaseal_delivery::pull::catalogue::{Catalogue, Entry, Listed};
 use otaseal_delivery::release::{Contents, MAX_FILE, Release, Trust};
+use otaseal_fleet::intake;
 pub(crate) use otaseal_fleet::objects::Cache;
 use otaseal_fleet::objects::VerifiedFile;
 use std::collections::HashSet;
@@ -123,14 +123,7 @@ impl Reader<'_> {
             Ok(bytes) => Bytes::from(bytes),
             Err(error) => return self.refuse(path, error.to_string()),
         };
-        let of = |content| {
-            Release::of_file(name, bytes.clone(), content, self.trust).map_err(|error| error.to_string())
-        };
-        let found = match of(Content::Firmware) {
-            // If it is no good filesystem either, its fault as firmware is told.
-            Err(why) if is_filesystem(&bytes) => of(Content::Filesystem).map_err(|_| why),
-            found => found,
-        };
+        let found = intake::bare(name, bytes, self.trust).map_err(|error| error.to_string());
         match found {
             Ok(release) => self.add(release, self.folder, None),
             Err(why) => self.refuse(path, why),
@@ -154,10 +147,4 @@ impl Reader<'_> {
     fn refuse(&mut self, path: &Path, why: String) {
         self.refused.push((material::shown(path), why));
     }
-}
-
-/// Whether these bytes are a filesystem image.
-fn is_filesystem(bytes: &[u8]) -> bool {
-    use otaseal::format::image::{Kind, identify};
-    matches!(identify(bytes), Kind::LittleFs(_) | Kind::Spiffs(_))
 }

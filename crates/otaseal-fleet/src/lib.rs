@@ -5,6 +5,7 @@
 
 pub mod engine;
 pub mod filter;
+pub mod intake;
 pub mod objects;
 pub mod rollout;
 pub mod service;

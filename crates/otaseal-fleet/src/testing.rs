@@ -1,5 +1,7 @@
 //! What the tests share.
 
+pub(crate) mod signed;
+
 use otaseal::format::image::Content;
 use otaseal_delivery::release::{Release, Trust};
 use otaseal_delivery::sim::image::Sample;
