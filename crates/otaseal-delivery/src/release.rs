@@ -23,7 +23,7 @@ use otaseal::profile::Profile;
 use otaseal::sign::{Scheme, verify};
 use serde::Serialize;
 
-use crate::device::Family;
+use crate::device::{DeviceFacts, DeviceKey, Family, Known, Origin};
 
 /// Largest file that a release holds, in bytes: as large as the largest flash of these devices.
 pub const MAX_FILE: usize = 16 << 20;
@@ -372,6 +372,26 @@ impl Release {
             }
         }
         all
+    }
+
+    /// Adds to the facts of a device what follows from the release that it runs: its name and version, its flash mode, and
+    /// which keys it has.
+    pub fn tell(&self, facts: &mut DeviceFacts) {
+        let origin = Origin::RunningImage;
+        let md5 = facts.md5.as_ref().map(|md5| md5.value);
+        let text = |value: &Option<String>| value.clone().map(|value| Known::new(value, origin));
+        facts.firmware = text(&self.firmware).or(facts.firmware.take());
+        facts.version = text(&self.version).or(facts.version.take());
+        facts.board = facts.board.take().or(text(&self.board));
+        let by_mode = self.installed.md5_by_flash_mode.iter();
+        let mode = by_mode.filter(|(_, of_mode)| Some(**of_mode) == md5).map(|(mode, _)| *mode).next();
+        facts.flash_mode = mode.map(|mode| Known::new(mode, origin)).or(facts.flash_mode.take());
+        if matches!(facts.key, DeviceKey::Unknown) {
+            facts.key = match self.carries.as_slice() {
+                [] => DeviceKey::None(origin),
+                keys => DeviceKey::Holds(keys.to_vec(), origin),
+            };
+        }
     }
 
     /// A short name for people: firmware and version, or the file.

@@ -26,7 +26,7 @@ use crate::store::Write;
 use crate::store::rows::{
     DeviceId, EventRow, LastSeen, ReleaseId, RolloutId, RolloutRow, Source, Standing, UpdateRow,
 };
-use devices::{Assigned, Device, Devices};
+use devices::{Assigned, Device, Devices, Sites};
 use key::{Key, Running};
 use known::Known;
 use newcomers::Newcomers;
@@ -62,6 +62,7 @@ pub struct Engine {
     /// Devices whose last contact is not in the store yet.
     seen: Vec<DeviceId>,
     newcomers: Newcomers,
+    sites: Sites,
     /// Releases that are never offered again.
     withdrawn: HashSet<ReleaseId>,
     outbox: Vec<Write>,
@@ -114,6 +115,45 @@ pub enum Nothing {
     NoRelease,
     /// Nothing can be written down.
     Closed,
+}
+
+impl Nothing {
+    /// A stable code, for logs and counters.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::NoIdentity => "no-identity",
+            Self::TooManyNew => "too-many-new",
+            Self::Pending => "pending",
+            Self::Ignored => "ignored",
+            Self::UpToDate => "up-to-date",
+            Self::State(state) => state.name(),
+            Self::Paused => "paused",
+            Self::Brake(Brake::Window) => "brake-window",
+            Self::Brake(Brake::Overdue) => "brake-overdue",
+            Self::Brake(Brake::Unproven) => "brake-unproven",
+            Self::Brake(Brake::Site) => "brake-site",
+            Self::Brake(Brake::SitePercent) => "brake-site-percent",
+            Self::Brake(Brake::Rate) => "brake-rate",
+            Self::NoRelease => "no-release",
+            Self::Closed => "closed",
+        }
+    }
+
+    /// The reason as a sentence.
+    pub fn sentence(self) -> String {
+        match self {
+            Self::NoIdentity => "it says neither a MAC address nor a chip id".into(),
+            Self::TooManyNew => "too many new devices came in this hour".into(),
+            Self::Pending => "nobody has accepted it yet".into(),
+            Self::Ignored => "it is ignored".into(),
+            Self::UpToDate => "there is nothing new for it".into(),
+            Self::State(state) => format!("its update is {state}"),
+            Self::Paused => "its rollout offers nothing at present".into(),
+            Self::Brake(brake) => brake.sentence().into(),
+            Self::NoRelease => "its release cannot be offered at present".into(),
+            Self::Closed => "nothing can be written down at present".into(),
+        }
+    }
 }
 
 /// A release for a device.
@@ -307,6 +347,7 @@ impl Engine {
             let text = match transfer {
                 Transfer::Whole(Evidence::Sent) => "every byte reached the device".to_owned(),
                 Transfer::Whole(_) => "every byte was handed to the network".to_owned(),
+                Transfer::NotBegun => "the transfer did not begin".to_owned(),
                 Transfer::Cut(bytes) => format!("the transfer ended after {bytes} bytes"),
             };
             self.step(lease.device, Event::Transfer(transfer), now, &text);

@@ -289,23 +289,8 @@ impl Catalogue {
     /// Adds what follows from the image that runs, and what a person says.
     fn learn(&self, facts: &DeviceFacts, running: Option<usize>, target: &Target) -> DeviceFacts {
         let mut facts = facts.clone();
-        let origin = Origin::RunningImage;
         if let Some(entry) = running.map(|index| &self.entries[index]) {
-            let release = &entry.release;
-            let md5 = facts.md5.as_ref().map(|md5| md5.value);
-            let text = |value: &Option<String>| value.clone().map(|value| Known::new(value, origin));
-            facts.firmware = text(&release.firmware).or(facts.firmware);
-            facts.version = text(&release.version).or(facts.version);
-            facts.board = facts.board.or(text(&release.board));
-            let by_mode = release.installed.md5_by_flash_mode.iter();
-            let mode = by_mode.filter(|(_, of_mode)| Some(**of_mode) == md5).map(|(mode, _)| *mode).next();
-            facts.flash_mode = mode.map(|mode| Known::new(mode, origin)).or(facts.flash_mode);
-            if matches!(facts.key, DeviceKey::Unknown) {
-                facts.key = match release.carries.as_slice() {
-                    [] => DeviceKey::None(origin),
-                    keys => DeviceKey::Holds(keys.to_vec(), origin),
-                };
-            }
+            entry.release.tell(&mut facts);
         }
         let person = Origin::Person;
         let by_address =
@@ -346,17 +331,8 @@ fn file(
     )
 }
 
-/// Compares digests, whose comparison tells nothing about the secret.
 fn authorised(request: &Request, settings: &Settings) -> bool {
-    use base64ct::{Base64, Encoding};
-    use sha2::{Digest, Sha256};
-    let Some(Secret(wanted)) = &settings.credentials else { return true };
-    let given = request.authorization.as_ref().and_then(|Secret(value)| {
-        let value = std::str::from_utf8(value).ok()?;
-        let (scheme, value) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("basic").then(|| Base64::decode_vec(value.trim()).ok()).flatten()
-    });
-    given.is_some_and(|given| Sha256::digest(given) == Sha256::digest(wanted))
+    settings.credentials.as_ref().is_none_or(|wanted| request.is_from(wanted))
 }
 
 #[cfg(test)]

@@ -118,6 +118,19 @@ impl Request {
         }
         Ok(reader.finish(family, path.to_owned(), query))
     }
+
+    /// Whether the request has these credentials, `user:password`, in the scheme Basic. Digests are compared: how long that
+    /// takes tells nothing about the secret.
+    pub fn is_from(&self, Secret(wanted): &Secret) -> bool {
+        use base64ct::{Base64, Encoding};
+        use sha2::{Digest, Sha256};
+        let given = self.authorization.as_ref().and_then(|Secret(value)| {
+            let value = std::str::from_utf8(value).ok()?;
+            let (scheme, value) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("basic").then(|| Base64::decode_vec(value.trim()).ok()).flatten()
+        });
+        given.is_some_and(|given| Sha256::digest(given) == Sha256::digest(wanted))
+    }
 }
 
 /// What was read so far.

@@ -109,7 +109,8 @@ impl Engine {
     }
 
     /// Takes a device out of the store, at the start.
-    pub fn load_device(&mut self, row: &DeviceRow, site: u32, update: Option<&UpdateRow>) {
+    pub fn load_device(&mut self, row: &DeviceRow, update: Option<&UpdateRow>) {
+        let site = self.sites.number(&row.site);
         let family = row.family;
         let Some(key) = family.and_then(|family| Key::of(family, row.mac, row.chip_id.as_deref())) else {
             return;
@@ -136,6 +137,22 @@ impl Engine {
             self.deadlines.push(Reverse((deadline, row.id)));
         }
         self.devices.insert(row.id, device);
+    }
+
+    /// Everything of the store is there: what the rollouts need to know of the devices is counted.
+    pub fn loaded(&mut self) {
+        let Self { devices, rollouts, .. } = self;
+        for (id, device) in devices.iter() {
+            let Some(assigned) = device.assigned.filter(|one| one.update.state == State::Served) else {
+                continue;
+            };
+            if let Some(active) = assigned.rollout.and_then(|rollout| rollouts.get_mut(&rollout)) {
+                active.served.push_back((assigned.update.since, id, assigned.update.attempt));
+            }
+        }
+        for active in rollouts.values_mut() {
+            active.served.make_contiguous().sort_unstable();
+        }
     }
 
     /// Takes a rollout out of the store, at the start.
@@ -166,8 +183,9 @@ impl Engine {
         Ok(())
     }
 
-    /// Moves a device to another site.
-    pub fn set_site(&mut self, id: DeviceId, site: u32) {
+    /// Moves a device to another site. An empty name is none.
+    pub fn set_site(&mut self, id: DeviceId, site: &str) {
+        let site = self.sites.number(site);
         self.devices.set_site(id, site);
     }
 

@@ -1,6 +1,7 @@
 //! The table of devices in memory: what a poll needs, and nothing else. Names, tags and facts are in the store.
 
 use hashbrown::HashTable;
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
 use super::key::{Key, Running};
@@ -57,6 +58,25 @@ impl Device {
     /// A number that differs between devices.
     pub fn spread(&self) -> u8 {
         self.key.to_bytes()[7]
+    }
+}
+
+/// Numbers for the names of sites. The empty name is 0.
+#[derive(Debug, Default)]
+pub struct Sites(HashMap<String, u32>);
+
+impl Sites {
+    /// The number of this name.
+    pub fn number(&mut self, name: &str) -> u32 {
+        if name.is_empty() {
+            return 0;
+        }
+        if let Some(number) = self.0.get(name) {
+            return *number;
+        }
+        let number = self.0.len() as u32 + 1;
+        self.0.insert(name.to_owned(), number);
+        number
     }
 }
 

@@ -185,7 +185,7 @@ fn the_window_keeps_most_devices_untouched_until_some_came_back() {
 #[test]
 fn a_site_gets_two_at_a_time() {
     let mut bench = Bench::new(8);
-    (0..8).for_each(|number| bench.engine.set_site(id(number), 1 + number as u32 / 4));
+    (0..8).for_each(|number| bench.engine.set_site(id(number), ["north", "south"][number / 4]));
     bench.rollout(fast());
     for number in [0, 4, 1, 5] {
         bench.update(number).unwrap();
@@ -195,7 +195,7 @@ fn a_site_gets_two_at_a_time() {
     assert_eq!(first, [true, true]);
     bench.runs.push(bench.runs[7]);
     assert_eq!(bench.engine.devices().site(1).unwrap().sending, 2);
-    bench.engine.set_site(id(7), 1);
+    bench.engine.set_site(id(7), "north");
     assert!(matches!(bench.fetch(7), Err(Nothing::Brake(Brake::Site))));
     assert!(bench.fetch(6).is_ok());
 }
@@ -533,8 +533,9 @@ fn what_was_written_restores_the_same_fleet() {
     engine.load_rollout(rollout.unwrap());
     for (id, row) in &mut rows {
         row.standing = Standing::Accepted;
-        engine.load_device(row, 0, updates.get(id));
+        engine.load_device(row, updates.get(id));
     }
+    engine.loaded();
     for number in 0..6 {
         let (before, after) = (bench.engine.devices().get(id(number)), engine.devices().get(id(number)));
         let (before, after) = (before.unwrap(), after.unwrap());

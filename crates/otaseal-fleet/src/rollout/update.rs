@@ -287,6 +287,8 @@ pub enum Transfer {
     Whole(Evidence),
     /// It ended early. The device had at most so many bytes.
     Cut(u64),
+    /// It never began: the server had no place, or could not write it down.
+    NotBegun,
 }
 
 /// What a device says of an image that it got.
@@ -454,6 +456,9 @@ impl Update {
             (State::Sending, Event::Transfer(Transfer::Cut(bytes))) => {
                 next.loads.add(bytes, false, about.now);
                 next.fail(if bytes < HEAD { Why::RefusedEarly } else { Why::Network }, about);
+            }
+            (State::Sending, Event::Transfer(Transfer::NotBegun)) => {
+                next.enter(State::Queued, Why::Plain, None, about);
             }
             (State::Sending, Event::Clock) => {
                 next.loads.add(about.bytes, false, about.now);

@@ -195,6 +195,12 @@ fn a_poll_during_the_transfer_is_a_restart() {
 }
 
 #[test]
+fn a_transfer_that_never_began_is_no_failure() {
+    let update = run(queued(), &[(0, Event::Offer), (0, Event::Transfer(Transfer::NotBegun))]);
+    assert_eq!((update.state, update.tries, update.verdict()), (State::Queued, Tries::default(), None));
+}
+
+#[test]
 fn a_transfer_without_an_end_ends() {
     let update = run(queued(), &[(0, Event::Offer), (300, Event::Clock)]);
     assert_eq!((update.state, update.why), (State::Retry, Why::Network));
@@ -231,8 +237,12 @@ fn event() -> impl Strategy<Value = Event> {
         prop_oneof![Just(Seen::New), Just(Seen::Old), Just(Seen::Third), Just(Seen::Nothing)]
             .prop_map(Event::Contact),
         Just(Event::Offer),
-        prop_oneof![Just(Transfer::Whole(Evidence::Sent)), (0..BYTES).prop_map(Transfer::Cut)]
-            .prop_map(Event::Transfer),
+        prop_oneof![
+            Just(Transfer::NotBegun),
+            Just(Transfer::Whole(Evidence::Sent)),
+            (0..BYTES).prop_map(Transfer::Cut)
+        ]
+        .prop_map(Event::Transfer),
         prop_oneof![
             Just(Said::Took),
             Just(Said::Refused),
