@@ -257,4 +257,4 @@ fn empty_row() -> ReleaseRow {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

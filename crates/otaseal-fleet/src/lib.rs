@@ -13,3 +13,4 @@ pub mod simulation;
 pub mod store;
 #[cfg(test)]
 mod testing;
+pub mod trust;

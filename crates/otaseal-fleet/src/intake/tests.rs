@@ -10,6 +10,11 @@ use otaseal_delivery::sim::image::Sample;
 use std::io;
 use tempfile::TempDir;
 
+/// A release of which nothing is known.
+pub(crate) fn row() -> ReleaseRow {
+    empty_row()
+}
+
 type Parts = Vec<(String, Vec<u8>)>;
 
 struct Rig {
