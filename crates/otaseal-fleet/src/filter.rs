@@ -25,6 +25,7 @@
 //!
 //! A filter is bounded: see [`MAX_BYTES`], [`MAX_TERMS`], [`MAX_DEPTH`]. Its texts have no control characters.
 
+mod error;
 mod fold;
 mod parse;
 mod show;
@@ -36,8 +37,8 @@ use otaseal_delivery::device::Family;
 use crate::rollout::update::State;
 use crate::store::rows::{DeviceId, ReleaseId, RolloutId, Source, Standing};
 
+pub use error::{Expected, FilterError};
 pub use fold::fold;
-pub use parse::{Expected, FilterError};
 
 /// Most bytes of the text of a filter.
 pub const MAX_BYTES: usize = 1_000;

@@ -3,6 +3,7 @@
 //! The program is the product. This library exists so that tests, simulations and fuzz targets run the same functions. Its
 //! interface follows the program, and may change with each version.
 
+pub mod audit;
 pub mod engine;
 pub mod filter;
 pub mod intake;

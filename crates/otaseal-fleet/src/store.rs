@@ -4,7 +4,10 @@
 //! is the whole new row, so that applying a batch twice gives the same rows. Lists are answered by the store: a list of a
 //! million devices must not stop the polls.
 
+#[cfg(test)]
+mod conformance;
 pub mod rows;
+pub mod sqlite;
 
 use rows::*;
 
@@ -69,12 +72,13 @@ pub enum Write {
     Runs(DeviceId, ReleaseId),
     /// A device that is gone. Its events stay.
     DeleteDevice(DeviceId),
-    /// When devices were last heard of.
+    /// When devices were last heard of. A device that is not there is left out, and one without an address keeps its own.
     LastSeen(Vec<LastSeen>),
     /// An update of a device. The key of the row is the device, the rollout and the release. The one that was written last
-    /// is the update that the device has now; those of earlier rollouts stay as they ended.
+    /// is the update that the device has now; those of earlier rollouts stay as they ended. A device that is not there has
+    /// none.
     Update(UpdateRow),
-    /// An event of a device.
+    /// An event of a device. It is not written again if it is among the last events of the device.
     Event(EventRow),
     /// A release.
     Release(Box<ReleaseRow>),
@@ -88,7 +92,7 @@ pub enum Write {
     DeleteFilter(String),
     /// A token.
     Token(TokenRow),
-    /// A line of the audit log. It is refused if a line with its number is there.
+    /// A line of the audit log. It is refused if another line with its number is there.
     Audit(AuditRow),
 }
 
@@ -109,7 +113,8 @@ pub trait Store: Send {
     /// Makes these changes durable, all or none.
     ///
     /// # Errors
-    /// [`StoreError`]. Nothing was changed.
+    /// [`StoreError`]. Nothing was changed, or it is not known: the disk may fail when everything is written. Apply the same
+    /// changes again.
     fn apply(&mut self, writes: &[Write]) -> Result<(), StoreError>;
 
     /// Opens another connection that only reads.

@@ -154,6 +154,19 @@ impl Counts {
         }
     }
 
+    /// The numbers, for the store: by state, and by verdict.
+    pub fn numbers(&self) -> (Vec<u64>, Vec<u64>) {
+        (self.by_state.to_vec(), self.verdicts.to_vec())
+    }
+
+    /// The counters with these numbers. A state that did not exist when they were stored has no devices.
+    pub fn from_numbers(by_state: &[u64], verdicts: &[u64]) -> Self {
+        let mut counts = Self::default();
+        counts.by_state.iter_mut().zip(by_state).for_each(|(count, stored)| *count = *stored);
+        counts.verdicts.iter_mut().zip(verdicts).for_each(|(count, stored)| *count = *stored);
+        counts
+    }
+
     /// The devices in this state.
     pub fn of(&self, state: State) -> u64 {
         self.by_state[state as usize]

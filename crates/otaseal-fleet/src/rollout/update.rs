@@ -211,7 +211,8 @@ pub enum Why {
 }
 
 impl Why {
-    const ALL: [Self; 18] = [
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 18] = [
         Self::Plain,
         Self::Stage,
         Self::Network,
