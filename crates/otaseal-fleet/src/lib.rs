@@ -4,6 +4,7 @@
 //! interface follows the program, and may change with each version.
 
 pub mod audit;
+pub mod config;
 pub mod engine;
 pub mod filter;
 pub mod intake;
@@ -14,4 +15,5 @@ pub mod simulation;
 pub mod store;
 #[cfg(test)]
 mod testing;
+pub mod token;
 pub mod trust;

@@ -51,8 +51,8 @@ pub struct Comeback {
 }
 
 impl Comeback {
-    /// Nobody is overdue before this, in seconds.
-    const LEAST: u64 = 60;
+    /// Nobody is overdue before this, in seconds: an ESP8266 that unpacks an image and joins its network takes about ten.
+    const LEAST: u64 = 20;
 
     /// A device came back after so many seconds.
     pub fn learn(&mut self, seconds: u64) {
@@ -209,7 +209,10 @@ mod tests {
         let mut comeback = Comeback::default();
         assert_eq!(comeback.overdue_after(), None);
         (0..50).for_each(|_| comeback.learn(30));
-        assert_eq!(comeback.overdue_after(), Some(60), "seconds say nothing");
+        assert!(comeback.overdue_after().is_some_and(|after| (30..40).contains(&after)), "{comeback:?}");
+        let mut comeback = Comeback::default();
+        (0..50).for_each(|_| comeback.learn(2));
+        assert_eq!(comeback.overdue_after(), Some(20), "seconds say nothing");
         let mut comeback = Comeback::default();
         (0..50).for_each(|number| comeback.learn(600 + number % 60));
         let after = comeback.overdue_after().unwrap();

@@ -41,6 +41,12 @@ impl Clock {
         self.read(system(), Instant::now()).1
     }
 
+    /// Lets time pass.
+    #[cfg(test)]
+    pub(crate) fn pass(&self, seconds: u64) {
+        self.0.lock().unwrap().at += Duration::from_secs(seconds);
+    }
+
     fn read(&self, system: Duration, now: Instant) -> (Duration, Option<Jump>) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let own = inner.at + now.saturating_duration_since(inner.since);
