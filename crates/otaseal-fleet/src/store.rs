@@ -68,6 +68,10 @@ pub enum Write {
     /// What a device says of itself: its family, identity, firmware, version, digests, sizes, SDK and core, the release
     /// that it runs, and when it was last seen. Every other column of the row stays.
     Said(Box<DeviceRow>),
+    /// What people write of a device: its name, site, tags, note, board and profile. Every other column of the row stays.
+    Edited(Box<DeviceRow>),
+    /// Whether a device may be updated.
+    Standing(DeviceId, Standing),
     /// The release that a device runs: it was uploaded later.
     Runs(DeviceId, ReleaseId),
     /// A device that is gone. Its events stay.

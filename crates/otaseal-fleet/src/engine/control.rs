@@ -175,7 +175,11 @@ impl Engine {
     /// There is no such device.
     pub fn set_standing(&mut self, id: DeviceId, standing: Standing, now: u64) -> Result<(), ControlError> {
         let device = self.devices.get_mut(id).ok_or(ControlError::NoDevice(id))?;
+        if device.standing == standing {
+            return Ok(());
+        }
         device.standing = standing;
+        self.outbox.push(crate::store::Write::Standing(id, standing));
         self.note(id, now, standing.name(), "by a person or a rule");
         if standing != Standing::Accepted {
             self.step(id, Event::Cancel, now, "the device is no longer accepted");

@@ -38,6 +38,7 @@ macro_rules! suite {
             rows_are_replaced_and_deleted
             hostile_texts_stay_texts
             what_a_device_says_leaves_the_rest
+            what_people_write_leaves_the_rest
             when_devices_were_seen_is_written_alone
             the_last_update_is_the_present_one
             a_deleted_device_leaves_its_events
@@ -274,6 +275,28 @@ pub(crate) fn what_a_device_says_leaves_the_rest(place: &dyn Place) {
     store.apply(&[Write::Said(Box::new(nobody)), Write::Runs(DeviceId(9), ReleaseId(1))]).unwrap();
     assert_eq!(reader(&*store).device(DeviceId(9)).unwrap(), None);
     assert_eq!(devices_of(&mut *store).len(), 2);
+}
+
+pub(crate) fn what_people_write_leaves_the_rest(place: &dyn Place) {
+    let mut store = place.open().unwrap();
+    let [one, two] = rows::some::<2>();
+    let before = DeviceRow { id: DeviceId(1), ..one.device };
+    let edited = DeviceRow { id: DeviceId(1), ..two.device };
+    store.apply(&[Write::Device(Box::new(before.clone())), Write::Edited(Box::new(edited.clone()))]).unwrap();
+    let DeviceRow { name, site, tags, note, board, profile, .. } = edited.clone();
+    let after = DeviceRow { name, site, tags, note, board, profile, ..before };
+    assert_eq!(reader(&*store).device(DeviceId(1)).unwrap(), Some(after.clone()));
+    for standing in Standing::ALL {
+        store.apply(&[Write::Standing(DeviceId(1), standing)]).unwrap();
+        let found = reader(&*store).device(DeviceId(1)).unwrap();
+        assert_eq!(found, Some(DeviceRow { standing, ..after.clone() }));
+        assert_eq!(reader(&*store).count(&filter(&format!("standing:{}", standing.name())), 0).unwrap(), 1);
+    }
+    let nobody = DeviceRow { id: DeviceId(9), ..edited };
+    store
+        .apply(&[Write::Edited(Box::new(nobody)), Write::Standing(DeviceId(9), Standing::Accepted)])
+        .unwrap();
+    assert_eq!(reader(&*store).device(DeviceId(9)).unwrap(), None);
 }
 
 pub(crate) fn when_devices_were_seen_is_written_alone(place: &dyn Place) {

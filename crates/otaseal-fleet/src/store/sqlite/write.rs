@@ -24,6 +24,11 @@ pub(super) fn write(connection: &Connection, write: &Write) -> Result<(), StoreE
     match write {
         Write::Device(device) => put_device(connection, device),
         Write::Said(device) => said(connection, device),
+        Write::Edited(device) => edited(connection, device),
+        Write::Standing(device, standing) => {
+            let sql = "UPDATE devices SET standing = ?2 WHERE id = ?1";
+            execute(connection, sql, params![device.0, *standing as u8])
+        }
         Write::Runs(device, release) => {
             let sql = "UPDATE devices SET running = ?2 WHERE id = ?1";
             execute(connection, sql, params![device.0, release.0])
@@ -221,6 +226,12 @@ fn said(connection: &Connection, said: &DeviceRow) -> Result<(), StoreError> {
             ..said.clone()
         },
     )
+}
+
+fn edited(connection: &Connection, edited: &DeviceRow) -> Result<(), StoreError> {
+    let Some(device) = get_device(connection, edited.id)? else { return Ok(()) };
+    let DeviceRow { name, site, tags, note, board, profile, .. } = edited.clone();
+    put_device(connection, &DeviceRow { name, site, tags, note, board, profile, ..device })
 }
 
 /// The update of the same rollout and release moves on.
