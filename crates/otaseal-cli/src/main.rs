@@ -26,6 +26,7 @@ use crate::cmd::ledger::Ledger;
 use crate::cmd::rotate::Rotate;
 use crate::report::Reporter;
 use clap::{CommandFactory, FromArgMatches};
+use otaseal::key::stack;
 use otaseal::output::signals;
 use std::alloc::System;
 use std::process::ExitCode;
@@ -52,29 +53,34 @@ fn main() -> ExitCode {
     if cli.global.dry_run {
         io::begin_dry_run();
     }
-    match &cli.command {
-        Command::Keygen(args) => reporter.finish(cmd::keygen::run(args, &reporter)),
+    stack::wiped_after_command(|| run(&cli.command, &reporter))
+}
+
+/// Runs the command, and prints its result.
+fn run(command: &Command, reporter: &Reporter) -> ExitCode {
+    match command {
+        Command::Keygen(args) => reporter.finish(cmd::keygen::run(args, reporter)),
         Command::Key(Key::Info(args)) => reporter.finish(cmd::key::info::run(args)),
         Command::Key(Key::Passwd(args)) => reporter.finish(cmd::key::passwd::run(args)),
         Command::Key(Key::Convert(args)) => reporter.finish(cmd::key::convert::run(args)),
         Command::Key(Key::Check(args)) => reporter.finish(cmd::key::check::run(args)),
-        Command::Package(args) => reporter.finish(cmd::package::run(args, &reporter)),
-        Command::Sign(args) => reporter.finish(cmd::sign::run(args, &reporter)),
+        Command::Package(args) => reporter.finish(cmd::package::run(args, reporter)),
+        Command::Sign(args) => reporter.finish(cmd::sign::run(args, reporter)),
         Command::Digest(args) => reporter.finish(cmd::digest::run(args)),
         Command::Attach(args) => reporter.finish(cmd::attach::run(args)),
-        Command::Verify(args) => reporter.finish(cmd::verify::run(args, &reporter)),
-        Command::Ledger(Ledger::Verify(args)) => reporter.finish(cmd::ledger::verify(args, &reporter)),
+        Command::Verify(args) => reporter.finish(cmd::verify::run(args, reporter)),
+        Command::Ledger(Ledger::Verify(args)) => reporter.finish(cmd::ledger::verify(args, reporter)),
         Command::Ledger(Ledger::Show(args)) => reporter.finish(cmd::ledger::show(args)),
         Command::Ledger(Ledger::Export(args)) => reporter.finish(cmd::ledger::export(args)),
-        Command::Rotate(Rotate::Plan(args)) => reporter.finish(cmd::rotate::plan(args, &reporter)),
-        Command::Release(args) => reporter.finish(cmd::release::run(args, &reporter)),
-        Command::Doctor(args) => reporter.finish(cmd::doctor::run(args, &reporter)),
+        Command::Rotate(Rotate::Plan(args)) => reporter.finish(cmd::rotate::plan(args, reporter)),
+        Command::Release(args) => reporter.finish(cmd::release::run(args, reporter)),
+        Command::Doctor(args) => reporter.finish(cmd::doctor::run(args, reporter)),
         Command::Identify(args) => reporter.finish(cmd::identify::run(args)),
-        Command::Inspect(args) => reporter.finish(cmd::inspect::run(args, &reporter)),
+        Command::Inspect(args) => reporter.finish(cmd::inspect::run(args, reporter)),
         Command::Strip(args) => reporter.finish(cmd::strip::run(args)),
-        Command::Compress(args) => reporter.finish(cmd::compress::run(args, &reporter)),
-        Command::Pubkey(args) => reporter.finish(cmd::pubkey::run(args, &reporter)),
-        Command::SigningPy(args) => reporter.finish(cmd::signing_py::run(args, &reporter)),
+        Command::Compress(args) => reporter.finish(cmd::compress::run(args, reporter)),
+        Command::Pubkey(args) => reporter.finish(cmd::pubkey::run(args, reporter)),
+        Command::SigningPy(args) => reporter.finish(cmd::signing_py::run(args, reporter)),
         Command::Completions(args) => reporter.finish(cmd::completions::run(args)),
         Command::Man(args) => reporter.finish(cmd::man::run(args)),
     }

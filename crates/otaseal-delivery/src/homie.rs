@@ -30,6 +30,6 @@ mod watch;
 pub use checksum::topic_md5;
 pub use driver::{Job, Pushes, Request, push, push_many};
 pub use facts::{Facts, State};
-pub use look::{device_facts, look};
+pub use look::{Looked, device_facts, look};
 pub use plan::{Image, Waits};
 pub use topic::{Base, DeviceId, Topics};

@@ -23,6 +23,7 @@ pub mod mqtt;
 pub mod offer;
 mod patience;
 pub mod pull;
+mod receipt;
 pub mod release;
 pub mod sim;
 #[cfg(test)]

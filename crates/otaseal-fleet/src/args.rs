@@ -48,4 +48,8 @@ pub(crate) enum Command {
     Simulate(cmd::simulate::Simulate),
     /// Serve the packages of a folder to devices that pull by HTTP.
     Serve(cmd::serve::ServeArgs),
+    /// Print a completion script for a shell.
+    Completions(cmd::pages::CompletionsArgs),
+    /// Print the manual page.
+    Man(cmd::pages::ManArgs),
 }

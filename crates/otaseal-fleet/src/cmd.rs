@@ -5,6 +5,7 @@ use tokio::runtime::Runtime;
 
 pub(crate) mod discover;
 pub(crate) mod homie;
+pub(crate) mod pages;
 pub(crate) mod push;
 pub(crate) mod serve;
 pub(crate) mod simulate;

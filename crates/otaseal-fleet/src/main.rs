@@ -36,6 +36,8 @@ fn main() -> ExitCode {
         Command::Forget(args) => cmd::homie::forget(args, reporter),
         Command::Simulate(simulate) => cmd::simulate::run(simulate, reporter),
         Command::Serve(args) => cmd::serve::run(args, reporter),
+        Command::Completions(args) => cmd::pages::completions(args, reporter),
+        Command::Man(args) => cmd::pages::man(args, reporter),
     };
     match done {
         Ok(exit) => exit.into(),

@@ -27,6 +27,16 @@ impl Reporter {
             .map_err(|error| Failure::new(format!("standard output: {error}"), "check where it goes"))
     }
 
+    /// Prints a text as it is: it is for another program.
+    ///
+    /// # Errors
+    /// Standard output cannot take it.
+    pub(crate) fn text(self, text: &[u8]) -> Result<(), Failure> {
+        let mut to = io::stdout().lock();
+        ended(to.write_all(text).and_then(|()| to.flush()))
+            .map_err(|error| Failure::new(format!("standard output: {error}"), "check where it goes"))
+    }
+
     /// Tells how it goes, on standard error, unless the user wants quiet. JSON has its events instead.
     pub(crate) fn note(self, text: impl Display) {
         if !self.quiet && !self.json {
@@ -49,7 +59,11 @@ const YELLOW: anstyle::Style = anstyle::AnsiColor::Yellow.on_default().bold();
 const CYAN: anstyle::Style = anstyle::AnsiColor::Cyan.on_default().bold();
 
 fn put(to: &mut impl Write, line: &str) -> io::Result<()> {
-    match writeln!(to, "{line}").and_then(|()| to.flush()) {
+    ended(writeln!(to, "{line}").and_then(|()| to.flush()))
+}
+
+fn ended(written: io::Result<()>) -> io::Result<()> {
+    match written {
         // Whoever reads the output has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(Exit::Failed as i32),
         result => result,

@@ -13,6 +13,7 @@ use super::talk::{Effect, Input, Talk};
 use super::{Local, MAX_BYTES, Request, Times, ends};
 use crate::evidence::{End, Event, Evidence};
 use crate::patience::{BLOCK, Patience, keep_close};
+use crate::receipt::Receipt;
 
 /// How long the rest of a sentence of the device may take.
 const REST_OF_WORDS: Duration = Duration::from_secs(2);
@@ -157,7 +158,9 @@ async fn transfer(mut stream: TcpStream, image: &[u8], times: &Times, tell: &mut
     let of = image.len() as u64;
     let whole = GRACE + Duration::from_secs(of / u64::from(times.slowest.max(1)));
     let last_moment = Instant::now() + whole;
-    let mut transfer = Transfer { listener: Listener::default(), sent: 0, told: 0, of, can_send: true };
+    let receipt = Receipt::of(&stream);
+    let mut transfer =
+        Transfer { listener: Listener::default(), sent: 0, told: 0, of, can_send: true, receipt };
     let mut patience = Patience::until(Instant::now() + times.stall);
     let (mut input, mut output) = stream.split();
     let mut buffer = [0; 4096];
@@ -170,13 +173,17 @@ async fn transfer(mut stream: TcpStream, image: &[u8], times: &Times, tell: &mut
             read = input.read(&mut buffer) => Done::Read(read),
             written = output.write(block), if is_sending => Done::Wrote(written),
             () = patience.ends() => return transfer.fell_silent(Instant::now() >= last_moment),
+            () = Receipt::is_due(), if transfer.wants_receipt() => {
+                transfer.receipt.look(tell);
+                continue;
+            }
         };
         let now = Instant::now();
         if now >= last_moment {
             return transfer.fell_silent(true);
         }
         match done {
-            Done::Read(Ok(0) | Err(_)) => return transfer.closed(),
+            Done::Read(Ok(0) | Err(_)) => return transfer.closed(tell),
             Done::Read(Ok(length)) => {
                 if let Some(end) = transfer.hear(&buffer[..length], tell) {
                     return end;
@@ -206,11 +213,20 @@ struct Transfer {
     told: u64,
     of: u64,
     can_send: bool,
+    receipt: Receipt,
 }
 
 impl Transfer {
     fn evidence(&self) -> Evidence {
-        if self.sent == self.of { Evidence::HandedOver } else { Evidence::Contact }
+        match self.sent == self.of {
+            true if self.receipt.has_come() => Evidence::Sent,
+            true => Evidence::HandedOver,
+            false => Evidence::Contact,
+        }
+    }
+
+    fn wants_receipt(&self) -> bool {
+        self.sent == self.of && !self.receipt.has_come()
     }
 
     fn patience(&self, times: &Times) -> Duration {
@@ -225,7 +241,7 @@ impl Transfer {
         match self.listener.hear(bytes, self.sent, self.of) {
             Heard::Nothing | Heard::Words => None,
             Heard::Ok => {
-                tell(Event::Reached { evidence: Evidence::Sent });
+                self.receipt.comes(tell);
                 tell(Event::Reached { evidence: Evidence::Taken });
                 Some(ends::taken())
             }
@@ -246,7 +262,10 @@ impl Transfer {
         }
     }
 
-    fn closed(&self) -> End {
+    fn closed(&mut self, tell: &mut dyn FnMut(Event)) -> End {
+        if self.wants_receipt() {
+            self.receipt.look(tell);
+        }
         match self.listener.ended() {
             Some(words) => ends::refused(&words),
             None => ends::closed(self.evidence()),

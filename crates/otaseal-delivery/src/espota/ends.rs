@@ -105,9 +105,20 @@ pub(super) fn too_much(evidence: Evidence) -> End {
     )
 }
 
+/// Every byte is there, and nobody refused.
+fn sent(more: &str) -> End {
+    End::Reached {
+        evidence: Evidence::Sent,
+        more: format!("{more} Check what it runs. If that is the old firmware, restart it and push again."),
+    }
+}
+
 /// The device closed the connection without a word.
 pub(super) fn closed(evidence: Evidence) -> End {
     let why = match evidence {
+        Evidence::Sent => {
+            return sent("The device closed the connection without saying whether it took the update.");
+        }
         Evidence::HandedOver => "The device closed the connection without saying whether it took the update.",
         _ => "The device closed the connection before it had the whole image.",
     };
@@ -117,6 +128,7 @@ pub(super) fn closed(evidence: Evidence) -> End {
 /// The device fell silent.
 pub(super) fn silent(evidence: Evidence) -> End {
     let why = match evidence {
+        Evidence::Sent => return sent("The device then said nothing."),
         Evidence::HandedOver => "The device got the image and then said nothing.",
         _ => "The device stopped to take bytes.",
     };
@@ -124,6 +136,9 @@ pub(super) fn silent(evidence: Evidence) -> End {
 }
 
 pub(super) fn too_slow(evidence: Evidence) -> End {
+    if evidence == Evidence::Sent {
+        return silent(evidence);
+    }
     failed(
         evidence,
         "The device takes the image too slowly.",

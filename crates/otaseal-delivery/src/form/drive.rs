@@ -13,6 +13,7 @@ use super::body::{ask, envelope, hides_its_end};
 use super::{Form, Request, Times, ends};
 use crate::evidence::{End, Event, Evidence};
 use crate::patience::{BLOCK, Patience, keep_close};
+use crate::receipt::Receipt;
 
 /// Time of a push beside its bytes.
 const GRACE: Duration = Duration::from_secs(120);
@@ -56,7 +57,7 @@ async fn run(request: &Request, tell: &mut dyn FnMut(Event)) -> Result<End, End>
         found => Some(found),
     });
     let found = answer.await;
-    Ok(conclude(request.form, found, exchange.evidence(), tell))
+    Ok(conclude(request.form, found, &mut exchange, tell))
 }
 
 /// Loads the page with Tasmota's form. Only after that does Tasmota take an upload for firmware: it may wait for a file of
@@ -96,13 +97,14 @@ enum Lost {
 fn conclude(
     form: Form,
     found: Result<Meaning, Lost>,
-    evidence: Evidence,
+    exchange: &mut Exchange<'_>,
     tell: &mut dyn FnMut(Event),
 ) -> End {
+    let evidence = exchange.evidence();
     match found {
         // Success before the whole image was sent is that of an earlier upload.
-        Ok(Meaning::Took) if evidence == Evidence::HandedOver => {
-            tell(Event::Reached { evidence: Evidence::Sent });
+        Ok(Meaning::Took) if evidence >= Evidence::HandedOver => {
+            exchange.receipt.comes(tell);
             tell(Event::Reached { evidence: Evidence::Taken });
             ends::taken()
         }
@@ -127,16 +129,23 @@ struct Exchange<'a> {
     last_moment: Instant,
     answer: Vec<u8>,
     is_sent: bool,
+    receipt: Receipt,
 }
 
 impl<'a> Exchange<'a> {
     fn new(stream: TcpStream, times: &'a Times, bytes: usize) -> Self {
         let whole = GRACE + Duration::from_secs(bytes as u64 / u64::from(times.slowest.max(1)));
-        Self { stream, times, last_moment: Instant::now() + whole, answer: Vec::new(), is_sent: false }
+        let receipt = Receipt::of(&stream);
+        let last_moment = Instant::now() + whole;
+        Self { stream, times, last_moment, answer: Vec::new(), is_sent: false, receipt }
     }
 
     fn evidence(&self) -> Evidence {
-        if self.is_sent { Evidence::HandedOver } else { Evidence::Contact }
+        match self.is_sent {
+            true if self.receipt.has_come() => Evidence::Sent,
+            true => Evidence::HandedOver,
+            false => Evidence::Contact,
+        }
     }
 
     /// Sends the parts, of which the second one is the image, and reads until `read` finds an answer. The connection stays
@@ -158,6 +167,10 @@ impl<'a> Exchange<'a> {
                 read = input.read(&mut buffer) => Done::Read(read.unwrap_or(0)),
                 written = output.write(sending.next()), if is_sending => Done::Wrote(written),
                 () = patience.ends() => return Err(Lost::Silent),
+                () = Receipt::is_due(), if self.is_sent && !self.receipt.has_come() => {
+                    self.receipt.look(tell);
+                    continue;
+                }
             };
             match done {
                 Done::Read(length) => {
@@ -167,6 +180,9 @@ impl<'a> Exchange<'a> {
                         return Ok(found);
                     }
                     if closed {
+                        if self.is_sent {
+                            self.receipt.look(tell);
+                        }
                         return Err(Lost::Closed);
                     }
                 }

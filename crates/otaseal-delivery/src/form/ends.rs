@@ -104,9 +104,18 @@ pub(super) fn nonsense(evidence: Evidence) -> End {
     failed(evidence, "The answer is no HTTP, or it has no end.", ADVICE_UNKNOWN)
 }
 
+/// Every byte is there, and nobody refused.
+fn sent(more: &str) -> End {
+    End::Reached { evidence: Evidence::Sent, more: more.into() }
+}
+
 /// The connection ended without an answer.
 pub(super) fn no_answer(evidence: Evidence) -> End {
     match evidence {
+        Evidence::Sent => sent(
+            "The connection ended without an answer. The device may have taken the image and restarted, or not. Check \
+             what it runs.",
+        ),
         Evidence::HandedOver => failed(
             evidence,
             "The connection ended after the last byte, without an answer.",
@@ -118,6 +127,9 @@ pub(super) fn no_answer(evidence: Evidence) -> End {
 
 pub(super) fn silent(evidence: Evidence) -> End {
     match evidence {
+        Evidence::Sent => sent(
+            "The device did not answer. Check what it runs, and whether the path is that of its web form.",
+        ),
         Evidence::HandedOver => {
             failed(evidence, "The device got the image and did not answer.", ADVICE_UNKNOWN)
         }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use otaseal::format::digest::Md5Digest;
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
@@ -69,6 +70,23 @@ pub enum Kind {
     Reset,
 }
 
+impl Trap {
+    /// Whether it would undo the push of an image with these MD5s in the flash, or destroy the device's configuration.
+    pub fn spoils(&self, running: &[Md5Digest]) -> bool {
+        match self.kind {
+            Kind::Reset => true,
+            // The device compares this level with the MD5 of what it runs, letter by letter. If they are equal, it does
+            // nothing (homieiot/homie-esp8266 `BootNormal.cpp`).
+            Kind::Firmware => {
+                let level = self.topic.rsplit('/').next().unwrap_or_default();
+                running.iter().all(|md5| md5.to_string() != level)
+            }
+            // The device clears a kept change when it takes it. Homie 2 and 3 do not listen to the trigger of Homie 1.
+            Kind::Config | Kind::Trigger => false,
+        }
+    }
+}
+
 impl Kind {
     /// Says what it does.
     pub fn does(self) -> &'static str {
@@ -92,9 +110,7 @@ impl Kind {
 /// # Errors
 /// The broker cannot be used.
 pub async fn discover(mut broker: Options, base: &Base, time: Duration) -> Result<Found, CannotConnect> {
-    // A retained image comes, too. Only its size is of use.
-    broker.max_incoming = MAX_OUTGOING as u32;
-    broker.max_kept = KEPT;
+    only_sizes(&mut broker);
     let end = Instant::now() + time;
     let address = broker.address.to_string();
     let filters =
@@ -120,6 +136,12 @@ pub async fn discover(mut broker: Options, base: &Base, time: Duration) -> Resul
     session.close().await;
     found.drop_harmless();
     Ok(found)
+}
+
+/// A retained image comes, too. Only its size is of use.
+pub(super) fn only_sizes(broker: &mut Options) {
+    broker.max_incoming = MAX_OUTGOING as u32;
+    broker.max_kept = KEPT;
 }
 
 impl Found {
@@ -174,7 +196,7 @@ impl Found {
     }
 
     /// A kept trigger for the version that runs starts nothing.
-    fn drop_harmless(&mut self) {
+    pub(super) fn drop_harmless(&mut self) {
         let devices = &self.devices;
         self.traps.retain(|trap| {
             let version = devices.get(&trap.device).and_then(|seen| seen.facts.firmware_version.as_deref());
@@ -246,6 +268,22 @@ mod tests {
         assert_eq!(kinds, [Kind::Trigger, Kind::Firmware, Kind::Config, Kind::Reset]);
         assert!(all.traps.iter().all(|trap| trap.device.to_string() == "a" && !trap.kind.does().is_empty()));
         assert!(!format!("{all:?}").contains("geheim"));
+    }
+
+    #[test]
+    fn a_retained_image_spoils_a_push_of_another_one() {
+        let md5 = Md5Digest::of(b"image");
+        let trap = |topic: &str| {
+            let all = found(&[(topic, b"true", true)]);
+            all.traps[0].spoils(&[Md5Digest::of(b"another"), md5])
+        };
+        assert!(trap("homie/a/$implementation/ota/firmware/0123"));
+        assert!(!trap(&format!("homie/a/$implementation/ota/firmware/{md5}")));
+        // The device compares letter by letter, so it takes this one at every connect.
+        let upper = md5.to_string().to_uppercase();
+        assert!(trap(&format!("homie/a/$implementation/ota/firmware/{upper}")));
+        assert!(trap("homie/a/$implementation/reset"));
+        assert!(!trap("homie/a/$ota") && !trap("homie/a/$implementation/config/set"));
     }
 
     #[test]

@@ -1,33 +1,57 @@
-//! Looks at one device before a push: what it says of itself, and what follows from that for an offer.
+//! Looks at one device before a push: what it says of itself, what follows from that for an offer, and which commands the
+//! broker keeps for it.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::configure::{CommandError, Place};
+use super::discover::{Found, Trap, only_sizes};
 use super::facts::Facts;
 use super::topic::DeviceId;
-use super::watch::Watch;
+use super::watch::{Saw, Watch};
 use crate::device::{DeviceFacts, Family, Known, Origin};
 
 /// After the last message of the broker's memory, it has no more.
 const STILL: Duration = Duration::from_millis(400);
+
+/// Commands of which a push does not hear itself: it would get its own image.
+const COMMANDS: [&str; 2] = ["$implementation/ota/firmware/+", "$implementation/config/set"];
+
+/// What the broker remembers of a device.
+#[derive(Debug, Clone, Default)]
+pub struct Looked {
+    /// What the device says of itself.
+    pub facts: Facts,
+    /// Commands that the broker keeps for it, and gives to it at each of its connects.
+    pub traps: Vec<Trap>,
+    /// The broker does not let us see which commands it keeps.
+    pub blind: bool,
+}
 
 /// Returns what the broker remembers of a device. An empty answer is no proof that there is no such device: it may come
 /// later.
 ///
 /// # Errors
 /// The broker cannot be used.
-pub async fn look(place: Place) -> Result<Facts, CommandError> {
+pub async fn look(mut place: Place) -> Result<Looked, CommandError> {
     let longest = Instant::now() + place.waits.life.min(Duration::from_secs(5));
-    let mut watch = Watch::open(place.broker, &place.base, &place.device, &[]).await?;
+    only_sizes(&mut place.broker);
+    let mut watch = Watch::open(place.broker, &place.base, &place.device, &COMMANDS).await?;
+    // Who may only send commands can still push.
+    watch.may_refuse = COMMANDS.len();
+    let mut found = Found::default();
     let mut until = longest;
-    while watch.saw(until).await?.is_some() {
+    while let Some(saw) = watch.saw(until).await? {
+        if let Saw::Message { topic, payload, bytes, retained } = saw {
+            found.take(&place.base, &topic, &payload, bytes, retained);
+        }
         until = (Instant::now() + STILL).min(longest);
     }
-    let facts = watch.facts.clone();
+    found.drop_harmless();
+    let looked = Looked { facts: watch.facts.clone(), traps: found.traps, blind: watch.refused > 0 };
     watch.close().await;
-    Ok(facts)
+    Ok(looked)
 }
 
 /// Says for an offer what a device says of itself.

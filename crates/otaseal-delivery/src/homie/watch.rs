@@ -15,6 +15,10 @@ pub(super) struct Watch {
     pub(super) facts: Facts,
     /// Whether anything came from the device itself.
     pub(super) alive: bool,
+    /// So many filters may be refused.
+    pub(super) may_refuse: usize,
+    /// So many were.
+    pub(super) refused: usize,
 }
 
 /// What was seen. The facts are up to date already.
@@ -46,7 +50,8 @@ impl Watch {
         let mut filters = topics.filters();
         filters.extend(others.iter().map(|tail| topics.attribute(tail)));
         let session = Session::open(broker).await?;
-        Ok(Self { session, base: base.clone(), topics, filters, facts: Facts::default(), alive: false })
+        let (base, facts) = (base.clone(), Facts::default());
+        Ok(Self { session, base, topics, filters, facts, alive: false, may_refuse: 0, refused: 0 })
     }
 
     /// Waits for the next thing, until a time. `None` means that the time came.
@@ -62,7 +67,7 @@ impl Watch {
                     // The queue is empty now, and a connection that is lost again comes up again.
                     _ = self.session.subscribe(&self.filters);
                 }
-                Happening::Subscribed { refused: 0 } => {}
+                Happening::Subscribed { refused } if refused <= self.may_refuse => self.refused = refused,
                 Happening::Subscribed { .. } => {
                     return Err(Over("the broker does not let us read the device's topics".into()));
                 }

@@ -23,7 +23,7 @@ use super::answer::{Answer, FileAnswer};
 use super::redirect::{Elsewhere, TokenError};
 use super::request::{Mode, Request, Secret};
 use crate::device::{DeviceFacts, DeviceKey, Family, Identity, Known, Origin, is_same_board};
-use crate::offer::{self, Decision, Memo};
+use crate::offer::{self, Code, Decision, Memo, Refusal};
 use crate::release::{Artefact, Release};
 use crate::text::said;
 use rules::{Target, newer};
@@ -239,9 +239,35 @@ impl Catalogue {
                 served(answer, why, Some(target.entry))
             }
             Decision::NotNow(refusal) | Decision::Never(refusal) => {
-                served(nothing(), Why::Refused(refusal), Some(target.entry))
+                match only.and_then(|artefact| self.minimal_first(request, artefact, &refusal)) {
+                    Some((artefact, why)) => match file(artefact, &entry.release, family, may_judge)? {
+                        Ok(answer) => served(answer, why, Some(target.entry)),
+                        Err(why) => served(Answer::NotFound, why, Some(target.entry)),
+                    },
+                    None => served(nothing(), Why::Refused(refusal), Some(target.entry)),
+                }
             }
         }
+    }
+
+    /// Tasmota asks for `NAME-minimal` only after its own error -100: the file that it asked for is larger than the free
+    /// space. It compares before it reads the file. So where that file is there too, Tasmota gets this 200.
+    ///
+    /// Source: arendst/Tasmota `support_tasmota.ino` (`Every250mSeconds`), commit `3fb12310`.
+    fn minimal_first<'r>(
+        &self,
+        request: &Request,
+        artefact: &'r Artefact,
+        refusal: &Refusal,
+    ) -> Option<(&'r Artefact, Why)> {
+        let minimal = address::minimal(&artefact.file);
+        let free = request.facts.free_bytes.as_ref()?.value;
+        let will_refuse = request.tasmota
+            && refusal.code == Code::NoSpace
+            && artefact.digests.size_bytes > free
+            && minimal != artefact.file
+            && self.by_file.contains_key(&minimal);
+        will_refuse.then(|| (artefact, Why::MinimalFirst { file: artefact.file.clone(), minimal }))
     }
 
     /// The release that the device runs.

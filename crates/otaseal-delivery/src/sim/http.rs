@@ -156,6 +156,8 @@ pub struct Device {
     pub flags: Flags,
     /// The updater was left running.
     wedged: bool,
+    /// Tasmota had no room, so it fetches its minimal firmware next (`RtcSettings.ota_loader`).
+    minimal: bool,
 }
 
 /// What came of one poll, as the sketch sees it.
@@ -226,6 +228,7 @@ impl Device {
             follows: false,
             flags: Flags::of(Client::Pico),
             wedged: false,
+            minimal: false,
         };
         device.flags = Flags::of(device.client());
         device
@@ -248,6 +251,12 @@ impl Device {
     /// Asks once, and does what the sketch of the documents does.
     pub async fn poll(&mut self, mode: Mode) -> Outcome {
         let outcome = self.ask(mode).await;
+        match (&self.says, &outcome) {
+            // `HTTP_UE_TOO_LESS_SPACE` and `HTTP_UE_BIN_FOR_WRONG_FLASH`.
+            (Says::Tasmota(_), Outcome::Failed(-100 | -107)) => self.minimal = true,
+            (Says::Tasmota(_), Outcome::Updated) => self.minimal = false,
+            _ => {}
+        }
         let starts = match (&outcome, &self.says) {
             // In its OTA mode Homie 1 always ends with a start.
             (_, Says::Homie { .. }) => true,
@@ -264,6 +273,9 @@ impl Device {
 
     async fn ask(&mut self, mode: Mode) -> Outcome {
         let (mut host, mut path, mut bare) = (self.host.clone(), self.path.clone(), false);
+        if self.minimal {
+            path = ask::minimal(&path);
+        }
         for hop in 0..=REDIRECTS {
             let request = ask::request(self, mode, &host_field(&host), &path, bare);
             let (head, stream) = match self.exchange(&host, &request).await {

@@ -1,5 +1,7 @@
 //! `simulate`: devices that behave as the real ones do, for people who try their set-up without a board.
 
+mod http;
+
 use crate::broker::BrokerArgs;
 use crate::cmd::push::until_done;
 use crate::cmd::runtime;
@@ -13,16 +15,15 @@ use otaseal::profile::Profile;
 use otaseal_delivery::release::MAX_FILE;
 use otaseal_delivery::sim::board::Board;
 use otaseal_delivery::sim::image::Sample;
-use otaseal_delivery::sim::{espota, form, homie, http};
+use otaseal_delivery::sim::{espota, form, homie};
 use otaseal_delivery::text::said;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Simulate {
     /// Devices that pull by HTTP.
-    Http(HttpArgs),
+    Http(http::HttpArgs),
     /// Devices with ArduinoOTA.
     Espota(EspotaArgs),
     /// Devices with a web form.
@@ -51,44 +52,6 @@ pub(crate) struct BoardArgs {
     /// How many
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=10_000), help_heading = "Devices")]
     count: u16,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-The devices poll until you end them, as a sketch does.
-
-Examples:
-  otaseal-fleet simulate http http://127.0.0.1:8080/ota/lamp
-  otaseal-fleet simulate http http://127.0.0.1:8080/ota/lamp --count 100 --every 60")]
-pub(crate) struct HttpArgs {
-    /// The address that they ask
-    #[arg(value_name = "URL", value_parser = http_url)]
-    url: HttpUrl,
-    #[command(flatten)]
-    board: BoardArgs,
-    /// Seconds between two polls of a device
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, help_heading = "Devices")]
-    every: u64,
-    /// Polls of each device, then the program ends [default: until you end it]
-    #[arg(long, value_name = "NUMBER", help_heading = "Devices")]
-    polls: Option<u32>,
-}
-
-/// Host and path of an address.
-#[derive(Debug, Clone)]
-struct HttpUrl {
-    host: String,
-    path: String,
-}
-
-fn http_url(text: &str) -> Result<HttpUrl, String> {
-    let rest = text.strip_prefix("http://").ok_or("expected an address such as http://HOST:8080/ota/NAME")?;
-    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    otaseal_delivery::mdns::split(host).map_err(|error| error.to_string())?;
-    if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("the path has blanks or other characters".into());
-    }
-    Ok(HttpUrl { host: host.to_owned(), path: format!("/{path}") })
 }
 
 #[derive(Debug, Args)]
@@ -155,7 +118,7 @@ enum HomieRelease {
 
 pub(crate) fn run(simulate: &Simulate, reporter: Reporter) -> Result<Exit, Failure> {
     match simulate {
-        Simulate::Http(args) => run_http(args, reporter),
+        Simulate::Http(args) => http::run(args, reporter),
         Simulate::Espota(args) => run_espota(args, reporter),
         Simulate::Form(args) => run_form(args, reporter),
         Simulate::Homie(args) => run_homie(args, reporter),
@@ -243,68 +206,6 @@ fn ended(
         format!("{name}: received {received} bytes, {starts}, runs {}{error}", said(runs.as_bytes())),
         &object,
     )
-}
-
-fn run_http(args: &HttpArgs, reporter: Reporter) -> Result<Exit, Failure> {
-    let board = args.board.board()?;
-    let text = format!("simulates {} devices that poll {}{}", args.board.count, args.url.host, args.url.path);
-    let object = serde_json::json!({ "simulates": "HTTP", "count": args.board.count, "path": args.url.path });
-    reporter.result(text, &object)?;
-    let devices = (0..args.board.count).map(|number: u16| {
-        let mut device = http::Device::new(board.clone(), &args.url.host, &args.url.path);
-        let [high, low] = number.wrapping_add(1).to_be_bytes();
-        device.mac = [0x5C, 0xCF, 0x7F, 0, high, low];
-        device
-    });
-    let work = async {
-        let mut tasks = tokio::task::JoinSet::new();
-        for mut device in devices {
-            let (every, polls) = (Duration::from_secs(args.every), args.polls);
-            tasks.spawn_local(async move {
-                let mut polled = 0;
-                while polls.is_none_or(|most| polled < most) {
-                    if polled > 0 {
-                        tokio::time::sleep(every).await;
-                    }
-                    polled += 1;
-                    let outcome = device.poll(http::Mode::Sketch).await;
-                    told(reporter, &device, &outcome);
-                    if outcome == http::Outcome::Dead {
-                        return;
-                    }
-                }
-            });
-        }
-        while tasks.join_next().await.is_some() {}
-    };
-    match until_done(tokio::task::LocalSet::new().run_until(work))? {
-        Some(()) if args.polls.is_none() => {
-            Err(Failure::new("every simulated device is dead", "start them again"))
-        }
-        _ => Ok(Exit::Done),
-    }
-}
-
-/// Says what came of one poll.
-fn told(reporter: Reporter, device: &http::Device, outcome: &http::Outcome) {
-    let name = device.mac.map(|byte| format!("{byte:02X}")).join(":");
-    let tokens = device.board.tokens();
-    let version = tokens.version.map(|version| version.value.as_str().to_owned());
-    let runs = version.clone().unwrap_or_else(|| device.board.sketch_md5().to_string());
-    let (word, text) = match outcome {
-        http::Outcome::Updated => ("updated", format!("updated, runs {runs}")),
-        http::Outcome::NoUpdates => ("no-updates", format!("no update, runs {runs}")),
-        http::Outcome::Version(version) => {
-            ("version", format!("the server has {}", said(version.as_bytes())))
-        }
-        http::Outcome::Failed(code) => ("failed", format!("failed: error {code}, runs {runs}")),
-        http::Outcome::Dead => ("dead", "dead".to_owned()),
-    };
-    let code = if let http::Outcome::Failed(code) = outcome { Some(*code) } else { None };
-    let object = serde_json::json!({
-        "device": name, "outcome": word, "code": code, "version": version, "md5": device.board.sketch_md5(),
-    });
-    let _ = reporter.result(format!("{name}: {}", said(text.as_bytes())), &object);
 }
 
 fn run_espota(args: &EspotaArgs, reporter: Reporter) -> Result<Exit, Failure> {

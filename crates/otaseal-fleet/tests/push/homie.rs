@@ -1,7 +1,9 @@
 //! Homie over a real mosquitto.
 
 use crate::setup::{Running, broker, example_key, exits, image, is_missing, package, publish};
+use otaseal::format::digest::Md5Digest;
 use std::fs;
+use std::process::Command;
 use tempfile::tempdir;
 
 #[test]
@@ -120,4 +122,44 @@ fn retained_commands_are_found_and_cleared() {
     assert!(said.contains("cleared 2 of 2"), "{said}");
     let said = exits(0, &discover);
     assert!(!said.contains("retained"), "{said}");
+}
+
+#[test]
+fn a_retained_image_of_the_device_would_undo_a_push() {
+    if is_missing("mosquitto") || is_missing("mosquitto_pub") {
+        return;
+    }
+    let folder = tempdir().unwrap();
+    let key = example_key();
+    let (_broker, url) = broker(folder.path());
+    let old = image("1.0.0", &key);
+    let (old_file, old_topic) = (folder.path().join("old.bin"), Md5Digest::of(&old));
+    fs::write(&old_file, &old).unwrap();
+    let old = old_file.to_str().unwrap();
+    let simulate =
+        ["simulate", "homie", "--broker", &url, "--for", "homie-mqtt@3.1.2/unsigned", "--running", old];
+    let (device, _) = Running::start(&simulate);
+    // It runs that image already, so it says 304 at every connect. After an update it would go back.
+    let topic = format!("homie/sim-1/$implementation/ota/firmware/{old_topic}");
+    let port = url.rsplit(':').next().unwrap();
+    let words = ["-h", "127.0.0.1", "-p", port, "-r", "-t", &topic, "-f", old];
+    assert!(Command::new("mosquitto_pub").args(words).status().unwrap().success());
+    publish(&url, "homie/attic/$implementation/reset", "true", true);
+    let dist = package(&folder.path().join("dist"), &image("1.1.0", &key), &key);
+    let push = ["push", "homie", "sim-1", dist.to_str().unwrap(), "--broker", &url];
+    for more in [&[][..], &["--dry-run"]] {
+        let said = exits(1, &[&push[..], more].concat());
+        assert!(said.contains("not sent (retained-command)") && said.contains(&topic), "{said}");
+        assert!(said.contains("--clear") && !said.contains("attic"), "{said}");
+    }
+    let said = exits(0, &[&push[..], &["--clear", "--dry-run"]].concat());
+    assert!(said.contains("would clear") && said.contains("would send"), "{said}");
+    exits(1, &push);
+    let said = exits(0, &[&push[..], &["--clear"]].concat());
+    assert!(said.contains("cleared") && said.contains("running: the device came back"), "{said}");
+    // A command that does no harm to the update is only shown.
+    publish(&url, "homie/sim-1/$ota", "9.9.9", true);
+    let said = exits(0, &push);
+    assert!(said.contains("warning") && said.contains("sim-1/$ota"), "{said}");
+    drop(device);
 }

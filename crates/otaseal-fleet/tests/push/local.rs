@@ -132,6 +132,65 @@ fn many_devices_of_a_list_are_updated_and_the_worst_counts() {
     assert!(said.contains("line 1"), "{said}");
 }
 
+/// One device takes the update, one refuses it, and at the third address nobody listens.
+#[test]
+fn of_several_devices_the_worst_end_counts_whatever_is_waited_for() {
+    let folder = tempdir().unwrap();
+    let (key, other) = (example_key(), new_key());
+    let old = folder.path().join("old.bin");
+    fs::write(&old, image("1.0.0", &key)).unwrap();
+    // A device that checks signatures does not have this key.
+    let dist = package(&folder.path().join("dist"), &image("1.1.0", &other), &other);
+    let simulate = ["simulate", "espota", "--port", "0"];
+    let (_takes, line) = Running::start(&simulate);
+    let takes = format!("127.0.0.1:{}", port(&line));
+    let checks = ["--for", "esp8266@3.1.2", "--running", old.to_str().unwrap()];
+    let (_refuses, line) = Running::start(&[&simulate[..], &checks].concat());
+    let refuses = format!("127.0.0.1:{}", port(&line));
+    let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let list = folder.path().join("devices.txt");
+    let push = ["push", "espota", "--from-list", list.to_str().unwrap(), dist.to_str().unwrap(), "--json"];
+    let ends = |devices: &[&String], until: &str, worst: i32| {
+        fs::write(&list, devices.iter().map(|device| format!("{device}\n")).collect::<String>()).unwrap();
+        let output = run(&[&push[..], &["--until", until]].concat());
+        assert_eq!(output.status.code(), Some(worst), "{until}: {}", text(&output));
+        let lines = json(&String::from_utf8(output.stdout).unwrap());
+        let ends = lines.iter().filter(|line| line["exit_code"].is_u64());
+        let ends = ends.map(|end| (end["device"].as_str().unwrap(), end["exit_code"].as_u64().unwrap()));
+        let of = |device: &&String| ends.clone().find(|(name, _)| name == *device).map(|(_, code)| code);
+        devices.iter().map(|device| of(device).unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(ends(&[&takes], "sent", 0), [0]);
+    assert_eq!(ends(&[&takes, &refuses], "sent", 1), [0, 1]);
+    assert_eq!(ends(&[&refuses, &takes], "taken", 1), [1, 0]);
+    // espota never proves that the new image runs.
+    assert_eq!(ends(&[&takes, &refuses], "running", 3), [3, 1]);
+    assert_eq!(ends(&[&takes, &free, &refuses], "sent", 3), [0, 3, 1]);
+}
+
+/// The system tells that the last byte arrived; the device tells nothing.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_arrived_is_sent_and_not_taken() {
+    use otaseal_delivery::sim::board::Board;
+    use otaseal_delivery::sim::espota::{Fault, Settings, start};
+    let folder = tempdir().unwrap();
+    let key = example_key();
+    let dist = package(&folder.path().join("dist"), &image("1.1.0", &key), &key);
+    let board = Board::new("esp8266@3.1.2/unsigned".parse().unwrap(), &image("1.0.0", &key));
+    let mut settings = Settings::new(board);
+    settings.flags.fault = Some(Fault::ClosesAtTheEnd);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let device = runtime.block_on(start(settings, "127.0.0.1:0".parse().unwrap())).unwrap();
+    let host = device.address().to_string();
+    for (until, code) in [("sent", 0), ("taken", 3), ("running", 3)] {
+        let said = exits(code, &["push", "espota", &host, dist.to_str().unwrap(), "--until", until]);
+        assert!(said.contains("sent: every byte reached the device"), "{said}");
+        assert!(said.contains("without saying whether it took the update"), "{said}");
+        assert_eq!(said.contains("is not proved"), code == 3, "{said}");
+    }
+}
+
 #[test]
 fn the_web_form_takes_an_image_with_a_password() {
     let folder = tempdir().unwrap();

@@ -6,7 +6,9 @@ mod folder;
 mod guide;
 mod log;
 mod port;
+mod redirect;
 mod server;
 #[allow(dead_code, reason = "the tests of push need more of it")]
 #[path = "../push/setup.rs"]
 mod setup;
+mod simulated;

@@ -113,9 +113,13 @@ impl Server {
         let mut raw = Vec::new();
         stream.read_to_end(&mut raw).unwrap();
         let end = raw.windows(4).position(|four| four == b"\r\n\r\n").expect("no header");
-        let head = String::from_utf8(raw[..end].to_vec()).unwrap().to_lowercase();
+        let head = String::from_utf8(raw[..end].to_vec()).unwrap();
+        let location = head.lines().filter_map(|line| line.split_once(": "));
+        let location = location.filter(|(name, _)| name.eq_ignore_ascii_case("location"));
+        let location = location.map(|(_, address)| address.to_owned()).next();
+        let head = head.to_lowercase();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Reply { status, head, body: raw[end + 4..].to_vec() }
+        Reply { status, head, location, body: raw[end + 4..].to_vec() }
     }
 
     /// Asks until the status is this one: the folder is read again after a while.
@@ -137,6 +141,8 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     /// In lower case.
     pub(crate) head: String,
+    /// Where it sends the device.
+    pub(crate) location: Option<String>,
     pub(crate) body: Vec<u8>,
 }
 

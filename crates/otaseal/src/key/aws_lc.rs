@@ -3,7 +3,7 @@
 //! AWS-LC is C and assembly. The program has it; the library has it only on request. It signs with blinding too, and
 //! the same verifier judges its signatures.
 
-use super::PrivateKey;
+use super::{PrivateKey, stack};
 use aws_lc_rs::digest::{Digest, SHA256};
 use aws_lc_rs::rsa::KeyPair;
 use aws_lc_rs::signature::RSA_PKCS1_SHA256;
@@ -24,11 +24,13 @@ impl PrivateKey {
     /// Makes an RSASSA-PKCS1-v1_5 signature of a SHA-256 digest. Returns `None` if AWS-LC refuses the key or fails;
     /// then RustCrypto signs.
     pub(crate) fn sign_by_aws_lc(&self, digest: &[u8; 32]) -> Option<Vec<u8>> {
-        let pair = self.held.0.get_or_init(|| KeyPair::from_der(&self.to_pkcs1_der().ok()?).ok()).as_ref()?;
-        let digest = Digest::import_less_safe(digest, &SHA256).ok()?;
-        let mut signature = vec![0; self.public.size.bytes()];
-        pair.sign_digest(&RSA_PKCS1_SHA256, &digest, &mut signature).ok()?;
-        Some(signature)
+        stack::wiped_after(|| {
+            let pair = self.held.0.get_or_init(|| KeyPair::from_der(&self.to_pkcs1_der().ok()?).ok());
+            let digest = Digest::import_less_safe(digest, &SHA256).ok()?;
+            let mut signature = vec![0; self.public.size.bytes()];
+            pair.as_ref()?.sign_digest(&RSA_PKCS1_SHA256, &digest, &mut signature).ok()?;
+            Some(signature)
+        })
     }
 }
 

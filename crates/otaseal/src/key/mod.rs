@@ -14,7 +14,7 @@ mod numbers;
 pub mod pair;
 pub mod passphrase;
 pub(crate) mod said;
-mod stack;
+pub mod stack;
 pub mod uri;
 
 pub use self::id::parse_key_id;
@@ -267,9 +267,11 @@ impl PrivateKey {
         // so that the ordinary failure is an error and not a panic.
         let mut probe = [0u8; 32];
         getrandom::fill(&mut probe).map_err(|error| KeyError::Generate(error.to_string()))?;
-        let inner = RsaPrivateKey::new(&mut UnwrapErr(getrandom::SysRng), size.bits() as usize)
-            .map_err(|error| KeyError::Generate(error.to_string()))?;
-        Self::from_inner(inner)
+        stack::wiped_after(|| {
+            let inner = RsaPrivateKey::new(&mut UnwrapErr(getrandom::SysRng), size.bits() as usize)
+                .map_err(|error| KeyError::Generate(error.to_string()))?;
+            Self::from_inner(inner)
+        })
     }
 
     /// Reads PKCS#8 or PKCS#1, PEM or DER, as OpenSSL 1.x and 3.x write them.
@@ -293,12 +295,14 @@ impl PrivateKey {
         name: &dyn fmt::Display,
         secrets: &dyn Secrets,
     ) -> Result<Self, KeyError> {
-        let mut file = classify(bytes)?;
-        if matches!(file.kind, KeyFileKind::EncryptedPkcs8 | KeyFileKind::EncryptedTraditional) {
-            file = key_file::unlocked(encryption::open(&file, name, secrets)?)
-                .ok_or(KeyError::WrongPassphrase)?;
-        }
-        stack::wiped_after(|| Self::from_file(&file))
+        stack::wiped_after(|| {
+            let mut file = classify(bytes)?;
+            if matches!(file.kind, KeyFileKind::EncryptedPkcs8 | KeyFileKind::EncryptedTraditional) {
+                file = key_file::unlocked(encryption::open(&file, name, secrets)?)
+                    .ok_or(KeyError::WrongPassphrase)?;
+            }
+            Self::from_file(&file)
+        })
     }
 
     fn from_file(file: &KeyFile) -> Result<Self, KeyError> {
@@ -344,7 +348,8 @@ impl PrivateKey {
     /// # Errors
     /// [`KeyError::Inconsistent`] if the key cannot be encoded. A key that was checked always can.
     pub fn to_pkcs8_pem(&self) -> Result<SecretBytes, KeyError> {
-        let mut pem = self.inner.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::Inconsistent)?;
+        let pem = stack::wiped_after(|| self.inner.to_pkcs8_pem(LineEnding::LF));
+        let mut pem = pem.map_err(|_| KeyError::Inconsistent)?;
         Ok(mem::take(&mut *pem).into_bytes().into())
     }
 
@@ -353,7 +358,8 @@ impl PrivateKey {
     /// # Errors
     /// The errors of [`Self::to_pkcs8_pem`].
     pub fn to_pkcs8_der(&self) -> Result<SecretBytes, KeyError> {
-        Ok(SecretBytes::new(self.inner.to_pkcs8_der().map_err(|_| KeyError::Inconsistent)?.to_bytes()))
+        let der = stack::wiped_after(|| self.inner.to_pkcs8_der().map(|der| der.to_bytes()));
+        Ok(SecretBytes::new(der.map_err(|_| KeyError::Inconsistent)?))
     }
 
     /// Returns unencrypted PKCS#1 DER (RFC 8017 A.1.2), wiped on drop.
@@ -361,21 +367,24 @@ impl PrivateKey {
     /// # Errors
     /// The errors of [`Self::to_pkcs8_pem`].
     pub fn to_pkcs1_der(&self) -> Result<SecretBytes, KeyError> {
-        Ok(SecretBytes::new(self.inner.to_pkcs1_der().map_err(|_| KeyError::Inconsistent)?.to_bytes()))
+        let der = stack::wiped_after(|| self.inner.to_pkcs1_der().map(|der| der.to_bytes()));
+        Ok(SecretBytes::new(der.map_err(|_| KeyError::Inconsistent)?))
     }
 
     /// Finds a prime or the private exponent in these bytes, in either byte order, and returns its offset. Signing
     /// needs one of them, so bytes without them hold no usable key.
     pub(crate) fn number_in(&self, bytes: &[u8]) -> Option<usize> {
-        let numbers = self.inner.primes().iter().map(AsRef::as_ref).chain([self.inner.d()]);
-        let numbers: Vec<_> =
-            numbers.map(|number| Zeroizing::new(number.to_be_bytes_trimmed_vartime())).collect();
-        numbers::find(&numbers, bytes)
+        stack::wiped_after(|| {
+            let numbers = self.inner.primes().iter().map(AsRef::as_ref).chain([self.inner.d()]);
+            let numbers: Vec<_> =
+                numbers.map(|number| Zeroizing::new(number.to_be_bytes_trimmed_vartime())).collect();
+            numbers::find(&numbers, bytes)
+        })
     }
 
     /// Signs a padded message (RSASSA step RSASP1) with blinding, so that the time tells nothing about the key.
     pub(crate) fn sign_blinded(&self, padding: rsa::Pkcs1v15Sign, digest: &[u8]) -> rsa::Result<Vec<u8>> {
-        self.inner.sign_with_rng(&mut UnwrapErr(getrandom::SysRng), padding, digest)
+        stack::wiped_after(|| self.inner.sign_with_rng(&mut UnwrapErr(getrandom::SysRng), padding, digest))
     }
 }
 

@@ -84,6 +84,16 @@ fn is_name(text: &str) -> bool {
         && text.bytes().any(|byte| byte != b'.')
 }
 
+/// The name under which Tasmota asks for the small firmware that makes room for this one. What follows the last dash, such
+/// as a language, is left out.
+///
+/// Source: arendst/Tasmota `support_tasmota.ino` (`Every250mSeconds`), commit `3fb12310`.
+pub(super) fn minimal(name: &str) -> String {
+    let dot = name.find('.').unwrap_or(name.len());
+    let stem = name.rfind('-').unwrap_or(dot);
+    format!("{}-minimal{}", &name[..stem], &name[dot..])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,6 +143,22 @@ mod tests {
             &"/a".repeat(10_000),
         ] {
             assert_eq!(Address::parse(path), Address::Other, "{}", &path[..path.len().min(50)]);
+        }
+    }
+
+    #[test]
+    fn the_minimal_firmware_has_the_name_that_tasmota_asks_for() {
+        for (name, wanted) in [
+            ("tasmota.bin", "tasmota-minimal.bin"),
+            ("tasmota-DE.bin.gz", "tasmota-minimal.bin.gz"),
+            ("tasmota-minimal.bin", "tasmota-minimal.bin"),
+            ("tasmota", "tasmota-minimal"),
+            ("a-b", "a-minimal"),
+            ("", "-minimal"),
+            ("-", "-minimal"),
+            (".-", ".-minimal.-"),
+        ] {
+            assert_eq!(minimal(name), wanted);
         }
     }
 }

@@ -18,6 +18,13 @@ pub enum Why {
         /// What was assumed.
         assumed: Vec<String>,
     },
+    /// Tasmota is shown a file that it has no room for, so that it asks for its minimal firmware.
+    MinimalFirst {
+        /// The file.
+        file: String,
+        /// The minimal firmware.
+        minimal: String,
+    },
     /// It asked for a version.
     Version,
     /// It asked for the digest of a file.
@@ -76,6 +83,7 @@ impl Why {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Offered { .. } => "offered",
+            Self::MinimalFirst { .. } => "minimal-first",
             Self::Version => "version",
             Self::Digest => "digest",
             Self::Refused(refusal) => refusal.code.as_str(),
@@ -97,6 +105,9 @@ impl std::fmt::Display for Why {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Offered { file, because, .. } => write!(f, "is offered {file}: {because}"),
+            Self::MinimalFirst { file, minimal } => {
+                write!(f, "{file} is too large for it: it refuses this file, and asks for {minimal} next")
+            }
             Self::Version => f.write_str("asked for the version"),
             Self::Digest => f.write_str("asked for a digest"),
             Self::Refused(refusal) => refusal.fmt(f),

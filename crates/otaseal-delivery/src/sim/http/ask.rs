@@ -111,6 +111,14 @@ fn version(device: &Device) -> Option<String> {
     }
 }
 
+/// What Tasmota makes of the path of its firmware: `-minimal` stands before the type, in place of what follows a dash.
+pub(super) fn minimal(path: &str) -> String {
+    let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
+    let kind = file.find('.').map_or("", |at| &file[at..]);
+    let name = file.rsplit_once('-').map_or(&file[..file.len() - kind.len()], |(name, _)| name);
+    format!("{folder}/{name}-minimal{kind}")
+}
+
 fn mac([a, b, c, d, e, f]: [u8; 6]) -> String {
     format!("{a:02X}:{b:02X}:{c:02X}:{d:02X}:{e:02X}:{f:02X}")
 }

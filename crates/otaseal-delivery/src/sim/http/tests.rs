@@ -98,6 +98,20 @@ fn a_pico_and_an_esp32_ask_as_they_do() {
     assert!(!esp32.contains("Content-Length"));
 }
 
+/// The examples of `support_tasmota.ino`.
+#[test]
+fn tasmota_asks_for_its_minimal_firmware_by_name() {
+    for (path, wanted) in [
+        ("/tasmota", "/tasmota-minimal"),
+        ("/tasmota.ino.bin.gz", "/tasmota-minimal.ino.bin.gz"),
+        ("/api/arduino/tasmota.bin", "/api/arduino/tasmota-minimal.bin"),
+        ("/api/arduino/tasmota-DE.bin.gz", "/api/arduino/tasmota-minimal.bin.gz"),
+        ("/api/ard-uino/tasmota-DE.bin.gz", "/api/ard-uino/tasmota-minimal.bin.gz"),
+    ] {
+        assert_eq!(ask::minimal(path), wanted);
+    }
+}
+
 #[test]
 fn homie_1_and_tasmota_have_their_versions() {
     let mut device = device("esp8266@2.7.4/unsigned");

@@ -10,10 +10,13 @@ use otaseal_delivery::device::{DeviceFacts, Family};
 use otaseal_delivery::evidence::{By, End, Evidence};
 use otaseal_delivery::homie::checksum::{Core, Verifies};
 use otaseal_delivery::homie::configure::{CommandError, Place};
+use otaseal_delivery::homie::discover::{self, Trap};
 use otaseal_delivery::homie::v1::{self, Form, Trigger};
-use otaseal_delivery::homie::{self, DeviceId, Image, Request, Waits, topic_md5};
+use otaseal_delivery::homie::{self, DeviceId, Image, Looked, Request, Waits, topic_md5};
+use otaseal_delivery::mqtt::Options;
 use otaseal_delivery::offer::{Offer, Way};
 use otaseal_delivery::release::Release;
+use otaseal_delivery::text::said;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -35,6 +38,9 @@ pub(crate) struct HomieArgs {
     /// Homie 1: send no image, but tell the device to pull this version. `hash` is the form of homie-ota
     #[arg(long, value_name = "FORM", help_heading = "Update")]
     trigger: Option<TriggerForm>,
+    /// Clear the commands that the broker keeps for this device and that would undo the update
+    #[arg(long, help_heading = "Update", conflicts_with = "trigger")]
+    clear: bool,
     /// Wait so many seconds for the device to be ready
     #[arg(long, value_name = "SECONDS", help_heading = "Update")]
     wait: Option<u64>,
@@ -71,11 +77,14 @@ pub(crate) fn run(args: &HomieArgs, reporter: Reporter) -> Result<Exit, Failure>
     let wanted = args.push.until.map_or(Evidence::Running, super::Until::evidence);
     let mut progress = Progress::new(reporter, &args.device.to_string());
     let found = match until_done(homie::look(place))? {
-        Some(Ok(facts)) => facts,
+        Some(Ok(found)) => found,
         Some(Err(error)) => return progress.end(&failed(&error), wanted),
         None => return progress.interrupted(),
     };
-    let mut facts = homie::device_facts(&found, &args.device);
+    let mut facts = homie::device_facts(&found.facts, &args.device);
+    if let Some(end) = in_the_way(args, &release, &found, &broker, reporter)? {
+        return progress.end(&end, wanted);
+    }
     // A push waits for the device, and says itself if updates are switched off then.
     facts.ota_enabled = None;
     args.push.describe(&mut facts);
@@ -106,6 +115,62 @@ pub(crate) fn run(args: &HomieArgs, reporter: Reporter) -> Result<Exit, Failure>
         Some(end) => progress.end(&end, wanted),
         None => progress.interrupted(),
     }
+}
+
+/// Looks at the commands that the broker keeps for this device. The device gets them at every connect, also at the one after
+/// the update. Returns the end if one of them would undo the update.
+fn in_the_way(
+    args: &HomieArgs,
+    release: &Release,
+    found: &Looked,
+    broker: &Options,
+    reporter: Reporter,
+) -> Result<Option<End>, Failure> {
+    if found.blind {
+        reporter.warn("the broker does not show which commands it keeps for this device");
+    }
+    let running = release.running_md5s();
+    let (spoil, others): (Vec<&Trap>, Vec<&Trap>) =
+        found.traps.iter().partition(|trap| trap.spoils(&running));
+    for trap in others {
+        reporter.warn(kept(trap));
+    }
+    if spoil.is_empty() {
+        return Ok(None);
+    }
+    let all = spoil.iter().map(|trap| kept(trap)).collect::<Vec<_>>().join(" ");
+    if !args.clear {
+        return Ok(Some(End::Refused {
+            by: By::Us,
+            code: "retained-command".into(),
+            says: String::new(),
+            why: format!("{all} Push with --clear, which removes it from the broker first."),
+        }));
+    }
+    if args.push.dry_run {
+        reporter.note(format!("would clear: {all}"));
+        return Ok(None);
+    }
+    let topics: Vec<String> = spoil.iter().map(|trap| trap.topic.clone()).collect();
+    let why = match until_done(discover::clear(broker.clone(), &topics))? {
+        Some(Ok(cleared)) if cleared == topics.len() => {
+            reporter.note(format!("cleared: {all}"));
+            return Ok(None);
+        }
+        Some(Err(error)) => error.to_string(),
+        _ => format!("it was not cleared: {all}"),
+    };
+    let advice = "look at the access list of the broker".into();
+    Ok(Some(End::Failed { evidence: Evidence::Nothing, why, advice }))
+}
+
+fn kept(trap: &Trap) -> String {
+    let topic = said(trap.topic.as_bytes());
+    format!(
+        "The broker keeps a command for this device: {topic} ({} bytes). {}",
+        trap.bytes,
+        trap.kind.does()
+    )
 }
 
 fn image(release: &Release, offer: &Offer<'_>, facts: &DeviceFacts) -> Result<Image, Failure> {

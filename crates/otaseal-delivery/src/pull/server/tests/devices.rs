@@ -249,6 +249,55 @@ fn tasmota_does_not_start_again_and_again() {
     assert_eq!(device.board.starts(), 0);
 }
 
+/// Tasmota with 1 MiB of flash has no room for its own size. After its own error -100, and after no answer of a server, it
+/// fetches the file with `-minimal` in its name first.
+#[test]
+fn tasmota_without_room_gets_minimal_first_and_then_the_whole() {
+    let image = |version, bytes| Sample { name: "demo", version, bytes, seed: 1 }.esp8266();
+    let (old, minimal, new) =
+        (image("1.0.0", 600_000), image("2.0.0-minimal", 250_000), image("2.0.0", 600_000));
+    let entry = |name: &str, image: &[u8]| {
+        let trust = Trust::Unsigned(Vec::new());
+        let file = Release::of_file(name, image.to_vec().into(), Content::Firmware, &trust).unwrap();
+        Entry::new(file, None)
+    };
+    let serving = |entries| {
+        let catalogue = Catalogue::new(entries, Listed::default());
+        start(catalogue, Settings::default(), Limits::default())
+    };
+    let port = serving(vec![entry("tasmota.bin", &new), entry("tasmota-minimal.bin", &minimal)]);
+    let tasmota = |port: &Port| {
+        let mut device = device(port, "tasmota-esp8266", &old);
+        (device.path, device.says) = ("/tasmota.bin".into(), Says::Tasmota("tasmota".into()));
+        // As with 1 MiB of flash: the rest is for a filesystem.
+        device.board.fs_start = 0xF_B000;
+        device
+    };
+    let mut one = tasmota(&port);
+    assert_eq!(poll(&mut one, Mode::Sketch), Outcome::Failed(-100));
+    let record = port.record();
+    assert_eq!((record.status, record.why.unwrap().code()), (Some(200), "minimal-first"));
+    assert!(record.evidence < Some(Evidence::Sent), "{:?}", record.evidence);
+    assert_eq!(poll(&mut one, Mode::Sketch), Outcome::Updated);
+    assert_eq!(offered(&port), "tasmota-minimal.bin");
+    assert!(one.board.running() == minimal, "it runs another image");
+    assert_eq!(poll(&mut one, Mode::Sketch), Outcome::Updated);
+    assert_eq!(offered(&port), "tasmota.bin");
+    assert!(one.board.running() == new, "it runs another image");
+    assert_eq!(poll(&mut one, Mode::Sketch), Outcome::Failed(-102));
+    // Where there is no minimal firmware, a file that does not fit is not sent again and again.
+    let port = serving(vec![entry("tasmota.bin", &new)]);
+    let mut one = tasmota(&port);
+    assert_eq!(poll(&mut one, Mode::Sketch), Outcome::Failed(-102));
+    assert_eq!(port.record().why.unwrap().code(), "no-space");
+    // Another device goes by 304, and no file.
+    let port = serving(vec![entry("tasmota.bin", &new), entry("tasmota-minimal.bin", &minimal)]);
+    let mut other = tasmota(&port);
+    other.says = Says::OwnVersion;
+    assert_eq!(poll(&mut other, Mode::Sketch), Outcome::NoUpdates);
+    assert_eq!(port.record().why.unwrap().code(), "no-space");
+}
+
 #[test]
 fn a_device_that_only_asks_for_the_version_gets_it() {
     let port = serving(vec![plain(&firmware("2.0.0"))], "");
