@@ -8,11 +8,13 @@ pub mod config;
 pub mod engine;
 pub mod filter;
 pub mod intake;
+pub mod lists;
 pub mod objects;
 pub mod rollout;
 pub mod service;
 pub mod simulation;
 pub mod store;
+pub mod table;
 #[cfg(test)]
 mod testing;
 pub mod token;
