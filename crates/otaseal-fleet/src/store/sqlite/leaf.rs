@@ -13,7 +13,7 @@ use crate::filter::{Seen, Side, Term, fold};
 
 /// Windows up to this size are read device by device. An index that is not in the order of devices is read as a whole, so it
 /// is for larger windows.
-const SMALL: u32 = 1 << 17;
+const SMALL: u32 = 1 << 14;
 
 /// A statement and the values of `?3` and `?4`.
 pub(super) struct Leaf {

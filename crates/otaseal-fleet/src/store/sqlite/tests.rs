@@ -5,6 +5,8 @@ use crate::store::rows::{DeviceId, EventRow};
 use crate::store::{MAX_PAGE, Page};
 
 mod crash;
+#[cfg(target_os = "linux")]
+mod disk;
 mod faults;
 mod schema;
 
