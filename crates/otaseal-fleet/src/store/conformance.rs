@@ -359,30 +359,31 @@ pub(crate) fn the_last_update_is_the_present_one(place: &dyn Place) {
 
 pub(crate) fn a_deleted_device_leaves_its_events(place: &dyn Place) {
     let mut store = place.open().unwrap();
-    let mut gone = device(1);
+    let mut gone = device(2);
     gone.tags = vec!["spare".into()];
     let writes = [
         Write::Device(Box::new(gone)),
-        Write::Device(Box::new(device(2))),
-        Write::Update(update(1, Some(1), 1, State::Settled)),
-        Write::Update(update(1, Some(2), 1, State::Queued)),
-        Write::Event(event(1, 5, "new")),
-        Write::DeleteDevice(DeviceId(1)),
+        Write::Device(Box::new(device(1))),
+        Write::Device(Box::new(device(3))),
+        Write::Update(update(2, Some(1), 1, State::Settled)),
+        Write::Update(update(2, Some(2), 1, State::Queued)),
+        Write::Event(event(2, 5, "new")),
+        Write::DeleteDevice(DeviceId(2)),
     ];
     store.apply(&writes).unwrap();
     let mut reader = reader(&*store);
-    assert_eq!(reader.device(DeviceId(1)).unwrap(), None);
-    assert_eq!(reader.update(DeviceId(1)).unwrap(), None);
+    assert_eq!(reader.device(DeviceId(2)).unwrap(), None);
+    assert_eq!(reader.update(DeviceId(2)).unwrap(), None);
     for rollout in [1, 2] {
         assert!(reader.updates(RolloutId(rollout), None, all()).unwrap().is_empty());
     }
-    assert_eq!(reader.events(Some(DeviceId(1)), all()).unwrap()[0].1, event(1, 5, "new"));
-    for text in ["tag:spare", "id:1", "\"device 1\"", "rollout:2", "name~1", "-id:2"] {
+    assert_eq!(reader.events(Some(DeviceId(2)), all()).unwrap()[0].1, event(2, 5, "new"));
+    for text in ["tag:spare", "id:2", "\"device 2\"", "rollout:2", "name~2", "-id:1 -id:3"] {
         assert_eq!(reader.count(&filter(text), 0).unwrap(), 0, "{text}");
-        assert!(!reader.holds(&filter(text), DeviceId(1), 0).unwrap(), "{text}");
+        assert!(!reader.holds(&filter(text), DeviceId(2), 0).unwrap(), "{text}");
     }
-    assert_eq!(reader.device_ids(&filter("-tag:spare"), 0).unwrap(), [DeviceId(2)]);
-    assert_eq!(devices_of(&mut *store).len(), 1);
+    assert_eq!(reader.device_ids(&filter("-tag:spare"), 0).unwrap(), [DeviceId(1), DeviceId(3)]);
+    assert_eq!(devices_of(&mut *store).len(), 2);
 }
 
 type Fleet = BTreeMap<DeviceId, (DeviceRow, Option<UpdateRow>)>;
