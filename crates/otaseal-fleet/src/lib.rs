@@ -3,6 +3,7 @@
 //! The program is the product. This library exists so that tests, simulations and fuzz targets run the same functions. Its
 //! interface follows the program, and may change with each version.
 
+pub mod api;
 pub mod audit;
 pub mod config;
 pub mod engine;
@@ -10,6 +11,7 @@ pub mod filter;
 pub mod intake;
 pub mod lists;
 pub mod objects;
+pub mod operations;
 pub mod rollout;
 pub mod service;
 pub mod simulation;

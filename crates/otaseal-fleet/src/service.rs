@@ -70,34 +70,33 @@ impl Service {
 
     /// Changes the engine. The receipt tells when the changes are durable.
     pub fn change<T>(&self, change: impl FnOnce(&mut Engine, u64) -> T) -> (T, Receipt) {
-        self.submit(change, Vec::new, true)
+        self.submit(|engine, now, _| change(engine, now), true)
     }
 
     /// Changes the engine, and something else with it: all of it is written down, or nothing.
     pub fn change_with<T>(
         &self,
-        change: impl FnOnce(&mut Engine, u64) -> T,
-        more: impl FnOnce() -> Vec<Write>,
+        change: impl FnOnce(&mut Engine, u64, &mut Vec<Write>) -> T,
     ) -> (T, Receipt) {
-        self.submit(change, more, true)
+        self.submit(change, true)
     }
 
     /// Changes the engine, where nobody waits for it.
     fn note<T>(&self, change: impl FnOnce(&mut Engine, u64) -> T) -> T {
-        self.submit(change, Vec::new, false).0
+        self.submit(|engine, now, _| change(engine, now), false).0
     }
 
     fn submit<T>(
         &self,
-        change: impl FnOnce(&mut Engine, u64) -> T,
-        more: impl FnOnce() -> Vec<Write>,
+        change: impl FnOnce(&mut Engine, u64, &mut Vec<Write>) -> T,
         wait: bool,
     ) -> (T, Receipt) {
         let now = self.clock.now();
         let mut engine = lock(&self.engine);
-        let result = change(&mut engine, now);
+        let mut more = Vec::new();
+        let result = change(&mut engine, now, &mut more);
         let mut writes = engine.take_writes();
-        writes.extend(more());
+        writes.extend(more);
         // Under the lock: the order of the changes is their order in memory.
         let receipt = self.writer.submit(writes, wait);
         (result, receipt)

@@ -69,9 +69,10 @@ impl Scopes {
         self.0
     }
 
-    /// Whether this is allowed. An owner may do everything.
+    /// Whether this is allowed. An owner may do everything, and who changes devices may look at them.
     pub fn allow(self, scope: Scope) -> bool {
-        self.0 & (scope as u32 | Scope::Own as u32) != 0
+        let more = if scope == Scope::Read { Scope::Operate as u32 } else { 0 };
+        self.0 & (scope as u32 | more | Scope::Own as u32) != 0
     }
 }
 
@@ -192,7 +193,8 @@ mod tests {
     fn scopes_allow_what_they_name() {
         for scope in Scope::ALL {
             for asked in Scope::ALL {
-                let allowed = scope == asked || scope == Scope::Own;
+                let looks = scope == Scope::Operate && asked == Scope::Read;
+                let allowed = scope == asked || scope == Scope::Own || looks;
                 assert_eq!(Scopes::of(&[scope]).allow(asked), allowed, "{scope:?} {asked:?}");
             }
             assert!(!Scopes::default().allow(scope));

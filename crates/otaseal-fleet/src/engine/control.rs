@@ -87,6 +87,13 @@ impl Engine {
         self.pause_all(id, &Stop::Withdrawn, now);
     }
 
+    /// Forgets a release that nothing refers to.
+    pub fn remove_release(&mut self, id: ReleaseId) {
+        self.releases.remove(&id);
+        self.withdrawn.remove(&id);
+        self.by_image.retain(|_, release| *release != id);
+    }
+
     /// A file of a release is not what was uploaded. Rollouts of it are paused.
     pub fn damaged(&mut self, id: ReleaseId, file: &str, now: u64) {
         self.pause_all(id, &Stop::Damaged { file: file.to_owned() }, now);
