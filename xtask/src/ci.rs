@@ -15,6 +15,7 @@ const OUTSIDE: &[&str] = &[
     "crates/otaseal/fuzz",
     "crates/otaseal-delivery/fuzz",
     "crates/otaseal-device/fuzz",
+    "crates/otaseal-fleet/fuzz",
 ];
 
 /// Largest file in git, in bytes.

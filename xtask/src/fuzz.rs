@@ -35,6 +35,8 @@ const TARGETS: &[(&str, &str, &[&str])] = &[
     ("crates/otaseal-delivery/fuzz", "homie", &["crates/otaseal-delivery/fuzz/seeds/homie"]),
     ("crates/otaseal-delivery/fuzz", "homie_config", &["crates/otaseal-delivery/fuzz/seeds/homie_config"]),
     ("crates/otaseal-delivery/fuzz", "pull", &["crates/otaseal-delivery/fuzz/seeds/pull"]),
+    ("crates/otaseal-fleet/fuzz", "upload_archive", &["crates/otaseal-fleet/fuzz/seeds/upload_archive"]),
+    ("crates/otaseal-fleet/fuzz", "upload_manifest", &["crates/otaseal-fleet/fuzz/seeds/upload_manifest"]),
 ];
 
 const FLAGS: &str = "--cfg fuzzing -Ccodegen-units=1 -Cdebug-assertions -Cpasses=sancov-module \
