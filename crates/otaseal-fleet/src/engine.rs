@@ -63,6 +63,8 @@ pub struct Engine {
     seen: Vec<DeviceId>,
     newcomers: Newcomers,
     sites: Sites,
+    /// Devices that came in, or were accepted, since somebody asked.
+    fresh: Vec<DeviceId>,
     /// Releases that are never offered again.
     withdrawn: HashSet<ReleaseId>,
     outbox: Vec<Write>,
@@ -200,6 +202,16 @@ impl Engine {
             seen.push(LastSeen { device: id, at: device.last_seen, interval, address: None });
         }
         seen
+    }
+
+    /// Takes the devices that came in, or were accepted, since it was asked last: rules may hold for them.
+    pub fn take_fresh(&mut self) -> Vec<DeviceId> {
+        std::mem::take(&mut self.fresh)
+    }
+
+    /// Gives devices back that could not be looked at.
+    pub fn look_again(&mut self, fresh: &[DeviceId]) {
+        self.fresh.extend_from_slice(fresh);
     }
 
     /// Offers nothing until it is opened again.

@@ -3,6 +3,7 @@
 //! Each change is allowed by a scope, is written to the audit log in the same transaction, and is answered when it is
 //! durable.
 
+mod admission;
 mod devices;
 mod dry_run;
 mod error;

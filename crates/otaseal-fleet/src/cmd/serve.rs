@@ -1,5 +1,6 @@
-//! `serve`: serves the packages of a folder to devices that pull by HTTP.
+//! `serve`: serves the packages of a folder to devices that pull by HTTP, or the fleet.
 
+mod fleet;
 mod log;
 
 use crate::error::{Exit, Failure};
@@ -19,7 +20,7 @@ use otaseal_delivery::pull::server::{self, Limits, Shared};
 use otaseal_delivery::pull::tls::{RECORD_BYTES, Tls};
 use otaseal_delivery::release::Trust;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -38,7 +39,10 @@ const REDIRECT_LIFE: u64 = 300;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Which firmware a device gets is never a guess. The first of these counts:
+Without DIR it serves a fleet: an inventory of devices, releases, and rollouts that are proved. Its data
+and its settings, fleet.toml, are in the folder of --data. At the first start it prints a token for its API.
+
+With DIR it keeps nothing. Which firmware a device gets is never a guess. The first of these counts:
   1. the line of devices.toml with its MAC address or chip id
   2. the file that the address names: /arduino.bin
   3. the newest release of the firmware that it runs, known by its digest
@@ -47,43 +51,71 @@ Which firmware a device gets is never a guess. The first of these counts:
 A device for which none of them holds gets 404.
 
 Examples:
+  otaseal-fleet serve
   otaseal-fleet serve dist --key keys/public.pem
   otaseal-fleet serve dist --key keys/public.pem --tls-cert server.pem --tls-key server.key")]
 pub(crate) struct ServeArgs {
-    /// The folder with packages and bare images
+    /// The folder with packages and bare images; none to serve a fleet
     #[arg(value_name = "DIR")]
-    directory: PathBuf,
+    directory: Option<PathBuf>,
+    /// The folder with the data of the fleet; it is made if it is not there
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "otaseal-fleet",
+        conflicts_with = "directory",
+        help_heading = "Fleet"
+    )]
+    data: PathBuf,
     /// Serve only what this public key verifies; can be given more than once
-    #[arg(long, value_name = "FILE", help_heading = "Trust")]
+    #[arg(long, value_name = "FILE", requires = "directory", help_heading = "Trust")]
     key: Vec<PathBuf>,
     /// Serve also what nobody signed
-    #[arg(long, help_heading = "Trust")]
+    #[arg(long, requires = "directory", help_heading = "Trust")]
     allow_unsigned: bool,
     /// Address and port to which devices come
-    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:8080", help_heading = "Port")]
+    #[arg(
+        long,
+        value_name = "ADDR:PORT",
+        default_value = "0.0.0.0:8080",
+        requires = "directory",
+        help_heading = "Port"
+    )]
     listen: SocketAddr,
     /// Certificate for TLS, with its chain, in PEM form
-    #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = "Port")]
+    #[arg(long, value_name = "FILE", requires = "tls_key", requires = "directory", help_heading = "Port")]
     tls_cert: Option<PathBuf>,
     /// Private key of the certificate, in PEM form
-    #[arg(long, value_name = "FILE", requires = "tls_cert", help_heading = "Port")]
+    #[arg(long, value_name = "FILE", requires = "tls_cert", requires = "directory", help_heading = "Port")]
     tls_key: Option<PathBuf>,
     /// Largest TLS record in bytes: at most the buffer that the sketches set
-    #[arg(long, value_name = "BYTES", default_value_t = RECORD_BYTES, help_heading = "Port")]
+    #[arg(long, value_name = "BYTES", default_value_t = RECORD_BYTES, requires = "directory", help_heading = "Port")]
     tls_record: usize,
     /// Downloads at a time
-    #[arg(long, value_name = "NUMBER", help_heading = "Port")]
+    #[arg(long, value_name = "NUMBER", requires = "directory", help_heading = "Port")]
     downloads: Option<usize>,
     /// User name that devices must send; the password is given by a file, a variable or a descriptor
-    #[arg(long, value_name = "NAME", help_heading = "Password")]
+    #[arg(long, value_name = "NAME", requires = "directory", help_heading = "Password")]
     user: Option<String>,
     #[command(flatten)]
     password: PasswordArgs,
     /// Send devices to this address for the images, such as that of a CDN
-    #[arg(long, value_name = "URL", requires = "redirect_secret", help_heading = "Redirect")]
+    #[arg(
+        long,
+        value_name = "URL",
+        requires = "redirect_secret",
+        requires = "directory",
+        help_heading = "Redirect"
+    )]
     redirect: Option<String>,
     /// File with the secret that signs the addresses, of at least 32 bytes
-    #[arg(long, value_name = "FILE", requires = "redirect", help_heading = "Redirect")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "redirect",
+        requires = "directory",
+        help_heading = "Redirect"
+    )]
     redirect_secret: Option<PathBuf>,
     /// Print also the polls of devices that are up to date
     #[arg(short, long, help_heading = "General")]
@@ -91,21 +123,22 @@ pub(crate) struct ServeArgs {
 }
 
 pub(crate) fn run(args: &ServeArgs, reporter: Reporter) -> Result<Exit, Failure> {
+    let Some(directory) = &args.directory else { return fleet::run(&args.data, args.verbose, reporter) };
     let trust = trust(args)?;
     let tls = tls(args)?;
     let settings = settings(args, tls.is_some())?;
-    if !args.directory.is_dir() {
+    if !directory.is_dir() {
         return Err(Failure::usage(
-            format!("{} is no directory", material::shown(&args.directory)),
+            format!("{} is no directory", material::shown(directory)),
             "name the folder with the packages: `otaseal package --out-dir` makes one",
         ));
     }
     // Before anything is printed or read: nothing that the user or the folder does from here on is missed.
     let (to_main, from_watcher) = mpsc::channel();
     ctrl_c(to_main.clone())?;
-    let _watcher = watch(args, to_main.clone())?;
+    let _watcher = watch(directory, to_main.clone())?;
     let cache = Arc::new(Cache::new(CACHE));
-    let read = || folder::read(&args.directory, &trust, &cache);
+    let read = || folder::read(directory, &trust, &cache);
     let found = read().map_err(|why| Failure::new(why, "mend the file, and start again"))?;
     let listener = server::listen(args.listen).map_err(|error| {
         Failure::new(
@@ -116,7 +149,7 @@ pub(crate) fn run(args: &ServeArgs, reporter: Reporter) -> Result<Exit, Failure>
     let address = listener.local_addr().unwrap_or(args.listen);
     let scheme = if tls.is_some() { "https" } else { "http" };
     let log = Log::new(reporter, args.verbose, scheme, address);
-    log.started(&args.directory, &found, tls.as_ref());
+    log.started(directory, &found, tls.as_ref());
     let mut limits = Limits::default();
     if let Some(downloads) = args.downloads {
         limits.downloads = downloads;
@@ -214,7 +247,7 @@ fn ctrl_c(to_main: mpsc::Sender<Event>) -> Result<(), Failure> {
 }
 
 /// Tells the main thread when something in the folder changes.
-fn watch(args: &ServeArgs, to_main: mpsc::Sender<Event>) -> Result<impl Watcher + use<>, Failure> {
+fn watch(directory: &Path, to_main: mpsc::Sender<Event>) -> Result<impl Watcher + use<>, Failure> {
     use notify::EventKind;
     use notify::event::{AccessKind, AccessMode};
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -228,14 +261,14 @@ fn watch(args: &ServeArgs, to_main: mpsc::Sender<Event>) -> Result<impl Watcher 
             let _ = to_main.send(Event::Changed);
         }
     })
-    .map_err(|error| no_watch(args, &error))?;
-    watcher.watch(&args.directory, RecursiveMode::Recursive).map_err(|error| no_watch(args, &error))?;
+    .map_err(|error| no_watch(directory, &error))?;
+    watcher.watch(directory, RecursiveMode::Recursive).map_err(|error| no_watch(directory, &error))?;
     Ok(watcher)
 }
 
-fn no_watch(args: &ServeArgs, error: &notify::Error) -> Failure {
+fn no_watch(directory: &Path, error: &notify::Error) -> Failure {
     Failure::new(
-        format!("{} cannot be watched: {error}", material::shown(&args.directory)),
+        format!("{} cannot be watched: {error}", material::shown(directory)),
         "raise the system's limit of watched files, or serve a folder with fewer packages",
     )
 }
@@ -254,9 +287,13 @@ fn trust(args: &ServeArgs) -> Result<Trust, Failure> {
 
 fn tls(args: &ServeArgs) -> Result<Option<Tls>, Failure> {
     let (Some(cert), Some(key)) = (&args.tls_cert, &args.tls_key) else { return Ok(None) };
-    let of = |path: &PathBuf| package::read(path, 1 << 20).map_err(|error| Failure::file(path, &error));
+    tls_of(cert, key, args.tls_record).map(Some)
+}
+
+fn tls_of(cert: &Path, key: &Path, record: usize) -> Result<Tls, Failure> {
+    let of = |path: &Path| package::read(path, 1 << 20).map_err(|error| Failure::file(path, &error));
     let (chain, own) = (of(cert)?, Zeroizing::new(of(key)?));
-    Tls::new(&chain, &own, args.tls_record).map(Some).map_err(|error| {
+    Tls::new(&chain, &own, record).map_err(|error| {
         Failure::new(
             format!("{}: {error}", material::shown(cert)),
             "make one with: openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 \

@@ -75,6 +75,8 @@ impl Engine {
         for device in those.collect::<Vec<_>>() {
             if let Some(found) = self.devices.get_mut(device) {
                 found.release = Some(id);
+                // At its next contact it is written down by what name and version it runs.
+                found.facts = 0;
                 self.outbox.push(crate::store::Write::Runs(device, id));
             }
         }
@@ -187,6 +189,9 @@ impl Engine {
         }
         device.standing = standing;
         self.outbox.push(crate::store::Write::Standing(id, standing));
+        if standing == Standing::Accepted {
+            self.fresh.push(id);
+        }
         self.note(id, now, standing.name(), "by a person or a rule");
         if standing != Standing::Accepted {
             self.step(id, Event::Cancel, now, "the device is no longer accepted");

@@ -65,15 +65,24 @@ impl Engine {
         row.first_seen = contact.now;
         row.last_seen = contact.now;
         row.running = self.by_image.get(&Running::of(contact.facts).image).copied();
+        self.name_what_runs(&mut row);
         let identity = row.mac.map(|mac| mac.to_string()).or_else(|| row.chip_id.clone());
         let own = contact.facts.name.as_ref().map(|name| bounded(&name.value));
         row.name = own.filter(|name| !name.is_empty()).or(identity).unwrap_or_default();
         let mut device = Device::new(key);
-        device.facts = digest(&row);
+        device.facts = digest(&row_of(contact.facts));
         self.devices.insert(id, device);
+        self.fresh.push(id);
         self.outbox.push(Write::Device(Box::new(row)));
         self.note(id, contact.now, "new", "it was heard of for the first time");
         Ok(id)
+    }
+
+    /// Names the firmware and the version of the release that runs, where the device does not.
+    fn name_what_runs(&self, row: &mut DeviceRow) {
+        let Some(known) = row.running.and_then(|id| self.releases.get(&id)) else { return };
+        row.firmware = row.firmware.take().or_else(|| known.release.firmware.clone());
+        row.version = row.version.take().or_else(|| known.release.version.clone());
     }
 
     /// Writes down what a device says, if it says something else than before.
@@ -85,6 +94,7 @@ impl Engine {
         row.id = id;
         row.running = device.release;
         row.last_seen = contact.now;
+        self.name_what_runs(&mut row);
         self.outbox.push(Write::Said(Box::new(row)));
     }
 }

@@ -452,6 +452,27 @@ fn a_poll_with_nothing_new_writes_nothing() {
 }
 
 #[test]
+fn a_device_that_says_only_a_digest_is_known_by_name() {
+    let mut bench = Bench::new(1);
+    let named = |bench: &mut Bench| {
+        let writes = bench.engine.take_writes();
+        writes.into_iter().rev().find_map(|write| match write {
+            Write::Device(row) | Write::Said(row) => Some((row.firmware?, row.version?, row.running?)),
+            _ => None,
+        })
+    };
+    assert_eq!(named(&mut bench), Some(("lamp".into(), "1.0.0".into(), ReleaseId(1))));
+    // A release that is uploaded after the device was there.
+    let later = release("lamp", "9.0.0");
+    bench.runs[0] = later.running_md5s()[0];
+    bench.poll(0);
+    assert_eq!(named(&mut bench), None);
+    bench.engine.add_release(ReleaseId(9), later, true);
+    bench.poll(0);
+    assert_eq!(named(&mut bench), Some(("lamp".into(), "9.0.0".into(), ReleaseId(9))));
+}
+
+#[test]
 fn two_devices_with_one_identity_are_noticed() {
     let mut engine = Engine::default();
     let facts = facts(0, None);

@@ -325,3 +325,35 @@ fn a_plan_that_reaches_nobody_does_not_start() {
         assert!(bench.operations.draft(&owner(), name, release, &plan).is_err(), "{name:?}");
     }
 }
+
+#[test]
+fn a_rule_accepts_new_devices_and_a_rollout_takes_them_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let depot = Depot::new(Folder::open(folder.path().join("objects")).unwrap(), 1 << 20);
+    let mut config = Config::default();
+    config.releases.unsigned = true;
+    config.inventory.accept = Some("mac:5C:CF:7F:00:00:01 or mac:5C:CF:7F:00:00:02".into());
+    let store = |path: &Path| Ok(Box::new(Sqlite::open(path)?) as Box<dyn Store>);
+    let operations = Operations::start(folder.path(), store, depot, config, Settings::default()).unwrap();
+    let bench = Bench { folder, operations };
+    bench.upload("lamp", "1.0.0").unwrap();
+    let new = bench.upload("lamp", "2.0.0").unwrap();
+    let standing = |id| bench.operations.device(&owner(), DeviceId(id)).unwrap().0.standing;
+    bench.poll(1, "1.0.0");
+    bench.operations.admit().unwrap();
+    assert_eq!(standing(1), Standing::Accepted);
+    let plan = Plan { target: "family:esp8266".into(), follow: true, ..Plan::default() };
+    let id = bench.operations.draft(&owner(), "follows", new, &plan).unwrap();
+    bench.operations.start_rollout(&owner(), id).unwrap();
+    for number in [2, 3] {
+        bench.poll(number, "1.0.0");
+    }
+    // Once for the rule, once for the rollout.
+    bench.operations.admit().unwrap();
+    bench.operations.admit().unwrap();
+    assert_eq!((standing(2), standing(3)), (Standing::Accepted, Standing::Pending));
+    assert_eq!(bench.poll(2, "1.0.0"), 200);
+    assert_eq!(bench.poll(3, "1.0.0"), 304);
+    assert_eq!(bench.operations.rollout(&owner(), id).unwrap().devices.values().sum::<u64>(), 2);
+    drop(bench.folder);
+}
