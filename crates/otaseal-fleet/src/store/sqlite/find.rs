@@ -25,6 +25,9 @@ const GROWS: u32 = 8;
 /// One device of so many is few.
 const FEW: u64 = 64;
 
+/// The window with all devices.
+const EVERYONE: Window = Window { after: 0, to: u32::MAX };
+
 /// Answers filters on a connection. It should be in a transaction, so that all windows are of the same time.
 pub(super) struct Finder<'a> {
     connection: &'a Connection,
@@ -63,6 +66,16 @@ impl<'a> Finder<'a> {
     /// How many devices the filter holds for.
     pub(super) fn count(&self, filter: &Filter) -> Result<u64, StoreError> {
         let expr = plan(filter.expr(), false);
+        match &expr {
+            Expr::And(parts) if parts.is_empty() => return self.sum(leaf::ALL, Vec::new()),
+            Expr::Term(term) => return self.sum_of(term),
+            Expr::Not(inner) => {
+                if let Expr::Term(term) = &**inner {
+                    return Ok(self.sum(leaf::ALL, Vec::new())?.saturating_sub(self.sum_of(term)?));
+                }
+            }
+            _ => {}
+        }
         let mut count = 0;
         let mut after = 0;
         while let Some(first) = self.next(after)? {
@@ -71,6 +84,19 @@ impl<'a> Finder<'a> {
             after = window.to;
         }
         Ok(count)
+    }
+
+    /// How many devices a term holds for. SQLite counts faster than it gives rows.
+    fn sum_of(&self, term: &Term) -> Result<u64, StoreError> {
+        let Leaf { sql, values } = leaf::leaf(term, EVERYONE, self.now);
+        self.sum(sql, values)
+    }
+
+    /// How many devices a statement gives.
+    fn sum(&self, sql: &'static str, values: Vec<Value>) -> Result<u64, StoreError> {
+        let mut statement = self.connection.prepare_cached(&format!("SELECT count(*) FROM ({sql})"))?;
+        let count: i64 = statement.query_row(params_from_iter(bound(EVERYONE, values)), |row| row.get(0))?;
+        Ok(u64::try_from(count).unwrap_or(0))
     }
 
     /// Whether the filter holds for a device, and the device is there.
