@@ -444,7 +444,7 @@ impl Engine {
             }
         }
         let Some(device) = self.devices.get_mut(id) else { return };
-        let changed = running.is_known() && running != device.running;
+        let changed = device.running.differs(running);
         if changed {
             device.running = running;
             let release = self.by_image.get(&running.image).copied();

@@ -9,6 +9,7 @@ use axum::response::IntoResponse;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use serde::Deserialize;
+use serde_json::json;
 
 use super::answer::{Failure, Json, Path, Query};
 use super::{Fleet, Who, run};
@@ -61,11 +62,14 @@ pub(super) async fn upload(
     };
     let fleet = Arc::clone(&fleet);
     let uploaded = run(fleet, move |fleet| fleet.finish_upload(&caller, upload, &said)).await?;
-    let status = match uploaded {
-        Uploaded::Release(_) => StatusCode::CREATED,
-        Uploaded::Asked(_) => StatusCode::UNPROCESSABLE_ENTITY,
-    };
-    Ok((status, Json(uploaded)))
+    Ok(match uploaded {
+        Uploaded::Release(row) => (StatusCode::CREATED, Json(json!({ "release": row }))),
+        Uploaded::Asked(asked) => {
+            let error = "the image does not say what it is: send it again with `firmware` and `version` in the address";
+            let body = json!({ "error": error, "code": "asked", "asked": asked });
+            (StatusCode::UNPROCESSABLE_ENTITY, Json(body))
+        }
+    })
 }
 
 pub(super) async fn withdraw(

@@ -63,6 +63,17 @@ impl Running {
         }
     }
 
+    /// Whether a device that said the one and now says the other runs another image. A digest counts more than a version,
+    /// which some devices say only at times.
+    pub fn differs(self, now: Self) -> bool {
+        match (self.image, now.image) {
+            (0, _) | (_, 0) => {
+                now.version != 0 && now.version != self.version || (self.image == 0 && now.image != 0)
+            }
+            (before, now) => before != now,
+        }
+    }
+
     /// Whether the device says anything.
     pub fn is_known(self) -> bool {
         self != Self::default()
@@ -109,6 +120,25 @@ mod tests {
     fn the_chip_id_is_a_part_of_the_address() {
         let both = Key::of(Family::Esp8266, Some(MAC), Some("131844"));
         assert_eq!(both, Key::of(Family::Esp8266, Some(MAC), None));
+    }
+
+    #[test]
+    fn another_image_is_seen_by_what_both_say() {
+        let runs = |image, version| Running { image, version };
+        for (before, now, differs) in [
+            (runs(1, 0), runs(1, 5), false),
+            (runs(1, 5), runs(1, 0), false),
+            (runs(1, 5), runs(0, 5), false),
+            (runs(1, 5), runs(0, 0), false),
+            (runs(1, 5), runs(0, 6), true),
+            (runs(1, 5), runs(2, 5), true),
+            (runs(0, 5), runs(1, 5), true),
+            (runs(0, 5), runs(0, 5), false),
+            (runs(0, 5), runs(0, 0), false),
+            (runs(0, 0), runs(0, 5), true),
+        ] {
+            assert_eq!(before.differs(now), differs, "{before:?} {now:?}");
+        }
     }
 
     #[test]

@@ -37,6 +37,7 @@ impl Operations {
             .filter_map(|(id, target)| Some((id, Filter::parse(&target).ok()?)))
             .collect();
         let now = self.now();
+        let mut last = None;
         for &device in fresh {
             let standing =
                 self.service.look(|engine| engine.devices().get(device).map(|found| found.standing));
@@ -47,15 +48,19 @@ impl Operations {
             {
                 let accept = |engine: &mut Engine, now| engine.set_standing(device, Standing::Accepted, now);
                 // It may be gone meanwhile.
-                let _ = self.service.change(accept);
+                last = Some(self.service.change(accept).1);
             }
             if standing == Some(Standing::Accepted) {
                 for (rollout, target) in &rollouts {
                     if holds(target)? {
-                        drop(self.service.change(|engine, now| engine.join(*rollout, device, now)));
+                        last = Some(self.service.change(|engine, now| engine.join(*rollout, device, now)).1);
                     }
                 }
             }
+        }
+        // The changes keep their order, so the last one comes after all others.
+        if let Some(receipt) = last {
+            receipt.wait();
         }
         Ok(())
     }

@@ -1,7 +1,5 @@
 //! Releases: upload, list, withdraw, delete.
 
-use serde::Serialize;
-
 use super::{OperationError, Operations, allow, lock, unsigned};
 use crate::intake::{Asked, Limits, Outcome, Said, Upload};
 use crate::store::Write;
@@ -9,8 +7,7 @@ use crate::store::rows::{Offered, ReleaseId, ReleaseRow};
 use crate::token::{Caller, Scope};
 
 /// What became of an upload.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug)]
 pub enum Uploaded {
     /// It is a release.
     Release(Box<ReleaseRow>),
