@@ -3,7 +3,7 @@
 mod lanes;
 
 use crate::tools::{CROSS, cargo, cross, has_std, run, step, table};
-use crate::{Result, book, boundary, crates_io, dist, flags, fuzz, layers, settings, test, windows};
+use crate::{Result, bench, book, boundary, crates_io, dist, flags, fuzz, layers, settings, test, windows};
 use lanes::Lane;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -121,8 +121,7 @@ fn workspace(root: &Path) -> Result<()> {
     })?;
     let compressors = ["gzip", "libdeflate-gzip", "zopfli", "advdef", "dpkg-deb"];
     step("sizes and times of compression as promised and written", &compressors, || {
-        run(cargo(root).args(["run", "--release", "--locked", "-p", "xtask", "--", "bench", "compress"]))?;
-        Ok(String::new())
+        bench::compression(root)
     })?;
     step("the tests are built", &[], || test::build(root))?;
     test::peers(root)
