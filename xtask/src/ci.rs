@@ -40,7 +40,7 @@ pub(crate) fn run_all(root: &Path) -> Result<()> {
     let ended: Vec<_> = lanes.into_iter().map(Lane::finish).collect();
     ended.into_iter().collect::<Result<Vec<_>>>()?;
     // Nothing runs beside these two: the fuzz targets take all processors, and tests have time limits.
-    // All targets run at the same time. In two minutes on two cores, each gets fourteen seconds of work.
+    // All targets run at the same time. In two minutes on two cores, each gets ten seconds of work.
     step("every fuzz target runs for two minutes", &["c++"], || fuzz::run(root, 120))?;
     eprintln!("=== times\n{}", table());
     test::workspace(root)
