@@ -34,6 +34,10 @@ const WORKSPACE: &str = r#"[workspace]
 resolver = "3"
 members = ["firmware", "xtask"]
 
+# otaseal compiles faster like this, and it makes the same bytes.
+[profile.release.package.otaseal]
+opt-level = 0
+
 [workspace.metadata.otaseal]
 EMIT
 effort = "fast"

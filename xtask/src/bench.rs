@@ -49,6 +49,20 @@ pub(crate) fn run(root: &Path, names: &[&str]) -> Result<String> {
         let release = ["run", "--release", "--locked", "--package", "xtask", "--", "bench"];
         return run_command(cargo(root).args(release).args(names)).map(|()| String::new());
     }
+    measure(root, names)
+}
+
+/// Runs the benchmark of compression with the library of this process. In the development profile, that library makes
+/// the same bytes as the one that we hand out, in a little more time.
+///
+/// # Errors
+///
+/// The same as of [`run`].
+pub(crate) fn compression(root: &Path) -> Result<String> {
+    measure(root, &["compress"])
+}
+
+fn measure(root: &Path, names: &[&str]) -> Result<String> {
     // The compressors are compared in this process, and the server is another program.
     let others = names.iter().any(|&name| !["compress", "serve"].contains(&name));
     let bench = others.then(|| Bench::new(root)).transpose()?;

@@ -3,7 +3,7 @@
 mod lanes;
 
 use crate::tools::{CROSS, cargo, cross, has_std, run, step, table};
-use crate::{Result, book, boundary, crates_io, dist, flags, fuzz, layers, settings, test, windows};
+use crate::{Result, bench, book, boundary, crates_io, dist, flags, fuzz, layers, settings, test, windows};
 use lanes::Lane;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ pub(crate) fn run_all(root: &Path) -> Result<()> {
     let ended: Vec<_> = lanes.into_iter().map(Lane::finish).collect();
     ended.into_iter().collect::<Result<Vec<_>>>()?;
     // Nothing runs beside these two: the fuzz targets take all processors, and tests have time limits.
-    // All targets run at the same time. In two minutes on two cores, each gets fourteen seconds of work.
+    // All targets run at the same time. In two minutes on two cores, each gets ten seconds of work.
     step("every fuzz target runs for two minutes", &["c++"], || fuzz::run(root, 120))?;
     eprintln!("=== times\n{}", table());
     test::workspace(root)
@@ -122,8 +122,7 @@ fn workspace(root: &Path) -> Result<()> {
     })?;
     let compressors = ["gzip", "libdeflate-gzip", "zopfli", "advdef", "dpkg-deb"];
     step("sizes and times of compression as promised and written", &compressors, || {
-        run(cargo(root).args(["run", "--release", "--locked", "-p", "xtask", "--", "bench", "compress"]))?;
-        Ok(String::new())
+        bench::compression(root)
     })?;
     step("the tests are built", &[], || test::build(root))?;
     test::peers(root)

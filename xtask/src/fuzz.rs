@@ -10,33 +10,36 @@ use std::process::{Command, Stdio};
 
 use crate::Result;
 
-/// Fuzz folders, their targets, and the inputs to begin with.
-const TARGETS: &[(&str, &str, &[&str])] = &[
-    ("crates/otaseal-device/fuzz", "layout", &["fixtures/accept", "fixtures/reject"]),
-    ("crates/otaseal-device/fuzz", "stream", &["fixtures/accept", "fixtures/reject"]),
-    ("crates/otaseal-device/fuzz", "metadata", &[]),
-    ("crates/otaseal/fuzz", "tokens", &["fixtures/plain"]),
-    ("crates/otaseal/fuzz", "elf", &["crates/otaseal/fuzz/seeds/elf"]),
-    ("crates/otaseal/fuzz", "esp8266", &["fixtures/plain"]),
-    ("crates/otaseal/fuzz", "uf2", &[]),
-    ("crates/otaseal/fuzz", "gzip", &["tests/cmd/in"]),
-    ("crates/otaseal/fuzz", "compress", &[]),
-    ("crates/otaseal/fuzz", "metadata", &[]),
-    ("crates/otaseal/fuzz", "identify", &["fixtures/plain", "crates/otaseal/fuzz/seeds/elf"]),
-    ("crates/otaseal/fuzz", "encrypted", &["crates/otaseal/fuzz/seeds/encrypted"]),
-    ("crates/otaseal/fuzz", "keys", &["keys.example", "tests/cmd/in/keys"]),
-    ("crates/otaseal/fuzz", "uri", &["crates/otaseal/fuzz/seeds/uri"]),
-    ("crates/otaseal/fuzz", "ledger", &["tests/cmd/in"]),
-    ("crates/otaseal/fuzz", "release", &["tests/cmd/in/release", "tests/cmd/in/rotation"]),
-    ("crates/otaseal/fuzz", "continuity", &["keys.example", "tests/cmd/in/keys"]),
-    ("crates/otaseal/fuzz", "signature", &["tests/cmd/in/signatures"]),
-    ("crates/otaseal-delivery/fuzz", "espota", &["crates/otaseal-delivery/fuzz/seeds/espota"]),
-    ("crates/otaseal-delivery/fuzz", "form", &["crates/otaseal-delivery/fuzz/seeds/form"]),
-    ("crates/otaseal-delivery/fuzz", "homie", &["crates/otaseal-delivery/fuzz/seeds/homie"]),
-    ("crates/otaseal-delivery/fuzz", "homie_config", &["crates/otaseal-delivery/fuzz/seeds/homie_config"]),
-    ("crates/otaseal-delivery/fuzz", "pull", &["crates/otaseal-delivery/fuzz/seeds/pull"]),
-    ("crates/otaseal-fleet/fuzz", "upload_archive", &["crates/otaseal-fleet/fuzz/seeds/upload_archive"]),
-    ("crates/otaseal-fleet/fuzz", "upload_manifest", &["crates/otaseal-fleet/fuzz/seeds/upload_manifest"]),
+/// The workspace of the fuzz targets.
+const WORKSPACE: &str = "fuzz";
+
+/// Targets, and the inputs to begin with.
+const TARGETS: &[(&str, &[&str])] = &[
+    ("layout", &["fixtures/accept", "fixtures/reject"]),
+    ("stream", &["fixtures/accept", "fixtures/reject"]),
+    ("metadata_block", &[]),
+    ("tokens", &["fixtures/plain"]),
+    ("elf", &["crates/otaseal/fuzz/seeds/elf"]),
+    ("esp8266", &["fixtures/plain"]),
+    ("uf2", &[]),
+    ("gzip", &["tests/cmd/in"]),
+    ("compress", &[]),
+    ("metadata", &[]),
+    ("identify", &["fixtures/plain", "crates/otaseal/fuzz/seeds/elf"]),
+    ("encrypted", &["crates/otaseal/fuzz/seeds/encrypted"]),
+    ("keys", &["keys.example", "tests/cmd/in/keys"]),
+    ("uri", &["crates/otaseal/fuzz/seeds/uri"]),
+    ("ledger", &["tests/cmd/in"]),
+    ("release", &["tests/cmd/in/release", "tests/cmd/in/rotation"]),
+    ("continuity", &["keys.example", "tests/cmd/in/keys"]),
+    ("signature", &["tests/cmd/in/signatures"]),
+    ("espota", &["crates/otaseal-delivery/fuzz/seeds/espota"]),
+    ("form", &["crates/otaseal-delivery/fuzz/seeds/form"]),
+    ("homie", &["crates/otaseal-delivery/fuzz/seeds/homie"]),
+    ("homie_config", &["crates/otaseal-delivery/fuzz/seeds/homie_config"]),
+    ("pull", &["crates/otaseal-delivery/fuzz/seeds/pull"]),
+    ("upload_archive", &["crates/otaseal-fleet/fuzz/seeds/upload_archive"]),
+    ("upload_manifest", &["crates/otaseal-fleet/fuzz/seeds/upload_manifest"]),
 ];
 
 const FLAGS: &str = "--cfg fuzzing -Ccodegen-units=1 -Cdebug-assertions -Cpasses=sancov-module \
@@ -53,7 +56,7 @@ pub(crate) fn run(root: &Path, seconds: u32) -> Result<String> {
     let work = work(root);
     let programs = work.join(host()?).join("release");
     let mut running = Vec::new();
-    for (_, target, seeds) in TARGETS {
+    for (target, seeds) in TARGETS {
         let corpus = work.join("corpus").join(target);
         fs::create_dir_all(&corpus)?;
         let child = Command::new(programs.join(target))
@@ -88,22 +91,16 @@ pub(crate) fn run(root: &Path, seconds: u32) -> Result<String> {
 ///
 /// A target that does not build.
 pub(crate) fn build(root: &Path) -> Result<String> {
-    let host = host()?;
-    let work = work(root);
-    let mut folders: Vec<&str> = TARGETS.iter().map(|(folder, ..)| *folder).collect();
-    folders.dedup();
-    for folder in folders {
-        let mut cargo = Command::new(env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from));
-        cargo.current_dir(root.join(folder)).env("RUSTFLAGS", FLAGS).env("CARGO_TARGET_DIR", &work);
-        // A panic names its line without them, and each of the programs links faster.
-        cargo.env("CARGO_PROFILE_RELEASE_DEBUG", "0");
-        // If the command names a target, Cargo does not apply the flags to build scripts.
-        cargo.args(["build", "--quiet", "--release", "--bins", "--target", &host]);
-        if !cargo.status()?.success() {
-            return Err(format!("the fuzz targets of {folder} do not build").into());
-        }
+    let mut cargo = Command::new(env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from));
+    cargo.current_dir(root.join(WORKSPACE)).env("RUSTFLAGS", FLAGS).env("CARGO_TARGET_DIR", work(root));
+    // A panic names its line without them, and each of the programs links faster.
+    cargo.env("CARGO_PROFILE_RELEASE_DEBUG", "0");
+    // If the command names a target, Cargo does not apply the flags to build scripts.
+    cargo.args(["build", "--quiet", "--release", "--locked", "--bins", "--target", &host()?]);
+    match cargo.status()?.success() {
+        true => Ok(String::new()),
+        false => Err("the fuzz targets do not build".into()),
     }
-    Ok(String::new())
 }
 
 fn work(root: &Path) -> PathBuf {
@@ -116,4 +113,32 @@ fn host() -> Result<String> {
     let text = String::from_utf8(output.stdout)?;
     let host = text.lines().find_map(|line| line.strip_prefix("host: "));
     Ok(host.ok_or("rustc does not say what it runs on")?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use toml::Table;
+
+    /// Two programs of one name would be one file, so one of them would never run.
+    #[test]
+    fn every_target_has_a_name_of_its_own_and_runs() {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(WORKSPACE);
+        let manifest = |folder: &Path| -> Table {
+            fs::read_to_string(folder.join("Cargo.toml")).unwrap().parse().unwrap()
+        };
+        let members = manifest(&workspace)["workspace"]["members"].as_array().unwrap().clone();
+        let mut built: Vec<String> = Vec::new();
+        for member in members {
+            let package = manifest(&workspace.join(member.as_str().unwrap()));
+            let programs = package["bin"].as_array().unwrap().iter();
+            built.extend(programs.map(|program| program["name"].as_str().unwrap().to_owned()));
+        }
+        let mut run: Vec<_> = TARGETS.iter().map(|(name, _)| *name).collect();
+        built.sort();
+        run.sort_unstable();
+        assert_eq!(built, run);
+        run.dedup();
+        assert_eq!(built.len(), run.len());
+    }
 }

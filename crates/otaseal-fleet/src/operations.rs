@@ -12,7 +12,7 @@ mod releases;
 mod rollouts;
 mod tokens;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -30,7 +30,7 @@ use crate::store::{Reader, Store, StoreError, Write};
 use crate::token::{Caller, Scope};
 use crate::trust::{TrustList, Unsigned};
 
-pub use devices::{Edit, MAX_TEXT};
+pub use devices::{Edit, MAX_TEXT, Shown as ShownDevice};
 pub use dry_run::{DryRun, Line, Site};
 pub use error::OperationError;
 pub use facts::facts;
@@ -124,6 +124,9 @@ impl Operations {
             lists.tokens.clone_from(&loaded.tokens);
             lists.last_audit.clone_from(&loaded.last_audit);
         })?;
+        let kept = files_of(&lists);
+        // What a crash left behind, and files of deleted releases.
+        depot.sweep(|sha256| kept.contains(&sha256.to_string()))?;
         Ok(Arc::new(Self {
             service: Arc::new(service),
             depot,
@@ -234,6 +237,11 @@ impl Operations {
     pub fn now(&self) -> u64 {
         self.service.clock().now()
     }
+}
+
+/// The digests of all files of all releases.
+fn files_of(lists: &Lists) -> HashSet<String> {
+    lists.releases.values().flat_map(|row| row.files.iter().map(|file| file.sha256.clone())).collect()
 }
 
 fn unsigned(config: &Config) -> Unsigned {

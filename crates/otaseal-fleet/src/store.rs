@@ -4,9 +4,10 @@
 //! is the whole new row, so that applying a batch twice gives the same rows. Lists are answered by the store: a list of a
 //! million devices must not stop the polls.
 
-#[cfg(test)]
+#[cfg(all(test, feature = "program"))]
 mod conformance;
 pub mod rows;
+#[cfg(feature = "program")]
 pub mod sqlite;
 
 use rows::*;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Failure, Json, Path, Query};
 use super::{Fleet, Who, run};
-use crate::operations::{Edit, OperationError, Operations};
+use crate::operations::{Edit, OperationError, Operations, ShownDevice};
 use crate::store::MAX_PAGE;
 use crate::store::rows::{DeviceId, ReleaseId, UpdateRow};
 use crate::token::Caller;
@@ -60,7 +60,8 @@ pub(super) async fn show(
     Who(caller): Who,
     Path(id): Path<u32>,
 ) -> Result<impl IntoResponse, Failure> {
-    let (row, update, events) = run(fleet, move |fleet| fleet.device(&caller, DeviceId(id))).await?;
+    let ShownDevice { row, update, events } =
+        run(fleet, move |fleet| fleet.device(&caller, DeviceId(id))).await?;
     let events: Vec<Value> =
         events.iter().map(|(number, event)| json!({ "number": number, "event": event })).collect();
     Ok(Json(json!({ "device": row, "update": update.as_ref().map(shown), "events": events })))

@@ -97,6 +97,17 @@ impl Edit {
     }
 }
 
+/// A device, with what it got.
+#[derive(Debug)]
+pub struct Shown {
+    /// The device.
+    pub row: DeviceRow,
+    /// Its last update.
+    pub update: Option<UpdateRow>,
+    /// Its last events with their numbers, the newest first.
+    pub events: Vec<(u64, EventRow)>,
+}
+
 /// What people write of a device, for the audit log.
 #[derive(Serialize)]
 struct Written<'a> {
@@ -152,16 +163,12 @@ impl Operations {
     ///
     /// # Errors
     /// [`OperationError`].
-    pub fn device(
-        &self,
-        caller: &Caller,
-        id: DeviceId,
-    ) -> Result<(DeviceRow, Option<UpdateRow>, Vec<(u64, EventRow)>), OperationError> {
+    pub fn device(&self, caller: &Caller, id: DeviceId) -> Result<Shown, OperationError> {
         allow(caller, Scope::Read)?;
         self.read(|reader| {
             let Some(row) = reader.device(id)? else { return Ok(None) };
             let events = reader.events(Some(id), Page { after: None, rows: 50 })?;
-            Ok(Some((row, reader.update(id)?, events)))
+            Ok(Some(Shown { row, update: reader.update(id)?, events }))
         })?
         .ok_or(OperationError::NoDevice(id))
     }

@@ -3,6 +3,7 @@
 use crate::engine::ControlError;
 use crate::filter::FilterError;
 use crate::intake::IntakeError;
+use crate::objects::ObjectError;
 use crate::rollout::plan::PlanError;
 use crate::store::StoreError;
 use crate::store::rows::{DeviceId, ReleaseId, RolloutId};
@@ -69,6 +70,9 @@ pub enum OperationError {
     /// The list of trusted keys.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// The files of the releases.
+    #[error(transparent)]
+    Objects(#[from] ObjectError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -103,6 +107,7 @@ impl OperationError {
             Self::Filter(_) => "filter",
             Self::Intake(error) => error.code(),
             Self::Trust(_) => "trust",
+            Self::Objects(_) => "objects",
             Self::Store(_) => "store",
             Self::Random => "random",
             Self::Unavailable(_) => "unavailable",

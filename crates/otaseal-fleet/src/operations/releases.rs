@@ -109,12 +109,12 @@ impl Operations {
             deed.writes.push(Write::DeleteRelease(id));
             Ok(())
         })?;
-        let kept: std::collections::HashSet<String> = {
-            let lists = self.lists();
-            lists.releases.values().flat_map(|row| row.files.iter().map(|file| file.sha256.clone())).collect()
-        };
-        // What cannot be removed now is removed at the next start.
-        let _ = self.depot.sweep(|sha256| kept.contains(&sha256.to_string()));
+        // Another release may have come meanwhile, so the list is asked for each file. What cannot be removed now is removed
+        // at the next start.
+        let _ = self.depot.sweep(|sha256| {
+            let digest = sha256.to_string();
+            self.lists().releases.values().any(|row| row.files.iter().any(|file| file.sha256 == digest))
+        });
         Ok(())
     }
 }

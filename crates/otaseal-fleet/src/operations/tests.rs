@@ -137,7 +137,7 @@ fn everything_is_there_after_a_restart() {
     let bench = Bench { operations: start(folder.path(), true), folder };
     assert_eq!(bench.operations.faults(), Vec::<String>::new());
     assert_eq!(bench.operations.releases(&owner()).unwrap().len(), 1);
-    let (row, update, events) = bench.operations.device(&owner(), DeviceId(1)).unwrap();
+    let ShownDevice { row, update, events } = bench.operations.device(&owner(), DeviceId(1)).unwrap();
     assert_eq!((row.standing, row.running, update), (Standing::Accepted, Some(ReleaseId(1)), None));
     assert!(events.iter().any(|(_, event)| event.code == "new"));
     let caller = bench.operations.caller(&token).unwrap();
@@ -269,7 +269,7 @@ fn texts_of_people_are_bounded_and_kept() {
         ..Edit::default()
     };
     bench.operations.edit(&owner(), DeviceId(1), &edit).unwrap();
-    let (row, ..) = bench.operations.device(&owner(), DeviceId(1)).unwrap();
+    let row = bench.operations.device(&owner(), DeviceId(1)).unwrap().row;
     assert_eq!((row.name.as_str(), row.site.as_str(), row.tags.len()), (hostile, "berlin", 2));
     assert_eq!(bench.operations.count(&owner(), "site:berlin tag:a").unwrap(), 1);
     for edit in [
@@ -338,7 +338,7 @@ fn a_rule_accepts_new_devices_and_a_rollout_takes_them_in() {
     let bench = Bench { folder, operations };
     bench.upload("lamp", "1.0.0").unwrap();
     let new = bench.upload("lamp", "2.0.0").unwrap();
-    let standing = |id| bench.operations.device(&owner(), DeviceId(id)).unwrap().0.standing;
+    let standing = |id| bench.operations.device(&owner(), DeviceId(id)).unwrap().row.standing;
     bench.poll(1, "1.0.0");
     bench.operations.admit().unwrap();
     assert_eq!(standing(1), Standing::Accepted);

@@ -17,10 +17,13 @@ const GROUP: usize = 20_000;
 /// A store that failed is tried again after this long.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// Something to do with the store.
+type Errand = Box<dyn FnOnce(&mut dyn Store) + Send>;
+
 /// What the writer is asked for.
 enum Job {
     Write(Vec<Write>, Option<SyncSender<bool>>),
-    Store(Box<dyn FnOnce(&mut dyn Store) + Send>),
+    Store(Errand),
     Stop,
 }
 
