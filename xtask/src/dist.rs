@@ -12,7 +12,7 @@ mod tools;
 
 use crate::Result;
 use crate::tools::{run as run_command, step};
-use build::Build;
+use build::{Build, PROGRAMS};
 use list::Signer;
 use std::env;
 use std::fs;
@@ -49,7 +49,7 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> Result<String> {
         Some([]) => make(root, None, options),
         Some(&["--key", key]) => make(root, Some(Path::new(key)), options),
         Some(&["--sign", directory, "--key", key]) => {
-            let signer = Signer { program: build::program(&made(root)), key: Path::new(key), options };
+            let signer = Signer { program: PROGRAMS[0].file(&made(root)), key: Path::new(key), options };
             list::sign(Path::new(directory), &signer)
         }
         Some(&["--check"]) => installed::check(root, &root.join(OUT)),
@@ -70,22 +70,27 @@ fn make(root: &Path, key: Option<&Path>, options: Vec<&str>) -> Result<String> {
     })?;
     let tools = tools.ok_or("python3 must be installed: maturin comes from PyPI")?;
     let build = Build::new(root, &made, &tools, epoch)?;
-    step("the program", &[], || build.compile())?;
+    for program in &PROGRAMS {
+        step(&format!("the program {}", program.name), &[], || build.compile(program))?;
+    }
     step("manual pages and completions", &[], || build.documentation())?;
     step("the wheel", &[], || build.wheel(&out))?;
     if cfg!(target_os = "linux") {
         step("the Debian package", &["dpkg-deb", "dpkg-shlibdeps"], || build.debian(&out))?;
     }
     step("the tarball", &[], || tarball::make(root, &build, &out, epoch))?;
-    step("the bill of materials", &[], || {
-        let manifest = root.join("crates/otaseal-cli/Cargo.toml");
-        let text = otaseal::cargo::program_sbom(&manifest, Some(build.host()), Some(epoch))?;
-        let name = format!("{NAME}-{VERSION}-{}.cdx.json", build.host());
-        fs::write(out.join(&name), text)?;
-        Ok(name)
+    step("the bills of materials", &[], || {
+        let mut names = Vec::new();
+        for program in &PROGRAMS {
+            let manifest = root.join("crates").join(program.package).join("Cargo.toml");
+            let text = otaseal::cargo::program_sbom(&manifest, Some(build.host()), Some(epoch))?;
+            names.push(format!("{}-{VERSION}-{}.cdx.json", program.name, build.host()));
+            fs::write(out.join(&names[names.len() - 1]), text)?;
+        }
+        Ok(names.join(" "))
     })?;
     let example = root.join(EXAMPLE_KEY);
-    let signer = Signer { program: build.program(), key: key.unwrap_or(&example), options };
+    let signer = Signer { program: build.program(&PROGRAMS[0]), key: key.unwrap_or(&example), options };
     step("SHA256SUMS and its signature", &[], || list::sign(&out, &signer))?;
     if key.is_none() {
         eprintln!(
@@ -96,7 +101,7 @@ fn make(root: &Path, key: Option<&Path>, options: Vec<&str>) -> Result<String> {
     Ok(out.display().to_string())
 }
 
-/// Returns the directory of what the files are made of. It is Cargo's target directory for the program.
+/// Returns the directory of what the files are made of. It is Cargo's target directory for the programs.
 fn made(root: &Path) -> PathBuf {
     root.join("target/dist-build")
 }

@@ -1,4 +1,4 @@
-//! Builds the program once, and makes the wheel and the Debian package of it.
+//! Builds each program once, and makes the wheel and the Debian package of both.
 
 use super::tools::Tools;
 use super::{empty, quietly, run_command};
@@ -9,23 +9,43 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The shells, with the names that they give to a file of completions.
-const SHELLS: [(&str, &str); 5] = [
-    ("bash", "otaseal.bash"),
-    ("elvish", "otaseal.elv"),
-    ("fish", "otaseal.fish"),
-    ("powershell", "_otaseal.ps1"),
-    ("zsh", "_otaseal"),
+/// A program that we hand out.
+pub(super) struct Program {
+    /// Its crate.
+    pub(super) package: &'static str,
+    pub(super) name: &'static str,
+    /// What differs in Cargo's profile `release`.
+    profile: &'static [&'static str],
+}
+
+/// The one that signs, and the one that talks to the network.
+pub(super) const PROGRAMS: [Program; 2] = [
+    Program { package: "otaseal-cli", name: "otaseal", profile: &[] },
+    Program { package: "otaseal-fleet", name: "otaseal-fleet", profile: QUICKER },
+];
+
+/// Optimisation at link time over all crates of the second program takes minutes, and it gains little for a program that
+/// waits for the network most of its time.
+const QUICKER: &[&str] = &["profile.release.lto=\"off\"", "profile.release.codegen-units=16"];
+
+/// The shells, with what they put around the name of a program to name its file of completions.
+const SHELLS: [(&str, &str, &str); 5] = [
+    ("bash", "", ".bash"),
+    ("elvish", "", ".elv"),
+    ("fish", "", ".fish"),
+    ("powershell", "_", ".ps1"),
+    ("zsh", "_", ""),
 ];
 
 /// The script for PlatformIO. Users copy it into their project.
 pub(super) const PLATFORMIO: &str = "docs/platformio/otaseal_sign.py";
 
-/// Files of completions, where their shells look for them below `share`, and their names there.
-const PLACES: [(&str, &str, &str); 3] = [
-    ("otaseal.bash", "bash-completion/completions", "otaseal"),
-    ("otaseal.fish", "fish/vendor_completions.d", "otaseal.fish"),
-    ("_otaseal", "zsh/site-functions", "_otaseal"),
+/// Where shells look for their files of completions below `share`: the directory, then what stands around the name of the
+/// program in our file, and in theirs.
+const PLACES: [(&str, [&str; 2], [&str; 2]); 3] = [
+    ("bash-completion/completions", ["", ".bash"], ["", ""]),
+    ("fish/vendor_completions.d", ["", ".fish"], ["", ".fish"]),
+    ("zsh/site-functions", ["_", ""], ["_", ""]),
 ];
 
 /// How this workspace is built for others.
@@ -68,9 +88,9 @@ impl<'a> Build<'a> {
         &self.host
     }
 
-    /// Returns the program that [`compile`](Self::compile) built.
-    pub(super) fn program(&self) -> PathBuf {
-        program(self.folder)
+    /// Returns the file of a program that [`compile`](Self::compile) built.
+    pub(super) fn program(&self, program: &Program) -> PathBuf {
+        program.file(self.folder)
     }
 
     /// Returns the directory of the manual pages.
@@ -83,27 +103,20 @@ impl<'a> Build<'a> {
         self.folder.join("completions")
     }
 
-    /// Builds the program through cargo-auditable.
-    pub(super) fn compile(&self) -> Result<String> {
+    /// Builds a program through cargo-auditable.
+    pub(super) fn compile(&self, program: &Program) -> Result<String> {
         let mut cargo = Command::new(self.auditable()?);
-        cargo.args([
-            "build",
-            "--quiet",
-            "--release",
-            "--locked",
-            "--package",
-            "otaseal-cli",
-            "--bin",
-            "otaseal",
-        ]);
+        cargo.args(["build", "--quiet", "--release", "--locked"]);
+        cargo.args(program.profile.iter().flat_map(|setting| ["--config", setting]));
+        cargo.args(["--package", program.package, "--bin", program.name]);
         run_command(self.prepared(&mut cargo)).map(|()| self.host.clone())
     }
 
-    /// Makes the wheel: the program, its manual pages, the completions that shells find below a prefix, and the script for
-    /// PlatformIO.
+    /// Makes the wheel: both programs, their manual pages, the completions that shells find below a prefix, and the script
+    /// for PlatformIO.
     ///
-    /// maturin finds the program compiled. It takes the pages from a folder that pyproject.toml names. In a clone there
-    /// is no such folder, so this uses a pyproject.toml of its own.
+    /// maturin finds the first program compiled. It takes the second one and the pages from a folder that pyproject.toml
+    /// names. In a clone there is no such folder, so this uses a pyproject.toml of its own.
     pub(super) fn wheel(&self, out: &Path) -> Result<String> {
         let folder = self.folder.join("python");
         empty(&folder)?;
@@ -118,12 +131,18 @@ impl<'a> Build<'a> {
         maturin.insert("data".into(), "data".into());
         maturin.insert("manifest-path".into(), "../../../crates/otaseal-cli/Cargo.toml".into());
         fs::write(folder.join("pyproject.toml"), toml::to_string(&project)?)?;
+        for program in &PROGRAMS[1..] {
+            copy_to(&self.program(program), &folder.join("data/scripts"), None)?;
+        }
         let share = folder.join("data/data/share");
         for entry in fs::read_dir(self.man())? {
             copy_to(&entry?.path(), &share.join("man/man1"), None)?;
         }
-        for (file, directory, name) in PLACES {
-            copy_to(&self.completions().join(file), &share.join(directory), Some(name))?;
+        for (directory, [before, after], [first, last]) in PLACES {
+            for Program { name, .. } in PROGRAMS {
+                let file = self.completions().join(format!("{before}{name}{after}"));
+                copy_to(&file, &share.join(directory), Some(&format!("{first}{name}{last}")))?;
+            }
         }
         copy_to(&self.root.join(PLATFORMIO), &share.join("otaseal"), None)?;
         let mut maturin = Command::new(&self.tools.maturin);
@@ -167,14 +186,17 @@ impl<'a> Build<'a> {
         Ok(first)
     }
 
-    /// Lets the program write its manual pages and its completions.
+    /// Lets each program write its manual pages and its completions.
     pub(super) fn documentation(&self) -> Result<String> {
         empty(&self.man())?;
-        run_command(quietly(&self.program()).args(["man", "--out-dir"]).arg(self.man()))?;
         empty(&self.completions())?;
-        for (shell, name) in SHELLS {
-            let file = self.completions().join(name);
-            run_command(quietly(&self.program()).args(["completions", shell, "-o"]).arg(file))?;
+        for program in &PROGRAMS {
+            let file = self.program(program);
+            run_command(quietly(&file).args(["man", "--out-dir"]).arg(self.man()))?;
+            for (shell, before, after) in SHELLS {
+                let completions = self.completions().join(format!("{before}{}{after}", program.name));
+                run_command(quietly(&file).args(["completions", shell, "-o"]).arg(completions))?;
+            }
         }
         Ok(format!("{} pages", fs::read_dir(self.man())?.count()))
     }
@@ -197,9 +219,11 @@ impl<'a> Build<'a> {
     }
 }
 
-/// Returns the program that a build in this folder made.
-pub(super) fn program(folder: &Path) -> PathBuf {
-    folder.join("release").join(format!("otaseal{}", env::consts::EXE_SUFFIX))
+impl Program {
+    /// Returns its file in a target directory of Cargo.
+    pub(super) fn file(&self, target: &Path) -> PathBuf {
+        target.join("release").join(format!("{}{}", self.name, env::consts::EXE_SUFFIX))
+    }
 }
 
 fn copy_to(file: &Path, folder: &Path, name: Option<&str>) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Writes the tarball: the same files give the same bytes on every machine.
 
-use super::build::{Build, PLATFORMIO};
+use super::build::{Build, PLATFORMIO, PROGRAMS};
 use super::{NAME, VERSION};
 use crate::Result;
 use flate2::{Compression, GzBuilder};
@@ -12,10 +12,14 @@ use tar::{EntryType, Header};
 /// Files of the workspace that are in the tarball.
 const PLAIN: [&str; 3] = ["CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"];
 
-/// Makes the tarball of the program, its manual pages and its completions. Returns its name.
+/// Makes the tarball of the programs, their manual pages and their completions. Returns its name.
 pub(super) fn make(root: &Path, build: &Build<'_>, out: &Path, epoch: u64) -> Result<String> {
     let top = format!("{NAME}-{VERSION}-{}", build.host());
-    let mut files = vec![(name_of(&build.program())?, build.program())];
+    let programs = PROGRAMS.iter().map(|program| build.program(program)).collect::<Vec<_>>();
+    let mut files = Vec::new();
+    for program in &programs {
+        files.push((name_of(program)?, program.clone()));
+    }
     files.extend(PLAIN.map(|name| (name.to_owned(), root.join(name))));
     files.push(("README.md".to_owned(), root.join("crates/otaseal-cli/README.md")));
     files.push(("platformio/otaseal_sign.py".to_owned(), root.join(PLATFORMIO)));
@@ -27,8 +31,9 @@ pub(super) fn make(root: &Path, build: &Build<'_>, out: &Path, epoch: u64) -> Re
     }
     files.sort();
     let name = format!("{top}.tar.gz");
-    let program = build.program();
-    write(File::create(out.join(&name))?, &top, &files, epoch, |path| path == program)?;
+    write(File::create(out.join(&name))?, &top, &files, epoch, |path| {
+        programs.iter().any(|one| one == path)
+    })?;
     Ok(name)
 }
 
