@@ -276,7 +276,7 @@ impl Outcome {
     /// Devices with a verdict when the rollout stopped, as its gate says it.
     pub fn decided(&self) -> Option<u64> {
         match &self.paused {
-            Some(Stop::Gate { decided, .. }) => Some(*decided),
+            Some(Stop::Failures { decided, .. }) => Some(*decided),
             Some(_) => Some(self.counts.verdicts().decided()),
             None => None,
         }

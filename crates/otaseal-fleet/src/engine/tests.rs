@@ -236,7 +236,7 @@ fn a_bad_image_stops_after_a_few_devices() {
         assert_eq!(bench.state(number), (State::Retry, Why::NotApplied));
     }
     assert!(touched <= 3, "{touched}");
-    assert!(matches!(bench.phase().1, Some(Stop::Gate { bad: 3, decided: 3, .. })));
+    assert!(matches!(bench.phase().1, Some(Stop::Failures { bad: 3, decided: 3, .. })));
     bench.check();
 }
 

@@ -79,7 +79,7 @@ pub enum Stop {
     /// A person paused it.
     Person,
     /// Too many failures.
-    Gate {
+    Failures {
         /// Devices with a bad verdict.
         bad: u64,
         /// Devices with a verdict.
@@ -111,7 +111,7 @@ impl std::fmt::Display for Stop {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Person => f.write_str("paused by a person"),
-            Self::Gate { bad, decided, bound, tolerated } => {
+            Self::Failures { bad, decided, bound, tolerated } => {
                 write!(f, "paused: {bad} of {decided} failed, lower bound {bound} > {tolerated}")
             }
             Self::SilentCanaries => {
@@ -438,7 +438,7 @@ impl Rollout {
         } else if self.silent_in_a_row >= SILENT_IN_A_ROW {
             self.paused = Some(Stop::SilentInARow);
         } else if let Judgement::Pause { bad, decided, bound } = self.judgement(plan, counts) {
-            self.paused = Some(Stop::Gate { bad, decided, bound, tolerated: plan.tolerated });
+            self.paused = Some(Stop::Failures { bad, decided, bound, tolerated: plan.tolerated });
         }
     }
 

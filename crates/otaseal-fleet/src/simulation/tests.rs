@@ -37,7 +37,7 @@ fn the_same_seed_gives_the_same_outcome() {
 #[test]
 fn a_release_that_goes_back_is_seen() {
     let outcome = simulate(&World { revert: 200, ..world(2_000) });
-    assert!(matches!(outcome.paused, Some(Stop::Gate { .. })), "{outcome:?}");
+    assert!(matches!(outcome.paused, Some(Stop::Failures { .. })), "{outcome:?}");
 }
 
 /// Of the whole numbers, `docs/benchmarks.md` has those of 1,000 seeds.

@@ -142,7 +142,7 @@ fn a_resumed_rollout_is_judged_by_what_comes_after() {
     bench.fail(2);
     assert_eq!(bench.rollout.paused, None);
     bench.fail(1);
-    assert!(matches!(bench.rollout.paused, Some(Stop::Gate { bad: 3, decided: 3, .. })));
+    assert!(matches!(bench.rollout.paused, Some(Stop::Failures { bad: 3, decided: 3, .. })));
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn newcomers_are_followed_by_the_last_verdicts() {
     bench.queue(60);
     bench.confirm(17);
     bench.fail(3);
-    assert!(matches!(bench.rollout.paused, Some(Stop::Gate { bad: 3, decided: 20, .. })));
+    assert!(matches!(bench.rollout.paused, Some(Stop::Failures { bad: 3, decided: 20, .. })));
 }
 
 #[test]

@@ -334,7 +334,12 @@ fn rollout() -> impl Strategy<Value = RolloutRow> {
         Just(None),
         Just(Some(Stop::SilentInARow)),
         text().prop_map(|file| Some(Stop::Damaged { file })),
-        number().prop_map(|bad| Some(Stop::Gate { bad, decided: bad, bound: Rate(1), tolerated: Rate(2) })),
+        number().prop_map(|bad| Some(Stop::Failures {
+            bad,
+            decided: bad,
+            bound: Rate(1),
+            tolerated: Rate(2)
+        })),
     ];
     let state = (stop, prop::collection::vec(update(), 0..30), prop::collection::vec(any::<bool>(), 0..5));
     (1..9_u32, text(), 1..9_u32, some_text(), state, prop::collection::vec(number(), 0..4), text(), time())
