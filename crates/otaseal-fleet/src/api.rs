@@ -5,6 +5,7 @@
 
 mod answer;
 mod devices;
+mod keys;
 mod releases;
 mod rollouts;
 mod tokens;
@@ -46,6 +47,8 @@ pub fn router(operations: Arc<Operations>) -> Router {
         .route("/rollouts/{id}", get(rollouts::show))
         .route("/rollouts/{id}/updates", get(rollouts::updates))
         .route("/rollouts/{id}/{command}", post(rollouts::command))
+        .route("/keys", get(keys::list).post(keys::add))
+        .route("/keys/remove", post(keys::remove))
         .route("/tokens", get(tokens::list).post(tokens::make))
         .route("/tokens/{name}", delete(tokens::revoke))
         .route("/audit", get(tokens::audit))

@@ -46,8 +46,27 @@ pub(crate) enum Command {
     /// Simulate devices, to try a set-up without a board.
     #[command(subcommand)]
     Simulate(cmd::simulate::Simulate),
-    /// Serve the packages of a folder to devices that pull by HTTP.
+    /// Serve a fleet, or the packages of a folder, to devices that pull by HTTP.
     Serve(cmd::serve::ServeArgs),
+    /// Upload a release to a fleet.
+    Upload(cmd::client::release::UploadArgs),
+    /// The releases of a fleet.
+    #[command(subcommand)]
+    Release(cmd::client::release::Release),
+    /// The devices of a fleet.
+    #[command(subcommand)]
+    Device(cmd::client::device::Device),
+    /// The rollouts of a fleet.
+    #[command(subcommand)]
+    Rollout(cmd::client::rollout::Rollout),
+    /// The keys that a fleet trusts.
+    #[command(subcommand)]
+    Key(cmd::client::key::Key),
+    /// The tokens of a fleet.
+    #[command(subcommand)]
+    Token(cmd::client::token::Token),
+    /// Show who changed what in a fleet.
+    Audit(cmd::client::token::AuditArgs),
     /// Print a completion script for a shell.
     Completions(cmd::pages::CompletionsArgs),
     /// Print the manual page.

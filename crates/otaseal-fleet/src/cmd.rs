@@ -3,6 +3,7 @@
 use crate::error::Failure;
 use tokio::runtime::Runtime;
 
+pub(crate) mod client;
 pub(crate) mod discover;
 pub(crate) mod homie;
 pub(crate) mod pages;

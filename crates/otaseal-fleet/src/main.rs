@@ -36,6 +36,13 @@ fn main() -> ExitCode {
         Command::Forget(args) => cmd::homie::forget(args, reporter),
         Command::Simulate(simulate) => cmd::simulate::run(simulate, reporter),
         Command::Serve(args) => cmd::serve::run(args, reporter),
+        Command::Upload(args) => cmd::client::release::upload(args, reporter),
+        Command::Release(command) => cmd::client::release::release(command, reporter),
+        Command::Device(command) => cmd::client::device::run(command, reporter),
+        Command::Rollout(command) => cmd::client::rollout::run(command, reporter),
+        Command::Key(command) => cmd::client::key::run(command, reporter),
+        Command::Token(command) => cmd::client::token::run(command, reporter),
+        Command::Audit(args) => cmd::client::token::audit(args, reporter),
         Command::Completions(args) => cmd::pages::completions(args, reporter),
         Command::Man(args) => cmd::pages::man(args, reporter),
     };

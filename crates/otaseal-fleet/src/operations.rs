@@ -8,6 +8,7 @@ mod devices;
 mod dry_run;
 mod error;
 mod facts;
+mod keys;
 mod releases;
 mod rollouts;
 mod tokens;

@@ -81,9 +81,11 @@ impl From<OperationError> for Failure {
         use OperationError as Error;
         let status = match &error {
             Error::Forbidden(_) => StatusCode::FORBIDDEN,
-            Error::NoDevice(_) | Error::NoRelease(_) | Error::NoRollout(_) | Error::NoToken => {
-                StatusCode::NOT_FOUND
-            }
+            Error::NoKey
+            | Error::NoDevice(_)
+            | Error::NoRelease(_)
+            | Error::NoRollout(_)
+            | Error::NoToken => StatusCode::NOT_FOUND,
             Error::TokenExists
             | Error::InUse(_)
             | Error::Same(_)

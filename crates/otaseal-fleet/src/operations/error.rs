@@ -26,6 +26,9 @@ pub enum OperationError {
     /// There is no such rollout.
     #[error("there is no rollout {0}")]
     NoRollout(RolloutId),
+    /// There is no such key.
+    #[error("no key of this id is trusted")]
+    NoKey,
     /// There is no such token.
     #[error("there is no token of that name")]
     NoToken,
@@ -95,6 +98,7 @@ impl OperationError {
             Self::NoDevice(_) => "no-device",
             Self::NoRelease(_) => "no-release",
             Self::NoRollout(_) => "no-rollout",
+            Self::NoKey => "no-key",
             Self::NoToken => "no-token",
             Self::TokenExists => "token-exists",
             Self::InUse(_) => "in-use",

@@ -6,6 +6,7 @@ use crate::store::rows::{RolloutId, Standing};
 use crate::store::sqlite::Sqlite;
 use crate::testing::image;
 use crate::token::Scopes;
+use crate::trust::Faults;
 use otaseal::format::digest::Digests;
 use otaseal_delivery::pull::request::Request;
 use otaseal_delivery::pull::server::Answers;
@@ -220,6 +221,8 @@ fn each_operation_needs_its_scope() {
         ("withdraw", Scope::Operate, Box::new(|who| error(operations.withdraw(who, ReleaseId(9))))),
         ("delete release", Scope::Own, Box::new(|who| error(operations.delete_release(who, ReleaseId(9))))),
         ("delete device", Scope::Own, Box::new(|who| error(operations.delete_device(who, DeviceId(9))))),
+        ("keys", Scope::Read, Box::new(|who| error(operations.keys(who)))),
+        ("add key", Scope::Own, Box::new(|who| error(operations.add_key(who, b"x", Faults::Refuse)))),
         ("tokens", Scope::Own, Box::new(|who| error(operations.tokens(who)))),
         (
             "make token",
@@ -356,4 +359,32 @@ fn a_rule_accepts_new_devices_and_a_rollout_takes_them_in() {
     assert_eq!(bench.poll(3, "1.0.0"), 304);
     assert_eq!(bench.operations.rollout(&owner(), id).unwrap().devices.values().sum::<u64>(), 2);
     drop(bench.folder);
+}
+
+#[test]
+fn signed_releases_come_in_by_a_trusted_key_and_go_with_it() {
+    use crate::testing::signed;
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench { operations: start(folder.path(), false), folder };
+    let upload = || {
+        let mut upload = bench.operations.begin_upload(&owner())?;
+        for (name, bytes) in signed::package(&signed::image("1.0.0")) {
+            upload.file(&name)?;
+            upload.write(&bytes)?;
+        }
+        bench.operations.finish_upload(&owner(), upload, &Said::default())
+    };
+    assert!(matches!(upload(), Err(OperationError::Intake(_))), "nobody is trusted yet");
+    let pem = signed::public().to_spki_pem();
+    let refused = bench.operations.add_key(&owner(), pem.as_bytes(), Faults::Refuse);
+    assert!(matches!(refused, Err(OperationError::Trust(_))), "everybody has the private half of it");
+    let id = bench.operations.add_key(&owner(), pem.as_bytes(), Faults::Accept).unwrap().to_string();
+    let Ok(Uploaded::Release(row)) = upload() else { panic!("it is signed by a trusted key") };
+    assert_eq!(row.key_id.as_ref(), Some(&id));
+    let used = bench.operations.remove_key(&owner(), &id, false);
+    assert!(matches!(used, Err(OperationError::Trust(_))), "{used:?}");
+    bench.operations.remove_key(&owner(), &id, true).unwrap();
+    assert!(matches!(bench.operations.remove_key(&owner(), &id, true), Err(OperationError::NoKey)));
+    assert!(bench.operations.draft(&owner(), "x", row.id, &Plan::default()).is_err());
+    assert!(bench.operations.faults()[0].contains("not trusted any more"));
 }

@@ -172,6 +172,74 @@ fn a_rollout_reaches_devices_that_pull_and_outlives_a_kill() {
     drop(devices);
 }
 
+/// The commands of a person, one after the other, against a fleet that runs.
+#[test]
+fn a_first_evening_by_the_commands() {
+    let fleet = Fleet::new("[releases]\nunsigned = true\n");
+    let server = fleet.api.trim_end_matches("/api/v1").to_owned();
+    let run = |args: &[&str]| {
+        let output = Command::new(PROGRAM)
+            .args(args)
+            .args(["--server", &server])
+            .env("OTASEAL_FLEET_TOKEN", &fleet.token)
+            .output()
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    let ok = |args: &[&str]| {
+        let (code, out, error) = run(args);
+        assert_eq!(code, 0, "{args:?}: {out}{error}");
+        out
+    };
+    let (old, new) = (image(fleet.folder.path(), "1.0.0"), image(fleet.folder.path(), "2.0.0"));
+    assert_eq!(ok(&["upload", old.to_str().unwrap()]), "release 1: lamp 1.0.0 (signed by nobody)\n");
+    ok(&["upload", new.to_str().unwrap(), "--notes", "Fixes the clock"]);
+    let (code, _, error) = run(&["upload", new.to_str().unwrap()]);
+    assert_eq!(code, 1, "{error}");
+    let nameless = fleet.folder.path().join("nameless.bin");
+    fs::write(&nameless, vec![0xA5; 4_096]).unwrap();
+    let (code, _, error) = run(&["upload", nameless.to_str().unwrap()]);
+    assert!(code == 1 && error.contains("--release-version"), "{error}");
+    assert!(ok(&["release", "list"]).contains("lamp 2.0.0"));
+    let devices = fleet.simulate(3, &old);
+    fleet.wait_for("devices", |fleet| fleet.count("standing:pending") == 3);
+    let (code, _, error) = run(&["rollout", "draft", "2", "firmware:lamp"]);
+    assert_eq!(code, 0, "{error}");
+    let (code, _, error) = run(&["rollout", "start", "1"]);
+    assert!(code == 1 && error.contains("device accept"), "{error}");
+    assert_eq!(ok(&["device", "accept", "--filter", "standing:pending"]), "3 devices are accepted\n");
+    ok(&["device", "edit", "1", "--name", "kitchen", "--tags", "canary,lamp"]);
+    assert!(ok(&["device", "list", "tag:canary"]).contains("kitchen"));
+    let dry = ok(&["rollout", "dry-run", "2", "firmware:lamp"]);
+    assert!(dry.contains("3 get lamp-2.0.0.bin"), "{dry}");
+    ok(&["rollout", "start", "1"]);
+    let watched = ok(&["rollout", "watch", "1"]);
+    assert!(watched.trim_end().lines().last().unwrap().contains("completed"), "{watched}");
+    assert!(ok(&["device", "show", "1"]).contains("update to release 2: confirmed"));
+    let token = ok(&["token", "make", "ci", "--scopes", "upload"]);
+    assert!(token.starts_with("otaseal_"));
+    ok(&["token", "revoke", "ci"]);
+    assert!(ok(&["token", "list"]).contains("ci: upload, revoked"));
+    assert_eq!(ok(&["key", "list"]), "");
+    assert!(ok(&["audit"]).contains("rollout.start rollout/1"));
+    let (code, _, error) = run(&["release", "delete", "1"]);
+    assert!(code == 1 && error.contains("in use"), "{error}");
+    let wrong = Command::new(PROGRAM)
+        .args(["device", "list", "--server", &server])
+        .env("OTASEAL_FLEET_TOKEN", "otaseal_wrong")
+        .output()
+        .unwrap();
+    assert_eq!(wrong.status.code(), Some(3));
+    let nobody = Command::new(PROGRAM)
+        .args(["device", "list", "--server", "http://127.0.0.1:1"])
+        .env("OTASEAL_FLEET_TOKEN", "otaseal_wrong")
+        .output()
+        .unwrap();
+    assert_eq!(nobody.status.code(), Some(3));
+    drop(devices);
+}
+
 #[test]
 fn what_is_wrong_stops_the_start() {
     let folder = tempfile::tempdir().unwrap();
