@@ -58,6 +58,17 @@ fn describe(command: &[&str], page: &mut String) {
     }
 }
 
+/// The words of a line, as a shell reads them: with spaces in single quotes.
+fn words(line: &str) -> Vec<&str> {
+    line.split('\'')
+        .enumerate()
+        .flat_map(|(number, part)| match number % 2 {
+            0 => part.split_whitespace().collect::<Vec<_>>(),
+            _ => vec![part],
+        })
+        .collect()
+}
+
 /// A page shows each command with at least one example, and each example is one that the parser takes.
 #[test]
 fn examples_of_the_help_parse() {
@@ -67,7 +78,7 @@ fn examples_of_the_help_parse() {
     assert!(examples.len() > 15, "{}", examples.len());
     for example in examples {
         // With `--help` at the end, the parser reads all that stands before, and nothing is done.
-        let words: Vec<&str> = example.split_whitespace().skip(1).chain(["--help"]).collect();
+        let words: Vec<&str> = words(example).into_iter().skip(1).chain(["--help"]).collect();
         let output = Command::new(PROGRAM).args(&words).output().unwrap();
         assert!(output.status.success(), "{example}: {}", String::from_utf8_lossy(&output.stderr));
     }

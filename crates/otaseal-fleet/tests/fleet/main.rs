@@ -223,7 +223,7 @@ fn a_first_evening_by_the_commands() {
     assert!(ok(&["token", "list"]).contains("ci: upload, revoked"));
     assert_eq!(ok(&["key", "list"]), "");
     assert!(ok(&["audit"]).contains("rollout.start rollout/1"));
-    let (code, _, error) = run(&["release", "delete", "1"]);
+    let (code, _, error) = run(&["release", "delete", "2"]);
     assert!(code == 1 && error.contains("in use"), "{error}");
     let wrong = Command::new(PROGRAM)
         .args(["device", "list", "--server", &server])
