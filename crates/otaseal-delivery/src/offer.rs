@@ -154,9 +154,9 @@ pub fn choose_remembering<'r>(
     })
 }
 
-fn judge(
-    release: &Release,
-    only: Option<&Artefact>,
+fn judge<'r>(
+    release: &'r Release,
+    only: Option<&'r Artefact>,
     facts: &DeviceFacts,
     policy: Policy,
 ) -> io::Result<Found> {
@@ -165,9 +165,19 @@ fn judge(
         Err(refusal) => return Ok(Found::Never(refusal.code, refusal.why)),
     };
     let counts = |artefact: &&Artefact| only.is_none_or(|only| only.file == artefact.file);
-    let counting = release.artefacts.iter().filter(counts);
-    let mut tried: Vec<Tried<'_>> =
-        counting.map(|artefact| Tried::new(artefact, &possible, policy)).collect::<io::Result<_>>()?;
+    let counting: Vec<&Artefact> = release.artefacts.iter().filter(counts).collect();
+    // A few files, each of which a simulated boot loader unpacks.
+    let mut tried: Vec<Tried<'_>> = std::thread::scope(|scope| {
+        let each = |artefact| {
+            let possible = &possible;
+            scope.spawn(move || Tried::new(artefact, possible, policy))
+        };
+        let threads: Vec<_> = counting.into_iter().map(each).collect();
+        let join = |thread: std::thread::ScopedJoinHandle<'_, io::Result<Tried<'r>>>| {
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        threads.into_iter().map(join).collect::<io::Result<_>>()
+    })?;
     // First the file that most of the possible devices take, then the smallest.
     tried.sort_by_key(|tried| (tried.refused_by(), tried.blind_gzip, tried.artefact.digests.size_bytes));
     Ok(match tried.iter().find(|tried| tried.is_offered()) {

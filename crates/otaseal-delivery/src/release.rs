@@ -305,17 +305,13 @@ impl Release {
             return Err(ReleaseError::NotSigned { expected });
         };
         let plain = unpacked(chief)?;
+        // To hash the image in each flash mode takes as long as to unpack a file.
+        let installed = std::thread::scope(|scope| {
+            let hashed = scope.spawn(|| Installed::of(otaseal::format::metadata::without_tail(&plain)));
+            hold_one_image(&files, chief, &plain)?;
+            Ok::<_, ReleaseError>(hashed.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })?;
         let chief = &chief.0;
-        for other in files.iter().filter(|(other, _)| other.file != chief.file) {
-            // A label behind a signed image is a part of the payload, and no part of the image.
-            let (is, of) = (unpacked(other)?, otaseal::format::metadata::without_tail(&plain));
-            if otaseal::format::metadata::without_tail(&is) != of {
-                return Err(ReleaseError::OtherImage {
-                    file: other.0.file.clone(),
-                    signed: chief.file.clone(),
-                });
-            }
-        }
         let image = otaseal::format::metadata::without_tail(&plain);
         let kind = image::identify(image);
         let is_firmware = content == Content::Firmware;
@@ -347,7 +343,7 @@ impl Release {
             firmware: tokens.name.map(|name| name.value.as_str().to_owned()),
             version: tokens.version.map(|version| version.value.as_str().to_owned()),
             content,
-            installed: Installed::of(image),
+            installed,
             family: family(&kind).filter(|_| is_firmware),
             board: board(&kind),
             carries,
@@ -403,13 +399,44 @@ impl Release {
     }
 }
 
-/// The plain image of a file, without believing it.
-fn unpacked((artefact, bytes): &(Artefact, Bytes)) -> Result<Vec<u8>, ReleaseError> {
+/// Checks that every file holds the image of the chief one, which is `plain`.
+fn hold_one_image(
+    files: &[(Artefact, Bytes)],
+    chief: &(Artefact, Bytes),
+    plain: &[u8],
+) -> Result<(), ReleaseError> {
+    // A label behind a signed image is a part of the payload, and no part of the image.
+    let of = otaseal::format::metadata::without_tail(plain);
+    // Equal payloads hold equal images: a gzip and its signed form are unpacked once.
+    let mut good = vec![(chief.0.encoding, payload(chief))];
+    for other in files.iter().filter(|(other, _)| other.file != chief.0.file) {
+        let same = (other.0.encoding, payload(other));
+        if good.contains(&same) {
+            continue;
+        }
+        if otaseal::format::metadata::without_tail(&unpacked(other)?) != of {
+            return Err(ReleaseError::OtherImage {
+                file: other.0.file.clone(),
+                signed: chief.0.file.clone(),
+            });
+        }
+        good.push(same);
+    }
+    Ok(())
+}
+
+/// The bytes of a file before its signature.
+fn payload((artefact, bytes): &(Artefact, Bytes)) -> &[u8] {
     let length = match artefact.signature {
         Some(_) => image::trailer_of(bytes).map_or(0, |found| layout::trailer_len(found.signature_len)),
         None => 0,
     };
-    let payload = &bytes[..bytes.len() - length];
+    &bytes[..bytes.len() - length]
+}
+
+/// The plain image of a file, without believing it.
+fn unpacked(file: &(Artefact, Bytes)) -> Result<Vec<u8>, ReleaseError> {
+    let (artefact, payload) = (&file.0, payload(file));
     if artefact.encoding == Encoding::Plain {
         return Ok(payload.to_vec());
     }
