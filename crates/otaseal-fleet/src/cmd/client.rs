@@ -41,6 +41,16 @@ pub(crate) struct ServerArgs {
     token_file: Option<PathBuf>,
 }
 
+/// One device, release or rollout.
+#[derive(Debug, Args)]
+pub(crate) struct OneArgs {
+    /// Its number
+    #[arg(value_name = "ID")]
+    id: u32,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
 impl ServerArgs {
     /// Makes the client.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
@@ -166,6 +176,12 @@ pub(crate) fn text(value: &Value) -> String {
         Value::String(text) => said(text.as_bytes()),
         other => said(other.to_string().as_bytes()),
     }
+}
+
+/// A time of the server, which is in seconds since 1970.
+pub(crate) fn time(value: &Value) -> String {
+    let time = value.as_i64().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    time.map_or("-".to_owned(), |time| time.to_string())
 }
 
 /// How a file is called in an upload.

@@ -12,7 +12,7 @@ use crate::rollout::machine::{Event, Stop};
 use crate::rollout::plan::Plan;
 use crate::rollout::update::State;
 use crate::store::Page;
-use crate::store::rows::{DeviceId, ReleaseId, RolloutId, RolloutRow, UpdateRow};
+use crate::store::rows::{DeviceId, ReleaseId, RolloutId, RolloutRow, Standing, UpdateRow};
 use crate::token::{Caller, Scope};
 
 /// Longest name of a rollout in bytes.
@@ -128,7 +128,6 @@ impl Operations {
     fn targets(&self, plan: &Plan) -> Result<Vec<Target>, OperationError> {
         let now = self.now();
         let ids = |text: &str| -> Result<Vec<DeviceId>, OperationError> {
-            // Only accepted devices: the others would get nothing.
             let filter = Filter::parse(text)?;
             self.read(|reader| reader.device_ids(&filter, now))
         };
@@ -141,16 +140,12 @@ impl Operations {
                 first.entry(id).or_insert(number);
             }
         }
-        let accepted = |id: &DeviceId| {
-            self.service.look(|engine| {
-                engine
-                    .devices()
-                    .get(*id)
-                    .is_some_and(|device| device.standing == crate::store::rows::Standing::Accepted)
-            })
-        };
         let target = |device| Target { device, from_stage: first.get(&device).copied().unwrap_or(canaries) };
-        Ok(all.into_iter().filter(accepted).map(target).collect())
+        Ok(self.service.look(|engine| {
+            let standing = |id: &DeviceId| engine.devices().get(*id).map(|device| device.standing);
+            let accepted = all.into_iter().filter(|id| standing(id) == Some(Standing::Accepted));
+            accepted.map(target).collect()
+        }))
     }
 
     /// Tells a rollout what a person wants: pause, resume, go on, abort.

@@ -10,7 +10,7 @@ use otaseal_delivery::evidence::Evidence;
 use otaseal_delivery::offer::{self, Decision};
 use otaseal_delivery::pull::answer::{Answer, FileAnswer};
 use otaseal_delivery::pull::catalogue::{Served, Why};
-use otaseal_delivery::pull::request::{Mode, Request, Secret};
+use otaseal_delivery::pull::request::{Mode, Request};
 use otaseal_delivery::pull::server::{Answers, Limits, Record};
 
 use super::Service;
@@ -54,7 +54,8 @@ impl Answers for Service {
 impl Service {
     /// What is refused whatever the fleet says.
     fn refused(&self, request: &Request) -> Option<Served> {
-        if !authorised(request, self.settings.credentials.as_ref()) {
+        let wanted = self.settings.credentials.as_ref();
+        if wanted.is_some_and(|wanted| !request.is_from(wanted)) {
             return Some(Served::new(Answer::Unauthorized, Why::Credentials));
         }
         let why = |code, text: &str| Why::Fleet { code, text: text.to_owned() };
@@ -148,9 +149,4 @@ fn digest(address: IpAddr) -> u32 {
             ((half >> 32) as u32 ^ half as u32).max(1)
         }
     }
-}
-
-/// Compares digests, whose comparison tells nothing about the secret.
-fn authorised(request: &Request, wanted: Option<&Secret>) -> bool {
-    wanted.is_none_or(|wanted| request.is_from(wanted))
 }

@@ -1,6 +1,6 @@
 //! `device`.
 
-use super::{Client, ServerArgs, text};
+use super::{Client, OneArgs, ServerArgs, text, time};
 use crate::error::{Exit, Failure};
 use crate::report::Reporter;
 use clap::{Args, Subcommand};
@@ -43,16 +43,6 @@ pub(crate) struct ListArgs {
     /// Print only how many there are
     #[arg(long)]
     count: bool,
-    #[command(flatten)]
-    server: ServerArgs,
-}
-
-/// One device.
-#[derive(Debug, Args)]
-pub(crate) struct OneArgs {
-    /// Its number
-    #[arg(value_name = "ID")]
-    id: u32,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -210,8 +200,7 @@ fn show(args: &OneArgs, reporter: Reporter) -> Result<Exit, Failure> {
     }
     for event in answer["events"].as_array().into_iter().flatten() {
         let event = &event["event"];
-        let at = event["at"].as_i64().and_then(|at| jiff::Timestamp::from_second(at).ok());
-        let at = at.map_or("-".to_owned(), |at| at.to_string());
+        let at = time(&event["at"]);
         shown.push_str(&format!("\n  {at} {}: {}", text(&event["code"]), text(&event["text"])));
     }
     reporter.result(shown, &answer)?;

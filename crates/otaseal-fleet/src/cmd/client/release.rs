@@ -1,6 +1,6 @@
 //! `upload` and `release`.
 
-use super::{Client, ServerArgs, name_of, text};
+use super::{Client, OneArgs, ServerArgs, name_of, text};
 use crate::error::{Exit, Failure};
 use crate::package;
 use crate::report::Reporter;
@@ -107,16 +107,6 @@ pub(crate) enum Release {
     Withdraw(OneArgs),
     /// Delete a release that nothing refers to.
     Delete(OneArgs),
-}
-
-/// One release.
-#[derive(Debug, Args)]
-pub(crate) struct OneArgs {
-    /// Its number
-    #[arg(value_name = "ID")]
-    id: u32,
-    #[command(flatten)]
-    server: ServerArgs,
 }
 
 pub(crate) fn release(command: &Release, reporter: Reporter) -> Result<Exit, Failure> {

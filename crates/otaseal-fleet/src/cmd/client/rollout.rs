@@ -1,6 +1,6 @@
 //! `rollout`.
 
-use super::{Client, ServerArgs, text};
+use super::{Client, OneArgs, ServerArgs, text};
 use crate::error::{Exit, Failure};
 use crate::report::Reporter;
 use clap::{Args, Subcommand};
@@ -87,16 +87,6 @@ pub(crate) struct PlanArgs {
     /// A whole plan as JSON; the other options replace parts of it
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
-    #[command(flatten)]
-    server: ServerArgs,
-}
-
-/// One rollout.
-#[derive(Debug, Args)]
-pub(crate) struct OneArgs {
-    /// Its number
-    #[arg(value_name = "ID")]
-    id: u32,
     #[command(flatten)]
     server: ServerArgs,
 }

@@ -1,6 +1,6 @@
 //! `token` and `audit`.
 
-use super::{ServerArgs, text};
+use super::{ServerArgs, text, time};
 use crate::error::{Exit, Failure};
 use crate::report::Reporter;
 use clap::{Args, Subcommand};
@@ -90,8 +90,7 @@ pub(crate) fn audit(args: &AuditArgs, reporter: Reporter) -> Result<Exit, Failur
     let rows = args.lines.to_string();
     let answer = args.server.client()?.get("/audit", &[("rows", &rows)])?;
     for line in answer["lines"].as_array().into_iter().flatten() {
-        let at = line["at"].as_i64().and_then(|at| jiff::Timestamp::from_second(at).ok());
-        let at = at.map_or("-".to_owned(), |at| at.to_string());
+        let at = time(&line["at"]);
         let shown = format!(
             "{} {at} {} {} {}",
             text(&line["number"]),
